@@ -1,0 +1,104 @@
+"""What the engine asks of a queue, and how a document becomes the body of a message.
+
+Standard queues: a message may come twice, late and in any order, and the protocol lives with all three.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from chalicelib.clock import Deadline
+from chalicelib.errors import Code, Misconfigured
+
+MESSAGE_BYTES_MAX = 1_048_576
+"""What SQS takes as one message, in bytes of UTF-8, attributes included."""
+
+DELAY_SECONDS_MAX = 900
+"""The longest delay of one SQS message."""
+
+
+class Queue(Protocol):
+    """One queue."""
+
+    @property
+    def name(self) -> str: ...
+
+    def within(self, deadline: Deadline) -> Queue:
+        """The same queue, whose calls are refused once `deadline` has passed."""
+
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
+        """Send one message.
+
+        Args:
+            body: the message, at most `MESSAGE_BYTES_MAX` bytes.
+            group: the tenant, so that one tenant's flood does not delay another (a fair queue's group).
+            delay_seconds: how long the message stays invisible, 0 to 900.
+            reason: why it was put into a dead-letter queue, kept as the attribute `reason`.
+
+        Raises:
+            TryAgain: `QUEUE_ERROR`; `maybe_applied` tells whether the message may have been sent.
+            Misconfigured: `QUEUE_ERROR`; no such queue, no right.
+        """
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The queues of one deployment."""
+
+    triggers: Mapping[str, Queue]
+    """By channel name."""
+    dead_triggers: Mapping[str, Queue]
+    """By channel name."""
+    handoff: Queue
+    ai: Queue
+
+    def within(self, deadline: Deadline) -> Queues:
+        """The same queues, whose calls are refused once `deadline` has passed."""
+        return Queues(
+            triggers={channel: queue.within(deadline) for channel, queue in self.triggers.items()},
+            dead_triggers={channel: queue.within(deadline) for channel, queue in self.dead_triggers.items()},
+            handoff=self.handoff.within(deadline),
+            ai=self.ai.within(deadline),
+        )
+
+    def trigger(self, channel: str) -> Queue:
+        """The queue of a channel's triggers.
+
+        Raises:
+            Misconfigured: `ROUTING_ERROR`; the channel has no queue in this deployment.
+        """
+        queue = self.triggers.get(channel)
+        if queue is None:
+            raise Misconfigured(Code.ROUTING_ERROR, f"channel {channel!r} has no queue")
+        return queue
+
+
+def encode(document: Mapping[str, Any]) -> str:
+    """`document` as compact JSON that SQS takes.
+
+    Numbers as DynamoDB returns them (Decimal) and sets in the company's own attributes are told as JSON can tell them.
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_as_json)
+    return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def fair_group(tenant: str) -> str:
+    """`tenant` in the characters and the length that SQS takes as a message group."""
+    return re.sub(r"[^A-Za-z0-9!-/:-@\[-`{-~]", "-", tenant)[:128] or "unknown"
+
+
+# SQS refuses these two and lone surrogates, which JSON can spell as escapes; JSON has escaped the controls already.
+_REFUSED_BY_SQS = re.compile("[\ufffe\uffff\ud800-\udfff]")
+
+
+def _as_json(value: object) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)

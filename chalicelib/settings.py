@@ -1,0 +1,260 @@
+"""Every setting of a deployment in one frozen object, validated together.
+
+Guarantee: a `Settings` that exists is complete, each value lies within its bounds, and the relations between them that
+the protocol leans on hold. A missing or malformed one stops the function with one error that lists them all.
+
+This is the only file that reads the environment. `queue_name` alone is called at import, because Chalice's decorators
+need the names of the queues then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal
+
+from chalicelib.errors import Code, Misconfigured
+
+SWEEP_STALLED_MINUTES = 5
+"""How often stalled locks are looked for; the schedule in app.py."""
+
+SWEEP_ORPHANS_MINUTES = 1
+"""How often orphaned staged rows are looked for; the schedule in app.py."""
+
+_REQUEUE_DELAY_MAX = 300
+
+
+class SettingsError(Misconfigured):
+    """One or more settings are missing or malformed; the detail names every one."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(Code.CONFIGURATION_ERROR, f"{len(faults)} fault(s) in the settings: " + "; ".join(faults))
+        self.faults = faults
+
+
+Parse = Callable[[str], Any]
+"""Reads a setting's text; a `ValueError` says what is wrong with it."""
+
+
+def _within(kind: type[int | float], low: float, high: float) -> Parse:
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ValueError(f"must be a number from {low:g} to {high:g}") from None
+        if not low <= number <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def _one_of(**meanings: Any) -> Parse:
+    def parse(text: str) -> Any:
+        if text not in meanings:
+            raise ValueError(f"must be one of {', '.join(meanings)}")
+        return meanings[text]
+
+    return parse
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError("must be empty or start with https://")
+    return text.rstrip("/")
+
+
+_flag = _one_of(true=True, false=False)
+
+
+def _setting(note: str, parse: Parse = str, default: str | None = None) -> Any:
+    """One setting: what it means, how its text is read, and its default as text (None: required)."""
+    return field(metadata={"note": note, "parse": parse, "default": default})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one deployment; each field's environment variable is its name in capitals."""
+
+    stage: str = _setting("the deployment stage: local, dev, prod, or a name of your own")
+    log_level: str = _setting(
+        "what is logged; dev DEBUG, prod INFO",
+        _one_of(DEBUG="DEBUG", INFO="INFO", WARNING="WARNING", ERROR="ERROR"),
+        "INFO",
+    )
+    public_base_url: str = _setting(
+        "the base of the webhook URLs as the provider calls them, up to `/webhooks`; empty: told by the request",
+        _url,
+        "",
+    )
+
+    conversations_table: str = _setting("the company's conversations")
+    stage_table: str = _setting("messages received and not yet dispatched, handed off or refused")
+    trigger_lock_table: str = _setting("which conversation has a trigger on its way")
+    history_table: str = _setting("entries moved off the conversation's record")
+    sends_table: str = _setting("one row per outbound message part; written once replies are sent")
+    unknown_senders_table: str = _setting("who was told that they are unknown, and when")
+
+    whatsapp_queue: str = _setting("triggers of the channel whatsapp")
+    sms_queue: str = _setting("triggers of the channel sms")
+    email_queue: str = _setting("triggers of the channel email")
+    human_handoff_queue: str = _setting("contexts for the company's people")
+    ai_queue: str = _setting("contexts for the company's AI worker")
+    ai_replies_queue: str = _setting("replies of the company's AI worker")
+    dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", str, "-dlq")
+
+    whatsapp_index: str = _setting(
+        "index that finds a WhatsApp conversation", str, "company-whatsapp-number-recipient-tel-index"
+    )
+    whatsapp_index_company_key: str = _setting("its hash key", str, "gsi_company_whatsapp_number")
+    whatsapp_index_customer_key: str = _setting("its range key", str, "gsi_recipient_tel")
+    sms_index: str = _setting("index that finds an SMS conversation", str, "company-sms-number-recipient-tel-index")
+    sms_index_company_key: str = _setting("its hash key", str, "gsi_company_sms_number")
+    sms_index_customer_key: str = _setting("its range key", str, "gsi_recipient_tel")
+    email_index: str = _setting("index that finds an e-mail conversation", str, "company-email-recipient-email-index")
+    email_index_company_key: str = _setting("its hash key", str, "gsi_company_email")
+    email_index_customer_key: str = _setting("its range key", str, "gsi_recipient_email")
+    lock_index: str = _setting("sparse index over locked conversations", str, "conversation-lock-index")
+    lock_index_shards: int = _setting(
+        "over how many hash keys that index is spread; raise only, never lower", _within(int, 1, 256), "16"
+    )
+
+    context_attributes: tuple[str, ...] = _setting(
+        "attributes of the company's own that contexts carry, separated by commas", _names, ""
+    )
+    handoff_flag_routes: bool = _setting("whether `hand_off_to_human` routes to people", _flag, "false")
+    locked_policy: Literal["queue", "reject"] = _setting(
+        "a message to a locked conversation is staged for the next batch, or rejected",
+        _one_of(queue="queue", reject="reject"),
+        "queue",
+    )
+    locked_notice: str = _setting(
+        "what the customer is told then; empty: nothing",
+        str,
+        "Thank you! We are still answering your last message and will read this one next.",
+    )
+
+    batch_window_seconds: int = _setting("quiet period after which a burst becomes a batch", _within(int, 0, 900), "10")
+    batch_max_wait_seconds: int = _setting(
+        "cap from the first message; equal to the window: a fixed window", _within(int, 0, 900), "30"
+    )
+    batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
+    requeue_delay_seconds: int = _setting(
+        "delay before a failed trigger comes again, doubling to 300", _within(int, 1, _REQUEUE_DELAY_MAX), "15"
+    )
+    requeue_attempts_max: int = _setting("times a trigger comes again before its dead letter", _within(int, 1, 50), "6")
+    stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
+    stall_action: Literal["warn", "handoff"] = _setting(
+        "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
+    )
+    stage_ttl_hours: int = _setting("time to live of a staged row; the sweep moves it on", _within(int, 1, 8_760), "72")
+    orphan_grace_seconds: int = _setting(
+        "how far past the cap a staged row without a trigger counts as orphaned", _within(int, 1, 3_600), "60"
+    )
+    orphan_loud_after: int = _setting("recoveries of one row after which each is an error", _within(int, 1, 1_000), "3")
+
+    secret_ttl_seconds: int = _setting("how long a secret is kept in memory", _within(int, 0, 86_400), "300")
+    secret_refresh_seconds: int = _setting(
+        "at most one refresh for a failed signature per secret and so many seconds", _within(int, 1, 3_600), "60"
+    )
+
+    aws_connect_timeout_seconds: float = _setting("per try", _within(float, 0.05, 10), "0.5")
+    aws_read_timeout_seconds: float = _setting("per try", _within(float, 0.05, 20), "1")
+    aws_tries: int = _setting("tries of one call, the first included", _within(int, 1, 5), "2")
+    webhook_deadline_seconds: float = _setting(
+        "no call to AWS starts later in a webhook; Twilio waits 15 s with all retries", _within(float, 0.1, 12), "2.5"
+    )
+    worker_timeout_seconds: int = _setting(
+        "the workers' Lambda timeout, as in `.chalice/config.json`", _within(int, 1, 900), "30"
+    )
+    visibility_timeout_seconds: int = _setting(
+        "the trigger queues' visibility timeout, as in the template", _within(int, 2, 43_200), "180"
+    )
+
+    messages_keep: int = _setting(
+        "entries that a record keeps; 0: history is never moved off the record", _within(int, 0, 1_000), "100"
+    )
+    messages_bytes_max: int = _setting("bytes of entries that a record keeps", _within(int, 4_096, 262_144), "65536")
+    dedupe_hours: int = _setting("age below which an entry stays, where the bytes allow", _within(int, 0, 8_760), "72")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings that `environment` (None: this process's) tells.
+
+        Raises:
+            SettingsError: naming every missing or malformed variable and every broken relation.
+        """
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for one in fields(cls):
+            try:
+                values[one.name] = _value(one, environment)
+            except ValueError as fault:
+                faults.append(f"{one.name.upper()} {fault}")
+        if faults:
+            raise SettingsError(faults)
+        settings = cls(**values)
+        if faults := _broken_relations(settings):
+            raise SettingsError(faults)
+        return settings
+
+    @property
+    def requeue_horizon_seconds(self) -> int:
+        """How long a trigger that keeps failing keeps coming, in seconds."""
+        return sum(self.requeue_delay(attempt) for attempt in range(1, self.requeue_attempts_max + 1))
+
+    def requeue_delay(self, attempt: int) -> int:
+        """The delay before a trigger's return number `attempt` (the first is 1), in seconds."""
+        return min(self.requeue_delay_seconds * 2 ** (attempt - 1), _REQUEUE_DELAY_MAX)
+
+
+def queue_name(variable: str) -> str:
+    """The name of a queue for a decorator: what the environment says, or the local stage's name for it.
+
+    Args:
+        variable: the setting's variable, such as `WHATSAPP_QUEUE`.
+    """
+    role = variable.removesuffix("_QUEUE").lower().replace("_", "-")
+    return os.environ.get(variable, f"replies-engine-local-{role}")
+
+
+def lambda_handler() -> str | None:
+    """Which function of the app this process serves, as Lambda names its handler; None elsewhere."""
+    return os.environ.get("_HANDLER") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+
+
+def _value(one: Field[Any], environment: Mapping[str, str]) -> Any:
+    default = one.metadata["default"]
+    text = environment.get(one.name.upper(), default)
+    if text is None or (text == "" and default is None):
+        raise ValueError("is missing")
+    return one.metadata["parse"](text)
+
+
+def _broken_relations(settings: Settings) -> list[str]:
+    """The relations between settings that the protocol's timing premise needs, as far as they do not hold."""
+    horizon = settings.requeue_horizon_seconds
+    late_repair = settings.stall_timeout_seconds + SWEEP_STALLED_MINUTES * 60
+    relations = {
+        "BATCH_WINDOW_SECONDS must not exceed BATCH_MAX_WAIT_SECONDS": (
+            settings.batch_window_seconds <= settings.batch_max_wait_seconds
+        ),
+        "WORKER_TIMEOUT_SECONDS must be less than VISIBILITY_TIMEOUT_SECONDS": (
+            settings.worker_timeout_seconds < settings.visibility_timeout_seconds
+        ),
+        "VISIBILITY_TIMEOUT_SECONDS must be less than STALL_TIMEOUT_SECONDS": (
+            settings.visibility_timeout_seconds < settings.stall_timeout_seconds
+        ),
+        f"REQUEUE_DELAY_SECONDS and REQUEUE_ATTEMPTS_MAX keep a trigger coming for {horizon} s, "
+        f"which must exceed STALL_TIMEOUT_SECONDS and a sweep, {late_repair} s": horizon > late_repair,
+        "STAGE_TTL_HOURS must outlast the retries of a trigger": (
+            settings.stage_ttl_hours * 3_600 > horizon + settings.batch_max_wait_seconds
+        ),
+    }
+    return [relation for relation, holds in relations.items() if not holds]
