@@ -211,7 +211,7 @@ class Settings:
 
     def requeue_delay(self, attempt: int) -> int:
         """The delay before a trigger's return number `attempt` (the first is 1), in seconds."""
-        return min(self.requeue_delay_seconds * 2 ** (attempt - 1), _REQUEUE_DELAY_MAX)
+        return min(self.requeue_delay_seconds << (attempt - 1), _REQUEUE_DELAY_MAX)
 
 
 def queue_name(variable: str) -> str:

@@ -23,6 +23,9 @@ Key = Mapping[str, str]
 
 Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
 
+REMOVE_FIRST_MAX = 400
+"""How many elements one update takes from the front of a list: DynamoDB's expressions end at 4 KB."""
+
 
 class Condition:
     """Something that holds or does not hold of a row; `&` and `|` combine."""
@@ -124,7 +127,10 @@ class Change:
     """Numbers to add; a missing attribute counts as zero."""
     remove: Sequence[str] = ()
     remove_first: Mapping[str, int] = field(default_factory=dict)
-    """How many elements to take from the front of a list attribute."""
+    """How many elements to take from the front of a list attribute, at most `REMOVE_FIRST_MAX`."""
+
+    def __post_init__(self) -> None:
+        assert all(count <= REMOVE_FIRST_MAX for count in self.remove_first.values()), self.remove_first
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""The channels of a deployment: one row of data each."""
+
+from __future__ import annotations
+
+from chalicelib.channels.channel import AnswerStyle, Channel, Index
+from chalicelib.messages import AddressKind
+from chalicelib.settings import Settings
+
+
+def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
+    """The channels that Twilio carries. A further one (RCS, Messenger) is one more row."""
+    return (
+        Channel(
+            name="whatsapp",
+            address_prefix="whatsapp:",
+            address_kind=AddressKind.PHONE,
+            index=Index(
+                settings.whatsapp_index, settings.whatsapp_index_company_key, settings.whatsapp_index_customer_key
+            ),
+            queue_name=settings.whatsapp_queue,
+            answer_style=AnswerStyle.TWIML,
+        ),
+        Channel(
+            name="sms",
+            address_prefix="",
+            address_kind=AddressKind.PHONE,
+            index=Index(settings.sms_index, settings.sms_index_company_key, settings.sms_index_customer_key),
+            queue_name=settings.sms_queue,
+            answer_style=AnswerStyle.TWIML,
+        ),
+    )

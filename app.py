@@ -1,0 +1,75 @@
+"""replies-engine: the routes, the queues' consumers and the schedules. Decorators only; each body is one call."""
+
+from __future__ import annotations
+
+from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
+
+from chalicelib import doors, wiring
+from chalicelib.channels.channel import AnswerStyle
+from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, queue_name
+
+app = Chalice(app_name="replies-engine")
+wiring.build_on_lambda()
+
+TRIGGERS_PER_EVENT = 10
+WORKERS_PER_QUEUE = 20
+ANYTHING = ["*/*"]
+"""A wrong content type reaches our own door, which answers it by the table."""
+
+
+@app.route("/webhooks/whatsapp", methods=["POST"], content_types=ANYTHING)
+def whatsapp_webhook() -> Response:
+    """Twilio's webhook for WhatsApp; the prefix of the sender's address decides the channel."""
+    return doors.webhook(app.current_request, AnswerStyle.TWIML, wiring.engine())
+
+
+@app.route("/webhooks/sms", methods=["POST"], content_types=ANYTHING)
+def sms_webhook() -> Response:
+    """Twilio's webhook for SMS; one Messaging Service URL may carry both channels."""
+    return doors.webhook(app.current_request, AnswerStyle.TWIML, wiring.engine())
+
+
+@app.route("/webhooks/{unknown}", methods=["GET", "POST"], content_types=ANYTHING)
+def unknown_webhook(unknown: str) -> Response:  # noqa: ARG001
+    """A webhook path that is none of ours."""
+    return doors.unknown_path()
+
+
+@app.route("/{unknown}", methods=["GET", "POST"], content_types=ANYTHING)
+def unknown_path(unknown: str) -> Response:  # noqa: ARG001
+    """A path that is none of ours."""
+    return doors.unknown_path()
+
+
+@app.on_sqs_message(
+    queue=queue_name("WHATSAPP_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE
+)
+def batch_whatsapp(event: SQSEvent) -> None:
+    """Batches of WhatsApp conversations."""
+    doors.triggers(event.to_dict(), event.context, "whatsapp", wiring.engine())
+
+
+@app.on_sqs_message(queue=queue_name("SMS_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE)
+def batch_sms(event: SQSEvent) -> None:
+    """Batches of SMS conversations."""
+    doors.triggers(event.to_dict(), event.context, "sms", wiring.engine())
+
+
+@app.on_sqs_message(
+    queue=queue_name("EMAIL_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE
+)
+def batch_email(event: SQSEvent) -> None:
+    """Batches of e-mail conversations."""
+    doors.triggers(event.to_dict(), event.context, "email", wiring.engine())
+
+
+@app.schedule(Rate(SWEEP_STALLED_MINUTES, unit=Rate.MINUTES))
+def check_and_reset_stalled_conversations(event: CloudWatchEvent) -> None:
+    """Let go of stalled locks."""
+    doors.reset_stalled(event.context, wiring.engine())
+
+
+@app.schedule(Rate(SWEEP_ORPHANS_MINUTES, unit=Rate.MINUTES))
+def recover_orphaned_messages(event: CloudWatchEvent) -> None:
+    """Trigger or hand off orphaned messages."""
+    doors.recover_orphaned(event.context, wiring.engine())

@@ -1,0 +1,85 @@
+"""How values are spelled on DynamoDB's wire.
+
+botocore alone knows the types of the wire; boto3's own serialiser would load its resource API, which the webhook's
+cold start must not pay for. Numbers are written from int and Decimal and come back as Decimal, all 38 digits of them;
+a float is a programming error, since it would not come back as it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+Attribute = dict[str, Any]
+"""One value as the wire spells it: its type's letters, and its content."""
+
+
+def to_wire(value: Any) -> Attribute:
+    """`value` as DynamoDB takes it.
+
+    Raises:
+        TypeError: DynamoDB has no such type; the text names the type and never the value.
+    """
+    wire: Attribute
+    match value:
+        case str():
+            wire = {"S": value}
+        case None:
+            wire = {"NULL": True}
+        case bool():
+            wire = {"BOOL": value}
+        case int() | Decimal():
+            wire = {"N": str(value)}
+        case Mapping():
+            wire = {"M": {name: to_wire(one) for name, one in value.items()}}
+        case list() | tuple():
+            wire = {"L": [to_wire(one) for one in value]}
+        case bytes():
+            wire = {"B": value}
+        case set() | frozenset():
+            wire = _set_to_wire(value)
+        case _:
+            raise TypeError(f"DynamoDB has no type for a Python {type(value).__name__}")
+    return wire
+
+
+def from_wire(attribute: Mapping[str, Any]) -> Any:
+    """The value that an attribute tells: str, Decimal, bool, None, dict, list, bytes or a set of one scalar type."""
+    ((kind, content),) = attribute.items()
+    value: Any
+    match kind:
+        case "S" | "BOOL" | "B":
+            value = content
+        case "N":
+            value = Decimal(content)
+        case "M":
+            value = {name: from_wire(one) for name, one in content.items()}
+        case "L":
+            value = [from_wire(one) for one in content]
+        case "NULL":
+            value = None
+        case "SS" | "BS":
+            value = set(content)
+        case "NS":
+            value = {Decimal(one) for one in content}
+        case _:
+            raise TypeError(f"DynamoDB's type {kind} is unknown")
+    return value
+
+
+def item_to_wire(item: Mapping[str, Any]) -> dict[str, Attribute]:
+    """A row or a key as DynamoDB takes it."""
+    return {name: to_wire(value) for name, value in item.items()}
+
+
+def item_from_wire(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The row or the key that DynamoDB tells."""
+    return {name: from_wire(attribute) for name, attribute in attributes.items()}
+
+
+def _set_to_wire(values: set[Any] | frozenset[Any]) -> Attribute:
+    kinds = {next(iter(to_wire(value))) for value in values}
+    if len(kinds) != 1 or not kinds <= {"S", "N", "B"}:
+        raise TypeError("DynamoDB takes sets of strings, of numbers or of bytes, and no empty ones")
+    return {f"{kinds.pop()}S": [next(iter(to_wire(value).values())) for value in values]}

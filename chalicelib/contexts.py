@@ -1,0 +1,229 @@
+"""The documents that the company's AI and people receive, and the entries that the record keeps; pure.
+
+    InboundMessage --staged_context--> one message's context, in the stage
+    one message's context --entry--> an element of the record's `messages`
+    the record's entries --batch_context, handoff_context--> what is sent, as schemas/context.json describes it
+
+A batch's context is built from the record alone, so a trigger that resumes after a crash sends the same batch again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from chalicelib.clock import iso
+from chalicelib.conversations import Conversation
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages import InboundMessage
+from chalicelib.protocol import record as names
+from chalicelib.protocol.record import entry_id
+from chalicelib.queues import MESSAGE_BYTES_MAX, encode
+
+VERSION = "1.0"
+
+ID = names.MESSAGE_ID
+
+_ENVELOPE_BYTES = 1_024
+"""Left free of the queue's limit for the attributes that travel beside the body."""
+
+Document = Mapping[str, Any]
+
+
+def staged_context(
+    conversation: Conversation,
+    message: InboundMessage,
+    *,
+    request_id: str,
+    context_attributes: Sequence[str],
+    now: datetime,
+) -> dict[str, Any]:
+    """The context of one message without the history: what its staged row holds."""
+    document = {
+        "from": message.sender.value,
+        "to": message.recipient.value,
+        "body": message.body,
+        "message_id": message.message_sid,
+        "timestamp": iso(message.received_at),
+        "channel_type": message.channel,
+        "media": [{"url": one.url, "content_type": one.content_type} for one in message.media],
+        "extras": dict(message.extras),
+    }
+    return {
+        "meta": _meta(message.channel, request_id=request_id, batch_id=None, now=now),
+        "conversation": _conversation(conversation, context_attributes),
+        "messages": [document],
+        "company": _company(conversation, message.channel),
+        "processing": _processing(received=iso(message.received_at), validated=now, queued=None),
+    }
+
+
+def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> dict[str, Any]:
+    """The element of `messages` that keeps a staged message.
+
+    Args:
+        context: the message's staged context.
+        batch_id: the batch that takes it; None where no batch does.
+        marks: why no batch does: `handed_off=True`, or `refused` with the code.
+    """
+    (document,) = context["messages"]
+    return {
+        names.MESSAGE_ID: document["message_id"],
+        "direction": "INBOUND",
+        "content": document["body"],
+        "timestamp": document["timestamp"],
+        "channel_type": document["channel_type"],
+        "metadata": {"sender": document["from"], "recipient": document["to"]},
+        **({"batch_id": batch_id} if batch_id is not None else {}),
+        **marks,
+        **({"media": document["media"]} if document["media"] else {}),
+        **({"extras": document["extras"]} if document["extras"] else {}),
+    }
+
+
+def sender_of(context: Document) -> str:
+    """The address that a staged message came from."""
+    sender: str = context["messages"][0]["from"]
+    return sender
+
+
+def batch_context(
+    conversation: Conversation, *, batch_id: str, request_id: str, context_attributes: Sequence[str], now: datetime
+) -> str:
+    """The body that dispatches the record's batch: its unanswered entries, and the others as history.
+
+    Raises:
+        Misconfigured: `INTERNAL_ERROR`; the batch alone is larger than a message of the queue, or the company has
+            taken its entries off the record.
+    """
+    return _context(
+        conversation,
+        conversation.record.unanswered,
+        batch_id=batch_id,
+        request_id=request_id,
+        context_attributes=context_attributes,
+        now=now,
+    )
+
+
+def handoff_context(
+    conversation: Conversation,
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    request_id: str,
+    context_attributes: Sequence[str],
+    now: datetime,
+) -> str:
+    """The body that hands messages off: these entries, and the record's others as history.
+
+    Raises:
+        Misconfigured: `INTERNAL_ERROR`; the messages alone are larger than a message of the queue.
+    """
+    return _context(
+        conversation,
+        entries,
+        batch_id=None,
+        request_id=request_id,
+        context_attributes=context_attributes,
+        now=now,
+    )
+
+
+def _context(
+    conversation: Conversation,
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    batch_id: str | None,
+    request_id: str,
+    context_attributes: Sequence[str],
+    now: datetime,
+) -> str:
+    if not entries:
+        raise Misconfigured(Code.INTERNAL_ERROR, "the record no longer holds the entries of its batch")
+    ids = {entry_id(one) for one in entries}
+    channel = entries[-1]["channel_type"]
+    context = {
+        "meta": _meta(channel, request_id=request_id, batch_id=batch_id, now=now),
+        "conversation": _conversation(conversation, context_attributes),
+        "messages": [_message(one, batch_id) for one in entries],
+        "company": _company(conversation, channel),
+        "processing": _processing(received=entries[0]["timestamp"], validated=now, queued=now),
+    }
+    history = [one for one in conversation.record.entries or () if entry_id(one) not in ids]
+    return _fitted(context, history)
+
+
+def _fitted(context: dict[str, Any], history: Sequence[Any]) -> str:
+    """`context` with as much of the history as the queue takes, the newest first kept; `trimmed` tells the rest."""
+    room = MESSAGE_BYTES_MAX - _ENVELOPE_BYTES - len(encode({**context, "history": []}).encode())
+    if room < 0:
+        raise Misconfigured(Code.INTERNAL_ERROR, "the messages of one batch are larger than the queue takes")
+    kept: list[Any] = []
+    for one in reversed(history):
+        room -= len(encode({"": one}).encode())
+        if room < 0:
+            break
+        kept.insert(0, one)
+    context["meta"]["trimmed"] = len(history) - len(kept)
+    return encode({**context, "history": kept})
+
+
+def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
+    is_carried = batch_id is not None and one.get("batch_id") != batch_id
+    return {
+        "from": one["metadata"]["sender"],
+        "to": one["metadata"]["recipient"],
+        "body": one["content"],
+        "message_id": one[names.MESSAGE_ID],
+        "timestamp": one["timestamp"],
+        "channel_type": one["channel_type"],
+        "media": one.get("media", []),
+        "extras": one.get("extras", {}),
+        **({"carried": True} if is_carried else {}),
+    }
+
+
+def _meta(channel: str, *, request_id: str, batch_id: str | None, now: datetime) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "channel_type": channel,
+        "timestamp": iso(now),
+        "version": VERSION,
+        "batch_id": batch_id,
+        "trimmed": 0,
+    }
+
+
+def _conversation(conversation: Conversation, context_attributes: Sequence[str]) -> dict[str, Any]:
+    item = conversation.item
+    return {
+        **{name: item[name] for name in context_attributes if name in item},
+        **conversation.key.item,
+        names.STATUS: item.get(names.STATUS),
+        "hand_off_to_human": conversation.hand_off_to_human,
+        "thread_id": item.get("thread_id"),
+    }
+
+
+def _company(conversation: Conversation, channel: str) -> dict[str, Any]:
+    item = conversation.item
+    return {
+        "company_id": item.get("company_id"),
+        "project_id": item.get("project_id"),
+        "company_name": item.get("company_name"),
+        "credentials_reference": conversation.credential_ref(channel),
+    }
+
+
+def _processing(*, received: str, validated: datetime, queued: datetime | None) -> dict[str, Any]:
+    return {
+        "validation_status": "valid",
+        "ai_response": None,
+        "sent_response": None,
+        "processing_timestamps": {
+            "received": received,
+            "validated": iso(validated),
+            "queued": iso(queued) if queued else None,
+        },
+    }

@@ -1,0 +1,221 @@
+"""The outermost door of each Lambda function: an event comes in, a use case runs, the outcome is told and answered.
+
+The only file that catches what nobody expected. There it is logged by type and place, counted, and answered: a webhook
+by the table, a trigger by coming again, a repair by going on with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from chalice.app import Request, Response
+
+from chalicelib import responses
+from chalicelib.batching import Job, bury
+from chalicelib.channels.channel import AnswerStyle, WebhookRequest
+from chalicelib.clock import Deadline
+from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
+from chalicelib.observability import Level, Metric, Step, Trail, describe
+from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.receiving import Outcome
+from chalicelib.responses import Answer
+from chalicelib.wiring import Engine
+
+Found = TypeVar("Found")
+
+_MARGIN_SECONDS = 5.0
+"""How long before its own timeout a worker starts no further work, so that it can still send its triggers again."""
+
+_LOUDNESS = {
+    Code.INVALID_SIGNATURE: Level.CRITICAL,
+    Code.PARSING_ERROR: Level.WARNING,
+    Code.MISSING_REQUIRED_FIELD: Level.WARNING,
+}
+_REFUSAL_METRICS = {
+    Code.INVALID_SIGNATURE: Metric.INVALID_SIGNATURE,
+    Code.CONVERSATION_NOT_FOUND: Metric.UNKNOWN_SENDER,
+}
+_SECRET_FAULTS = frozenset(
+    {Code.MISSING_CREDENTIAL_CONFIG, Code.SECRET_FETCH_FAILED, Code.SECRET_FETCH_TRANSIENT_ERROR}
+)
+
+
+def webhook(request: Request | None, style: AnswerStyle, engine: Engine) -> Response:
+    """Answer one webhook request, whatever happens.
+
+    Args:
+        request: as Chalice hands it over.
+        style: how the provider of this route wants to be answered, even where nothing could be parsed.
+        engine: builds the use case; faults of the settings are answered too.
+    """
+    assert request is not None, "Chalice sets the request before it calls a view"
+    trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
+    try:
+        outcome = engine.receiving.receive(_web_request(request, engine, trail), trail)
+    except EngineError as error:
+        outcome = _told(error, trail)
+    except Exception as surprise:
+        outcome = _told(_named(surprise), trail)
+    answer = responses.answer(style, outcome.code, notice=outcome.notice)
+    told = outcome.code.value if outcome.code else "success"
+    trail.log(Step.ANSWERED, outcome=told, count=answer.status)
+    trail.count(Metric.ANSWERED, outcome=told)
+    return _as_response(answer)
+
+
+def unknown_path() -> Response:
+    """Answer a request to a path that is none of ours."""
+    return _as_response(responses.unknown_path())
+
+
+def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engine) -> None:
+    """Process an SQS event's triggers, each on its own; those that fail come again.
+
+    Raises:
+        EngineError: a trigger could neither be processed nor sent again nor buried; SQS delivers the event again.
+    """
+    deadline = Deadline.after(engine.clock, context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS)
+    trail = Trail(engine.telemetry, request_id=context.aws_request_id, channel=channel)
+    distinct: dict[tuple[str, str, str], tuple[Trigger, str]] = {}
+    failures: list[EngineError] = []
+    for record in event["Records"]:
+        tenant = record.get("attributes", {}).get("MessageGroupId", "unknown")
+        try:
+            trigger = Trigger.from_body(record["body"])
+        except Rejected as refusal:
+            failures += _tried(
+                trail,
+                partial(
+                    bury, engine.queues, channel, record["body"], tenant=tenant, reason=refusal.detail, trail=trail
+                ),
+            )
+            continue
+        key = trigger.conversation
+        distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant))
+    tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
+    for (conversation_id, _, trigger_id), (trigger, tenant) in sorted(distinct.items()):
+        own = trail.with_fields(conversation_id=conversation_id, trigger_id=trigger_id, attempt=trigger.attempt)
+        failures += _one_trigger(Job(trigger, channel, tenant, tables, queues, own), engine)
+    if failures:
+        raise failures[0]
+
+
+def reset_stalled(context: Any, engine: Engine) -> None:
+    """Let go of every stalled lock and trigger what was staged meanwhile."""
+    deadline, trail = _sweep(context, engine)
+    locks = engine.sweeping.stalled_locks(engine.tables, deadline)
+    _each(locks, lambda lock, own: engine.sweeping.reset(engine.tables, engine.queues, lock, own), trail)
+
+
+def recover_orphaned(context: Any, engine: Engine) -> None:
+    """Trigger or hand off every orphaned message."""
+    deadline, trail = _sweep(context, engine)
+    orphans = engine.sweeping.orphans(engine.tables, deadline)
+    _each(orphans, lambda orphan, own: engine.sweeping.recover(engine.tables, engine.queues, orphan, own), trail)
+
+
+def public_url(request: Request, base: str) -> str:
+    """The URL that the provider called and signed.
+
+    A configured base is safest. Without one the URL is told by the request: on AWS the domain's name and the path with
+    its stage, locally and behind a tunnel the host and the scheme that were forwarded. A query string is rebuilt from
+    its decoded parameters, so one whose encoding or order was unusual does not verify.
+    """
+    told: Mapping[str, Any] = request.context
+    path: str = told.get("path") or request.path
+    if base:
+        url = base + path[max(path.find("/webhooks/"), 0) :]
+    elif told.get("domainName"):
+        url = f"https://{told['domainName']}{path}"
+    else:
+        headers = request.headers
+        url = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', 'localhost')}{path}"
+    parameters = request.query_params
+    if not parameters:
+        return url
+    return f"{url}?{urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])}"
+
+
+def _web_request(request: Request, engine: Engine, trail: Trail) -> WebhookRequest:
+    body = request.raw_body
+    return WebhookRequest(
+        url=public_url(request, engine.settings.public_base_url),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body if isinstance(body, bytes) else body.encode(),
+        request_id=trail.request_id,
+    )
+
+
+def _one_trigger(job: Job, engine: Engine) -> list[EngineError]:
+    """Process one trigger, or have it come again; what failed in doing even that."""
+    try:
+        engine.batching.process(job)
+    except EngineError as error:
+        fault = error
+    except Exception as surprise:
+        fault = _named(surprise)
+    else:
+        return []
+    _told(fault, job.trail)
+    # Past the deadline too: the margin before the function's own timeout is there for this.
+    again = replace(job, tables=engine.tables, queues=engine.queues)
+    return _tried(job.trail, partial(engine.batching.come_again, again, fault))
+
+
+def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:
+    """Do the last thing that can be done for a trigger; what failed in doing it."""
+    try:
+        action()
+    except EngineError as failure:
+        trail.fault(Step.FAILED, failure)
+        return [failure]
+    return []
+
+
+def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
+    seconds = context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS
+    return Deadline.after(engine.clock, seconds), Trail(engine.telemetry, request_id=context.aws_request_id)
+
+
+def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail: Trail) -> None:
+    """Repair one thing after another; one that fails is told, and left to the next sweep.
+
+    Raises:
+        EngineError: what to repair could not be found out.
+    """
+    count = 0
+    for one in found:
+        count += 1
+        own = trail.with_fields()
+        try:
+            repair(one, own)
+        except EngineError as error:
+            _told(error, own)
+        except Exception as surprise:
+            _told(_named(surprise), own)
+    trail.log(Step.SWEPT, Level.DEBUG, count=count)
+
+
+def _told(error: EngineError, trail: Trail) -> Outcome:
+    """Log and count an error by who must act."""
+    if isinstance(error, Rejected):
+        trail.fault(Step.REFUSED, error, _LOUDNESS.get(error.code, Level.INFO))
+        metric = _REFUSAL_METRICS.get(error.code, Metric.REFUSED)
+    else:
+        trail.fault(Step.FAILED, error, Level.ERROR if isinstance(error, Misconfigured) else Level.WARNING)
+        metric = Metric.SECRET_FAILURE if error.code in _SECRET_FAULTS else Metric.FAULT
+    trail.count(metric, outcome=error.code.value)
+    return Outcome(error.code)
+
+
+def _named(surprise: Exception) -> EngineError:
+    """An error that nobody expected, as one of ours: by its type and places, for its words may hold anything."""
+    return Misconfigured(Code.INTERNAL_ERROR, describe(surprise)["reason"])
+
+
+def _as_response(answer: Answer) -> Response:
+    return Response(answer.body, status_code=answer.status, headers={"Content-Type": answer.content_type})

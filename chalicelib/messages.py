@@ -1,0 +1,60 @@
+"""What a customer sent, as every channel tells it: frozen values that know no provider and no AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class AddressKind(StrEnum):
+    """What sort of address a channel uses."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a message came from or went to: without the channel's prefix, an e-mail address in lower case."""
+
+    kind: AddressKind
+    value: str
+
+    @classmethod
+    def from_text(cls, value: str) -> Address:
+        """The address that a stored value tells: with an `@` an e-mail address, else a phone's."""
+        return cls(AddressKind.EMAIL if "@" in value else AddressKind.PHONE, value)
+
+    def __repr__(self) -> str:
+        """Without the value: an address never comes into a log by accident."""
+        return f"Address({self.kind})"
+
+
+@dataclass(frozen=True)
+class Media:
+    """One attachment, kept by the provider under a URL that takes the tenant's credentials."""
+
+    url: str
+    content_type: str
+
+
+@dataclass(frozen=True, repr=False)
+class InboundMessage:
+    """One message as a provider delivered it, parsed and not yet trusted."""
+
+    message_sid: str
+    """The provider's id of the message, the same for each of its retries: what duplicates are told by."""
+    channel: str
+    """The name of the channel's row in `channels/`."""
+    account_id: str
+    """The provider's account that claims to deliver it; must be the secret's once the signature is proven."""
+    sender: Address
+    recipient: Address
+    body: str
+    """What the customer wrote; empty where a message is only media, a location or a button."""
+    received_at: datetime
+    media: tuple[Media, ...] = ()
+    extras: Mapping[str, str] = field(default_factory=dict)
+    """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""

@@ -1,0 +1,291 @@
+"""The conversation lock: at most one batch is with the AI per conversation.
+
+    open --acquire--> processing --release--> open (ai_response_sent)
+                       |   |  ^
+                       |   |  `-- refresh: the same trigger came again and resumes
+                       |   `----- reset: the lock stalled (processing_timeout)
+                       `--------- abandon: nothing was dispatched and nothing is carried (processing_error)
+
+The fencing token is `batch_id`, fresh for each acquisition. Every write under the lock names it as a condition, and the
+lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
+
+Guarantees
+    L1  Of several triggers that read the same record, one acquires: the update holds only while the record stands as
+        it was read, and an open one at that.
+    L2  A stale holder is refused: refresh, release, reset and abandon name the batch that they mean.
+    L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
+        it and is not appended again.
+    L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
+    L5  A reset lets go of a lock only as old as it was seen to be: a refresh in between keeps it.
+    L6  An open record tells no start and no trigger, so that a lock set by another system is never taken for an old one
+        of ours, and none of ours is ever resumed by a trigger of the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zlib import crc32
+
+from chalicelib.clock import iso
+from chalicelib.protocol.record import (
+    BATCH_ID,
+    CLAIM,
+    LAST_ACTIVITY_AT,
+    LAST_USER_MESSAGE_AT,
+    LOCK_SHARD,
+    MESSAGES,
+    MOVED_BEFORE,
+    STARTED_AT,
+    STATUS,
+    TRIGGER_ID,
+    UNANSWERED_IDS,
+    VERSION,
+    ConversationKey,
+    Record,
+    Status,
+)
+from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
+
+Entry = Mapping[str, Any]
+"""One element of `messages`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Lease:
+    """The conversation is locked for a batch; `item` is the row as the lock's write left it."""
+
+    batch_id: str
+    item: Item
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The record no longer stands as it was read; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The lock is no longer the batch's; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The stalled lock is let go of."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The entries are in the record."""
+
+
+def acquire(
+    table: Table,
+    record: Record,
+    *,
+    batch_id: str,
+    trigger_id: str,
+    entries: Sequence[Entry],
+    shards: int,
+    now: datetime,
+) -> Lease | Changed:
+    """Lock an open record for one batch and append the batch's new messages, in one update.
+
+    Args:
+        table: the conversations table.
+        record: as read, open, with its entries.
+        batch_id: the fresh fencing token.
+        trigger_id: of the trigger that takes the lock and that alone may resume it.
+        entries: the messages that are not in the record yet, in order, each with its `message_id`.
+        shards: over how many hash keys the sparse index of locked conversations is spread.
+        now: the current instant.
+    """
+    assert not record.is_locked, "only an open record is acquired"
+    carried = [one for one in record.unanswered_ids if one in record.entry_ids]  # the company may trim its list
+    unanswered = [*carried, *(entry["message_id"] for entry in entries)]  # L3
+    change = Change(
+        set={
+            STATUS: Status.PROCESSING.value,
+            BATCH_ID: batch_id,
+            STARTED_AT: iso(now),
+            TRIGGER_ID: trigger_id,
+            UNANSWERED_IDS: unanswered,
+            LOCK_SHARD: _shard(record.key, shards),
+            LAST_ACTIVITY_AT: iso(now),
+            **_last_user_message(entries),
+        },
+        append={MESSAGES: entries} if entries else {},
+        add={VERSION: 1},
+        remove=(CLAIM,),
+    )
+    match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
+        case Written(item):
+            return Lease(batch_id, item)
+        case Refused(item) if item.get(BATCH_ID) == batch_id:
+            return Lease(batch_id, item)  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Changed()
+
+
+def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:
+    """Start the clock of a held lock anew, for the trigger that took it has come again and resumes."""
+    batch_id = record.batch_id
+    assert batch_id is not None, "a lock of ours names its batch"
+    change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1})
+    match table.update(record.key.item, change, when=_held_by(batch_id)):  # L2: a stale holder is refused.
+        case Written(item):
+            return Lease(batch_id, item)
+        case Refused(item) if _is_held_by(item, batch_id) and item.get(STARTED_AT) == iso(now):
+            return Lease(batch_id, item)  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Lost()
+
+
+def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
+    """Let a lock that another system set without a start begin now, so that it can stall and the sweep finds it."""
+    table.update(
+        record.key.item,
+        Change(set={STARTED_AT: iso(now), LOCK_SHARD: _shard(record.key, shards)}, add={VERSION: 1}),
+        when=Attr(STATUS).eq(Status.PROCESSING.value) & Attr(STARTED_AT).missing(),
+    )
+
+
+def reset(
+    table: Table, key: ConversationKey, *, batch_id: str | None, started_at: str, answered: bool, now: datetime
+) -> Reset | Lost:
+    """Let go of a stalled lock that no reply has claimed.
+
+    Args:
+        table: the conversations table.
+        key: the conversation.
+        batch_id: the lock's batch as seen; None for a lock that another system set.
+        started_at: the lock's start as seen, as the row spells it.
+        answered: whether the batch counts as answered, because people have it; else it is carried into the next.
+        now: the current instant.
+    """
+    is_as_seen = (
+        Attr(STATUS).eq(Status.PROCESSING.value)
+        & Attr(BATCH_ID).stays(batch_id)  # L2: the batch that we mean,
+        & Attr(STARTED_AT).eq(started_at)  # L5: and no younger than it was seen to be.
+        & Attr(CLAIM).missing()
+    )
+    change = _open(Status.TIMEOUT, answered=answered, now=now)
+    match table.update(key.item, change, when=is_as_seen):
+        case Written():
+            return Reset()
+        case Refused(item) if item.get(STATUS) == Status.TIMEOUT and item.get(BATCH_ID) == batch_id:
+            return Reset()  # our own write whose answer was lost, or another sweep's: the same to us
+        case Refused():
+            return Lost()
+
+
+def release(
+    table: Table, key: ConversationKey, *, batch_id: str, entries: Sequence[Entry], now: datetime
+) -> Appended | Lost:
+    """Unlock after the batch was answered: record the answer and empty what was unanswered, in one update.
+
+    Args:
+        table: the conversations table.
+        key: the conversation.
+        batch_id: the batch that was answered.
+        entries: the OUTBOUND entries to record.
+        now: the current instant.
+    """
+    change = _open(Status.ANSWERED, answered=True, now=now, append=entries)
+    match table.update(key.item, change, when=_held_by(batch_id)):  # L2, L4
+        case Written():
+            return Appended()
+        case Refused(item) if item.get(STATUS) == Status.ANSWERED and item.get(BATCH_ID) == batch_id:
+            return Appended()  # our own write whose answer was lost
+        case Refused():
+            return Lost()
+
+
+def abandon(table: Table, lease: Lease, key: ConversationKey, *, now: datetime) -> None:
+    """The emergency unlock: nothing was dispatched, and what the lock appended is carried into the next batch.
+
+    The caller holds: no dispatch of this lease was tried, and the lease carries nothing of an earlier batch.
+    """
+    table.update(
+        key.item,
+        _open(Status.ERROR, answered=False, now=now),
+        when=_held_by(lease.batch_id) & Attr(STARTED_AT).eq(lease.item[STARTED_AT]),  # L2: nobody resumed it meanwhile.
+    )
+
+
+def append(
+    table: Table,
+    record: Record,
+    entries: Sequence[Entry],
+    *,
+    ended_ids: Collection[str],
+    to_people: bool,
+    now: datetime,
+) -> Appended | Changed:
+    """Append messages that no batch takes, and take `ended_ids` off what is unanswered, in one update.
+
+    Used for what is handed off or refused. The lock is left as it is.
+
+    Args:
+        table: the conversations table.
+        record: as read, with its entries.
+        entries: the messages to append; the caller has left out those that are in the record.
+        ended_ids: ids that are no longer unanswered; must be empty while the record is locked.
+        to_people: the messages were handed off; an open record's status then tells that the customer wrote.
+        now: the current instant.
+    """
+    assert not (record.is_locked and ended_ids), "only the holder of the lock ends messages of its batch"
+    left = [one for one in record.unanswered_ids if one not in ended_ids]
+    change = Change(
+        set={
+            LAST_ACTIVITY_AT: iso(now),
+            **({STATUS: Status.USER_REPLY_RECEIVED.value} if to_people and not record.is_locked else {}),
+            **({UNANSWERED_IDS: left} if ended_ids else {}),
+            **_last_user_message(entries),
+        },
+        append={MESSAGES: entries} if entries else {},
+        add={VERSION: 1},
+    )
+    match table.update(record.key.item, change, when=record.unchanged):  # L4: open, and as it was read.
+        case Written():
+            return Appended()
+        case Refused():
+            return Changed()
+
+
+def forget_moved(table: Table, record: Record, *, count: int, now: datetime) -> Appended | Changed:
+    """Take the first `count` entries off the record, which the history holds already."""
+    change = Change(set={MOVED_BEFORE: iso(now)}, add={VERSION: 1}, remove_first={MESSAGES: count})
+    match table.update(record.key.item, change, when=record.unchanged):
+        case Written():
+            return Appended()
+        case Refused():
+            return Changed()
+
+
+def _held_by(batch_id: str) -> Condition:
+    return Attr(STATUS).eq(Status.PROCESSING.value) & Attr(BATCH_ID).eq(batch_id)
+
+
+def _is_held_by(item: Item, batch_id: str) -> bool:
+    return item.get(STATUS) == Status.PROCESSING and item.get(BATCH_ID) == batch_id
+
+
+def _open(status: Status, *, answered: bool, now: datetime, append: Sequence[Entry] = ()) -> Change:
+    """What every end of a lock writes; L6: an open record tells no start and no trigger."""
+    return Change(
+        set={STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {})},
+        append={MESSAGES: append} if append else {},
+        add={VERSION: 1},
+        remove=(STARTED_AT, TRIGGER_ID, LOCK_SHARD),
+    )
+
+
+def _last_user_message(entries: Sequence[Entry]) -> dict[str, str]:
+    return {LAST_USER_MESSAGE_AT: entries[-1]["timestamp"]} if entries else {}
+
+
+def _shard(key: ConversationKey, shards: int) -> str:
+    return str(crc32(key.conversation_id.encode()) % shards)

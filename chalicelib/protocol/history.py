@@ -1,0 +1,111 @@
+"""The history: entries moved off the record, so that the cost of a message does not grow with the conversation.
+
+    on the record --put in the history--> on both --taken off the record--> in the history
+
+Guarantees
+    H1  An entry is in the history before it leaves the record; a crash in between leaves it on both, and the next move
+        writes the same row again.
+    H2  Only answered entries leave, from the front of the list, and only while the record stands as it was read.
+    H3  A message that ever was an entry is found: on the record, or in the history read after the record was read or
+        after it was last moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import accumulate, takewhile
+from typing import Any
+
+from chalicelib.clock import from_iso, iso
+from chalicelib.protocol import conversation_lock
+from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
+from chalicelib.queues import encode
+from chalicelib.tables import Item, Read, Table
+
+MOVED_AT = "moved_at"
+ENTRY = "entry"
+
+MOVED_AT_ONCE_MAX = 100
+"""Entries that one move takes; a long record that we find is brought down over several batches."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much a record keeps."""
+
+    entries_keep: int
+    """0: nothing is ever moved."""
+    bytes_max: int
+    young_hours: int
+    """What is younger stays, where the bytes allow."""
+
+    @property
+    def entries_max(self) -> int:
+        """The length at which a record has outgrown: a quarter above, so that a move is rare."""
+        return self.entries_keep + self.entries_keep // 4
+
+
+def movable_count(record: Record, bounds: Bounds, *, now: datetime) -> int:
+    """How many entries, from the front of the record's list, are to be moved; 0: it has not outgrown its bounds."""
+    entries = record.entries or ()
+    if not bounds.entries_keep:
+        return 0
+    sizes = [len(encode({"": one})) for one in entries]
+    count = 0
+    if len(entries) > bounds.entries_max:
+        before = now - timedelta(hours=bounds.young_hours)
+        surplus = entries[: len(entries) - bounds.entries_keep]
+        count = len(list(takewhile(lambda one: _is_older(one, before), surplus)))
+    if sum(sizes) > bounds.bytes_max:
+        excess = sum(sizes) - bounds.bytes_max * 3 // 4
+        count = max(count, 1 + len(list(takewhile(lambda taken: taken < excess, accumulate(sizes)))))
+    waiting = frozenset(record.unanswered_ids)
+    answered = takewhile(lambda one: entry_id(one) not in waiting, entries)  # H2: only answered ones.
+    return min(count, len(list(answered)), MOVED_AT_ONCE_MAX)
+
+
+def move(conversations: Table, history: Table, record: Record, count: int, *, now: datetime) -> bool:
+    """Move the first `count` entries to the history; False: the record changed meanwhile, and keeps them."""
+    history.put_many(_rows(record.key, (record.entries or ())[:count], now))  # H1: there before they leave here.
+    return isinstance(conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)
+
+
+def looking_up(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
+    """The reads that tell which of these messages the history holds."""
+    return [
+        Read(history, {CONVERSATION_ID: conversation.conversation_id, MESSAGE_ID: one}, (MESSAGE_ID,))
+        for one in message_ids
+    ]
+
+
+def found(rows: Sequence[Item | None]) -> frozenset[str]:
+    """The message ids that such reads found."""
+    return frozenset(row[MESSAGE_ID] for row in rows if row is not None)
+
+
+def _is_older(one: object, before: datetime) -> bool:
+    """Whether an entry is from before an instant; one without a readable time counts as old."""
+    try:
+        return from_iso(one["timestamp"]) < before if isinstance(one, Mapping) else True
+    except (KeyError, TypeError, ValueError):
+        return True
+
+
+def _rows(key: ConversationKey, entries: Sequence[Any], now: datetime) -> list[Item]:
+    """One row per entry; the same entry makes the same row, however often it is moved."""
+    rows: dict[str, Item] = {}
+    for one in entries:
+        own_id = entry_id(one)
+        row_id = own_id if own_id and own_id not in rows else f"moved-{sha256(encode({'': one}).encode()).hexdigest()}"
+        rows[row_id] = {
+            CONVERSATION_ID: key.conversation_id,
+            MESSAGE_ID: row_id,
+            PRIMARY_CHANNEL: key.primary_channel,
+            MOVED_AT: iso(now),
+            ENTRY: one,
+        }
+    return list(rows.values())

@@ -1,0 +1,164 @@
+"""The part of a conversation's record that the protocol leans on: its attributes' names, and a typed view of it.
+
+The record belongs to the company; its systems append to `messages` and set statuses of their own. We change only the
+attributes named here, each by an update with a condition, and never write the list whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.clock import from_iso
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.tables import Attr, Condition, Item
+
+PRIMARY_CHANNEL = "primary_channel"
+CONVERSATION_ID = "conversation_id"
+STATUS = "conversation_status"
+VERSION = "conversation_version"
+MESSAGES = "messages"
+UNANSWERED_IDS = "unanswered_ids"
+BATCH_ID = "last_batch_id"
+STARTED_AT = "processing_started_at"
+TRIGGER_ID = "processing_trigger_id"
+CLAIM = "reply_claim"
+MOVED_BEFORE = "messages_moved_before"
+LOCK_SHARD = "lock_shard"
+LAST_USER_MESSAGE_AT = "last_user_message_at"
+LAST_ACTIVITY_AT = "last_activity_at"
+
+MESSAGE_ID = "message_id"
+"""The key of an entry within `messages`."""
+
+ATTRIBUTES = (
+    PRIMARY_CHANNEL,
+    CONVERSATION_ID,
+    STATUS,
+    VERSION,
+    UNANSWERED_IDS,
+    BATCH_ID,
+    STARTED_AT,
+    TRIGGER_ID,
+    CLAIM,
+    MOVED_BEFORE,
+)
+"""What a read of the protocol's part asks for; `MESSAGES` comes on top where the list is needed."""
+
+
+class Status(StrEnum):
+    """The values of `conversation_status` that are ours; the company's own are left alone."""
+
+    USER_REPLY_RECEIVED = "user_reply_received"
+    PROCESSING = "processing_reply"
+    ANSWERED = "ai_response_sent"
+    ERROR = "processing_error"
+    TIMEOUT = "processing_timeout"
+
+
+@dataclass(frozen=True)
+class ConversationKey:
+    """Which conversation. `primary_channel` may be the customer's number or address: never log it."""
+
+    primary_channel: str
+    conversation_id: str
+
+    @property
+    def item(self) -> dict[str, str]:
+        """The key as the conversations table spells it."""
+        return {PRIMARY_CHANNEL: self.primary_channel, CONVERSATION_ID: self.conversation_id}
+
+    def __repr__(self) -> str:
+        """Without the primary channel."""
+        return f"ConversationKey({self.conversation_id!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """The record as one read found it."""
+
+    key: ConversationKey
+    status: str | None
+    version: int | None
+    batch_id: str | None
+    unanswered_ids: tuple[str, ...]
+    entries: tuple[Mapping[str, Any], ...] | None
+    """The elements of `messages`; None where the record has no such list or it was not read."""
+    started_at: str | None
+    """When the lock was taken or last refreshed, as the row spells it: what a reset is conditional on."""
+    trigger_id: str | None
+    is_claimed: bool
+    moved_before: str | None
+    """Entries were moved to the history up to this instant; None: never."""
+
+    @classmethod
+    def from_item(cls, item: Item) -> Record:
+        """The record that a row tells.
+
+        Raises:
+            Misconfigured: an attribute of ours has a shape that we never write.
+        """
+        entries, unanswered = item.get(MESSAGES), item.get(UNANSWERED_IDS, ())
+        if not isinstance(entries, list | None) or not isinstance(unanswered, list | tuple):
+            raise Misconfigured(Code.DB_QUERY_ERROR, f"{MESSAGES} or {UNANSWERED_IDS} of a record is no list")
+        try:
+            version = int(item[VERSION]) if VERSION in item else None
+        except (TypeError, ValueError) as fault:
+            raise Misconfigured(Code.DB_QUERY_ERROR, f"{VERSION} of a record is no number") from fault
+        return cls(
+            key=ConversationKey(item[PRIMARY_CHANNEL], item[CONVERSATION_ID]),
+            status=item.get(STATUS),
+            version=version,
+            batch_id=item.get(BATCH_ID),
+            unanswered_ids=tuple(unanswered),
+            entries=tuple(entries) if entries is not None else None,
+            started_at=item.get(STARTED_AT),
+            trigger_id=item.get(TRIGGER_ID),
+            is_claimed=CLAIM in item,
+            moved_before=item.get(MOVED_BEFORE),
+        )
+
+    @property
+    def is_locked(self) -> bool:
+        return self.status == Status.PROCESSING
+
+    def lock_age(self, now: datetime) -> timedelta:
+        """How long ago the lock was taken or refreshed; one without a readable start counts as just taken."""
+        try:
+            return now - from_iso(self.started_at or "")
+        except ValueError:
+            return timedelta(0)
+
+    @property
+    def entry_ids(self) -> frozenset[str]:
+        """The message ids of the entries that the record keeps."""
+        return frozenset(filter(None, map(entry_id, self.entries or ())))
+
+    @property
+    def unanswered(self) -> tuple[Mapping[str, Any], ...]:
+        """The entries of the batch: those that wait for an answer, in the order of the record."""
+        waiting = frozenset(self.unanswered_ids)
+        return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting)
+
+    @property
+    def unchanged(self) -> Condition:
+        """The record still stands as it was read.
+
+        Our own writes raise the version; the company's raise none, so its status and the list's length stand beside it.
+        """
+        same_list = Attr(MESSAGES).missing() if self.entries is None else Attr(MESSAGES).has_size(len(self.entries))
+        return (
+            Attr(PRIMARY_CHANNEL).exists()
+            & Attr(STATUS).stays(self.status)
+            & Attr(VERSION).stays(self.version)
+            & same_list
+        )
+
+
+def entry_id(entry: object) -> str | None:
+    """The message id of an element of `messages`; None where the company put something else there."""
+    found = entry.get(MESSAGE_ID) if isinstance(entry, Mapping) else None
+    return found if isinstance(found, str) else None

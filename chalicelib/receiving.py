@@ -1,0 +1,202 @@
+"""Stage 1: one webhook request becomes one staged message and a trigger, or goes to people at once.
+
+    parse - find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+
+Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
+for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
+Nothing before the proof has an effect that a forger could see or cause.
+
+On the channel route with a cached secret: query, get, put, put, send; the next messages of a burst send nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from chalicelib import contexts, conversations
+from chalicelib.channels.channel import Channel, Provider, WebhookRequest
+from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations import Conversation, Found
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
+from chalicelib.handing_off import HandingOff
+from chalicelib.messages import InboundMessage
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.protocol import staging, trigger_lock
+from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
+from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
+from chalicelib.queues import Queues
+from chalicelib.routing import determine_target_queue
+from chalicelib.settings import Settings
+from chalicelib.tables import Tables
+from chalicelib.validation import validate_conversation_rules
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a message, as far as its provider and its sender are told."""
+
+    code: Code | None = None
+    """None: it is staged, or was already. Else why it was refused, or what the sweep mends after it was staged."""
+    notice: str = ""
+    """What the customer is told at once, because the conversation is locked; empty: nothing."""
+
+
+class Receiving:
+    """Receives the webhooks of one provider."""
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        channels: Mapping[str, Channel],
+        tables: Tables,
+        queues: Queues,
+        credentials: CredentialCache,
+        handing_off: HandingOff,
+        clock: Clock,
+        new_id: Callable[[], str],
+        settings: Settings,
+    ) -> None:
+        self._provider = provider
+        self._channels = channels
+        self._tables = tables
+        self._queues = queues
+        self._credentials = credentials
+        self._handing_off = handing_off
+        self._clock = clock
+        self._new_id = new_id
+        self._settings = settings
+
+    def receive(self, request: WebhookRequest, trail: Trail) -> Outcome:
+        """Take one message in.
+
+        Raises:
+            Rejected: the sender, a forger or the tenant's own rules; nothing is staged.
+            TryAgain: a retry of the provider can mend it; nothing is staged for certain.
+            Misconfigured: we must act; nothing is staged.
+        """
+        deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
+        message = self._provider.parse(request)
+        channel = self._channels[message.channel]
+        trail.learn(message_sid=message.message_sid, channel=channel.name)
+        trail.log(Step.RECEIVED)
+        trail.count(Metric.RECEIVED)
+        found = self._find(tables, channel, message, trail)
+        self._prove(request, message, conversations.require_credential_ref(found, channel), deadline)
+        conversation = self._load(tables, found)
+        trail.learn(conversation_id=conversation.key.conversation_id)
+        refusal = validate_conversation_rules(
+            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+        )
+        if refusal is Code.CONVERSATION_LOCKED:
+            return Outcome(refusal, self._settings.locked_notice)
+        if refusal is not None:
+            raise Rejected(refusal, "refused by the conversation's rules")
+        route = determine_target_queue(
+            conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
+        )
+        staged = self._stage(tables, conversation, message, route, trail)
+        try:
+            if staged.route is Route.HANDOFF:
+                self._handing_off.hand_off(tables, queues, staged, trail)
+                return Outcome()
+            return self._ensure_trigger(tables, queues, staged, conversation, trail)
+        except (TryAgain, Misconfigured) as fault:
+            trail.fault(Step.FAILED, fault)
+            return Outcome(_after_staging(fault))
+
+    def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
+        found = conversations.find(tables.conversations, channel, message)
+        if found is None:
+            # Told like a forgery: only a proven provider learns that an address is unknown.
+            raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
+        trail.learn(tenant=found.tenant)
+        if found.active_count > 1:
+            trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
+        return found
+
+    def _prove(self, request: WebhookRequest, message: InboundMessage, ref: str, deadline: Deadline) -> None:
+        """Prove the provider by the company's own secret, fetched anew once where the cached one does not fit."""
+        if self._provider.is_genuine(request, message, self._credentials.get(ref, deadline)):
+            return
+        renewed = self._credentials.refresh(ref, deadline)
+        if renewed is None or not self._provider.is_genuine(request, message, renewed):
+            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+
+    def _load(self, tables: Tables, found: Found) -> Conversation:
+        if found.key is None:
+            raise Rejected(Code.CONVERSATION_NOT_FOUND, "the company has no active conversation with this sender")
+        item = conversations.load(
+            tables.conversations, found.key, self._settings.context_attributes, with_messages=False
+        )
+        if item is None:
+            raise Rejected(Code.CONVERSATION_NOT_FOUND, "the index names a conversation that is gone")
+        return Conversation.from_item(item)
+
+    def _stage(
+        self, tables: Tables, conversation: Conversation, message: InboundMessage, route: Route, trail: Trail
+    ) -> StagedMessage:
+        """The row that stands for the message now: the one written, or the one that a retry finds."""
+        now = self._clock.now()
+        context = contexts.staged_context(
+            conversation,
+            message,
+            request_id=trail.request_id,
+            context_attributes=self._settings.context_attributes,
+            now=now,
+        )
+        staged = StagedMessage(
+            conversation=conversation.key,
+            message_sid=message.message_sid,
+            channel=message.channel,
+            tenant=conversation.tenant,
+            route=route,
+            received_at=message.received_at,
+            context=context,
+            moved_before_seen=conversation.record.moved_before,
+        )
+        try:
+            outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
+        except TryAgain as fault:
+            raise TryAgain(Code.STAGE_WRITE_ERROR, fault.detail, maybe_applied=fault.maybe_applied) from fault
+        match outcome:
+            case Staged():
+                trail.log(Step.STAGED, route=route.value)
+                trail.count(Metric.STAGED, outcome=route.value)
+                return staged
+            case Duplicate(existing):
+                trail.log(Step.DUPLICATE, route=existing.route.value)
+                trail.count(Metric.DUPLICATE, outcome="staged")
+                return existing
+
+    def _ensure_trigger(
+        self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail
+    ) -> Outcome:
+        outcome = trigger_lock.ensure(
+            tables.trigger_lock,
+            queues.trigger(staged.channel),
+            Trigger(staged.conversation, self._new_id()),
+            delay_seconds=self._settings.batch_window_seconds,
+            now=self._clock.now(),
+            tenant=staged.tenant,
+        )
+        match outcome:
+            case Triggered(trigger, lock_fault=None):
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
+                return Outcome(notice=self._settings.locked_notice if conversation.record.is_locked else "")
+            case Triggered(trigger, lock_fault):
+                assert lock_fault is not None, "the other case is matched above"
+                trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)
+                return Outcome(Code.TRIGGER_LOCK_WRITE_ERROR)
+            case AlreadyTriggered():
+                trail.log(Step.WAITING, Level.DEBUG)
+                return Outcome()
+
+
+def _after_staging(fault: EngineError) -> Code:
+    """The code of a fault that the sweep mends: one that the table answers as received."""
+    return Code.QUEUE_ERROR if fault.code is Code.QUEUE_ERROR else Code.TRIGGER_LOCK_WRITE_ERROR

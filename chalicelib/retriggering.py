@@ -1,0 +1,54 @@
+"""The look after every end of a lock: what was staged meanwhile is triggered at once.
+
+Without it such messages would wait for the sweep with no fault at all, for their own trigger may have found the lock
+held and given up, or the batch may have been full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.clock import Clock
+from chalicelib.observability import Step, Trail
+from chalicelib.protocol import staging, trigger_lock
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.protocol.staging import Route, StagedMessage
+from chalicelib.protocol.trigger_lock import Trigger, Triggered
+from chalicelib.queues import Queues, fair_group
+from chalicelib.tables import Tables
+
+
+class Retriggering:
+    """Triggers what is staged, without delay."""
+
+    def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._clock = clock
+        self._new_id = new_id
+
+    def look(self, tables: Tables, queues: Queues, conversation: ConversationKey, trail: Trail) -> bool:
+        """Trigger the conversation if messages of the channel route are staged; whether a trigger was sent.
+
+        Raises:
+            TryAgain, Misconfigured: the sweep finds what is staged.
+        """
+        waiting = staging.read(tables.stage, conversation, Route.CHANNEL)
+        return bool(waiting) and self.trigger(tables, queues, waiting[0], trail)
+
+    def trigger(self, tables: Tables, queues: Queues, message: StagedMessage, trail: Trail) -> bool:
+        """Trigger the conversation of a staged message; whether a trigger was sent.
+
+        Raises:
+            TryAgain, Misconfigured: the sweep finds the message again.
+        """
+        outcome = trigger_lock.ensure(
+            tables.trigger_lock,
+            queues.trigger(message.channel),
+            Trigger(message.conversation, self._new_id()),
+            delay_seconds=0,
+            now=self._clock.now(),
+            tenant=fair_group(message.tenant),
+        )
+        if not isinstance(outcome, Triggered):
+            return False
+        trail.log(Step.TRIGGERED, trigger_id=outcome.trigger.trigger_id)
+        return True

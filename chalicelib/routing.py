@@ -1,0 +1,38 @@
+"""Where a message goes: to its channel's batches, or to people; pure."""
+
+from __future__ import annotations
+
+from chalicelib.conversations import Conversation
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages import Address
+from chalicelib.protocol.staging import Route
+
+
+def determine_target_queue(conversation: Conversation, sender: Address, *, handoff_flag_routes: bool) -> Route:
+    """The route of a message from `sender`.
+
+    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
+    address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human.
+
+    Raises:
+        Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
+    """
+    if (
+        conversation.auto_queue_reply_message
+        or sender.value.lower() in _listed(conversation, sender)
+        or (handoff_flag_routes and conversation.hand_off_to_human)
+    ):
+        return Route.HANDOFF
+    return Route.CHANNEL
+
+
+def _listed(conversation: Conversation, sender: Address) -> frozenset[str]:
+    """The senders for people, written as addresses are compared: no prefix, no blanks, lower case."""
+    listed = conversation.auto_queue_senders.get(sender.kind)
+    if listed is None:
+        return frozenset()
+    texts = [listed] if isinstance(listed, str) else listed
+    if not isinstance(texts, list | set | tuple) or not all(isinstance(text, str) for text in texts):
+        raise Misconfigured(Code.ROUTING_ERROR, f"the auto-queue list for {sender.kind} addresses is no list of texts")
+    # A customer's own address has no colon: whatever stands before one is a channel's prefix.
+    return frozenset(text.rpartition(":")[2].replace(" ", "").lower() for text in texts)

@@ -1,0 +1,135 @@
+"""The sweep: the scheduled repair of what a crash left behind. It never gives anything up.
+
+    a stalled lock --reset--> open, and what is staged is triggered
+    an orphaned row of the channel route --trigger--> a batch
+    an orphaned row of the handoff route --hand off--> with people
+
+Each thing found is one step of its own, so that one that fails keeps no other from its repair. Two sweeps at once do no
+harm: resets are conditional, triggers spare ones at worst, people dedupe. A sweep that runs out of time goes on where
+it stopped: stalled locks leave their index as they are reset, and the first shard differs from run to run; the scan
+of the stage keeps its place in a row of the trigger lock table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from chalicelib.clock import Clock, Deadline, epoch, iso
+from chalicelib.handing_off import HandingOff
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.protocol import staging, trigger_lock
+from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
+from chalicelib.protocol.staging import RECEIVED_AT, Route, StagedMessage
+from chalicelib.queues import Queues
+from chalicelib.resetting import Resetting, StalledLock
+from chalicelib.retriggering import Retriggering
+from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
+from chalicelib.tables import Attr, Key, Tables
+
+_PLACE = {CONVERSATION_ID: "#sweep/orphans"}
+"""The key of the row that keeps the scan's place. No conversation has this id."""
+
+
+class Sweeping:
+    """Finds and repairs stalled locks and orphaned rows."""
+
+    def __init__(
+        self,
+        *,
+        handing_off: HandingOff,
+        resetting: Resetting,
+        retriggering: Retriggering,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._handing_off = handing_off
+        self._resetting = resetting
+        self._retriggering = retriggering
+        self._clock = clock
+        self._settings = settings
+
+    def stalled_locks(self, tables: Tables, deadline: Deadline) -> Iterator[StalledLock]:
+        """The locks that are older than the stall timeout, the oldest of each shard first, until the deadline."""
+        now = self._clock.now()
+        before = iso(now - timedelta(seconds=self._settings.stall_timeout_seconds))
+        shards = self._settings.lock_index_shards
+        first = epoch(now) // (SWEEP_STALLED_MINUTES * 60)
+        for shard in ((first + offset) % shards for offset in range(shards)):
+            rows = tables.conversations.query(
+                (LOCK_SHARD, str(shard)), index=self._settings.lock_index, range_key=Attr(STARTED_AT).lt(before)
+            )
+            for row in rows:
+                if deadline.has_passed:
+                    return
+                yield StalledLock.from_index(row)
+
+    def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> None:
+        """Let go of a stalled lock and trigger what was staged meanwhile.
+
+        Raises:
+            TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.
+        """
+        trail.learn(conversation_id=lock.conversation.conversation_id)
+        if self._resetting.reset(tables, queues, lock, trail):
+            self._retriggering.look(tables, queues, lock.conversation, trail)
+
+    def orphans(self, tables: Tables, deadline: Deadline) -> Iterator[StagedMessage]:
+        """The staged rows that their trigger should have taken by now, until the deadline; then where it stopped."""
+        overdue = self._settings.batch_max_wait_seconds + self._settings.orphan_grace_seconds
+        before = iso(self._clock.now() - timedelta(seconds=overdue))
+        place = self._place(tables)
+        while True:
+            page = tables.stage.scan(start=place, keep=Attr(RECEIVED_AT).lt(before))
+            yield from map(StagedMessage.from_item, page.items)
+            place = page.next_start
+            if place is None or deadline.has_passed:
+                break
+        self._keep_place(tables, place)
+
+    def recover(self, tables: Tables, queues: Queues, message: StagedMessage, trail: Trail) -> None:
+        """Trigger or hand off an orphaned message, unless its trigger is still on its way.
+
+        Raises:
+            TryAgain, Misconfigured: the next sweep finds the row again; its time to live has been moved on.
+        """
+        trail.learn(
+            conversation_id=message.conversation.conversation_id,
+            message_sid=message.message_sid,
+            tenant=message.tenant,
+            channel=message.channel,
+        )
+        now = self._clock.now()
+        is_handoff = message.route is Route.HANDOFF
+        is_orphan = is_handoff or not trigger_lock.is_waiting(tables.trigger_lock, message.conversation, now=now)
+        if is_orphan or self._expires_soon(message, now):
+            staging.keep_alive(  # S4: before anything else, for time alone deletes nothing.
+                tables.stage, message, now=now, ttl_hours=self._settings.stage_ttl_hours, recovered=is_orphan
+            )
+        if not is_orphan:
+            return
+        times = message.recoveries + 1
+        trail.log(Step.RECOVERED, self._loudness(times), route=message.route.value, count=times)
+        trail.count(Metric.ORPHAN_RECOVERED, outcome=message.route.value)
+        if is_handoff:
+            self._handing_off.hand_off(tables, queues, message, trail)
+        else:
+            self._retriggering.trigger(tables, queues, message, trail)
+
+    def _loudness(self, times: int) -> Level:
+        return Level.ERROR if times > self._settings.orphan_loud_after else Level.WARNING
+
+    def _expires_soon(self, message: StagedMessage, now: datetime) -> bool:
+        return message.expires_at - epoch(now) < self._settings.stage_ttl_hours * 1_800  # half of its time is gone
+
+    def _place(self, tables: Tables) -> Key | None:
+        row = tables.trigger_lock.get(_PLACE)
+        return row["place"] if row else None
+
+    def _keep_place(self, tables: Tables, place: Key | None) -> None:
+        """Remember where to go on. Without a condition: a sweep that runs beside this one at worst scans twice."""
+        if place is None:
+            tables.trigger_lock.delete(_PLACE)
+        else:
+            expires_at = epoch(self._clock.now() + timedelta(hours=1))
+            tables.trigger_lock.put({**_PLACE, "place": dict(place), trigger_lock.EXPIRES_AT: expires_at})

@@ -1,0 +1,185 @@
+"""The composition root: the only place where collaborators are put together, each built once.
+
+On Lambda the use case that a function serves is built at import, so that a missing setting stops the function at once
+and the clients are made in the time that Lambda gives to starting. Elsewhere each is built on first use, so that
+`import app` needs no credentials, no network and no settings.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from uuid import uuid4
+
+from chalicelib import settings as environment
+from chalicelib.aws.calls import Service
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.aws.secrets import SecretsManager
+from chalicelib.aws.sqs import SqsQueue
+from chalicelib.batching import Batching
+from chalicelib.channels import twilio_channels
+from chalicelib.channels.twilio import Twilio
+from chalicelib.clock import Clock, SystemClock
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code
+from chalicelib.handing_off import HandingOff
+from chalicelib.observability import CloudWatch, Telemetry
+from chalicelib.queues import Queues
+from chalicelib.receiving import Receiving
+from chalicelib.resetting import Resetting
+from chalicelib.retriggering import Retriggering
+from chalicelib.settings import Settings, SettingsError
+from chalicelib.sweeping import Sweeping
+from chalicelib.tables import Tables
+
+
+def new_id() -> str:
+    """An id that nobody can guess and nobody else has: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+class Engine:
+    """The use cases of one process and what they share."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises `SettingsError` on each use until the environment is mended."""
+        return Settings.from_environment()
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Speaks even where the settings are at fault, for that has to be told."""
+        try:
+            return CloudWatch(self.settings.stage, self.settings.log_level)
+        except SettingsError:
+            return CloudWatch("unknown", "INFO")
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients.connect(self.settings)
+
+    @cached_property
+    def tables(self) -> Tables:
+        names = self.settings
+        return Tables(
+            conversations=self._table(names.conversations_table),
+            stage=self._table(names.stage_table),
+            trigger_lock=self._table(names.trigger_lock_table),
+            history=self._table(names.history_table),
+        )
+
+    @cached_property
+    def queues(self) -> Queues:
+        names = self.settings
+        triggers = {"whatsapp": names.whatsapp_queue, "sms": names.sms_queue, "email": names.email_queue}
+        return Queues(
+            triggers={channel: self._queue(name) for channel, name in triggers.items()},
+            dead_triggers={channel: self._queue(name + names.dead_letter_suffix) for channel, name in triggers.items()},
+            handoff=self._queue(names.human_handoff_queue),
+            ai=self._queue(names.ai_queue),
+        )
+
+    @cached_property
+    def credentials(self) -> CredentialCache:
+        return CredentialCache(
+            SecretsManager(Service(self.clients.secrets, Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED)),
+            self.clock,
+            ttl_seconds=self.settings.secret_ttl_seconds,
+            refresh_seconds=self.settings.secret_refresh_seconds,
+        )
+
+    @cached_property
+    def receiving(self) -> Receiving:
+        channels = twilio_channels(self.settings)
+        return Receiving(
+            provider=Twilio(channels, self.clock),
+            channels={channel.name: channel for channel in channels},
+            tables=self.tables,
+            queues=self.queues,
+            credentials=self.credentials,
+            handing_off=self._handing_off,
+            clock=self.clock,
+            new_id=new_id,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def batching(self) -> Batching:
+        return Batching(
+            handing_off=self._handing_off,
+            resetting=self._resetting,
+            clock=self.clock,
+            new_id=new_id,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def sweeping(self) -> Sweeping:
+        return Sweeping(
+            handing_off=self._handing_off,
+            resetting=self._resetting,
+            retriggering=self.retriggering,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def retriggering(self) -> Retriggering:
+        return Retriggering(self.clock, new_id)
+
+    @cached_property
+    def _handing_off(self) -> HandingOff:
+        return HandingOff(self.clock, self.settings)
+
+    @cached_property
+    def _resetting(self) -> Resetting:
+        return Resetting(self._handing_off, self.clock, self.settings)
+
+    @cached_property
+    def _dynamodb(self) -> Service:
+        return Service(self.clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+
+    @cached_property
+    def _sqs(self) -> Service:
+        return Service(self.clients.sqs, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+
+    def _table(self, name: str) -> DynamoTable:
+        return DynamoTable(self._dynamodb, name)
+
+    def _queue(self, name: str) -> SqsQueue:
+        return SqsQueue(self._sqs, name)
+
+
+_building = threading.RLock()
+_engines: list[Engine] = []
+
+
+def engine() -> Engine:
+    """The engine of this process, made on first use."""
+    with _building:
+        if not _engines:
+            _engines.append(Engine())
+        return _engines[0]
+
+
+def build_on_lambda() -> None:
+    """On Lambda build what this function needs, before its first event; elsewhere do nothing.
+
+    Raises:
+        SettingsError: naming every missing or malformed setting; the function does not start.
+    """
+    handler = environment.lambda_handler()
+    if handler is None:
+        return
+    made = engine()
+    name = handler.rpartition(".")[2]
+    if name == "app":
+        _ = made.receiving
+    elif name.startswith("batch_"):
+        _ = made.batching, made.tables, made.queues
+    else:
+        _ = made.sweeping, made.tables, made.queues

@@ -1,0 +1,172 @@
+"""The use cases that the fault walk plays: how each is prepared without a fault, and what is done under faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.world import CUSTOMER, KEY, World, conversation
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One use case.
+
+    `prepare` returns the sids of acknowledged messages; `act` does the use case and returns the sids that it delivers.
+    """
+
+    name: str
+    act: Callable[[World], list[str]]
+    prepare: Callable[[World], list[str]] = lambda _world: []
+    row: Callable[[], dict] = conversation
+    settings: dict[str, str] = field(default_factory=dict)
+    ends: str = "answered"
+    """What becomes of the messages: answered, with people, or refused."""
+
+
+def _deliver(*bodies: str) -> Callable[[World], list[str]]:
+    return lambda world: [world.deliver(body) for body in bodies]
+
+
+def _work(world: World) -> list[str]:
+    world.work()
+    return []
+
+
+def _sweep(world: World) -> list[str]:
+    world.sweep()
+    return []
+
+
+def _delivered_and_due(world: World) -> list[str]:
+    sids = _deliver("one", "two")(world)
+    world.clock.advance(11)
+    return sids
+
+
+def _locked_by_a_silent_ai(world: World) -> list[str]:
+    """A batch is with the AI, which has not answered yet."""
+    sids = _delivered_and_due(world)
+    world.work()
+    return sids
+
+
+def _stalled(world: World) -> list[str]:
+    """The AI never answers the first batch; a later message is staged, its trigger lost."""
+    sids = _locked_by_a_silent_ai(world)
+    world.take(world.queues.ai)
+    sids.append(world.deliver("three"))
+    for queue in world.queues.triggers.values():
+        queue.messages.clear()
+    world.clock.advance(400)
+    return sids
+
+
+def _contended_and_stalled(world: World) -> list[str]:
+    """A lock whose AI never answers is found stalled by the next message's trigger."""
+    sids = _locked_by_a_silent_ai(world)
+    world.take(world.queues.ai)
+    world.clock.advance(400)
+    sids.append(world.deliver("three"))
+    world.clock.advance(11)
+    return sids
+
+
+def _trigger_lost(world: World) -> list[str]:
+    """Messages are staged, and their trigger is lost."""
+    sids = _deliver("one", "two")(world)
+    for queue in world.queues.triggers.values():
+        queue.messages.clear()
+    world.clock.advance(120)
+    return sids
+
+
+def _switched(**changes: object) -> Callable[[World], list[str]]:
+    """Messages are staged and due; then the company changes the conversation."""
+
+    def prepare(world: World) -> list[str]:
+        sids = _delivered_and_due(world)
+        world.tables.conversations.seed({**world.row, **changes})
+        return sids
+
+    return prepare
+
+
+def _carried_then_switched(world: World) -> list[str]:
+    """A batch was never answered and its lock reset; then the conversation is switched to people."""
+    sids = _locked_by_a_silent_ai(world)
+    world.take(world.queues.ai)
+    world.clock.advance(400)
+    world.sweep()
+    sids.append(world.deliver("three"))
+    world.clock.advance(11)
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    return sids
+
+
+def _handoff_row_left_behind(world: World) -> list[str]:
+    """A message for people was staged, and its webhook died before it was handed off."""
+    sids = _deliver("one")(world)
+    (row,) = world.tables.stage.rows
+    world.tables.stage.seed({**row, "route": "handoff"})
+    world.queues.triggers["whatsapp"].messages.clear()
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    world.clock.advance(120)
+    return sids
+
+
+def _answered_before(world: World) -> list[str]:
+    """A message was answered, and a late duplicate of it is staged beside a new one."""
+    sids = _deliver("one")(world)
+    world.run(30)
+    world.deliver("one", sid=sids[0])
+    sids.append(world.deliver("two"))
+    world.clock.advance(11)
+    return sids
+
+
+def _outgrown() -> dict:
+    """A record with more answered entries than it keeps."""
+    entries = [
+        {"message_id": f"old-{number}", "direction": "OUTBOUND", "timestamp": "2020-01-01T00:00:00+00:00"}
+        for number in range(40)
+    ]
+    return conversation(messages=entries)
+
+
+def _for_people() -> dict:
+    return conversation(auto_queue_reply_message_from_number=[f"whatsapp:{CUSTOMER}"])
+
+
+def _foreign_lock() -> dict:
+    return conversation(conversation_status="processing_reply")
+
+
+SCENARIOS = (
+    Scenario("receive a burst", _deliver("one", "two")),
+    Scenario("receive for people", _deliver("one", "two"), row=_for_people, ends="with people"),
+    Scenario("receive while locked", _deliver("three"), prepare=_locked_by_a_silent_ai),
+    Scenario("batch", _work, prepare=_delivered_and_due),
+    Scenario("batch and duplicates", _work, prepare=_answered_before),
+    Scenario("batch while still typing", _work, prepare=lambda world: [*_delivered_and_due(world), world.deliver("3")]),
+    Scenario(
+        "batch and move history", _work, prepare=_delivered_and_due, row=_outgrown, settings={"MESSAGES_KEEP": "8"}
+    ),
+    Scenario("batch that is refused", _work, prepare=_switched(project_status="closed"), ends="refused"),
+    Scenario("batch that goes to people", _work, prepare=_switched(auto_queue_reply_message=True), ends="with people"),
+    Scenario("carried batch that goes to people", _work, prepare=_carried_then_switched, ends="with people"),
+    Scenario("contend with a stalled lock", _work, prepare=_contended_and_stalled),
+    Scenario("contend with another system's lock", _work, prepare=_delivered_and_due, row=_foreign_lock),
+    Scenario("reset a stalled lock", _sweep, prepare=_stalled),
+    Scenario(
+        "reset a stalled lock and hand off",
+        _sweep,
+        prepare=_stalled,
+        settings={"STALL_ACTION": "handoff"},
+        ends="either",
+    ),
+    Scenario("recover orphans", _sweep, prepare=_trigger_lost),
+    Scenario("recover an orphan for people", _sweep, prepare=_handoff_row_left_behind, ends="with people"),
+)
+
+__all__ = ["KEY", "SCENARIOS", "Scenario"]

@@ -1,0 +1,104 @@
+"""Every call of every use case meets every fault; then redelivery, the AI, people and the sweep do their part.
+
+Nothing that was acknowledged may be lost, nothing doubled, nothing reordered, and nothing may stay locked.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from chalicelib.errors import Code
+from tests.fakes.faults import Fault, FaultPlan, faults_for
+from tests.walk.scenarios import SCENARIOS, Scenario
+from tests.world import World
+
+NEVER_STAGED = {
+    code.value
+    for code in (Code.DB_QUERY_ERROR, Code.SECRET_FETCH_FAILED, Code.DB_TRANSIENT_ERROR, Code.STAGE_WRITE_ERROR)
+} | {Code.SECRET_FETCH_TRANSIENT_ERROR.value}
+"""What a message that was not acknowledged as received was answered: nothing of it may be anywhere."""
+
+QUIET_SECONDS = 5_400
+
+
+def _prepared(scenario: Scenario) -> tuple[World, list[str]]:
+    world = World(FaultPlan(), scenario.row(), **scenario.settings)
+    return world, scenario.prepare(world)
+
+
+def _cases():
+    for scenario in SCENARIOS:
+        world, _ = _prepared(scenario)
+        before = len(world.plan.calls)
+        scenario.act(world)
+        for number, call in enumerate(world.plan.calls[before:], start=1):
+            for fault in faults_for(call):
+                name = f"{scenario.name}: call {number} {call.operation} {call.resource}: {fault}"
+                yield pytest.param(scenario, number, fault, id=name)
+
+
+@pytest.mark.parametrize(("scenario", "number", "fault"), list(_cases()))
+def test_whatever_befalls_one_call_every_acknowledged_message_reaches_its_end_once(
+    scenario: Scenario, number: int, fault: Fault
+):
+    """A crash, a lost answer, throttling, a missing right, a duplicate or late delivery at any call: still once each."""
+    world, sids = _prepared(scenario)
+    world.plan.faults = {len(world.plan.calls) + number: fault}
+
+    sids += scenario.act(world)
+    world.run(QUIET_SECONDS, step=10)
+    sids += _written_again(world)
+
+    taken = [sid for sid in sids if sid not in _refused_sids(world)]
+    assert world.is_at_rest, "nothing is staged, locked or unanswered"
+    assert _ends(world, taken, scenario), "each message ended in the one state that the rules name"
+    assert sorted(world.entry_ids) == sorted(taken), "the record holds each message once"
+    assert scenario.ends != "answered" or world.entry_ids == taken, "the record holds what the AI answers in order"
+    assert len(world.answered_ids) == len(set(world.answered_ids)), "no message was answered twice"
+    assert not world.dead, "no trigger was given up"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_without_a_fault_every_message_reaches_its_end(scenario: Scenario):
+    """The walk's worlds are sound: undisturbed they end as they should, and messages are answered in order."""
+    world, sids = _prepared(scenario)
+
+    sids += scenario.act(world)
+    world.run(QUIET_SECONDS, step=10)
+
+    assert world.is_at_rest
+    assert _ends(world, sids, scenario)
+    assert world.entry_ids == sids
+    assert world.answered_ids == [sid for sid in sids if sid in world.answered_ids]
+
+
+def _written_again(world: World) -> list[str]:
+    """Where the AI got a batch only after its lock was reset, the batch waits for the customer, who writes again."""
+    if not world.row.get("unanswered_ids"):
+        return []
+    sid = world.deliver("are you there?")
+    world.run(120)
+    return [sid]
+
+
+def _refused_sids(world: World) -> set[str]:
+    """The messages whose last answer told of a fault before they were staged."""
+    answers = [line for line in world.telemetry.lines if line["step"] == "answered_provider"]
+    by_sid = {sid: list(lines) for sid, lines in itertools.groupby(answers, key=lambda line: line.get("message_sid"))}
+    return {sid for sid, lines in by_sid.items() if lines[-1]["outcome"] in NEVER_STAGED}
+
+
+def _ends(world: World, sids: list[str], scenario: Scenario) -> bool:
+    answered, people = set(world.answered_ids), set(world.with_people)
+    refused = {entry["message_id"] for entry in world.row["messages"] if "refused" in entry}
+    match scenario.ends:
+        case "answered":
+            return answered == set(sids) and not people and not refused
+        case "with people":
+            return people == set(sids) and not answered and not refused
+        case "refused":
+            return refused == set(sids) and not answered and not people
+        case _:
+            return answered | people == set(sids) and not refused

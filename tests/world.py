@@ -1,0 +1,367 @@
+"""A whole deployment in memory: the shipped doors and use cases over fake tables, queues and secrets, on a fake clock.
+
+It plays the actors around them: Twilio that signs and retries, SQS that delivers again, the company's AI that answers
+each batch once and then releases the lock, people who take each message once, and the schedules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+from chalice.app import Request, Response
+from twilio.request_validator import RequestValidator
+
+from chalicelib import doors, wiring
+from chalicelib.channels.channel import AnswerStyle
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import EngineError
+from chalicelib.observability import Level, Trail, describe
+from chalicelib.protocol import conversation_lock
+from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.queues import Queues
+from chalicelib.settings import Settings
+from chalicelib.tables import Tables
+from local.template import load
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Crash, FaultPlan
+from tests.fakes.queues import InMemoryQueue
+from tests.fakes.secrets import InMemorySecrets
+from tests.fakes.tables import InMemoryTable
+
+CUSTOMER, COMPANY = "+4915112345678", "+14155238886"
+ACCOUNT_SID, AUTH_TOKEN = "AC" + "0" * 32, "token-of-the-first-tenant"
+SECRET_REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-local"
+KEY = ConversationKey(CUSTOMER, "conversation-1")
+BASE_URL = "https://hooks.example.com"
+
+ENVIRONMENT = {
+    "STAGE": "local",
+    "LOG_LEVEL": "DEBUG",
+    "PUBLIC_BASE_URL": BASE_URL,
+    "CONVERSATIONS_TABLE": "conversations-local",
+    "STAGE_TABLE": "conversations-stage-local",
+    "TRIGGER_LOCK_TABLE": "conversations-trigger-lock-local",
+    "HISTORY_TABLE": "conversations-history-local",
+    "SENDS_TABLE": "conversations-sends-local",
+    "UNKNOWN_SENDERS_TABLE": "unknown-senders-local",
+    "WHATSAPP_QUEUE": "replies-engine-local-whatsapp",
+    "SMS_QUEUE": "replies-engine-local-sms",
+    "EMAIL_QUEUE": "replies-engine-local-email",
+    "HUMAN_HANDOFF_QUEUE": "replies-engine-local-human-handoff",
+    "AI_QUEUE": "replies-engine-local-ai",
+    "AI_REPLIES_QUEUE": "replies-engine-local-ai-replies",
+    "LOCK_INDEX_SHARDS": "2",
+}
+
+
+@dataclass
+class RecordingTelemetry:
+    """Keeps what was told."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[tuple[str, float, str, str]] = field(default_factory=list)
+
+    def log(self, step, level=Level.INFO, **fields):
+        self.lines.append({"step": step.value, "level": level.value, **fields})
+
+    def fault(self, step, error, level=Level.ERROR, **fields):
+        self.log(step, level, **{**describe(error), **fields})
+
+    def count(self, metric, value=1, *, channel="none", outcome="none"):
+        self.counts.append((metric.value, value, channel, outcome))
+
+    def total(self, metric) -> float:
+        """The sum of a metric over all channels and outcomes."""
+        return sum(value for name, value, _, _ in self.counts if name == metric.value)
+
+    def steps(self) -> list[str]:
+        """The steps told, in order."""
+        return [line["step"] for line in self.lines]
+
+
+def conversation(**changes: Any) -> dict[str, Any]:
+    """The row of an active WhatsApp and SMS conversation, as the company's own systems write it."""
+    return {
+        **KEY.item,
+        "gsi_company_whatsapp_number": COMPANY,
+        "gsi_company_sms_number": COMPANY,
+        "gsi_recipient_tel": CUSTOMER,
+        "recipient_tel": CUSTOMER,
+        "company_id": "acme",
+        "company_name": "Acme",
+        "project_id": "project-1",
+        "thread_id": "thread-1",
+        "project_status": "active",
+        "allowed_channels": ["whatsapp", "sms"],
+        "conversation_status": "initial_message_sent",
+        "task_complete": 0,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "channel_config": {"whatsapp": {"credential_ref": SECRET_REF}, "sms": {"credential_ref": SECRET_REF}},
+        "messages": [],
+        **changes,
+    }
+
+
+class World:
+    """One deployment, its surroundings, and a ledger of what came of everything."""
+
+    def __init__(self, plan: FaultPlan | None = None, *rows: dict[str, Any], **settings: str) -> None:
+        self.clock = FakeClock()
+        self.plan = plan or FaultPlan()
+        self.telemetry = RecordingTelemetry()
+        self.settings = Settings.from_environment({**ENVIRONMENT, **{k.upper(): v for k, v in settings.items()}})
+        template = load("local")
+        tables = {name: InMemoryTable(schema, self.plan) for name, schema in template.tables.items()}
+        self.tables = Tables(
+            conversations=tables["conversations-local"],
+            stage=tables["conversations-stage-local"],
+            trigger_lock=tables["conversations-trigger-lock-local"],
+            history=tables["conversations-history-local"],
+        )
+        self.tables.conversations.seed(*(rows or (conversation(),)))
+        self.queues = self._queues()
+        self.secrets = InMemorySecrets(
+            {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
+        )
+        self.engine = self._engine()
+        self.sids = (f"SM{number:032x}" for number in count(1))
+        self.batches: dict[str, list[str]] = {}
+        """The message ids of each batch that the AI received, by batch id, in order of first receipt."""
+        self.answered: list[str] = []
+        """The batches whose answer released the lock, in order."""
+        self.with_people: list[str] = []
+        """The message ids that people received, each once."""
+        self.answers: list[Response] = []
+        self.failures: list[EngineError] = []
+        """What functions failed with."""
+
+    # ------------------------------------------------------------------ the provider
+
+    def form(self, body: str = "hello", **parameters: str) -> dict[str, str]:
+        """What Twilio posts for a WhatsApp message."""
+        form = {
+            "MessageSid": parameters.pop("sid", "") or next(self.sids),
+            "AccountSid": ACCOUNT_SID,
+            "From": f"whatsapp:{CUSTOMER}",
+            "To": f"whatsapp:{COMPANY}",
+            "Body": body,
+            "NumMedia": "0",
+        }
+        return {**form, **parameters}
+
+    def post(
+        self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp"
+    ) -> Response:
+        """One signed request, once; the answer."""
+        body = form if isinstance(form, str) else urlencode(form)
+        parameters = {} if isinstance(form, str) else form
+        signature = RequestValidator(token).compute_signature(BASE_URL + path, parameters)
+        event = {
+            "headers": {"content-type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature},
+            "requestContext": {"httpMethod": "POST", "resourcePath": path, "path": path},
+            "pathParameters": None,
+            "multiValueQueryStringParameters": None,
+            "stageVariables": None,
+            "body": body,
+            "isBase64Encoded": False,
+        }
+        response = doors.webhook(Request(event, self._lambda_context(15)), AnswerStyle.TWIML, self.engine)
+        self.answers.append(response)
+        return response
+
+    def deliver(self, body: str = "hello", **parameters: str) -> str:
+        """One message as Twilio delivers it: again after a crash or a 503, three times at most; its sid."""
+        form = self.form(body, **parameters)
+        for _ in range(4):
+            with self.process():
+                if self.post(form).status_code < 500:
+                    break
+        return form["MessageSid"]
+
+    # ------------------------------------------------------------------ the platform
+
+    @contextmanager
+    def process(self) -> Iterator[None]:
+        """One process of ours; where it crashes or fails, what it was doing comes again by the platform's own ways."""
+        try:
+            yield
+        except Crash:
+            self.plan.revive()
+            self.engine = self._engine()
+        except EngineError as error:
+            self.failures.append(error)
+
+    def work(self) -> None:
+        """Run the workers over everything that is visible, once."""
+        for channel, queue in self.queues.triggers.items():
+            received = queue.receive()
+            if received:
+                with self.process():
+                    self.invoke(channel, [message.body for message in received])
+                    for message in received:
+                        queue.delete(message.receipt)
+
+    def invoke(self, channel: str, bodies: list[str]) -> None:
+        """One invocation of a worker, as Lambda makes it; an error of the function leaves its messages in the queue."""
+        records = [{"body": body, "attributes": {"MessageGroupId": "acme"}} for body in bodies]
+        doors.triggers({"Records": records}, self._lambda_context(30), channel, self.engine)
+
+    def sweep(self) -> None:
+        """Run both schedules once."""
+        with self.process():
+            doors.reset_stalled(self._lambda_context(60), self.engine)
+        with self.process():
+            doors.recover_orphaned(self._lambda_context(60), self.engine)
+
+    def run(self, seconds: float, *, ai_answers: bool = True, step: float = 5) -> None:
+        """Let time pass, until nothing is left to do: workers, then the AI and people, and the sweep each minute."""
+        passed = 0.0
+        while passed < seconds and not (self.is_at_rest and self.is_silent):
+            self.clock.advance(step)
+            passed += step
+            self.work()
+            if ai_answers:
+                self.answer_batches()
+            self.take_handoffs()
+            if passed % 60 < step:
+                self.sweep()
+
+    # ------------------------------------------------------------------ the company
+
+    def answer_batches(self) -> None:
+        """The AI takes every dispatched batch, ignores repeats of one, and releases the lock as a reply does."""
+        for document in self.take(self.queues.ai):
+            batch_id = document["meta"]["batch_id"]
+            ids = [message["message_id"] for message in document["messages"]]
+            assert self.batches.setdefault(batch_id, ids) == ids, "one batch id, one batch"
+            if batch_id not in self.answered:
+                self.release(document)
+
+    def release(self, document: dict[str, Any]) -> None:
+        """Answer one batch; refused where the lock has passed to another."""
+        key = ConversationKey(document["conversation"]["primary_channel"], document["conversation"]["conversation_id"])
+        batch_id = document["meta"]["batch_id"]
+        reply = {"message_id": f"reply-{batch_id}", "direction": "OUTBOUND", "content": "answer"}
+        with self.process():
+            outcome = conversation_lock.release(
+                self.tables.conversations, key, batch_id=batch_id, entries=[reply], now=self.clock.now()
+            )
+            if isinstance(outcome, Appended):
+                self.answered.append(batch_id)
+            self.engine.retriggering.look(self.tables, self.queues, key, Trail(self.telemetry))
+
+    def take_handoffs(self) -> None:
+        """People take what was handed to them, each message once."""
+        for document in self.take(self.queues.handoff):
+            for message in document["messages"]:
+                if message["message_id"] not in self.with_people:
+                    self.with_people.append(message["message_id"])
+
+    def take(self, queue: InMemoryQueue) -> list[dict[str, Any]]:
+        """Receive and delete all that is visible."""
+        documents = []
+        while received := queue.receive():
+            for message in received:
+                documents.append(json.loads(message.body))
+                queue.delete(message.receipt)
+        return documents
+
+    # ------------------------------------------------------------------ the ledger
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The conversation's row."""
+        row = self.tables.conversations.row(KEY.item)
+        assert row is not None, "the conversation is there"
+        return row
+
+    @property
+    def staged_ids(self) -> list[str]:
+        """The sids that are still staged."""
+        return [row["message_sid"] for row in self.tables.stage.rows]
+
+    @property
+    def entry_ids(self) -> list[str]:
+        """The ids of the customer's messages in the record, in order."""
+        return [entry["message_id"] for entry in self.row["messages"] if entry["direction"] == "INBOUND"]
+
+    @property
+    def answered_ids(self) -> list[str]:
+        """The message ids of the answered batches, in order."""
+        return [sid for batch_id in self.answered for sid in self.batches[batch_id]]
+
+    @property
+    def dead(self) -> list[Any]:
+        """What lies in the dead-letter queues of the triggers."""
+        return [message for queue in self.queues.dead_triggers.values() for message in queue.messages]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing staged, nothing locked, nothing unanswered."""
+        row = self.row
+        return (
+            not self.staged_ids
+            and row["conversation_status"] != "processing_reply"
+            and not row.get("unanswered_ids")
+            and "lock_shard" not in row
+        )
+
+    @property
+    def is_silent(self) -> bool:
+        """No message is on its way in any queue."""
+        queues = (*self.queues.triggers.values(), self.queues.ai, self.queues.handoff)
+        return not any(queue.messages for queue in queues)
+
+    # ------------------------------------------------------------------ putting it together
+
+    def _queues(self) -> Queues:
+        def queue(name: str, dead: InMemoryQueue | None = None) -> InMemoryQueue:
+            return InMemoryQueue(
+                name,
+                self.clock,
+                self.plan,
+                visibility_seconds=self.settings.visibility_timeout_seconds,
+                dead_letter=dead,
+                receives_max=5 if dead else None,
+            )
+
+        names = {"whatsapp": self.settings.whatsapp_queue, "sms": self.settings.sms_queue}
+        dead = {channel: queue(f"{name}-dlq") for channel, name in names.items()}
+        return Queues(
+            triggers={channel: queue(name, dead[channel]) for channel, name in names.items()},
+            dead_triggers=dead,
+            handoff=queue(self.settings.human_handoff_queue),
+            ai=queue(self.settings.ai_queue),
+        )
+
+    def _engine(self) -> wiring.Engine:
+        """A fresh process: the shipped wiring, with its outer collaborators in memory."""
+        engine = wiring.Engine(self.clock)
+        vars(engine).update(
+            settings=self.settings,
+            telemetry=self.telemetry,
+            tables=self.tables,
+            queues=self.queues,
+            credentials=CredentialCache(
+                self.secrets,
+                self.clock,
+                ttl_seconds=self.settings.secret_ttl_seconds,
+                refresh_seconds=self.settings.secret_refresh_seconds,
+            ),
+        )
+        return engine
+
+    def _lambda_context(self, timeout_seconds: float) -> Any:
+        started = self.clock.monotonic()
+        return SimpleNamespace(
+            aws_request_id="request-1",
+            get_remaining_time_in_millis=lambda: (started + timeout_seconds - self.clock.monotonic()) * 1_000,
+        )
