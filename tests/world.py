@@ -42,6 +42,9 @@ SECRET_REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-local"
 KEY = ConversationKey(CUSTOMER, "conversation-1")
 BASE_URL = "https://hooks.example.com"
 
+TEMPLATE = load("local")
+"""Read once: a world is built for each test."""
+
 ENVIRONMENT = {
     "STAGE": "local",
     "LOG_LEVEL": "DEBUG",
@@ -118,8 +121,7 @@ class World:
         self.plan = plan or FaultPlan()
         self.telemetry = RecordingTelemetry()
         self.settings = Settings.from_environment({**ENVIRONMENT, **{k.upper(): v for k, v in settings.items()}})
-        template = load("local")
-        tables = {name: InMemoryTable(schema, self.plan) for name, schema in template.tables.items()}
+        tables = {name: InMemoryTable(schema, self.plan) for name, schema in TEMPLATE.tables.items()}
         self.tables = Tables(
             conversations=tables["conversations-local"],
             stage=tables["conversations-stage-local"],

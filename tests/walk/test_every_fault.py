@@ -40,10 +40,8 @@ def _cases():
 
 
 @pytest.mark.parametrize(("scenario", "number", "fault"), list(_cases()))
-def test_whatever_befalls_one_call_every_acknowledged_message_reaches_its_end_once(
-    scenario: Scenario, number: int, fault: Fault
-):
-    """A crash, a lost answer, throttling, a missing right, a duplicate or late delivery at any call: still once each."""
+def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: Scenario, number: int, fault: Fault):
+    """A crash, a lost answer, throttling, a missing right, a duplicate or late delivery: still once each."""
     world, sids = _prepared(scenario)
     world.plan.faults = {len(world.plan.calls) + number: fault}
 
