@@ -1,0 +1,26 @@
+"""What all tests share: no AWS but the one that a test makes itself."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--aws-endpoint",
+        metavar="URL",
+        help="run the contract suite against this local AWS too, made by CloudFormation",
+    )
+    parser.addoption(
+        "--dynamodb-endpoint", metavar="URL", help="run the contract suite of the tables against this DynamoDB too"
+    )
+
+
+def pytest_configure() -> None:
+    """Forget every AWS variable of the user's shell, AWS_CA_BUNDLE and profiles included."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nobody asks the network for credentials
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

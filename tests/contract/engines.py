@@ -1,0 +1,259 @@
+"""The engines that the contract suite runs on: the fakes, moto, and whatever listens at an endpoint.
+
+Each gives the same tables and queues, shaped by `infrastructure/template.yaml` for a stage of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+import moto.sqs.models
+import pytest
+from moto import mock_aws
+
+from chalicelib.aws.calls import Service
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.aws.sqs import SqsQueue
+from chalicelib.errors import Code
+from chalicelib.queues import Queue
+from chalicelib.settings import Settings
+from chalicelib.tables import Table
+from local.template import TEMPLATE_FILE, TableSchema, Template, load
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import FaultPlan
+from tests.fakes.queues import InMemoryQueue
+from tests.fakes.tables import InMemoryTable
+
+STAGE = "contract"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message as an engine delivered it."""
+
+    body: str
+    group: str | None
+    reason: str | None
+    receive_count: int
+    receipt: str
+
+
+class Engine(Protocol):
+    """Tables and queues by the template's names, less the stage."""
+
+    def table(self, name: str) -> Table: ...
+
+    def queue(self, name: str) -> Queue: ...
+
+    def receive(self, name: str) -> list[Delivery]:
+        """What the queue delivers now."""
+
+    def empty(self) -> None:
+        """Throw away what is in the queues."""
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for queues."""
+
+    def calls(self) -> int:
+        """How many calls were made so far."""
+
+
+class FakeEngine:
+    """The fakes in memory."""
+
+    def __init__(self, template: Template) -> None:
+        self.clock = FakeClock()
+        self.plan = FaultPlan()
+        self._tables = {name: InMemoryTable(schema, self.plan) for name, schema in template.tables.items()}
+        self._queues: dict[str, InMemoryQueue] = {}
+        for name, schema in sorted(template.queues.items(), key=lambda one: one[1].dead_letter is not None):
+            self._queues[name] = InMemoryQueue(
+                name,
+                self.clock,
+                self.plan,
+                visibility_seconds=schema.visibility_seconds,
+                dead_letter=self._queues[schema.dead_letter] if schema.dead_letter else None,
+                receives_max=schema.receives_max,
+            )
+
+    def table(self, name: str) -> Table:
+        return self._tables[f"{name}-{STAGE}"]
+
+    def queue(self, name: str) -> Queue:
+        return self._queues[f"replies-engine-{STAGE}-{name}"]
+
+    def receive(self, name: str) -> list[Delivery]:
+        received = self._queues[f"replies-engine-{STAGE}-{name}"].receive()
+        return [Delivery(one.body, one.group, one.reason, one.receive_count, one.receipt) for one in received]
+
+    def empty(self) -> None:
+        for queue in self._queues.values():
+            queue.messages.clear()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def calls(self) -> int:
+        return len(self.plan.calls)
+
+
+@dataclass
+class AwsEngine:
+    """Something that speaks AWS's protocols, reached through the code's own clients."""
+
+    clients: Clients
+    has_queues: bool = True
+    skew: list[float] | None = None
+    """Seconds by which the engine's clock is ahead; None: it cannot be moved."""
+    _calls: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for client in (self.clients.dynamodb, self.clients.sqs):
+            client.meta.events.register("before-call", lambda model, **_: self._calls.append(model.name))
+
+    def table(self, name: str) -> Table:
+        service = Service(self.clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+        return DynamoTable(service, f"{name}-{STAGE}")
+
+    def queue(self, name: str) -> Queue:
+        if not self.has_queues:
+            pytest.skip("this engine has no queues")
+        service = Service(self.clients.sqs, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        return SqsQueue(service, f"replies-engine-{STAGE}-{name}")
+
+    def receive(self, name: str) -> list[Delivery]:
+        url = self.clients.sqs.get_queue_url(QueueName=f"replies-engine-{STAGE}-{name}")["QueueUrl"]
+        answer = self.clients.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
+        )
+        return [
+            Delivery(
+                body=message["Body"],
+                group=message["Attributes"].get("MessageGroupId"),
+                reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+                receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+                receipt=message["ReceiptHandle"],
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    def empty(self) -> None:
+        # Purged queues refuse to be purged again for a minute; messages in flight are received once they are visible.
+        if not self.has_queues:
+            return
+        if self.skew is not None:
+            self.skew[0] += 1_000
+        for url in self.clients.sqs.list_queues().get("QueueUrls", []):
+            while messages := self.clients.sqs.receive_message(QueueUrl=url).get("Messages"):
+                self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+
+    def advance(self, seconds: float) -> None:
+        if self.skew is None:
+            pytest.skip("this engine's clock cannot be moved")
+        self.skew[0] += seconds
+
+    def calls(self) -> int:
+        return len(self._calls)
+
+
+@contextmanager
+def fake_engine() -> Iterator[Engine]:
+    yield FakeEngine(load(STAGE))
+
+
+@contextmanager
+def moto_engine() -> Iterator[Engine]:
+    """moto, with a clock of its queues that can be moved."""
+    skew = [0.0]
+    milliseconds = moto.sqs.models.unix_time_millis
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setattr(moto.sqs.models, "unix_time_millis", lambda *at: milliseconds(*at) + skew[0] * 1_000)
+        _create_stack()
+        yield AwsEngine(Clients.connect(_settings()), skew=skew)
+
+
+@contextmanager
+def endpoint_engine(url: str) -> Iterator[Engine]:
+    """A local AWS that knows CloudFormation."""
+    with pytest.MonkeyPatch.context() as patch:
+        _point_to(patch, url)
+        _create_stack()
+        yield AwsEngine(Clients.connect(_settings()))
+        _client("cloudformation").delete_stack(StackName=STAGE)
+
+
+@contextmanager
+def dynamodb_engine(url: str) -> Iterator[Engine]:
+    """A DynamoDB alone, its tables made from the template's schemas."""
+    with pytest.MonkeyPatch.context() as patch:
+        _point_to(patch, url)
+        dynamodb = _client("dynamodb")
+        schemas = load(STAGE).tables.values()
+        for schema in schemas:
+            dynamodb.create_table(**_as_request(schema))
+        yield AwsEngine(Clients.connect(_settings()), has_queues=False)
+        for schema in schemas:
+            dynamodb.delete_table(TableName=schema.name)
+
+
+def _point_to(patch: pytest.MonkeyPatch, url: str) -> None:
+    patch.setenv("AWS_ENDPOINT_URL", url)
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def _client(service: str) -> Any:
+    from botocore.session import Session  # noqa: PLC0415
+
+    return Session().create_client(service)
+
+
+def _create_stack() -> None:
+    cloudformation = _client("cloudformation")
+    cloudformation.create_stack(
+        StackName=STAGE,
+        TemplateBody=TEMPLATE_FILE.read_text(),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=STAGE, WaiterConfig={"Delay": 1})
+
+
+def _settings() -> Settings:
+    required = [one.name.upper() for one in fields(Settings) if one.metadata["default"] is None]
+    patience = {"AWS_READ_TIMEOUT_SECONDS": "20", "WORKER_TIMEOUT_SECONDS": "100", "VISIBILITY_TIMEOUT_SECONDS": "200"}
+    return Settings.from_environment(dict.fromkeys(required, "contract") | patience)
+
+
+def _as_request(schema: TableSchema) -> dict[str, Any]:
+    names = {schema.hash_key, schema.range_key}
+    indexes = []
+    for name, index in schema.indexes.items():
+        names |= {index.hash_key, index.range_key}
+        included = index.projected - {schema.hash_key, schema.range_key, index.hash_key, index.range_key}
+        indexes.append(
+            {
+                "IndexName": name,
+                "KeySchema": _key_schema(index.hash_key, index.range_key),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": sorted(included)},
+            }
+        )
+    request: dict[str, Any] = {
+        "TableName": schema.name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": _key_schema(schema.hash_key, schema.range_key),
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in sorted(names - {None})],
+    }
+    return request | ({"GlobalSecondaryIndexes": indexes} if indexes else {})
+
+
+def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
+    schema = [{"AttributeName": hash_key, "KeyType": "HASH"}]
+    return schema + ([{"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else [])

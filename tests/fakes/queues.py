@@ -1,0 +1,156 @@
+"""A standard queue in memory: delays, visibility, redelivery, duplicates and dead letters, all by a fake clock."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import dataclass
+
+from chalicelib.clock import Clock, Deadline
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
+from tests.fakes.faults import Call, Fault, FaultPlan
+
+LATE_SECONDS = 3_600.0
+"""By how much a message that meets the fault LATE comes late."""
+
+DEFAULT_VISIBILITY_SECONDS = 30.0
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One delivery of a message."""
+
+    message_id: str
+    body: str
+    group: str
+    reason: str | None
+    receive_count: int
+    receipt: str
+
+
+@dataclass
+class Message:
+    """One message as the queue keeps it."""
+
+    message_id: str
+    body: str
+    group: str
+    reason: str | None
+    visible_at: float
+    """In seconds of the clock's `monotonic()`."""
+    receive_count: int = 0
+    receipt: str | None = None
+    """The latest receipt handle; None: never received."""
+
+    def delivery(self, receipt: str) -> Received:
+        return Received(self.message_id, self.body, self.group, self.reason, self.receive_count, receipt)
+
+
+class InMemoryQueue:
+    """One queue; see `chalicelib.queues.Queue` for `send`. Receiving is the platform's doing: no fault, no count.
+
+    Args:
+        name: the queue's name.
+        clock: moves delays and visibility.
+        plan: shared by all fakes of a test.
+        visibility_seconds: how long a received message stays invisible.
+        dead_letter: where a message goes that was received `receives_max` times.
+        receives_max: None: a message comes again for ever.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        plan: FaultPlan | None = None,
+        *,
+        visibility_seconds: float = DEFAULT_VISIBILITY_SECONDS,
+        dead_letter: InMemoryQueue | None = None,
+        receives_max: int | None = None,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.plan = plan or FaultPlan()
+        self.visibility_seconds = visibility_seconds
+        self.dead_letter = dead_letter
+        self.receives_max = receives_max
+        self.messages: list[Message] = []
+        """All that were sent and not deleted, visible or not, in order of sending."""
+        self._deadline: Deadline | None = None
+
+    def within(self, deadline: Deadline) -> InMemoryQueue:
+        bounded = copy.copy(self)
+        bounded._deadline = deadline
+        return bounded
+
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
+        bytes_sent = len(body.encode()) + (len(f"reasonString{reason}".encode()) if reason else 0)
+        assert bytes_sent <= MESSAGE_BYTES_MAX, f"{bytes_sent} bytes for {self.name}, which takes {MESSAGE_BYTES_MAX}"
+        assert 0 <= delay_seconds <= DELAY_SECONDS_MAX, f"a delay of {delay_seconds} s for {self.name}"
+        if self._deadline is not None:
+            self._deadline.check(f"SendMessage {self.name}", Code.QUEUE_ERROR)
+        call = Call("SendMessage", self.name, "send", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        self.plan.perform(call, lambda fault: self._add(body, group, delay_seconds, reason, fault))
+
+    def receive(self, count_max: int = 10) -> list[Received]:
+        """Up to `count_max` visible messages, those due first first; invisible from now on for the visibility time."""
+        now = self.clock.monotonic()
+        received: list[Received] = []
+        for message in sorted(self.messages, key=lambda one: one.visible_at):
+            if message.visible_at > now or len(received) == count_max:
+                break
+            if self._is_spent(message):
+                self._move_to_dead_letters(message)
+                continue
+            message.receive_count += 1
+            message.receipt = f"{message.message_id}/{message.receive_count}/{next(_numbers)}"
+            message.visible_at = now + self.visibility_seconds
+            received.append(message.delivery(message.receipt))
+        return received
+
+    def delete(self, receipt: str) -> None:
+        """Delete the message whose latest delivery has this receipt; an older receipt deletes nothing."""
+        self.messages[:] = [message for message in self.messages if message.receipt != receipt]
+
+    def repeat(self, message_id: str) -> None:
+        """Deliver a message of this queue once more, at once: standard queues may."""
+        message = next(one for one in self.messages if one.message_id == message_id)
+        self.messages.append(copy.copy(message))
+        self.messages[-1].visible_at = self.clock.monotonic()
+        self.messages[-1].receipt = None
+
+    @property
+    def seconds_until_next(self) -> float | None:
+        """When the next message is visible, in seconds from now (0: now); None: the queue is empty."""
+        if not self.messages:
+            return None
+        return max(0.0, min(message.visible_at for message in self.messages) - self.clock.monotonic())
+
+    def _add(self, body: str, group: str, delay_seconds: float, reason: str | None, fault: Fault | None) -> None:
+        if not body:
+            raise Misconfigured(Code.QUEUE_ERROR, f"SendMessage {self.name}: InvalidParameterValue")
+        late = LATE_SECONDS if fault is Fault.LATE else 0.0
+        message = Message(
+            message_id=f"message-{next(_numbers)}",
+            body=body,
+            group=fair_group(group),
+            reason=reason or None,
+            visible_at=self.clock.monotonic() + delay_seconds + late,
+        )
+        self.messages.append(message)
+        if fault is Fault.DUPLICATED:
+            self.messages.append(copy.copy(message))
+
+    def _is_spent(self, message: Message) -> bool:
+        return self.receives_max is not None and message.receive_count >= self.receives_max
+
+    def _move_to_dead_letters(self, message: Message) -> None:
+        self.messages.remove(message)
+        if self.dead_letter is not None:
+            message.visible_at = self.clock.monotonic()
+            message.receipt = None
+            message.receive_count = 0
+            self.dead_letter.messages.append(message)

@@ -1,0 +1,92 @@
+"""What DynamoDB says of one row: whether a condition holds of it, and how many bytes it has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from chalicelib.tables import Both, Compares, Condition, Either, Exists, HasSize, Missing
+
+
+def holds(condition: Condition, row: Mapping[str, Any]) -> bool:
+    """Whether `condition` holds of `row` (empty: there is none), as DynamoDB would say."""
+    match condition:
+        case Exists(attribute):
+            return attribute in row
+        case Missing(attribute):
+            return attribute not in row
+        case HasSize(attribute, size):
+            return isinstance(row.get(attribute), list) and len(row[attribute]) == size
+        case Compares(attribute, comparison, value):
+            return _compares(row, attribute, comparison, value)
+        case Both(left, right):
+            return holds(left, row) and holds(right, row)
+        case Either(left, right):
+            return holds(left, row) or holds(right, row)
+        case _:
+            raise AssertionError(f"no meaning for a {type(condition).__name__}")
+
+
+def _compares(row: Mapping[str, Any], attribute: str, comparison: str, value: Any) -> bool:
+    if comparison == "<>":
+        return attribute not in row or _typed(row[attribute]) != _typed(value)
+    if attribute not in row:
+        return False
+    kept, given = _typed(row[attribute]), _typed(value)
+    if comparison == "=":
+        return kept == given
+    if kept[0] != given[0] or kept[0] not in ("S", "N", "B"):
+        return False
+    left, right = kept[1], given[1]
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[comparison]
+
+
+def _typed(value: Any) -> tuple[str, Any]:
+    """`value` with its DynamoDB type, so that 1 is not true and strings are ordered by their bytes."""
+    match value:
+        case str():
+            return "S", value.encode()
+        case None:
+            return "NULL", None
+        case bool():
+            return "BOOL", value
+        case int() | Decimal():
+            return "N", Decimal(value)
+        case bytes():
+            return "B", value
+        case Mapping():
+            return "M", {name: _typed(one) for name, one in value.items()}
+        case list() | tuple():
+            return "L", [_typed(one) for one in value]
+        case _:
+            return "set", {_typed(one) for one in value}
+
+
+def value_bytes(value: Any) -> int:
+    """The size of a value as DynamoDB counts it.
+
+    Source: "DynamoDB item sizes and formats" in the developer guide; numbers are told there as approximate.
+    """
+    match value:
+        case str():
+            return len(value.encode())
+        case None | bool():
+            return 1
+        case Decimal():
+            digits = value.normalize().as_tuple().digits
+            return math.ceil(len(digits) / 2) + 1 + (1 if value < 0 else 0)
+        case bytes():
+            return len(value)
+        case Mapping():
+            return 3 + sum(1 + len(name.encode()) + value_bytes(one) for name, one in value.items())
+        case list():
+            return 3 + sum(1 + value_bytes(one) for one in value)
+        case _:
+            return sum(map(value_bytes, value))
+
+
+def item_bytes(item: Mapping[str, Any]) -> int:
+    """The size of a row as DynamoDB counts it: its attributes' names and values."""
+    return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())

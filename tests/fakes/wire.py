@@ -1,0 +1,58 @@
+"""What AWS answers to botocore, try by try, without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    document: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def error(cls, status: int, code: str, **members: Any) -> Answer:
+        return cls(status, {"__type": f"com.amazonaws.service#{code}", "message": "what AWS says", **members})
+
+
+class Wire:
+    """Stands behind a client: each try takes the next answer, or raises it.
+
+    Args:
+        client: its tries are answered here; botocore's own retries stay as configured.
+        answers: one for each try.
+    """
+
+    def __init__(self, client: BaseClient, *answers: Answer | Exception) -> None:
+        self._answers = list(answers)
+        self.requests: list[dict[str, Any]] = []
+        """The JSON of every try so far."""
+        before_send = f"before-send.{client.meta.service_model.service_id.hyphenize()}"
+        client.meta.events.unregister(before_send, unique_id="wire")  # the wire of the test before
+        client.meta.events.register(before_send, self._answer, unique_id="wire")
+
+    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        self.requests.append(json.loads(request.body))
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return AWSResponse(request.url, answer.status, answer.headers, _Body(json.dumps(answer.document).encode()))
+
+
+@dataclass(frozen=True)
+class _Body:
+    content: bytes
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.content
