@@ -8,7 +8,7 @@ from chalicelib import doors, wiring
 from chalicelib.channels.channel import AnswerStyle
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, queue_name
 
-app = Chalice(app_name="replies-engine")
+app = Chalice(app_name="replies-engine", configure_logs=False)  # our own logger writes each line, once
 wiring.build_on_lambda()
 
 TRIGGERS_PER_EVENT = 10
@@ -27,6 +27,12 @@ def whatsapp_webhook() -> Response:
 def sms_webhook() -> Response:
     """Twilio's webhook for SMS; one Messaging Service URL may carry both channels."""
     return doors.webhook(app.current_request, AnswerStyle.TWIML, wiring.engine())
+
+
+@app.route("/webhooks/twilio/status/{send}", methods=["POST"], content_types=ANYTHING)
+def twilio_status(send: str) -> Response:
+    """Twilio's status callback for a message that was sent; `send` is our opaque id of it."""
+    return doors.delivery_report(app.current_request, send, AnswerStyle.TWIML, wiring.engine())
 
 
 @app.route("/webhooks/{unknown}", methods=["GET", "POST"], content_types=ANYTHING)
@@ -61,6 +67,12 @@ def batch_sms(event: SQSEvent) -> None:
 def batch_email(event: SQSEvent) -> None:
     """Batches of e-mail conversations."""
     doors.triggers(event.to_dict(), event.context, "email", wiring.engine())
+
+
+@app.on_sqs_message(queue=queue_name("AI_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE)
+def send_replies(event: SQSEvent) -> None:
+    """Replies of the company's AI and of its people, one at a time: each may take as long as the provider does."""
+    doors.replies(event.to_dict(), event.context, wiring.engine())
 
 
 @app.schedule(Rate(SWEEP_STALLED_MINUTES, unit=Rate.MINUTES))

@@ -217,7 +217,7 @@ class Batching:
 
     def _resume(self, job: Job, view: View) -> bool:
         """This trigger took the lock and came again after a crash: go on where it may have stopped."""
-        if view.record.is_claimed:
+        if view.record.claim is not None:
             self._settle(job, view, view.record.unanswered_ids)  # a reply is on its way: it was dispatched
             return True
         match conversation_lock.refresh(job.tables.conversations, view.record, now=self._clock.now()):

@@ -82,6 +82,12 @@ def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> di
     }
 
 
+def id_of(context: Document) -> str:
+    """The message id of a staged message."""
+    message_id: str = context["messages"][0]["message_id"]
+    return message_id
+
+
 def sender_of(context: Document) -> str:
     """The address that a staged message came from."""
     sender: str = context["messages"][0]["from"]

@@ -19,7 +19,7 @@ CHANNEL_CONFIG = "channel_config"
 CREDENTIAL_REF = "credential_ref"
 COMPANY_ID = "company_id"
 
-_RULES = ("project_status", "allowed_channels", TASK_COMPLETE, "opted_out")
+_RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT)
 _ROUTING = (
     "hand_off_to_human",
     "auto_queue_reply_message",
@@ -76,7 +76,7 @@ class Conversation:
             project_status=item.get("project_status"),
             allowed_channels=tuple(allowed) if isinstance(allowed, list | set | tuple) else (str(allowed),),
             is_task_complete=bool(item.get(TASK_COMPLETE, 0)),
-            is_opted_out=item.get("opted_out") is True,
+            is_opted_out=item.get(names.OPTED_OUT) is True,
             hand_off_to_human=item.get("hand_off_to_human") is True,
             auto_queue_reply_message=item.get("auto_queue_reply_message") is True,
             auto_queue_senders={kind: item.get(name) for kind, name in _AUTO_QUEUE_LISTS.items()},
@@ -89,7 +89,11 @@ class Conversation:
 
     def credential_ref(self, channel: str) -> str | None:
         """The name of the secret of the company's account with the channel's provider."""
-        return _credential_ref(self.item, channel)
+        return _text_of_channel(self.item, channel, CREDENTIAL_REF)
+
+    def messaging_service_sid(self, channel: str) -> str | None:
+        """The provider's service that sends for the company; None: its number does."""
+        return _text_of_channel(self.item, channel, "messaging_service_sid")
 
 
 def attributes(context_attributes: Sequence[str], *, with_messages: bool) -> tuple[str, ...]:
@@ -145,11 +149,13 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
 
 
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
-    return Found(key, str(row.get(COMPANY_ID, "unknown")), _credential_ref(row, channel.name), active_count)
+    return Found(
+        key, str(row.get(COMPANY_ID, "unknown")), _text_of_channel(row, channel.name, CREDENTIAL_REF), active_count
+    )
 
 
-def _credential_ref(row: Item, channel: str) -> str | None:
+def _text_of_channel(row: Item, channel: str, name: str) -> str | None:
     config = row.get(CHANNEL_CONFIG)
     of_channel = config.get(channel) if isinstance(config, Mapping) else None
-    ref = of_channel.get(CREDENTIAL_REF) if isinstance(of_channel, Mapping) else None
-    return ref if isinstance(ref, str) and ref else None
+    text = of_channel.get(name) if isinstance(of_channel, Mapping) else None
+    return text if isinstance(text, str) and text else None

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from chalice.app import Request, Response
 
-from chalicelib import responses
+from chalicelib import replying, responses
 from chalicelib.batching import Job, bury
 from chalicelib.channels.channel import AnswerStyle, WebhookRequest
 from chalicelib.clock import Deadline
@@ -22,6 +22,8 @@ from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.observability import Level, Metric, Step, Trail, describe
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.receiving import Outcome
+from chalicelib.replies import Reply
+from chalicelib.replying import bury as bury_reply
 from chalicelib.responses import Answer
 from chalicelib.wiring import Engine
 
@@ -65,6 +67,53 @@ def webhook(request: Request | None, style: AnswerStyle, engine: Engine) -> Resp
     trail.log(Step.ANSWERED, outcome=told, count=answer.status)
     trail.count(Metric.ANSWERED, outcome=told)
     return _as_response(answer)
+
+
+def delivery_report(request: Request | None, send_id: str, style: AnswerStyle, engine: Engine) -> Response:
+    """Answer one report of a provider on a message that was sent; a report that was taken needs no content."""
+    assert request is not None, "Chalice sets the request before it calls a view"
+    trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
+    try:
+        engine.tracking.track(_web_request(request, engine, trail), send_id, trail)
+    except EngineError as error:
+        outcome = _told(error, trail)
+    except Exception as surprise:
+        outcome = _told(_named(surprise), trail)
+    else:
+        return _as_response(responses.no_content())
+    return _as_response(responses.answer(style, outcome.code))
+
+
+def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
+    """Process an SQS event's replies, each on its own; those that fail come again.
+
+    Raises:
+        EngineError: a reply could neither be processed nor sent again nor buried; SQS delivers the event again.
+    """
+    trail = Trail(engine.telemetry, request_id=context.aws_request_id)
+    seconds = context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS
+    settings = engine.settings
+    one_send = settings.twilio_connect_timeout_seconds + settings.twilio_read_timeout_seconds
+    deadline, last_send = Deadline.after(engine.clock, seconds), Deadline.after(engine.clock, seconds - one_send)
+    failures: list[EngineError] = []
+    for record in event["Records"]:
+        tenant = record.get("attributes", {}).get("MessageGroupId", "unknown")
+        try:
+            reply = Reply.from_body(record["body"])
+        except Rejected as refusal:
+            burying = partial(bury_reply, engine.queues, record["body"], tenant=tenant, reason=refusal.detail)
+            failures += _tried(trail, partial(burying, trail=trail))
+            continue
+        own = trail.with_fields(
+            conversation_id=reply.conversation.conversation_id,
+            batch_id=reply.batch_id or "none",
+            attempt=reply.attempt,
+        )
+        tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
+        token = engine.replying.new_token()
+        failures += _one_reply(replying.Job(reply, tenant, tables, queues, last_send, token, own), engine)
+    if failures:
+        raise failures[0]
 
 
 def unknown_path() -> Response:
@@ -164,6 +213,21 @@ def _one_trigger(job: Job, engine: Engine) -> list[EngineError]:
     # Past the deadline too: the margin before the function's own timeout is there for this.
     again = replace(job, tables=engine.tables, queues=engine.queues)
     return _tried(job.trail, partial(engine.batching.come_again, again, fault))
+
+
+def _one_reply(job: replying.Job, engine: Engine) -> list[EngineError]:
+    """Process one reply, or have it come again; what failed in doing even that."""
+    try:
+        engine.replying.process(job)
+    except EngineError as error:
+        fault = error
+    except Exception as surprise:
+        fault = _named(surprise)
+    else:
+        return []
+    _told(fault, job.trail)
+    again = replace(job, tables=engine.tables, queues=engine.queues)
+    return _tried(job.trail, partial(engine.replying.come_again, again, fault.code.value))
 
 
 def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:

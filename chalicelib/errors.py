@@ -38,6 +38,19 @@ class Code(StrEnum):
     QUEUE_ERROR = "QUEUE_ERROR"
 
 
+class ReplyCode(StrEnum):
+    """Why a reply was not sent, beside the provider's own codes; told to operators, for no provider waits for it."""
+
+    STALE = "STALE_REPLY"
+    SECOND = "SECOND_REPLY"
+    NO_CONVERSATION = "NO_CONVERSATION"
+    NO_RECIPIENT = "NO_RECIPIENT"
+    OPTED_OUT = "OPTED_OUT"
+    OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
+    GAVE_UP = "GAVE_UP"
+    UNKNOWN_OUTCOME = "UNKNOWN_OUTCOME"
+
+
 class EngineError(Exception):
     """An error with a code and a detail that is safe to log: names of resources, fields and settings only."""
 

@@ -32,6 +32,14 @@ class Address:
         return f"Address({self.kind})"
 
 
+class OptOut(StrEnum):
+    """What a message says of wanting messages; the provider has acted on it and answered it already."""
+
+    STOP = "STOP"
+    START = "START"
+    HELP = "HELP"
+
+
 @dataclass(frozen=True)
 class Media:
     """One attachment, kept by the provider under a URL that takes the tenant's credentials."""
@@ -55,6 +63,10 @@ class InboundMessage:
     body: str
     """What the customer wrote; empty where a message is only media, a location or a button."""
     received_at: datetime
+    opt_out: OptOut | None = None
+    """What the provider says that it is about, if it is about wanting messages."""
+    opt_out_keyword: OptOut | None = None
+    """The same, told only by the text being one of the provider's keywords."""
     media: tuple[Media, ...] = ()
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""

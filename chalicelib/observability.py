@@ -48,6 +48,16 @@ class Step(StrEnum):
     RESET = "reset_stalled_lock"
     RECOVERED = "recovered_orphan"
     SWEPT = "swept"
+    OPT_OUT = "opt_out"
+    CLAIMED = "claimed"
+    SENT = "sent"
+    IN_DOUBT = "send_in_doubt"
+    RECONCILED = "reconciled"
+    RELEASED = "released"
+    REPLY_ENDED = "reply_ended_before"
+    REPLY_REFUSED = "reply_refused"
+    GAVE_REPLY_UP = "gave_stalled_reply_up"
+    REPORTED = "delivery_reported"
     FAILED = "failed"
 
 
@@ -71,6 +81,13 @@ class Metric(StrEnum):
     DEAD_LETTER = "DeadLetter"
     STALL_RESET = "StallReset"
     ORPHAN_RECOVERED = "OrphanRecovered"
+    OPT_OUT = "OptOut"
+    REPLY_SENT = "ReplySent"
+    REPLY_REFUSED = "ReplyRefused"
+    REPLY_RETRIED = "ReplyRetried"
+    REPLY_UNKNOWN = "ReplyUnknown"
+    DELIVERY = "Delivery"
+    UNKNOWN_SEND = "UnknownSend"
     FAULT = "Fault"
 
 

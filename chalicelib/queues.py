@@ -56,6 +56,8 @@ class Queues:
     """By channel name."""
     handoff: Queue
     ai: Queue
+    replies: Queue
+    dead_replies: Queue
 
     def within(self, deadline: Deadline) -> Queues:
         """The same queues, whose calls are refused once `deadline` has passed."""
@@ -64,6 +66,8 @@ class Queues:
             dead_triggers={channel: queue.within(deadline) for channel, queue in self.dead_triggers.items()},
             handoff=self.handoff.within(deadline),
             ai=self.ai.within(deadline),
+            replies=self.replies.within(deadline),
+            dead_replies=self.dead_replies.within(deadline),
         )
 
     def trigger(self, channel: str) -> Queue:

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib import contexts, conversations
 from chalicelib.channels.channel import Channel, Provider, WebhookRequest
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import Conversation, Found
-from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.handing_off import HandingOff
-from chalicelib.messages import InboundMessage
+from chalicelib.messages import InboundMessage, OptOut
 from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.opting_out import OptingOut, wish
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
+from chalicelib.proving import Proving
 from chalicelib.queues import Queues
 from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
@@ -53,7 +55,8 @@ class Receiving:
         channels: Mapping[str, Channel],
         tables: Tables,
         queues: Queues,
-        credentials: CredentialCache,
+        proving: Proving,
+        opting_out: OptingOut,
         handing_off: HandingOff,
         clock: Clock,
         new_id: Callable[[], str],
@@ -63,7 +66,8 @@ class Receiving:
         self._channels = channels
         self._tables = tables
         self._queues = queues
-        self._credentials = credentials
+        self._proving = proving
+        self._opting_out = opting_out
         self._handing_off = handing_off
         self._clock = clock
         self._new_id = new_id
@@ -85,9 +89,14 @@ class Receiving:
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         found = self._find(tables, channel, message, trail)
-        self._prove(request, message, conversations.require_credential_ref(found, channel), deadline)
+        self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
         conversation = self._load(tables, found)
         trail.learn(conversation_id=conversation.key.conversation_id)
+        said = wish(message, is_opted_out=conversation.is_opted_out)
+        if said is not None:
+            context = self._context(conversation, message, trail)
+            self._opting_out.take(tables, conversation.key, context, said, trail)
+            return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
         )
@@ -118,14 +127,6 @@ class Receiving:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
 
-    def _prove(self, request: WebhookRequest, message: InboundMessage, ref: str, deadline: Deadline) -> None:
-        """Prove the provider by the company's own secret, fetched anew once where the cached one does not fit."""
-        if self._provider.is_genuine(request, message, self._credentials.get(ref, deadline)):
-            return
-        renewed = self._credentials.refresh(ref, deadline)
-        if renewed is None or not self._provider.is_genuine(request, message, renewed):
-            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
-
     def _load(self, tables: Tables, found: Found) -> Conversation:
         if found.key is None:
             raise Rejected(Code.CONVERSATION_NOT_FOUND, "the company has no active conversation with this sender")
@@ -141,13 +142,6 @@ class Receiving:
     ) -> StagedMessage:
         """The row that stands for the message now: the one written, or the one that a retry finds."""
         now = self._clock.now()
-        context = contexts.staged_context(
-            conversation,
-            message,
-            request_id=trail.request_id,
-            context_attributes=self._settings.context_attributes,
-            now=now,
-        )
         staged = StagedMessage(
             conversation=conversation.key,
             message_sid=message.message_sid,
@@ -155,7 +149,7 @@ class Receiving:
             tenant=conversation.tenant,
             route=route,
             received_at=message.received_at,
-            context=context,
+            context=self._context(conversation, message, trail),
             moved_before_seen=conversation.record.moved_before,
         )
         try:
@@ -171,6 +165,15 @@ class Receiving:
                 trail.log(Step.DUPLICATE, route=existing.route.value)
                 trail.count(Metric.DUPLICATE, outcome="staged")
                 return existing
+
+    def _context(self, conversation: Conversation, message: InboundMessage, trail: Trail) -> dict[str, Any]:
+        return contexts.staged_context(
+            conversation,
+            message,
+            request_id=trail.request_id,
+            context_attributes=self._settings.context_attributes,
+            now=self._clock.now(),
+        )
 
     def _ensure_trigger(
         self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail

@@ -3,6 +3,9 @@
 `STALL_ACTION=warn`: the batch stays unanswered and is carried into the next one; a slow AI's answer is still taken
 where nothing newer began. `STALL_ACTION=handoff`: people get the batch first, then the lock is reset as answered, so
 that a late answer is refused. A crash in between hands it off again: people's side dedupes on `message_id`.
+
+A stalled lock that a reply has claimed is another thing: the customer may have been answered. It is given up as
+answered with unknown outcome, loudly, and its batch is never dispatched or sent again.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from dataclasses import dataclass
 from chalicelib import conversations
 from chalicelib.clock import Clock
 from chalicelib.conversations import Conversation
+from chalicelib.errors import ReplyCode
 from chalicelib.handing_off import HandingOff
 from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import Reset
+from chalicelib.protocol import conversation_lock, reply_claim
+from chalicelib.protocol.conversation_lock import Claimed, Reset
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
+from chalicelib.protocol.reply_claim import Released
 from chalicelib.queues import Queues
 from chalicelib.settings import Settings
 from chalicelib.tables import Item, Tables
@@ -40,7 +45,7 @@ class StalledLock:
         """Whether the record still bears this lock, and no reply has claimed it."""
         return (
             record.is_locked
-            and not record.is_claimed
+            and record.claim is None
             and (record.batch_id, record.started_at) == (self.batch_id, self.started_at)
         )
 
@@ -68,10 +73,29 @@ class Resetting:
             answered=with_people,
             now=self._clock.now(),
         )
+        if isinstance(outcome, Claimed):
+            return self._give_up(tables, lock, outcome.reply_id, trail)
         if not isinstance(outcome, Reset):
             return False
         trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=self._settings.stall_action)
         trail.count(Metric.STALL_RESET, outcome=self._settings.stall_action)
+        return True
+
+    def _give_up(self, tables: Tables, lock: StalledLock, reply_id: str, trail: Trail) -> bool:
+        """End a reply that was claimed and never recorded."""
+        outcome = reply_claim.give_up(
+            tables.conversations,
+            lock.conversation,
+            batch_id=lock.batch_id or "",
+            reply_id=reply_id,
+            started_at=lock.started_at,
+            now=self._clock.now(),
+        )
+        if not isinstance(outcome, Released):
+            return False
+        code = ReplyCode.UNKNOWN_OUTCOME.value
+        trail.log(Step.GAVE_REPLY_UP, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
+        trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
         return True
 
     def _hand_off(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> bool:

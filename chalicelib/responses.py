@@ -69,6 +69,11 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
             return Answer(of_json, "application/json", json.dumps(document))
 
 
+def no_content() -> Answer:
+    """The answer to a report that needs none."""
+    return Answer(HTTPStatus.NO_CONTENT, "text/plain", "")
+
+
 def unknown_path() -> Answer:
     """The answer to a path that is none of ours."""
     return Answer(HTTPStatus.NOT_FOUND, "application/json", json.dumps({"success": False, "code": "UNKNOWN_PATH"}))

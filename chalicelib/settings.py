@@ -152,6 +152,24 @@ class Settings:
     stall_action: Literal["warn", "handoff"] = _setting(
         "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
     )
+    reply_attempts_max: int = _setting("times a reply comes again before its dead letter", _within(int, 1, 50), "10")
+    reconcile_after_seconds: int = _setting(
+        "age at which a reply whose outcome is unknown is looked up at the provider", _within(int, 2, 900), "60"
+    )
+    twilio_connect_timeout_seconds: float = _setting("per send", _within(float, 0.1, 10), "3")
+    twilio_read_timeout_seconds: float = _setting("per send", _within(float, 0.1, 20), "10")
+    twilio_api_base_url: str = _setting("where Twilio's API is; empty: where Twilio says", _url, "")
+    whatsapp_free_text_hours: int = _setting(
+        "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
+    )
+    sms_stop_keywords: tuple[str, ...] = _setting(
+        "messages by which Twilio opts a customer out of SMS", _names, "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT"
+    )
+    sms_start_keywords: tuple[str, ...] = _setting(
+        "messages by which Twilio opts a customer in again", _names, "START,YES,UNSTOP"
+    )
+    sms_help_keywords: tuple[str, ...] = _setting("messages that Twilio answers with its help", _names, "HELP,INFO")
+    sends_ttl_hours: int = _setting("how long a sent part's row takes status callbacks", _within(int, 1, 8_760), "720")
     stage_ttl_hours: int = _setting("time to live of a staged row; the sweep moves it on", _within(int, 1, 8_760), "72")
     orphan_grace_seconds: int = _setting(
         "how far past the cap a staged row without a trigger counts as orphaned", _within(int, 1, 3_600), "60"
@@ -253,6 +271,9 @@ def _broken_relations(settings: Settings) -> list[str]:
         ),
         f"REQUEUE_DELAY_SECONDS and REQUEUE_ATTEMPTS_MAX keep a trigger coming for {horizon} s, "
         f"which must exceed STALL_TIMEOUT_SECONDS and a sweep, {late_repair} s": horizon > late_repair,
+        "RECONCILE_AFTER_SECONDS must exceed WORKER_TIMEOUT_SECONDS and be less than STALL_TIMEOUT_SECONDS": (
+            settings.worker_timeout_seconds < settings.reconcile_after_seconds < settings.stall_timeout_seconds
+        ),
         "STAGE_TTL_HOURS must outlast the retries of a trigger": (
             settings.stage_ttl_hours * 3_600 > horizon + settings.batch_max_wait_seconds
         ),

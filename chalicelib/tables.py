@@ -232,6 +232,7 @@ class Tables:
     stage: Table
     trigger_lock: Table
     history: Table
+    sends: Table
 
     def within(self, deadline: Deadline) -> Tables:
         """The same tables, whose calls are refused once `deadline` has passed."""
@@ -240,4 +241,5 @@ class Tables:
             stage=self.stage.within(deadline),
             trigger_lock=self.trigger_lock.within(deadline),
             history=self.history.within(deadline),
+            sends=self.sends.within(deadline),
         )

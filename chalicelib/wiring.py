@@ -8,6 +8,7 @@ and the clients are made in the time that Lambda gives to starting. Elsewhere ea
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from uuid import uuid4
 
@@ -19,19 +20,24 @@ from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.batching import Batching
 from chalicelib.channels import twilio_channels
-from chalicelib.channels.twilio import Twilio
+from chalicelib.channels.channel import Channel, Sender
+from chalicelib.channels.twilio import REFUSALS, Twilio
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code
 from chalicelib.handing_off import HandingOff
 from chalicelib.observability import CloudWatch, Telemetry
+from chalicelib.opting_out import OptingOut
+from chalicelib.proving import Proving
 from chalicelib.queues import Queues
 from chalicelib.receiving import Receiving
+from chalicelib.replying import Replying
 from chalicelib.resetting import Resetting
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.sweeping import Sweeping
 from chalicelib.tables import Tables
+from chalicelib.tracking import Tracking
 
 
 def new_id() -> str:
@@ -70,6 +76,7 @@ class Engine:
             stage=self._table(names.stage_table),
             trigger_lock=self._table(names.trigger_lock_table),
             history=self._table(names.history_table),
+            sends=self._table(names.sends_table),
         )
 
     @cached_property
@@ -81,6 +88,8 @@ class Engine:
             dead_triggers={channel: self._queue(name + names.dead_letter_suffix) for channel, name in triggers.items()},
             handoff=self._queue(names.human_handoff_queue),
             ai=self._queue(names.ai_queue),
+            replies=self._queue(names.ai_replies_queue),
+            dead_replies=self._queue(names.ai_replies_queue + names.dead_letter_suffix),
         )
 
     @cached_property
@@ -93,15 +102,53 @@ class Engine:
         )
 
     @cached_property
+    def channels(self) -> Mapping[str, Channel]:
+        return {channel.name: channel for channel in twilio_channels(self.settings)}
+
+    @cached_property
     def receiving(self) -> Receiving:
-        channels = twilio_channels(self.settings)
         return Receiving(
-            provider=Twilio(channels, self.clock),
-            channels={channel.name: channel for channel in channels},
+            provider=self._twilio,
+            channels=self.channels,
             tables=self.tables,
             queues=self.queues,
-            credentials=self.credentials,
+            proving=self._proving,
+            opting_out=OptingOut(self.clock, self.settings),
             handing_off=self._handing_off,
+            clock=self.clock,
+            new_id=new_id,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        return Tracking(
+            provider=self._twilio,
+            proving=self._proving,
+            refusals=REFUSALS,
+            tables=self.tables,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def senders(self) -> Mapping[str, Sender]:
+        from chalicelib.channels.twilio_sending import TwilioSender  # noqa: PLC0415 - only for the function that sends
+
+        sender = TwilioSender(
+            connect_seconds=self.settings.twilio_connect_timeout_seconds,
+            read_seconds=self.settings.twilio_read_timeout_seconds,
+            base_url=self.settings.twilio_api_base_url,
+        )
+        return dict.fromkeys(self.channels, sender)
+
+    @cached_property
+    def replying(self) -> Replying:
+        return Replying(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            retriggering=self.retriggering,
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -130,6 +177,14 @@ class Engine:
     @cached_property
     def retriggering(self) -> Retriggering:
         return Retriggering(self.clock, new_id)
+
+    @cached_property
+    def _twilio(self) -> Twilio:
+        return Twilio(tuple(self.channels.values()), self.clock)
+
+    @cached_property
+    def _proving(self) -> Proving:
+        return Proving(self._twilio, self.credentials)
 
     @cached_property
     def _handing_off(self) -> HandingOff:
@@ -178,7 +233,9 @@ def build_on_lambda() -> None:
     made = engine()
     name = handler.rpartition(".")[2]
     if name == "app":
-        _ = made.receiving
+        _ = made.receiving, made.tracking
+    elif name == "send_replies":
+        _ = made.replying, made.tables, made.queues
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -19,19 +20,18 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import AnswerStyle
+from chalicelib.channels.channel import AnswerStyle, InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
 from chalicelib.credentials import CredentialCache
-from chalicelib.errors import EngineError
-from chalicelib.observability import Level, Trail, describe
-from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
+from chalicelib.observability import Level, describe
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.queues import Queues
 from chalicelib.settings import Settings
+from chalicelib.splitting import split
 from chalicelib.tables import Tables
 from local.template import load
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import Crash, FaultPlan
+from tests.fakes.faults import Call, Crash, FaultPlan
 from tests.fakes.queues import InMemoryQueue
 from tests.fakes.secrets import InMemorySecrets
 from tests.fakes.tables import InMemoryTable
@@ -90,6 +90,45 @@ class RecordingTelemetry:
         return [line["step"] for line in self.lines]
 
 
+class Phone:
+    """The customer's phone, and Twilio's sending before it: a `Sender` whose every call passes the plan of faults."""
+
+    def __init__(self, clock: FakeClock, plan: FaultPlan) -> None:
+        self.clock = clock
+        self.plan = plan
+        self.received: list[tuple[str, OutboundPart, datetime]] = []
+        """What was delivered: sid, message and instant, in order."""
+        self.outcomes: list[SendOutcome] = []
+        """What the next sends are answered instead of being delivered."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that the phone shows."""
+        return [part.body for _, part, _ in self.received]
+
+    def send(self, part: OutboundPart, secret: str) -> SendOutcome:
+        call = Call("CreateMessage", "twilio", "write", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        try:
+            return self.plan.perform(call, lambda _: self._deliver(part))
+        except TryAgain as fault:
+            return InDoubt() if fault.maybe_applied else NotNow("503")
+        except Misconfigured:
+            return RefusedForGood("21211")
+
+    def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
+        call = Call("ListMessages", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
+        return self.plan.perform(
+            call, lambda _: [sid for sid, one, at in self.received if one.body == part.body and at >= since]
+        )
+
+    def _deliver(self, part: OutboundPart) -> SendOutcome:
+        if self.outcomes:
+            return self.outcomes.pop(0)
+        sid = f"SM{len(self.received) + 1:032d}"
+        self.received.append((sid, part, self.clock.now()))
+        return Sent(sid)
+
+
 def conversation(**changes: Any) -> dict[str, Any]:
     """The row of an active WhatsApp and SMS conversation, as the company's own systems write it."""
     return {
@@ -127,18 +166,21 @@ class World:
             stage=tables["conversations-stage-local"],
             trigger_lock=tables["conversations-trigger-lock-local"],
             history=tables["conversations-history-local"],
+            sends=tables["conversations-sends-local"],
         )
         self.tables.conversations.seed(*(rows or (conversation(),)))
         self.queues = self._queues()
         self.secrets = InMemorySecrets(
             {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
         )
+        self.phone = Phone(self.clock, self.plan)
+        """The customer's, and Twilio before it."""
         self.engine = self._engine()
         self.sids = (f"SM{number:032x}" for number in count(1))
         self.batches: dict[str, list[str]] = {}
         """The message ids of each batch that the AI received, by batch id, in order of first receipt."""
-        self.answered: list[str] = []
-        """The batches whose answer released the lock, in order."""
+        self.replies: dict[str, list[str]] = {}
+        """The texts that the AI sent in answer to a batch, by batch id."""
         self.with_people: list[str] = []
         """The message ids that people received, each once."""
         self.answers: list[Response] = []
@@ -232,6 +274,7 @@ class World:
             self.work()
             if ai_answers:
                 self.answer_batches()
+            self.send_replies()
             self.take_handoffs()
             if passed % 60 < step:
                 self.sweep()
@@ -239,26 +282,36 @@ class World:
     # ------------------------------------------------------------------ the company
 
     def answer_batches(self) -> None:
-        """The AI takes every dispatched batch, ignores repeats of one, and releases the lock as a reply does."""
+        """The AI takes every dispatched batch, ignores repeats of one, and sends one reply to each."""
         for document in self.take(self.queues.ai):
             batch_id = document["meta"]["batch_id"]
             ids = [message["message_id"] for message in document["messages"]]
             assert self.batches.setdefault(batch_id, ids) == ids, "one batch id, one batch"
-            if batch_id not in self.answered:
-                self.release(document)
+            if batch_id not in self.replies:
+                self.reply(document, f"answer to {batch_id}")
 
-    def release(self, document: dict[str, Any]) -> None:
-        """Answer one batch; refused where the lock has passed to another."""
-        key = ConversationKey(document["conversation"]["primary_channel"], document["conversation"]["conversation_id"])
-        batch_id = document["meta"]["batch_id"]
-        reply = {"message_id": f"reply-{batch_id}", "direction": "OUTBOUND", "content": "answer"}
-        with self.process():
-            outcome = conversation_lock.release(
-                self.tables.conversations, key, batch_id=batch_id, entries=[reply], now=self.clock.now()
-            )
-            if isinstance(outcome, Appended):
-                self.answered.append(batch_id)
-            self.engine.retriggering.look(self.tables, self.queues, key, Trail(self.telemetry))
+    def reply(self, document: dict[str, Any], body: str, **fields: Any) -> None:
+        """Put one reply on the replies queue, as the company's AI worker does."""
+        reply = {
+            "version": "1.0",
+            "conversation_id": document["conversation"]["conversation_id"],
+            "primary_channel": document["conversation"]["primary_channel"],
+            "batch_id": document["meta"]["batch_id"],
+            "body": body,
+            **fields,
+        }
+        ids = [message["message_id"] for message in document["messages"]]
+        self.batches.setdefault(document["meta"]["batch_id"], ids)
+        self.replies.setdefault(document["meta"]["batch_id"], []).append(body)
+        self.queues.replies.inject(json.dumps(reply), group="acme")
+
+    def send_replies(self) -> None:
+        """Run the reply function over everything that is visible, once, one reply at a time as SQS does."""
+        for message in self.queues.replies.receive():
+            with self.process():
+                event = {"Records": [{"body": message.body, "attributes": {"MessageGroupId": "acme"}}]}
+                doors.replies(event, self._lambda_context(30), self.engine)
+                self.queues.replies.delete(message.receipt)
 
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""
@@ -296,6 +349,23 @@ class World:
         return [entry["message_id"] for entry in self.row["messages"] if entry["direction"] == "INBOUND"]
 
     @property
+    def answered(self) -> list[str]:
+        """The batches of which the customer got a whole reply, all parts in order, as often as that is so."""
+        return [
+            batch_id
+            for batch_id, texts in self.replies.items()
+            for parts in (split(text, 1_600) for text in texts)
+            if [text for text in self.phone.texts if text in parts] == parts
+        ]
+
+    @property
+    def told_ids(self) -> list[str]:
+        """The message ids of the batches whose reply ended with a code that an operator was told."""
+        ends = ("released", "gave_stalled_reply_up")
+        told = [line for line in self.telemetry.lines if line["step"] in ends and line["code"] != "none"]
+        return [sid for line in told for sid in self.batches[line["batch_id"]]]
+
+    @property
     def answered_ids(self) -> list[str]:
         """The message ids of the answered batches, in order."""
         return [sid for batch_id in self.answered for sid in self.batches[batch_id]]
@@ -319,7 +389,7 @@ class World:
     @property
     def is_silent(self) -> bool:
         """No message is on its way in any queue."""
-        queues = (*self.queues.triggers.values(), self.queues.ai, self.queues.handoff)
+        queues = (*self.queues.triggers.values(), self.queues.ai, self.queues.handoff, self.queues.replies)
         return not any(queue.messages for queue in queues)
 
     # ------------------------------------------------------------------ putting it together
@@ -342,6 +412,8 @@ class World:
             dead_triggers=dead,
             handoff=queue(self.settings.human_handoff_queue),
             ai=queue(self.settings.ai_queue),
+            replies=queue(self.settings.ai_replies_queue),
+            dead_replies=queue(f"{self.settings.ai_replies_queue}-dlq"),
         )
 
     def _engine(self) -> wiring.Engine:
@@ -352,6 +424,7 @@ class World:
             telemetry=self.telemetry,
             tables=self.tables,
             queues=self.queues,
+            senders=dict.fromkeys(("whatsapp", "sms"), self.phone),
             credentials=CredentialCache(
                 self.secrets,
                 self.clock,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from chalicelib.channels.channel import AnswerStyle, Channel, Index
-from chalicelib.messages import AddressKind
+from chalicelib.messages import AddressKind, OptOut
 from chalicelib.settings import Settings
+
+_TWILIO_LENGTH_MAX = 1_600
 
 
 def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
@@ -19,6 +21,8 @@ def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
             ),
             queue_name=settings.whatsapp_queue,
             answer_style=AnswerStyle.TWIML,
+            part_length_max=_TWILIO_LENGTH_MAX,
+            free_text_hours=settings.whatsapp_free_text_hours,
         ),
         Channel(
             name="sms",
@@ -27,5 +31,11 @@ def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
             index=Index(settings.sms_index, settings.sms_index_company_key, settings.sms_index_customer_key),
             queue_name=settings.sms_queue,
             answer_style=AnswerStyle.TWIML,
+            part_length_max=_TWILIO_LENGTH_MAX,
+            opt_out_keywords={
+                OptOut.STOP: frozenset(settings.sms_stop_keywords),
+                OptOut.START: frozenset(settings.sms_start_keywords),
+                OptOut.HELP: frozenset(settings.sms_help_keywords),
+            },
         ),
     )

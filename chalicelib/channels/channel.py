@@ -6,11 +6,12 @@ A new channel of a known provider is a new row and no new branch. Code outside t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from chalicelib.messages import AddressKind, InboundMessage
+from chalicelib.messages import AddressKind, InboundMessage, OptOut
 
 
 class AnswerStyle(StrEnum):
@@ -42,6 +43,12 @@ class Channel:
     queue_name: str
     """The queue of its triggers."""
     answer_style: AnswerStyle
+    part_length_max: int
+    """Characters of one outbound message."""
+    free_text_hours: int | None = None
+    """How long after the customer's last message free text may be sent; None: always."""
+    opt_out_keywords: Mapping[OptOut, frozenset[str]] = field(default_factory=dict)
+    """Whole messages, in capitals, by which the provider itself takes a customer out or in without saying so."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,11 +73,103 @@ class Provider(Protocol):
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
         """
 
-    def is_genuine(self, request: WebhookRequest, message: InboundMessage, secret: str) -> bool:
-        """Whether the provider signed the request with this secret, and the message is of the secret's account.
+    def parse_report(self, request: WebhookRequest) -> DeliveryReport:
+        """What the request tells of a message that was sent before; nothing of it is trusted yet.
+
+        Raises:
+            Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
+        """
+
+    def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
+        """Whether the provider signed the request with this secret, and the account is the secret's.
 
         Raises:
             Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+
+
+@dataclass(frozen=True)
+class DeliveryReport:
+    """What a provider tells of a message that it took."""
+
+    account_id: str
+    provider_sid: str
+    status: str
+    """As `protocol/sends.py` ranks it."""
+    error_code: str | None
+
+
+@dataclass(frozen=True, repr=False)
+class OutboundPart:
+    """One message to be sent; addresses bear the channel's prefix."""
+
+    to: str
+    sender: str
+    messaging_service_sid: str | None
+    """Sends instead of `sender`, if there is one."""
+    body: str
+    content_sid: str | None
+    content_variables: Mapping[str, str]
+    media_urls: Sequence[str]
+    status_callback: str | None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The provider took the message, under this id."""
+
+    provider_sid: str
+
+
+@dataclass(frozen=True)
+class RefusedForGood:
+    """The provider will never take this message; its code tells why."""
+
+    error_code: str
+    is_opt_out: bool = False
+
+
+@dataclass(frozen=True)
+class NotNow:
+    """The provider did not take the message and may take it later."""
+
+    error_code: str
+    after_seconds: int = 0
+    """How long it wants to be left alone."""
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """Nobody knows whether the provider took the message."""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The provider's codes that mean, also when they come after the send, that the customer got nothing."""
+
+    opted_out: str
+    outside_window: str
+
+
+SendOutcome = Sent | RefusedForGood | NotNow | InDoubt
+
+
+class Sender(Protocol):
+    """What `replying` needs of a provider."""
+
+    def send(self, part: OutboundPart, secret: str) -> SendOutcome:
+        """Send one message, once; never raises for what the provider does.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+
+    def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
+        """The provider's ids of messages like this one that it took since an instant.
+
+        Raises:
+            TryAgain: `QUEUE_ERROR`; the provider cannot be asked now.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed or the provider does not take it.
         """
 
 

@@ -18,13 +18,15 @@ from urllib.parse import parse_qsl
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, DeliveryReport, Refusals, WebhookRequest, channel_of
 from chalicelib.clock import Clock
 from chalicelib.credentials import TwilioCredentials
 from chalicelib.errors import Code, Rejected
-from chalicelib.messages import Address, InboundMessage, Media
+from chalicelib.messages import Address, InboundMessage, Media, OptOut
 
 SIGNATURE_HEADER: Final = "x-twilio-signature"
+
+REFUSALS: Final = Refusals(opted_out="21610", outside_window="63016")
 
 BODY_BYTES_MAX: Final = 65_536
 """Far above any form that Twilio sends; a larger one is refused before it is parsed."""
@@ -72,11 +74,26 @@ class Twilio:
             recipient=_address(channel, "To", recipient),
             body=form.get("Body", [""])[0],
             received_at=self._clock.now(),
+            opt_out=_opt_out(form),
+            opt_out_keyword=_opt_out_keyword(channel, form),
             media=_media(form),
             extras=_extras(form),
         )
 
-    def is_genuine(self, request: WebhookRequest, message: InboundMessage, secret: str) -> bool:
+    def parse_report(self, request: WebhookRequest) -> DeliveryReport:
+        """What a status callback tells.
+
+        Raises:
+            Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the parameter, never its value.
+        """
+        form = _form(request)
+        sid, account = _required(form, "MessageSid"), _required(form, "AccountSid")
+        status, code = _required(form, "MessageStatus"), form.get("ErrorCode", [""])[0]
+        if not all(_SID.fullmatch(text) for text in (sid, account, status, code or "none")):
+            raise Rejected(Code.PARSING_ERROR, "MessageSid, AccountSid, MessageStatus or ErrorCode is malformed")
+        return DeliveryReport(account, sid, status.lower(), code or None)
+
+    def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
         """Whether one of the account's tokens signed the URL and every parameter, and the account is the secret's.
 
         Raises:
@@ -84,7 +101,7 @@ class Twilio:
         """
         credentials = TwilioCredentials.from_secret(secret)
         signature = request.headers.get(SIGNATURE_HEADER)
-        if not signature or message.account_id != credentials.account_sid:
+        if not signature or account_id != credentials.account_sid:
             return False
         parameters = MultiDict(_form(request))
         try:
@@ -128,6 +145,16 @@ def _address(channel: Channel, name: str, text: str) -> Address:
     if not text.startswith(channel.address_prefix) or not _ADDRESS.fullmatch(bare):
         raise Rejected(Code.PARSING_ERROR, f"{name} is no address of the channel {channel.name}")
     return Address(channel.address_kind, bare)
+
+
+def _opt_out(form: Form) -> OptOut | None:
+    told = form.get("OptOutType", [""])[0].upper()
+    return OptOut(told) if told in set(OptOut) else None
+
+
+def _opt_out_keyword(channel: Channel, form: Form) -> OptOut | None:
+    text = form.get("Body", [""])[0].strip().upper()
+    return next((kind for kind, keywords in channel.opt_out_keywords.items() if text in keywords), None)
 
 
 def _media(form: Form) -> tuple[Media, ...]:

@@ -1,6 +1,6 @@
 """The conversation lock: at most one batch is with the AI per conversation.
 
-    open --acquire--> processing --release--> open (ai_response_sent)
+    open --acquire--> processing --claim, release: see reply_claim--> open
                        |   |  ^
                        |   |  `-- refresh: the same trigger came again and resumes
                        |   `----- reset: the lock stalled (processing_timeout)
@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -33,11 +34,15 @@ from chalicelib.clock import iso
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
+    CLAIM_TOKEN,
+    CLAIMED_AT,
+    ERROR_CODE,
     LAST_ACTIVITY_AT,
     LAST_USER_MESSAGE_AT,
     LOCK_SHARD,
     MESSAGES,
     MOVED_BEFORE,
+    OPTED_OUT,
     STARTED_AT,
     STATUS,
     TRIGGER_ID,
@@ -51,6 +56,9 @@ from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Wri
 
 Entry = Mapping[str, Any]
 """One element of `messages`."""
+
+CLAIM_ATTRIBUTES = (CLAIM, CLAIMED_AT, CLAIM_TOKEN, ERROR_CODE)
+"""What a reply leaves on the record, and the next lock takes off."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +82,13 @@ class Lost:
 @dataclass(frozen=True)
 class Reset:
     """The stalled lock is let go of."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A reply has claimed the lock; nothing was written."""
+
+    reply_id: str
 
 
 @dataclass(frozen=True)
@@ -112,13 +127,13 @@ def acquire(
             STARTED_AT: iso(now),
             TRIGGER_ID: trigger_id,
             UNANSWERED_IDS: unanswered,
-            LOCK_SHARD: _shard(record.key, shards),
+            LOCK_SHARD: lock_shard(record.key, shards),
             LAST_ACTIVITY_AT: iso(now),
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=(CLAIM,),
+        remove=CLAIM_ATTRIBUTES,
     )
     match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
         case Written(item):
@@ -134,7 +149,7 @@ def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:
     batch_id = record.batch_id
     assert batch_id is not None, "a lock of ours names its batch"
     change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1})
-    match table.update(record.key.item, change, when=_held_by(batch_id)):  # L2: a stale holder is refused.
+    match table.update(record.key.item, change, when=held_by(batch_id)):  # L2: a stale holder is refused.
         case Written(item):
             return Lease(batch_id, item)
         case Refused(item) if _is_held_by(item, batch_id) and item.get(STARTED_AT) == iso(now):
@@ -147,14 +162,14 @@ def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
     """Let a lock that another system set without a start begin now, so that it can stall and the sweep finds it."""
     table.update(
         record.key.item,
-        Change(set={STARTED_AT: iso(now), LOCK_SHARD: _shard(record.key, shards)}, add={VERSION: 1}),
+        Change(set={STARTED_AT: iso(now), LOCK_SHARD: lock_shard(record.key, shards)}, add={VERSION: 1}),
         when=Attr(STATUS).eq(Status.PROCESSING.value) & Attr(STARTED_AT).missing(),
     )
 
 
 def reset(
     table: Table, key: ConversationKey, *, batch_id: str | None, started_at: str, answered: bool, now: datetime
-) -> Reset | Lost:
+) -> Reset | Claimed | Lost:
     """Let go of a stalled lock that no reply has claimed.
 
     Args:
@@ -169,36 +184,15 @@ def reset(
         Attr(STATUS).eq(Status.PROCESSING.value)
         & Attr(BATCH_ID).stays(batch_id)  # L2: the batch that we mean,
         & Attr(STARTED_AT).eq(started_at)  # L5: and no younger than it was seen to be.
-        & Attr(CLAIM).missing()
     )
-    change = _open(Status.TIMEOUT, answered=answered, now=now)
-    match table.update(key.item, change, when=is_as_seen):
+    change = opened(Status.TIMEOUT, answered=answered, now=now)
+    match table.update(key.item, change, when=is_as_seen & Attr(CLAIM).missing()):
         case Written():
             return Reset()
+        case Refused(item) if CLAIM in item and (item.get(BATCH_ID), item.get(STARTED_AT)) == (batch_id, started_at):
+            return Claimed(item[CLAIM])
         case Refused(item) if item.get(STATUS) == Status.TIMEOUT and item.get(BATCH_ID) == batch_id:
             return Reset()  # our own write whose answer was lost, or another sweep's: the same to us
-        case Refused():
-            return Lost()
-
-
-def release(
-    table: Table, key: ConversationKey, *, batch_id: str, entries: Sequence[Entry], now: datetime
-) -> Appended | Lost:
-    """Unlock after the batch was answered: record the answer and empty what was unanswered, in one update.
-
-    Args:
-        table: the conversations table.
-        key: the conversation.
-        batch_id: the batch that was answered.
-        entries: the OUTBOUND entries to record.
-        now: the current instant.
-    """
-    change = _open(Status.ANSWERED, answered=True, now=now, append=entries)
-    match table.update(key.item, change, when=_held_by(batch_id)):  # L2, L4
-        case Written():
-            return Appended()
-        case Refused(item) if item.get(STATUS) == Status.ANSWERED and item.get(BATCH_ID) == batch_id:
-            return Appended()  # our own write whose answer was lost
         case Refused():
             return Lost()
 
@@ -210,8 +204,8 @@ def abandon(table: Table, lease: Lease, key: ConversationKey, *, now: datetime) 
     """
     table.update(
         key.item,
-        _open(Status.ERROR, answered=False, now=now),
-        when=_held_by(lease.batch_id) & Attr(STARTED_AT).eq(lease.item[STARTED_AT]),  # L2: nobody resumed it meanwhile.
+        opened(Status.ERROR, answered=False, now=now),
+        when=held_by(lease.batch_id) & Attr(STARTED_AT).eq(lease.item[STARTED_AT]),  # L2: nobody resumed it meanwhile.
     )
 
 
@@ -223,10 +217,11 @@ def append(
     ended_ids: Collection[str],
     to_people: bool,
     now: datetime,
+    opted_out: bool | None = None,
 ) -> Appended | Changed:
     """Append messages that no batch takes, and take `ended_ids` off what is unanswered, in one update.
 
-    Used for what is handed off or refused. The lock is left as it is.
+    The lock is left as it is.
 
     Args:
         table: the conversations table.
@@ -235,6 +230,7 @@ def append(
         ended_ids: ids that are no longer unanswered; must be empty while the record is locked.
         to_people: the messages were handed off; an open record's status then tells that the customer wrote.
         now: the current instant.
+        opted_out: whether the conversation is opted out from here on; None: as it was.
     """
     assert not (record.is_locked and ended_ids), "only the holder of the lock ends messages of its batch"
     left = [one for one in record.unanswered_ids if one not in ended_ids]
@@ -243,6 +239,7 @@ def append(
             LAST_ACTIVITY_AT: iso(now),
             **({STATUS: Status.USER_REPLY_RECEIVED.value} if to_people and not record.is_locked else {}),
             **({UNANSWERED_IDS: left} if ended_ids else {}),
+            **({OPTED_OUT: opted_out} if opted_out is not None else {}),
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
@@ -265,7 +262,8 @@ def forget_moved(table: Table, record: Record, *, count: int, now: datetime) -> 
             return Changed()
 
 
-def _held_by(batch_id: str) -> Condition:
+def held_by(batch_id: str) -> Condition:
+    """The record is locked for this batch."""
     return Attr(STATUS).eq(Status.PROCESSING.value) & Attr(BATCH_ID).eq(batch_id)
 
 
@@ -273,19 +271,38 @@ def _is_held_by(item: Item, batch_id: str) -> bool:
     return item.get(STATUS) == Status.PROCESSING and item.get(BATCH_ID) == batch_id
 
 
-def _open(status: Status, *, answered: bool, now: datetime, append: Sequence[Entry] = ()) -> Change:
-    """What every end of a lock writes; L6: an open record tells no start and no trigger."""
+def opened(
+    status: Status,
+    *,
+    answered: bool,
+    now: datetime,
+    append: Sequence[Entry] = (),
+    also: Mapping[str, Any] = MappingProxyType({}),
+) -> Change:
+    """What every end of a lock writes; L6: an open record tells no start and no trigger.
+
+    Args:
+        status: the record's status from here on.
+        answered: whether what was unanswered counts as answered.
+        now: the current instant.
+        append: entries to append.
+        also: further attributes to set.
+    """
+    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {}), **also}
+    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES)
     return Change(
-        set={STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {})},
+        set=written,
         append={MESSAGES: append} if append else {},
         add={VERSION: 1},
-        remove=(STARTED_AT, TRIGGER_ID, LOCK_SHARD),
+        remove=tuple(name for name in removed if name not in written),
     )
 
 
 def _last_user_message(entries: Sequence[Entry]) -> dict[str, str]:
-    return {LAST_USER_MESSAGE_AT: entries[-1]["timestamp"]} if entries else {}
+    inbound = [entry["timestamp"] for entry in entries if entry["direction"] == "INBOUND"]
+    return {LAST_USER_MESSAGE_AT: inbound[-1]} if inbound else {}
 
 
-def _shard(key: ConversationKey, shards: int) -> str:
+def lock_shard(key: ConversationKey, shards: int) -> str:
+    """The hash key of a conversation's row in the sparse index of locked conversations."""
     return str(crc32(key.conversation_id.encode()) % shards)

@@ -26,6 +26,11 @@ BATCH_ID = "last_batch_id"
 STARTED_AT = "processing_started_at"
 TRIGGER_ID = "processing_trigger_id"
 CLAIM = "reply_claim"
+CLAIMED_AT = "reply_claimed_at"
+CLAIM_TOKEN = "reply_claim_token"
+LAST_REPLY_ID = "last_reply_id"
+ERROR_CODE = "processing_error_code"
+OPTED_OUT = "opted_out"
 MOVED_BEFORE = "messages_moved_before"
 LOCK_SHARD = "lock_shard"
 LAST_USER_MESSAGE_AT = "last_user_message_at"
@@ -44,6 +49,9 @@ ATTRIBUTES = (
     STARTED_AT,
     TRIGGER_ID,
     CLAIM,
+    CLAIMED_AT,
+    LAST_REPLY_ID,
+    ERROR_CODE,
     MOVED_BEFORE,
 )
 """What a read of the protocol's part asks for; `MESSAGES` comes on top where the list is needed."""
@@ -90,7 +98,14 @@ class Record:
     started_at: str | None
     """When the lock was taken or last refreshed, as the row spells it: what a reset is conditional on."""
     trigger_id: str | None
-    is_claimed: bool
+    claim: str | None
+    """The id of the reply that is being sent; None: no reply is."""
+    claimed_at: str | None
+    """Since when, as the row spells it."""
+    last_reply_id: str | None
+    """The id of the reply that ended last, however it ended."""
+    error_code: str | None
+    """Why it was not sent, or not wholly; None: it was."""
     moved_before: str | None
     """Entries were moved to the history up to this instant; None: never."""
 
@@ -117,7 +132,10 @@ class Record:
             entries=tuple(entries) if entries is not None else None,
             started_at=item.get(STARTED_AT),
             trigger_id=item.get(TRIGGER_ID),
-            is_claimed=CLAIM in item,
+            claim=item.get(CLAIM),
+            claimed_at=item.get(CLAIMED_AT),
+            last_reply_id=item.get(LAST_REPLY_ID),
+            error_code=item.get(ERROR_CODE),
             moved_before=item.get(MOVED_BEFORE),
         )
 
@@ -127,10 +145,11 @@ class Record:
 
     def lock_age(self, now: datetime) -> timedelta:
         """How long ago the lock was taken or refreshed; one without a readable start counts as just taken."""
-        try:
-            return now - from_iso(self.started_at or "")
-        except ValueError:
-            return timedelta(0)
+        return age(self.started_at, now)
+
+    def claim_age(self, now: datetime) -> timedelta:
+        """How long ago a reply claimed the lock."""
+        return age(self.claimed_at, now)
 
     @property
     def entry_ids(self) -> frozenset[str]:
@@ -162,3 +181,11 @@ def entry_id(entry: object) -> str | None:
     """The message id of an element of `messages`; None where the company put something else there."""
     found = entry.get(MESSAGE_ID) if isinstance(entry, Mapping) else None
     return found if isinstance(found, str) else None
+
+
+def age(instant: str | None, now: datetime) -> timedelta:
+    """How long ago a stored instant was; none, or one that cannot be read, counts as now."""
+    try:
+        return now - from_iso(instant or "")
+    except ValueError:
+        return timedelta(0)

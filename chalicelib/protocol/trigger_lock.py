@@ -66,7 +66,7 @@ class Trigger:
         """
         try:
             document = json.loads(body)
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             raise Rejected(Code.PARSING_ERROR, "a trigger is JSON") from fault
         if not isinstance(document, dict):
             raise Rejected(Code.PARSING_ERROR, "a trigger is a JSON object")

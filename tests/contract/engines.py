@@ -228,7 +228,7 @@ def _create_stack() -> None:
 
 def _settings() -> Settings:
     required = [one.name.upper() for one in fields(Settings) if one.metadata["default"] is None]
-    patience = {"AWS_READ_TIMEOUT_SECONDS": "20", "WORKER_TIMEOUT_SECONDS": "100", "VISIBILITY_TIMEOUT_SECONDS": "200"}
+    patience = {"AWS_READ_TIMEOUT_SECONDS": "20"}
     return Settings.from_environment(dict.fromkeys(required, "contract") | patience)
 
 

@@ -95,6 +95,10 @@ class InMemoryQueue:
         call = Call("SendMessage", self.name, "send", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         self.plan.perform(call, lambda fault: self._add(body, group, delay_seconds, reason, fault))
 
+    def inject(self, body: str, *, group: str) -> None:
+        """Put a message in as another system does: no call of ours, so no fault befalls it."""
+        self._add(body, group, 0, None, None)
+
     def receive(self, count_max: int = 10) -> list[Received]:
         """Up to `count_max` visible messages, those due first first; invisible from now on for the visibility time."""
         now = self.clock.monotonic()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, World, conversation
 
 
@@ -21,7 +23,8 @@ class Scenario:
     row: Callable[[], dict] = conversation
     settings: dict[str, str] = field(default_factory=dict)
     ends: str = "answered"
-    """What becomes of the messages: answered, with people, or refused."""
+    """What becomes of the messages: answered, with people, refused, either, opted out; told: answered, or the record
+    tells why not."""
 
 
 def _deliver(*bodies: str) -> Callable[[World], list[str]]:
@@ -125,6 +128,94 @@ def _answered_before(world: World) -> list[str]:
     return sids
 
 
+def _replied(body: str = "") -> Callable[[World], list[str]]:
+    """The AI has answered the batch; its reply waits to be sent."""
+
+    def prepare(world: World) -> list[str]:
+        sids = _locked_by_a_silent_ai(world)
+        if body:
+            (document,) = world.take(world.queues.ai)
+            world.reply(document, body)
+        else:
+            world.answer_batches()
+        return sids
+
+    return prepare
+
+
+def _replied_while_typing(world: World) -> list[str]:
+    """The AI has answered, and another message is staged whose trigger was lost."""
+    sids = [*_replied()(world), world.deliver("three")]
+    for queue in world.queues.triggers.values():
+        queue.messages.clear()
+    return sids
+
+
+def _replied_late(world: World) -> list[str]:
+    """The AI answers after its lock was reset, and nothing newer began."""
+    sids = _locked_by_a_silent_ai(world)
+    world.clock.advance(400)
+    world.sweep()
+    world.answer_batches()
+    return sids
+
+
+def _replied_twice(world: World) -> list[str]:
+    """The AI answers a batch twice, differently."""
+    sids = _locked_by_a_silent_ai(world)
+    (document,) = world.take(world.queues.ai)
+    world.reply(document, "the first answer")
+    world.reply(document, "another answer")
+    return sids
+
+
+def _replied_to_an_opted_out(world: World) -> list[str]:
+    sids = _replied()(world)
+    world.tables.conversations.seed({**world.row, "opted_out": True})
+    return sids
+
+
+def _died_while_sending(at: int, fault: Fault) -> Callable[[World], list[str]]:
+    """The process that sends the reply dies at its call number `at`; its claim is too old to be alive."""
+
+    def prepare(world: World) -> list[str]:
+        sids = _replied()(world)
+        world.plan.faults = {len(world.plan.calls) + at: fault}
+        world.send_replies()
+        world.clock.advance(200)
+        return sids
+
+    return prepare
+
+
+def _died_and_stalled(world: World) -> list[str]:
+    """Nobody took the dead process's reply up, and its lock has stalled."""
+    sids = _died_while_sending(4, Fault.CRASH_AFTER)(world)
+    world.queues.replies.messages.clear()
+    world.clock.advance(400)
+    return sids
+
+
+def _answered_by_people(world: World) -> list[str]:
+    sids = _delivered_and_due(world)
+    world.run(60)
+    reply = {**KEY.item, "version": "1.0", "source": "human", "reply_id": "reply-of-people", "body": "a person says"}
+    world.queues.replies.inject(json.dumps(reply), group="acme")
+    return sids
+
+
+def _reply(world: World) -> list[str]:
+    world.send_replies()
+    return []
+
+
+def _say_stop(world: World) -> list[str]:
+    return [world.deliver("STOP", OptOutType="STOP")]
+
+
+LONG = " ".join(f"Sentence number {number} of a long answer." for number in range(100))
+
+
 def _outgrown() -> dict:
     """A record with more answered entries than it keeps."""
     entries = [
@@ -166,6 +257,24 @@ SCENARIOS = (
         ends="either",
     ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
+    Scenario("reply", _reply, prepare=_replied(), ends="told"),
+    Scenario("reply in parts", _reply, prepare=_replied(LONG), ends="told"),
+    Scenario("reply, and trigger what was staged meanwhile", _reply, prepare=_replied_while_typing, ends="told"),
+    Scenario("reply late, after the lock was reset", _reply, prepare=_replied_late, ends="told"),
+    Scenario("reply twice", _reply, prepare=_replied_twice, ends="told"),
+    Scenario("reply to one who opted out", _reply, prepare=_replied_to_an_opted_out, ends="told"),
+    Scenario(
+        "take over a reply in doubt, delivered", _reply, prepare=_died_while_sending(4, Fault.CRASH_AFTER), ends="told"
+    ),
+    Scenario(
+        "take over a reply in doubt, not sent", _reply, prepare=_died_while_sending(4, Fault.CRASH_BEFORE), ends="told"
+    ),
+    Scenario(
+        "take over a reply, nothing in doubt", _reply, prepare=_died_while_sending(2, Fault.CRASH_AFTER), ends="told"
+    ),
+    Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told"),
+    Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
+    Scenario("opt out", _say_stop, ends="opted out"),
     Scenario("recover an orphan for people", _sweep, prepare=_handoff_row_left_behind, ends="with people"),
 )
 

@@ -54,6 +54,7 @@ def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: 
     assert _ends(world, taken, scenario), "each message ended in the one state that the rules name"
     assert sorted(world.entry_ids) == sorted(taken), "the record holds each message once"
     assert scenario.ends != "answered" or world.entry_ids == taken, "the record holds what the AI answers in order"
+    assert len(world.phone.texts) == len(set(world.phone.texts)), "the phone shows no text twice"
     assert len(world.answered_ids) == len(set(world.answered_ids)), "no message was answered twice"
     assert not world.dead, "no trigger was given up"
 
@@ -96,6 +97,10 @@ def _ends(world: World, sids: list[str], scenario: Scenario) -> bool:
             return answered == set(sids) and not people and not refused
         case "with people":
             return people == set(sids) and not answered and not refused
+        case "told":
+            return answered | set(world.told_ids) == set(sids) and not people
+        case "opted out":
+            return world.row.get("opted_out", False) is bool(sids) and not answered | people
         case "refused":
             return refused == set(sids) and not answered and not people
         case _:

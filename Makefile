@@ -1,0 +1,77 @@
+# Every target does its own set-up. Works with GNU make 3.81, which is what macOS has.
+
+# No AWS_* variable of the shell reaches any child: neither a test nor a demo can ever touch a real account.
+AWS_PORT ?= 4566
+HTTP_PORT ?= 8000
+unexport $(filter AWS_%,$(.VARIABLES))
+
+ARGS ?=
+VENV := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check --no-input
+LOCAL := .venv/made-local .venv-aws/made
+# A port that is taken ends `python -m local` with code 2, which make tells its own way too.
+RUN := $(VENV)/python -m local
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run aws send test check format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(LOCAL) ## the whole of it in a minute: a scripted evening, shown live and checked
+	@$(RUN) demo $(ARGS)
+
+run: $(LOCAL) ## local AWS, app, workers and two demo tenants, until Ctrl-C (AWS_PORT, HTTP_PORT)
+	@$(RUN) run --aws-port $(AWS_PORT) --http-port $(HTTP_PORT) $(ARGS)
+
+aws: $(LOCAL) ## the same without the app's HTTP server, for `chalice local --stage local` beside it
+	@$(RUN) aws --aws-port $(AWS_PORT) $(ARGS)
+
+send: .venv/made-local ## one signed Twilio request: make send ARGS="--body Hello" (ARGS=--help tells more)
+	@$(RUN) send $(ARGS)
+
+test: .venv/made-dev ## all tests, with branch coverage (ARGS="-k name" for some)
+	@$(VENV)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+
+check: .venv/made-dev ## lint, format, types, the CloudFormation template
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/cfn-lint infrastructure/*.yaml
+
+format: .venv/made-dev ## let ruff format and mend what it can
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+clean: ## remove what make made
+	rm -rf .venv .venv-aws .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The first Python that runs, is new enough and can make virtual environments. Each is tried by running it: a name on
+# the PATH may be a shim of a version that is not there.
+define MAKE_VENV
+	@set -e; found=; why='none was found'; \
+	for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  why="$$python, which is one, lacks ensurepip (on Debian and Ubuntu: apt install python3-venv)"; \
+	done; \
+	if [ -z "$$found" ]; then echo "replies-engine needs Python 3.11 or newer, and $$why" >&2; exit 1; fi; \
+	echo "Setting up $(@D) with $$found ..."; "$$found" -m venv --clear $(@D)
+endef
+
+.venv/made:
+	$(MAKE_VENV)
+	@touch $@
+
+.venv/made-local: .venv/made requirements.txt requirements-local.txt
+	@$(VENV)/python $(PIP) -r requirements-local.txt
+	@touch $@
+
+.venv/made-dev: .venv/made-local requirements-dev.txt
+	@$(VENV)/python $(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv-aws/made: requirements-aws.txt
+	$(MAKE_VENV)
+	@.venv-aws/bin/python $(PIP) -r $<
+	@touch $@

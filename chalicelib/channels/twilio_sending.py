@@ -1,0 +1,149 @@
+"""Sending through Twilio with its official library.
+
+Imported only in the function that sends: `twilio.rest` costs over 100 ms. Twilio gives no idempotency key, so a timeout
+after the request went out leaves the send in doubt; it is looked up in the list of messages later, by recipient, text
+and time of creation. The library logs whole requests, with numbers and texts: it is given a logger that is off.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, RequestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+from urllib3.exceptions import NewConnectionError
+
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
+from chalicelib.channels.twilio import REFUSALS
+from chalicelib.credentials import TwilioCredentials
+from chalicelib.errors import Code, Misconfigured, TryAgain
+
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+_LOOK_BACK = timedelta(seconds=30)
+"""By how much Twilio's clock may lag behind ours."""
+_LISTED_MAX: Final = 200
+
+_silent = logging.getLogger("replies-engine.twilio")
+_silent.disabled = True
+
+
+class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
+    """The library's own HTTP client, with both timeouts, no redirects, and the base of the API as the settings say."""
+
+    def __init__(self, connect_seconds: float, read_seconds: float, base_url: str) -> None:
+        super().__init__(logger=_silent)
+        self.timeout = (connect_seconds, read_seconds)  # its constructor takes one number for both
+        self._base = urlsplit(base_url) if base_url else None
+        self.retry_after: str | None = None
+        """What the last answer said of coming again."""
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> Response:
+        if self._base is not None:
+            url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
+        response = super().request(method, url, *args, **options)
+        self.retry_after = dict(response.headers or {}).get("Retry-After")
+        return response
+
+
+class TwilioSender:
+    """Sends and looks up messages for any account."""
+
+    def __init__(self, *, connect_seconds: float, read_seconds: float, base_url: str) -> None:
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._base_url = base_url
+
+    def send(self, part: OutboundPart, secret: str) -> SendOutcome:
+        """Send one message, once.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+        client, http = self._client(secret)
+        try:
+            created = client.messages.create(**_parameters(part))
+        except TwilioRestException as answer:
+            return _refusal(answer, http.retry_after)
+        except RequestException as error:
+            return NotNow("UNREACHABLE") if _never_left(error) else InDoubt()
+        except TwilioException:
+            return InDoubt()  # an answer that the library cannot read: the message may have been taken
+        return Sent(created.sid) if created.sid else InDoubt()
+
+    def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
+        """The sids of messages to the same recipient, with the same text, that were created since an instant.
+
+        Raises:
+            TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
+        """
+        client, _ = self._client(secret)
+        try:
+            listed = client.messages.list(to=part.to, limit=_LISTED_MAX)
+        except TwilioRestException as answer:
+            if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
+                raise TryAgain(Code.QUEUE_ERROR, f"Twilio answered {answer.status} to a look-up") from answer
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {answer.status} to a look-up") from answer
+        except (RequestException, TwilioException) as error:
+            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__}") from error
+        return [
+            one.sid
+            for one in listed
+            if one.date_created is not None
+            and one.date_created >= since - _LOOK_BACK
+            and (part.content_sid is not None or one.body == part.body)
+            and str(one.direction).startswith("outbound")
+        ]
+
+    def _client(self, secret: str) -> tuple[Client, _Http]:
+        credentials = TwilioCredentials.from_secret(secret)
+        http = _Http(self._connect_seconds, self._read_seconds, self._base_url)
+        if credentials.api_key and credentials.api_secret:
+            client = Client(credentials.api_key, credentials.api_secret, credentials.account_sid, http_client=http)
+        else:
+            client = Client(credentials.account_sid, credentials.auth_token, http_client=http)
+        return client, http
+
+
+def _parameters(part: OutboundPart) -> Mapping[str, Any]:
+    parameters: dict[str, Any] = {"to": part.to}
+    if part.messaging_service_sid is not None:
+        parameters["messaging_service_sid"] = part.messaging_service_sid
+    else:
+        parameters["from_"] = part.sender
+    if part.content_sid is not None:
+        parameters["content_sid"] = part.content_sid
+        if part.content_variables:
+            parameters["content_variables"] = json.dumps(dict(part.content_variables))
+    elif part.body:
+        parameters["body"] = part.body
+    if part.media_urls:
+        parameters["media_url"] = list(part.media_urls)
+    if part.status_callback is not None:
+        parameters["status_callback"] = part.status_callback
+    return parameters
+
+
+def _refusal(answer: TwilioRestException, retry_after: str | None) -> SendOutcome:
+    code = str(answer.code or answer.status)
+    if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
+        return NotNow(code, int(retry_after) if retry_after and retry_after.isdigit() else 0)
+    return RefusedForGood(code, is_opt_out=code == REFUSALS.opted_out)
+
+
+def _never_left(error: RequestException) -> bool:
+    """Whether the request certainly did not reach Twilio: no connection was made."""
+    if isinstance(error, ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, RequestsConnectionError) and isinstance(reason, NewConnectionError)

@@ -1,0 +1,217 @@
+"""The reply's claim: of all that answer a batch, one reply is sent, and its end releases the conversation.
+
+    processing --claim--> claimed --release--> open (ai_response_sent, or processing_error with a code)
+        ^  ^                |  |
+        |  `-- unclaim -----'  `-- give up: the claim stalled, its outcome unknown (processing_error)
+        `-- claim: the batch of a slow AI, whose lock was reset and after which nothing newer began
+
+Guarantees
+    R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
+        has something unanswered and no claim.
+    R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
+        be alive, and then takes it over from exactly that age: one goes on, not two.
+    R3  Every end of a claim names the batch and the reply that it means, and empties what was unanswered in the same
+        update. A stalled claim counts as answered too: perhaps it was, and twice is worse than never.
+    R4  An ended reply is remembered by its id, so that one that comes again is known, and one whose end was told by the
+        sweep can still be recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.clock import iso
+from chalicelib.errors import ReplyCode
+from chalicelib.protocol.conversation_lock import Changed, Entry, Lost, held_by, lock_shard, opened
+from chalicelib.protocol.record import (
+    BATCH_ID,
+    CLAIM,
+    CLAIM_TOKEN,
+    CLAIMED_AT,
+    ERROR_CODE,
+    LAST_ACTIVITY_AT,
+    LAST_REPLY_ID,
+    LOCK_SHARD,
+    MESSAGES,
+    PRIMARY_CHANNEL,
+    STARTED_AT,
+    STATUS,
+    VERSION,
+    ConversationKey,
+    Record,
+    Status,
+)
+from chalicelib.protocol.sends import Part
+from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
+
+
+@dataclass(frozen=True, repr=False)
+class Claim:
+    """The reply is ours to send; `item` is the row as the claim's write left it."""
+
+    item: Item
+
+
+@dataclass(frozen=True)
+class Released:
+    """The reply has ended and the conversation is open."""
+
+
+def claim(table: Table, record: Record, *, reply_id: str, token: str, shards: int, now: datetime) -> Claim | Changed:
+    """Claim the record's batch for one reply; where its lock was reset meanwhile, take that again.
+
+    The caller holds: the record names the reply's batch, has no claim, and something is unanswered.
+
+    Args:
+        table: the conversations table.
+        record: as read.
+        reply_id: of the reply.
+        token: fresh for this invocation; tells a claim of ours whose answer was lost from another's.
+        shards: of the sparse index of locked conversations.
+        now: the current instant.
+    """
+    change = Change(
+        set={
+            STATUS: Status.PROCESSING.value,
+            CLAIM: reply_id,
+            CLAIMED_AT: iso(now),
+            CLAIM_TOKEN: token,
+            STARTED_AT: iso(now),
+            LOCK_SHARD: lock_shard(record.key, shards),
+        },
+        add={VERSION: 1},
+    )
+    stands = (
+        Attr(BATCH_ID).stays(record.batch_id)
+        & Attr(STATUS).stays(record.status)
+        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.
+        & Attr(CLAIM).missing()
+    )
+    return _claimed(table, record, change, stands & Attr(PRIMARY_CHANNEL).exists(), token)
+
+
+def take_over(table: Table, record: Record, *, token: str, now: datetime) -> Claim | Changed:
+    """Go on with the claim of a process that must have died, from exactly the age that was seen."""
+    change = Change(set={CLAIMED_AT: iso(now), CLAIM_TOKEN: token, STARTED_AT: iso(now)}, add={VERSION: 1})
+    assert record.batch_id is not None, "a claim names its batch"
+    is_as_seen = held_by(record.batch_id) & Attr(CLAIM).stays(record.claim) & Attr(CLAIMED_AT).stays(record.claimed_at)
+    return _claimed(table, record, change, is_as_seen, token)  # R2
+
+
+def unclaim(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
+    """Give the claim back: nothing of the reply is in doubt, and it comes again later."""
+    change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1}, remove=(CLAIM, CLAIMED_AT, CLAIM_TOKEN))
+    table.update(key.item, change, when=held_by(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
+
+
+def release(
+    table: Table,
+    key: ConversationKey,
+    *,
+    batch_id: str,
+    reply_id: str,
+    entries: Sequence[Entry],
+    error_code: str | None,
+    now: datetime,
+) -> Released | Lost:
+    """Record what was sent and open the conversation, in one update.
+
+    Args:
+        table: the conversations table.
+        key: the conversation.
+        batch_id: the batch that was answered.
+        reply_id: the reply that claimed it.
+        entries: the OUTBOUND entries of the parts that were sent.
+        error_code: why not all of it was sent; None: it was.
+        now: the current instant.
+    """
+    status = Status.ANSWERED if error_code is None else Status.ERROR
+    code = {} if error_code is None else {ERROR_CODE: error_code}
+    change = opened(status, answered=True, now=now, append=entries, also={LAST_REPLY_ID: reply_id, **code})
+    match table.update(key.item, change, when=held_by(batch_id) & Attr(CLAIM).eq(reply_id)):  # R3
+        case Written():
+            return Released()
+        case Refused(item) if (item.get(STATUS), item.get(LAST_REPLY_ID)) == (status, reply_id) and (
+            item.get(ERROR_CODE) == error_code
+        ):
+            return Released()  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Lost()
+
+
+def give_up(
+    table: Table, key: ConversationKey, *, batch_id: str, reply_id: str, started_at: str, now: datetime
+) -> Released | Lost:
+    """Open a conversation whose claimed reply stalled: it counts as answered, with unknown outcome."""
+    also = {LAST_REPLY_ID: reply_id, ERROR_CODE: ReplyCode.UNKNOWN_OUTCOME.value}
+    change = opened(Status.ERROR, answered=True, now=now, also=also)
+    is_as_seen = held_by(batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).eq(started_at)  # R3
+    match table.update(key.item, change, when=is_as_seen):
+        case Written():
+            return Released()
+        case Refused(item) if (item.get(LAST_REPLY_ID), item.get(ERROR_CODE)) == (
+            reply_id,
+            ReplyCode.UNKNOWN_OUTCOME.value,
+        ):
+            return Released()  # our own write whose answer was lost, or another sweep's: the same to us
+        case Refused():
+            return Lost()
+
+
+def record_late(
+    table: Table, record: Record, *, reply_id: str, entries: Sequence[Entry], now: datetime
+) -> Released | Changed:
+    """Record a reply that turned out to be sent after its claim had been given up.
+
+    The caller holds: the record names the reply as the one that ended last, and keeps none of the entries.
+    """
+    was_unknown = record.status == Status.ERROR and record.last_reply_id == reply_id  # R4
+    change = Change(
+        set={LAST_ACTIVITY_AT: iso(now), **({STATUS: Status.ANSWERED.value} if was_unknown else {})},
+        append={MESSAGES: entries},
+        add={VERSION: 1},
+        remove=(ERROR_CODE,) if was_unknown else (),
+    )
+    written = table.update(record.key.item, change, when=record.unchanged)
+    return Released() if isinstance(written, Written) else Changed()
+
+
+def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
+    """Tell on the record that the reply which answered it was refused by the provider after all."""
+    _mark(
+        table,
+        part,
+        Change(
+            set={STATUS: Status.ERROR.value, ERROR_CODE: error_code, LAST_ACTIVITY_AT: iso(now)},
+            add={VERSION: 1},
+        ),
+        was=Attr(STATUS).eq(Status.ANSWERED.value),
+    )
+
+
+def mark_proven(table: Table, part: Part, *, now: datetime) -> None:
+    """Tell on the record that a reply of unknown outcome was taken by the provider after all."""
+    _mark(
+        table,
+        part,
+        Change(set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)),
+        was=Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(ReplyCode.UNKNOWN_OUTCOME.value),
+    )
+
+
+def _mark(table: Table, part: Part, change: Change, *, was: Condition) -> None:
+    """Change what an ended reply left, if it is still the last one (R4)."""
+    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)
+    table.update(part.conversation.item, change, when=was & is_last)
+
+
+def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:
+    match table.update(record.key.item, change, when=when):
+        case Written(item):
+            return Claim(item)
+        case Refused(item) if item.get(CLAIM_TOKEN) == token:
+            return Claim(item)  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Changed()

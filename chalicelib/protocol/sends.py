@@ -1,0 +1,176 @@
+"""Sends: one row per part of a reply, so that a part is sent once and what the provider tells later has a place.
+
+    (no row) --claim--> claimed --conclude--> sent | refused | unknown
+        ^                  |                              |
+        `-- give back -----'            report, reconcile `--> sent
+
+Guarantees
+    P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is
+        claimed and not concluded is in doubt, and never sent again blind.
+    P2  What is known is not unlearned: a concluded `sent` or `refused` stands.
+    P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
+        order of reports end in the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from chalicelib.clock import epoch, iso
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, age
+from chalicelib.tables import Attr, Change, Item, Refused, Table, Written
+
+SEND_ID = "send_id"
+STATE = "send_state"
+TOKEN = "claim_token"
+CLAIMED_AT = "claimed_at"
+PROVIDER_SID = "provider_sid"
+ERROR_CODE = "error_code"
+DELIVERY = "delivery_status"
+DELIVERY_RANK = "delivery_rank"
+
+_RANKS = {
+    name: rank
+    for rank, names in enumerate(
+        (
+            ("accepted", "scheduled"),
+            ("queued",),
+            ("sending",),
+            ("sent",),
+            ("delivered",),
+            ("read",),
+            ("failed", "undelivered", "canceled"),
+        ),
+        start=1,
+    )
+    for name in names
+}
+
+
+class State(StrEnum):
+    """What is known of a part."""
+
+    CLAIMED = "claimed"
+    SENT = "sent"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of one reply, as its row knows it."""
+
+    send_id: str
+    conversation: ConversationKey
+    tenant: str
+    channel: str
+    credential_ref: str
+    reply_id: str
+    batch_id: str | None
+    number: int
+    """From 1."""
+    state: State = State.CLAIMED
+    token: str = ""
+    claimed_at: str = ""
+    provider_sid: str | None = None
+    error_code: str | None = None
+
+    def age(self, now: datetime) -> timedelta:
+        """How long ago it was claimed."""
+        return age(self.claimed_at, now)
+
+    @classmethod
+    def from_item(cls, item: Item) -> Part:
+        return cls(
+            send_id=item[SEND_ID],
+            conversation=ConversationKey(item[PRIMARY_CHANNEL], item[CONVERSATION_ID]),
+            tenant=item["tenant"],
+            channel=item["channel"],
+            credential_ref=item["credential_ref"],
+            reply_id=item["reply_id"],
+            batch_id=item.get("batch_id"),
+            number=int(item["part"]),
+            state=State(item[STATE]),
+            token=item[TOKEN],
+            claimed_at=item[CLAIMED_AT],
+            provider_sid=item.get(PROVIDER_SID),
+            error_code=item.get(ERROR_CODE),
+        )
+
+
+def send_id(conversation: ConversationKey, reply_id: str, batch_id: str | None, number: int) -> str:
+    """The id of a part: always the same for the same part, and telling nothing."""
+    told = "\n".join(
+        (conversation.primary_channel, conversation.conversation_id, reply_id, batch_id or "", str(number))
+    )
+    return sha256(told.encode()).hexdigest()[:40]
+
+
+def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int) -> Part:
+    """The part's row as it stands now: claimed by this token, or as another process left it (P1)."""
+    row = {
+        SEND_ID: part.send_id,
+        **part.conversation.item,
+        "tenant": part.tenant,
+        "channel": part.channel,
+        "credential_ref": part.credential_ref,
+        "reply_id": part.reply_id,
+        **({"batch_id": part.batch_id} if part.batch_id is not None else {}),
+        "part": part.number,
+        STATE: State.CLAIMED.value,
+        TOKEN: token,
+        CLAIMED_AT: iso(now),
+        "expires_at": epoch(now + timedelta(hours=ttl_hours)),
+    }
+    match table.put(row, when=Attr(SEND_ID).missing()):  # P1: one process claims a part.
+        case Written():
+            return Part.from_item(row)
+        case Refused(item):
+            return Part.from_item(item)
+
+
+def give_back(table: Table, part: Part, *, token: str) -> None:
+    """Free a part that was certainly not sent, so that the reply's next try may claim it."""
+    is_ours_and_open = Attr(TOKEN).eq(token) & Attr(STATE).eq(State.CLAIMED.value)
+    table.delete({SEND_ID: part.send_id}, when=is_ours_and_open)  # P1: only our own.
+
+
+def conclude(table: Table, part: Part, state: State, *, sid: str | None = None, error_code: str | None = None) -> None:
+    """Write down what became of a part."""
+    told: Mapping[str, Any] = {PROVIDER_SID: sid, ERROR_CODE: error_code}
+    is_in_doubt = Attr(STATE).eq(State.CLAIMED.value) | Attr(STATE).eq(State.UNKNOWN.value)
+    table.update(
+        {SEND_ID: part.send_id},
+        Change(set={STATE: state.value, **{name: value for name, value in told.items() if value is not None}}),
+        when=is_in_doubt,  # P2: what is known is not unlearned.
+    )
+
+
+def find(table: Table, wanted: str) -> Part | None:
+    """The part of a send id; None: no such part, or long past."""
+    row = table.get({SEND_ID: wanted})
+    return Part.from_item(row) if row is not None else None
+
+
+def report(table: Table, part: Part, *, sid: str, status: str, error_code: str | None) -> bool:
+    """Write down what the provider tells of a part after its send; whether it was news.
+
+    A report proves the send: a part in doubt is sent from here on.
+    """
+    rank = _RANKS.get(status, 0)
+    change = Change(
+        set={
+            STATE: State.SENT.value,
+            PROVIDER_SID: sid,
+            DELIVERY: status,
+            DELIVERY_RANK: rank,
+            **({ERROR_CODE: error_code} if error_code is not None else {}),
+        }
+    )
+    is_news = Attr(DELIVERY_RANK).missing() | Attr(DELIVERY_RANK).lt(rank)  # P3: a status only rises.
+    return isinstance(table.update({SEND_ID: part.send_id}, change, when=Attr(SEND_ID).exists() & is_news), Written)

@@ -1,0 +1,30 @@
+"""Proving a provider: the company's own secret, cached, and fetched anew once where the cached one does not fit."""
+
+from __future__ import annotations
+
+from chalicelib.channels.channel import Provider, WebhookRequest
+from chalicelib.clock import Deadline
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code, Rejected
+
+
+class Proving:
+    """Tells a provider from a forger."""
+
+    def __init__(self, provider: Provider, credentials: CredentialCache) -> None:
+        self._provider = provider
+        self._credentials = credentials
+
+    def prove(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
+        """Return if the provider signed the request with the secret that `credential_ref` names.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+            TryAgain, Misconfigured: the secret cannot be had, or is malformed.
+        """
+        secret = self._credentials.get(credential_ref, deadline)
+        if self._provider.is_genuine(request, account_id, secret):
+            return
+        renewed = self._credentials.refresh(credential_ref, deadline)
+        if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
+            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")

@@ -1,0 +1,142 @@
+"""What the company's AI worker and its people ask to be sent: the typed form of schemas/reply.json; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from chalicelib.errors import Code, Rejected
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.queues import encode
+
+VERSION = "1.0"
+ATTEMPT = "RetryAttempt"
+
+
+class Source(StrEnum):
+    """Who wrote a reply."""
+
+    AI = "ai"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, repr=False)
+class Reply:
+    """One reply to be sent once."""
+
+    conversation: ConversationKey
+    source: Source
+    reply_id: str
+    """By which the same reply is known when it comes again: the sender's own, or a digest of what it says."""
+    batch_id: str | None
+    """The batch that it answers; None for a reply of people."""
+    body: str
+    content_sid: str | None = None
+    """A template of the provider's, sent instead of the body."""
+    content_variables: Mapping[str, str] = field(default_factory=dict)
+    media_urls: tuple[str, ...] = ()
+    attempt: int = 0
+    """How often this reply came again."""
+
+    @classmethod
+    def from_body(cls, body: str) -> Reply:
+        """The reply that a message tells; what it tells beyond the schema is ignored.
+
+        Raises:
+            Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
+        """
+        try:
+            document = json.loads(body)
+        except ValueError as fault:
+            raise Rejected(Code.PARSING_ERROR, "a reply is JSON") from fault
+        if not isinstance(document, dict):
+            raise Rejected(Code.PARSING_ERROR, "a reply is a JSON object")
+        if document.get("version", VERSION) != VERSION:
+            raise Rejected(Code.PARSING_ERROR, f"a reply's version is {VERSION}")
+        source = _source(document)
+        key = ConversationKey(_text(document, PRIMARY_CHANNEL), _text(document, CONVERSATION_ID))
+        reply = cls(
+            conversation=key,
+            source=source,
+            reply_id=_text(document, "reply_id") if source is Source.HUMAN else document.get("reply_id", ""),
+            batch_id=_text(document, "batch_id") if source is Source.AI else None,
+            body=_optional(document, "body", str, ""),
+            content_sid=_optional(document, "content_sid", str, "") or None,
+            content_variables=_variables(document),
+            media_urls=_media_urls(document),
+            attempt=_optional(document, ATTEMPT, int, 0),
+        )
+        if not (reply.body.strip() or reply.content_sid or reply.media_urls):
+            raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
+        if not isinstance(reply.reply_id, str):
+            raise Rejected(Code.PARSING_ERROR, "a reply's reply_id is a text")
+        return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
+
+    @property
+    def message(self) -> str:
+        """The reply as a message of the queue, for when it must come again."""
+        return encode(
+            {
+                "version": VERSION,
+                **self.conversation.item,
+                "source": self.source.value,
+                "reply_id": self.reply_id,
+                **({"batch_id": self.batch_id} if self.batch_id is not None else {}),
+                "body": self.body,
+                **({"content_sid": self.content_sid} if self.content_sid is not None else {}),
+                "content_variables": dict(self.content_variables),
+                "media_urls": list(self.media_urls),
+                ATTEMPT: self.attempt,
+            }
+        )
+
+    def again(self) -> Reply:
+        """This reply, come once more."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+def _source(document: Mapping[str, Any]) -> Source:
+    try:
+        return Source(document.get("source", Source.AI))
+    except ValueError as fault:
+        raise Rejected(Code.PARSING_ERROR, "a reply's source is ai or human") from fault
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not value:
+        raise Rejected(Code.PARSING_ERROR, f"a reply's {name} is a text that is not empty")
+    return value
+
+
+def _optional(document: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = document.get(name, default)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
+        raise Rejected(Code.PARSING_ERROR, f"a reply's {name} is malformed")
+    return value
+
+
+def _variables(document: Mapping[str, Any]) -> Mapping[str, str]:
+    variables = document.get("content_variables") or {}
+    if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
+        raise Rejected(Code.PARSING_ERROR, "a reply's content_variables are texts by name")
+    return variables
+
+
+def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
+    urls = document.get("media_urls") or []
+    if not isinstance(urls, list) or not all(isinstance(url, str) and url.startswith("https://") for url in urls):
+        raise Rejected(Code.PARSING_ERROR, "a reply's media_urls are a list of https:// URLs")
+    return tuple(urls)
+
+
+def _digest(reply: Reply) -> str:
+    """The same for the same reply, however often it is delivered or sent by its worker."""
+    told = [reply.batch_id, reply.body, reply.content_sid, dict(reply.content_variables), list(reply.media_urls)]
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

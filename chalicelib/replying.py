@@ -1,0 +1,522 @@
+"""Stage 3: one reply is sent once, recorded, and the conversation released.
+
+    judge - claim - send each part - release - look at what was staged meanwhile
+
+Guarantee: at most one reply per batch reaches the customer. Whoever crashes, the claim on the record and the row of
+each part tell what may have happened; what is in doubt is looked up and, if it cannot be proven, counts as answered: at
+most once is chosen over at least once. Every end of a reply is told, and followed by a look at the stage.
+
+People's replies need no lock and no claim on the record: their parts' rows are claimed under their own reply id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import ceil
+from typing import Any
+
+from chalicelib import conversations, splitting
+from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
+from chalicelib.clock import Clock, Deadline, from_iso, iso
+from chalicelib.conversations import Conversation
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code, ReplyCode, TryAgain
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.protocol import conversation_lock, reply_claim, sends
+from chalicelib.protocol.record import Record, Status, entry_id
+from chalicelib.protocol.reply_claim import Claim, Released
+from chalicelib.protocol.sends import Part, State
+from chalicelib.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.replies import Reply, Source
+from chalicelib.retriggering import Retriggering
+from chalicelib.settings import Settings
+from chalicelib.tables import Tables
+
+_LOOKS = 4
+"""How often a reply looks at a record that changes under it, before it comes again later."""
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reply at work."""
+
+    reply: Reply
+    tenant: str
+    """The fairness group that the reply came with."""
+    tables: Tables
+    queues: Queues
+    deadline: Deadline
+    token: str
+    """Fresh for this invocation."""
+    trail: Trail
+
+
+# What the record says of a reply, before anything is written.
+
+
+@dataclass(frozen=True)
+class Free:
+    """The batch waits for an answer: the reply may claim it."""
+
+
+@dataclass(frozen=True)
+class Orphaned:
+    """The reply's own claim is too old for its process to be alive: it may be taken over."""
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """The reply's own claim is young: another process may be sending it."""
+
+    seconds: int
+    """When it will be too old for that."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The reply came before, and has ended."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The reply is not to be sent."""
+
+    code: ReplyCode
+
+
+Judgement = Free | Orphaned | AtWork | Ended | Refusal
+
+
+# What became of sending.
+
+
+@dataclass(frozen=True)
+class Done:
+    """The reply is at its end; `error_code` tells why not all of it was sent."""
+
+    entries: tuple[Entry, ...]
+    error_code: str | None
+
+
+@dataclass(frozen=True)
+class Later:
+    """The reply must come again."""
+
+    code: str
+    seconds: int
+    gives_claim_back: bool
+    """Nothing of it is in doubt, so the claim need not be waited out."""
+    entries: tuple[Entry, ...] = ()
+    """Of the parts that were sent before."""
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """What is sent, to whom, with which account."""
+
+    channel: Channel
+    last: Entry
+    """The entry of the customer's last message: it tells the two addresses."""
+    credential_ref: str
+    secret: str
+    parts: tuple[OutboundPart, ...]
+
+
+class Replying:
+    """Sends replies, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        senders: Mapping[str, Sender],
+        channels: Mapping[str, Channel],
+        credentials: CredentialCache,
+        retriggering: Retriggering,
+        clock: Clock,
+        new_id: Callable[[], str],
+        settings: Settings,
+    ) -> None:
+        self._senders = senders
+        self._channels = channels
+        self._credentials = credentials
+        self._retriggering = retriggering
+        self._clock = clock
+        self._new_id = new_id
+        self._settings = settings
+
+    def process(self, job: Job) -> None:
+        """Send a reply, if it is to be sent, and end it.
+
+        Raises:
+            TryAgain, Misconfigured: this reply must come again; see `come_again`.
+        """
+        for _ in range(_LOOKS):
+            if self._look_and_act(job):
+                return
+        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
+
+    def come_again(self, job: Job, code: str, *, seconds: int = 0) -> None:
+        """Send the reply to its own queue once more, later each time, and in the end to the dead-letter queue.
+
+        Args:
+            job: the reply.
+            code: why.
+            seconds: how long to wait at least.
+
+        Raises:
+            TryAgain, Misconfigured: even that failed.
+        """
+        again = job.reply.again()
+        if again.attempt > self._settings.reply_attempts_max:
+            bury(job.queues, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+            return
+        delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), DELAY_SECONDS_MAX)
+        job.queues.replies.send(again.message, group=job.tenant, delay_seconds=delay)
+        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt, reason=code, seconds=delay)
+        job.trail.count(Metric.REPLY_RETRIED, outcome=code)
+
+    def new_token(self) -> str:
+        """A token for one invocation."""
+        return self._new_id()
+
+    def _look_and_act(self, job: Job) -> bool:
+        """One look, and the one thing to do about it; False: look again."""
+        conversation = self._load(job)
+        if conversation is None:
+            self._refuse(job, ReplyCode.NO_CONVERSATION, is_buried=True)
+            return True
+        job.trail.learn(tenant=conversation.tenant)
+        if job.reply.source is Source.HUMAN:
+            return self._reply_of_people(job, conversation)
+        match self._judge(job.reply, conversation.record):
+            case Refusal(code):
+                self._refuse(job, code, is_buried=False)
+                self._look_at_stage(job)
+                return True
+            case Ended():
+                job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
+                if conversation.record.error_code is not None:
+                    self._tell_end(job, (), conversation.record.error_code)  # who ended it may have died before that
+                self._look_at_stage(job)
+                return True
+            case AtWork(seconds):
+                self.come_again(job, "AT_WORK", seconds=seconds)
+                return True
+            case Free():
+                return self._claim_and_send(job, conversation, is_taken_over=False)
+            case Orphaned():
+                return self._claim_and_send(job, conversation, is_taken_over=True)
+
+    def _load(self, job: Job) -> Conversation | None:
+        item = conversations.load(
+            job.tables.conversations,
+            job.reply.conversation,
+            self._settings.context_attributes,
+            with_messages=True,
+        )
+        return Conversation.from_item(item) if item is not None else None
+
+    def _judge(self, reply: Reply, record: Record) -> Judgement:
+        """What the record says of an AI's reply; pure but for the clock."""
+        if record.batch_id != reply.batch_id:
+            return Refusal(ReplyCode.STALE)
+        if record.claim is not None:
+            if record.claim != reply.reply_id:
+                return Refusal(ReplyCode.SECOND)
+            if not record.is_locked:
+                return Ended()
+            patience = timedelta(seconds=self._settings.reconcile_after_seconds)
+            left = patience - record.claim_age(self._clock.now())
+            return Orphaned() if left <= timedelta(0) else AtWork(ceil(left.total_seconds()))
+        if not record.unanswered_ids:
+            if record.last_reply_id == reply.reply_id:
+                return Ended()
+            return Refusal(ReplyCode.STALE if record.status == Status.TIMEOUT else ReplyCode.SECOND)
+        return Free()
+
+    def _claim_and_send(self, job: Job, conversation: Conversation, *, is_taken_over: bool) -> bool:
+        plan = self._plan(job, conversation)  # before the claim, for a secret that cannot be had leaves none behind
+        record, now, table = conversation.record, self._clock.now(), job.tables.conversations
+        if is_taken_over:
+            outcome = reply_claim.take_over(table, record, token=job.token, now=now)
+        else:
+            outcome = reply_claim.claim(
+                table,
+                record,
+                reply_id=job.reply.reply_id,
+                token=job.token,
+                shards=self._settings.lock_index_shards,
+                now=now,
+            )
+        if not isinstance(outcome, Claim):
+            job.trail.log(Step.CHANGED, Level.DEBUG)
+            return False
+        job.trail.log(Step.CLAIMED, outcome="taken over" if is_taken_over else "claimed")
+        self._end(job, plan if isinstance(plan, Done) else self._send(job, conversation, plan))
+        return True
+
+    def _end(self, job: Job, outcome: Done | Later) -> None:
+        """Release the conversation, or see to it that the reply comes again."""
+        reply, now = job.reply, self._clock.now()
+        assert reply.batch_id is not None, "an AI's reply names its batch"
+        match outcome:
+            case Later(code, seconds, gives_claim_back, entries):
+                if reply.attempt >= self._settings.reply_attempts_max:
+                    self._end(job, Done(entries, code if gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
+                    bury(job.queues, reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+                    return
+                if gives_claim_back:
+                    reply_claim.unclaim(
+                        job.tables.conversations, reply.conversation, batch_id=reply.batch_id, token=job.token, now=now
+                    )
+                self.come_again(job, code, seconds=seconds)
+            case Done(entries, error_code):
+                released = reply_claim.release(
+                    job.tables.conversations,
+                    reply.conversation,
+                    batch_id=reply.batch_id,
+                    reply_id=reply.reply_id,
+                    entries=entries,
+                    error_code=error_code,
+                    now=now,
+                )
+                if not isinstance(released, Released):
+                    self._record_beside_lock(job, entries)  # the sweep gave this reply up while it was being sent
+                self._tell_end(job, entries, error_code)
+                self._look_at_stage(job)
+
+    def _record_beside_lock(self, job: Job, entries: Sequence[Entry]) -> None:
+        """Record what was sent without the claim on the record, whoever holds the lock now."""
+        for _ in range(_LOOKS):
+            conversation = self._load(job)
+            known = conversation.record.entry_ids if conversation else frozenset()
+            missing = [entry for entry in entries if entry_id(entry) not in known]
+            if conversation is None or not missing:
+                return
+            recorded = reply_claim.record_late(
+                job.tables.conversations,
+                conversation.record,
+                reply_id=job.reply.reply_id,
+                entries=missing,
+                now=self._clock.now(),
+            )
+            if isinstance(recorded, Released):
+                return
+        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
+
+    def _reply_of_people(self, job: Job, conversation: Conversation) -> bool:
+        """Send a reply of people, once per reply id, whoever holds the lock."""
+        plan = self._plan(job, conversation)
+        match plan if isinstance(plan, Done) else self._send(job, conversation, plan):
+            case Later(code, seconds):
+                self.come_again(job, code, seconds=seconds)
+                return True
+            case Done(entries, error_code):
+                self._record_beside_lock(job, entries)
+                self._tell_end(job, entries, error_code)
+                return True
+
+    def _plan(self, job: Job, conversation: Conversation) -> Plan | Done:
+        """What is to be sent; an end where it is not even to be shown to the provider."""
+        recipient = _recipient(conversation.record, self._channels)
+        if recipient is None:
+            return Done((), ReplyCode.NO_RECIPIENT)
+        channel, last = recipient
+        job.trail.learn(channel=channel.name)
+        refusal = self._refused_here(job.reply, conversation, channel, last)
+        if refusal is not None:
+            return Done((), refusal)
+        ref = conversation.credential_ref(channel.name)
+        if ref is None:
+            return Done((), Code.MISSING_CREDENTIAL_CONFIG)
+        secret = self._credentials.get(ref, job.deadline)
+        return Plan(channel, last, ref, secret, self._parts(job.reply, conversation, channel, last))
+
+    def _send(self, job: Job, conversation: Conversation, plan: Plan) -> Done | Later:
+        """Send each part that was not sent yet, in order; stop at the first that is not."""
+        entries: list[Entry] = []
+        for number, wanted in enumerate(plan.parts, start=1):
+            part = Part(
+                send_id=self._send_id(job.reply, number),
+                conversation=conversation.key,
+                tenant=conversation.tenant,
+                channel=plan.channel.name,
+                credential_ref=plan.credential_ref,
+                reply_id=job.reply.reply_id,
+                batch_id=job.reply.batch_id,
+                number=number,
+            )
+            if job.deadline.has_passed:
+                return Later("NO_TIME_LEFT", 0, gives_claim_back=True, entries=tuple(entries))
+            match self._send_part(job, part, wanted, plan):
+                case Sent(sid):
+                    entries.append(_entry(job.reply, plan, wanted, sid, part.send_id, self._clock))
+                case Later() as later:
+                    return replace(later, entries=tuple(entries))
+                case code:
+                    return Done(tuple(entries), code)
+        return Done(tuple(entries), None)
+
+    def _send_part(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """Send one part, unless it was sent or is in doubt: then learn what became of it. A text is an error's code."""
+        table, now = job.tables.sends, self._clock.now()
+        found = sends.claim(table, part, token=job.token, now=now, ttl_hours=self._settings.sends_ttl_hours)
+        match found.state:
+            case State.SENT:
+                return Sent(found.provider_sid or part.send_id)
+            case State.REFUSED:
+                return found.error_code or "REFUSED"
+            case State.CLAIMED if found.token == job.token:
+                return self._send_once(job, part, wanted, plan)
+            case State.CLAIMED | State.UNKNOWN:
+                return self._reconcile(job, found, wanted, plan)
+
+    def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        table = job.tables.sends
+        match self._senders[plan.channel.name].send(wanted, plan.secret):
+            case Sent(sid) as sent:
+                sends.conclude(table, part, State.SENT, sid=sid)
+                job.trail.log(Step.SENT, message_sid=sid, count=part.number)
+                job.trail.count(Metric.REPLY_SENT)
+                return sent
+            case RefusedForGood(code, is_opt_out):
+                sends.conclude(table, part, State.REFUSED, error_code=code)
+                if is_opt_out:
+                    mark_opted_out(job.tables, self._load(job), self._clock)
+                return code
+            case NotNow(code, after_seconds):
+                sends.give_back(table, part, token=job.token)
+                return Later(code, after_seconds, gives_claim_back=True)
+            case InDoubt():
+                sends.conclude(table, part, State.UNKNOWN)
+                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number)
+                return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
+
+    def _reconcile(self, job: Job, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """A part that was claimed and never concluded: ask the provider, and never send it again."""
+        left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.age(self._clock.now())
+        if left > timedelta(0):
+            return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
+        taken = self._sids_of_other_parts(job, found)
+        listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.claimed_at))
+        sids = [sid for sid in listed if sid not in taken]
+        if not sids:
+            sends.conclude(job.tables.sends, found, State.REFUSED, error_code=ReplyCode.UNKNOWN_OUTCOME)
+            return ReplyCode.UNKNOWN_OUTCOME
+        sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
+        job.trail.log(Step.RECONCILED, Level.WARNING, message_sid=sids[-1], count=found.number)
+        return Sent(sids[-1])
+
+    def _sids_of_other_parts(self, job: Job, found: Part) -> frozenset[str]:
+        """The provider's ids of the parts before this one, which may say the same."""
+        others = (sends.find(job.tables.sends, self._send_id(job.reply, one)) for one in range(1, found.number))
+        return frozenset(one.provider_sid for one in others if one and one.provider_sid)
+
+    def _refused_here(
+        self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
+    ) -> ReplyCode | None:
+        """Why a reply is not even shown to the provider."""
+        if conversation.is_opted_out:
+            return ReplyCode.OPTED_OUT
+        if channel.free_text_hours is None or reply.content_sid is not None:
+            return None
+        silent = self._clock.now() - from_iso(last["timestamp"])
+        return ReplyCode.OUTSIDE_WINDOW if silent > timedelta(hours=channel.free_text_hours) else None
+
+    def _parts(
+        self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
+    ) -> tuple[OutboundPart, ...]:
+        """The messages that a reply becomes; media go with the first, a template is one."""
+        bodies = [""] if reply.content_sid else splitting.split(reply.body, channel.part_length_max)
+        base = self._settings.public_base_url
+        return tuple(
+            OutboundPart(
+                to=channel.address_prefix + last["metadata"]["sender"],
+                sender=channel.address_prefix + last["metadata"]["recipient"],
+                messaging_service_sid=conversation.messaging_service_sid(channel.name),
+                body=body,
+                content_sid=reply.content_sid,
+                content_variables=reply.content_variables,
+                media_urls=reply.media_urls if number == 1 else (),
+                status_callback=(f"{base}/webhooks/twilio/status/{self._send_id(reply, number)}" if base else None),
+            )
+            for number, body in enumerate(bodies, start=1)
+        )
+
+    def _send_id(self, reply: Reply, number: int) -> str:
+        return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
+
+    def _refuse(self, job: Job, code: ReplyCode, *, is_buried: bool) -> None:
+        if is_buried:
+            bury(job.queues, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+        job.trail.log(Step.REPLY_REFUSED, Level.WARNING, code=code)
+        job.trail.count(Metric.REPLY_REFUSED, outcome=code)
+
+    def _tell_end(self, job: Job, entries: Sequence[Entry], error_code: str | None) -> None:
+        is_unknown = error_code == ReplyCode.UNKNOWN_OUTCOME
+        level = Level.ERROR if is_unknown else Level.WARNING if error_code else Level.INFO
+        job.trail.log(Step.RELEASED, level, code=error_code or "none", count=len(entries))
+        if error_code is not None:
+            job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)
+
+    def _look_at_stage(self, job: Job) -> None:
+        self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)
+
+
+def mark_opted_out(tables: Tables, conversation: Conversation | None, clock: Clock) -> None:
+    """Mark a conversation whose customer the provider says is opted out; the next refusal marks it where this fails."""
+    if conversation is not None and not conversation.is_opted_out:
+        conversation_lock.append(
+            tables.conversations,
+            conversation.record,
+            [],
+            ended_ids=(),
+            to_people=False,
+            now=clock.now(),
+            opted_out=True,
+        )
+
+
+def bury(queues: Queues, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
+    """Send what came as a reply to the dead-letter queue, with the reason.
+
+    Raises:
+        TryAgain, Misconfigured: even that failed.
+    """
+    queues.dead_replies.send(body, group=tenant, reason=reason)
+    trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
+    trail.count(Metric.DEAD_LETTER)
+
+
+def _recipient(record: Record, channels: Mapping[str, Channel]) -> tuple[Channel, Entry] | None:
+    """The channel and the entry of the customer's last message: that is whom a reply goes to, and from which number."""
+    for entry in reversed(record.entries or ()):
+        if isinstance(entry, Mapping) and entry.get("direction") == "INBOUND":
+            channel, metadata = channels.get(entry.get("channel_type", "")), entry.get("metadata")
+            if channel is not None and isinstance(metadata, Mapping) and {"sender", "recipient"} <= metadata.keys():
+                return channel, entry
+    return None
+
+
+def _entry(reply: Reply, plan: Plan, part: OutboundPart, sid: str, send_id: str, clock: Clock) -> dict[str, Any]:
+    """The OUTBOUND entry of a part that was sent."""
+    return {
+        "message_id": sid,
+        "direction": "OUTBOUND",
+        "content": part.body,
+        "timestamp": iso(clock.now()),
+        "channel_type": plan.channel.name,
+        "metadata": {
+            "sender": plan.last["metadata"]["recipient"],
+            "recipient": plan.last["metadata"]["sender"],
+        },
+        "source": reply.source.value,
+        "send_id": send_id,
+        **({"batch_id": reply.batch_id} if reply.batch_id is not None else {}),
+        **({"media": [{"url": url} for url in part.media_urls]} if part.media_urls else {}),
+        **({"content_sid": part.content_sid} if part.content_sid is not None else {}),
+    }
