@@ -198,9 +198,7 @@ class Replying:
                 self._look_at_stage(job)
                 return True
             case Ended():
-                job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
-                if conversation.record.error_code is not None:
-                    self._tell_end(job, (), conversation.record.error_code)  # who ended it may have died before that
+                self._end_again(job, conversation)
                 self._look_at_stage(job)
                 return True
             case AtWork(seconds):
@@ -285,11 +283,37 @@ class Replying:
                     now=now,
                 )
                 if not isinstance(released, Released):
-                    self._record_beside_lock(job, entries)  # the sweep gave this reply up while it was being sent
+                    # The sweep gave this reply up while it was being sent.
+                    self._record_beside_lock(job, entries, is_whole=error_code is None)
                 self._tell_end(job, entries, error_code)
                 self._look_at_stage(job)
 
-    def _record_beside_lock(self, job: Job, entries: Sequence[Entry]) -> None:
+    def _end_again(self, job: Job, conversation: Conversation) -> None:
+        """The reply has ended, perhaps by the sweep, and whoever ended it may have died before telling."""
+        code = conversation.record.error_code
+        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
+        if code == ReplyCode.UNKNOWN_OUTCOME:
+            entries, is_whole = self._known_parts(job, conversation)
+            self._record_beside_lock(job, entries, is_whole=is_whole)
+            code = None if is_whole else code
+        if code is not None:
+            self._tell_end(job, (), code)
+
+    def _known_parts(self, job: Job, conversation: Conversation) -> tuple[Sequence[Entry], bool]:
+        """The entries of the parts that are known to be sent, and whether these are all."""
+        plan = self._plan(job, conversation)
+        if isinstance(plan, Done):
+            return (), False
+        ids = [self._send_id(job.reply, number) for number in range(1, len(plan.parts) + 1)]
+        rows = [(wanted, sends.find(job.tables.sends, one)) for wanted, one in zip(plan.parts, ids, strict=True)]
+        entries = [
+            _entry(job.reply, plan, wanted, row.provider_sid or row.send_id, row.send_id, self._clock)
+            for wanted, row in rows
+            if row is not None and row.state is State.SENT
+        ]
+        return entries, len(entries) == len(rows)
+
+    def _record_beside_lock(self, job: Job, entries: Sequence[Entry], *, is_whole: bool) -> None:
         """Record what was sent without the claim on the record, whoever holds the lock now."""
         for _ in range(_LOOKS):
             conversation = self._load(job)
@@ -302,6 +326,7 @@ class Replying:
                 conversation.record,
                 reply_id=job.reply.reply_id,
                 entries=missing,
+                is_whole=is_whole,
                 now=self._clock.now(),
             )
             if isinstance(recorded, Released):
@@ -316,7 +341,7 @@ class Replying:
                 self.come_again(job, code, seconds=seconds)
                 return True
             case Done(entries, error_code):
-                self._record_beside_lock(job, entries)
+                self._record_beside_lock(job, entries, is_whole=error_code is None)
                 self._tell_end(job, entries, error_code)
                 return True
 

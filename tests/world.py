@@ -124,7 +124,7 @@ class Phone:
     def _deliver(self, part: OutboundPart) -> SendOutcome:
         if self.outcomes:
             return self.outcomes.pop(0)
-        sid = f"SM{len(self.received) + 1:032d}"
+        sid = f"SMffffffff{len(self.received) + 1:024d}"
         self.received.append((sid, part, self.clock.now()))
         return Sent(sid)
 
@@ -205,7 +205,17 @@ class World:
         self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp"
     ) -> Response:
         """One signed request, once; the answer."""
-        body = form if isinstance(form, str) else urlencode(form)
+        response = doors.webhook(self._request(form, token, path), AnswerStyle.TWIML, self.engine)
+        self.answers.append(response)
+        return response
+
+    def report(self, send_id: str, status: str, *, token: str = AUTH_TOKEN, **parameters: str) -> Response:
+        """One signed status callback of Twilio; the answer."""
+        form = {"MessageSid": "SM" + "9" * 32, "AccountSid": ACCOUNT_SID, "MessageStatus": status, **parameters}
+        request = self._request(form, token, f"/webhooks/twilio/status/{send_id}")
+        return doors.delivery_report(request, send_id, AnswerStyle.TWIML, self.engine)
+
+    def _request(self, form: dict[str, str] | str, token: str, path: str) -> Request:
         parameters = {} if isinstance(form, str) else form
         signature = RequestValidator(token).compute_signature(BASE_URL + path, parameters)
         event = {
@@ -214,12 +224,10 @@ class World:
             "pathParameters": None,
             "multiValueQueryStringParameters": None,
             "stageVariables": None,
-            "body": body,
+            "body": form if isinstance(form, str) else urlencode(form),
             "isBase64Encoded": False,
         }
-        response = doors.webhook(Request(event, self._lambda_context(15)), AnswerStyle.TWIML, self.engine)
-        self.answers.append(response)
-        return response
+        return Request(event, self._lambda_context(15))
 
     def deliver(self, body: str = "hello", **parameters: str) -> str:
         """One message as Twilio delivers it: again after a crash or a 503, three times at most; its sid."""
@@ -371,9 +379,23 @@ class World:
         return [sid for batch_id in self.answered for sid in self.batches[batch_id]]
 
     @property
+    def sends(self) -> list[dict[str, Any]]:
+        """The rows of the parts, in order of their numbers."""
+        return sorted(self.tables.sends.rows, key=lambda row: row["part"])
+
+    @property
     def dead(self) -> list[Any]:
         """What lies in the dead-letter queues of the triggers."""
         return [message for queue in self.queues.dead_triggers.values() for message in queue.messages]
+
+    def burst_with_ai(self, *bodies: str, **parameters: str) -> dict[str, Any]:
+        """A burst was received and dispatched; the context that the AI received, which nobody has answered yet."""
+        for body in bodies or ("hello",):
+            self.deliver(body, **parameters)
+        self.clock.advance(self.settings.batch_window_seconds + 1)
+        self.work()
+        (document,) = self.take(self.queues.ai)
+        return document
 
     @property
     def is_at_rest(self) -> bool:

@@ -161,13 +161,21 @@ def give_up(
 
 
 def record_late(
-    table: Table, record: Record, *, reply_id: str, entries: Sequence[Entry], now: datetime
+    table: Table, record: Record, *, reply_id: str, entries: Sequence[Entry], is_whole: bool, now: datetime
 ) -> Released | Changed:
-    """Record a reply that turned out to be sent after its claim had been given up.
+    """Record what was sent without a claim: by people, or after the reply's claim had been given up.
 
-    The caller holds: the record names the reply as the one that ended last, and keeps none of the entries.
+    The caller holds: the record keeps none of the entries.
+
+    Args:
+        table: the conversations table.
+        record: as read, with its entries.
+        reply_id: the reply.
+        entries: the OUTBOUND entries of the parts that were sent.
+        is_whole: whether these are all of its parts; a reply that was given up as unknown is answered then.
+        now: the current instant.
     """
-    was_unknown = record.status == Status.ERROR and record.last_reply_id == reply_id  # R4
+    was_unknown = is_whole and record.status == Status.ERROR and record.last_reply_id == reply_id  # R4
     change = Change(
         set={LAST_ACTIVITY_AT: iso(now), **({STATUS: Status.ANSWERED.value} if was_unknown else {})},
         append={MESSAGES: entries},

@@ -1,0 +1,393 @@
+"""Stage 3: one reply per batch reaches the customer, and its end releases the conversation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
+from chalicelib.errors import ReplyCode
+from chalicelib.observability import Metric
+from tests.fakes.faults import Fault
+from tests.world import BASE_URL, COMPANY, CUSTOMER, KEY, SECRET_REF, World, conversation
+
+
+def human(body: str = "a person says", **fields: object) -> str:
+    return json.dumps({**KEY.item, "version": "1.0", "source": "human", "reply_id": "r-1", "body": body, **fields})
+
+
+def codes(world: World) -> list[str]:
+    return [line["code"] for line in world.telemetry.lines if line["step"] in ("reply_refused", "released")]
+
+
+class TestOneReply:
+    def test_a_reply_is_sent_recorded_and_releases_the_conversation_in_one_update(self):
+        """The customer sees the text, the record holds the OUTBOUND entry, nothing is unanswered, the lock is gone."""
+        world = World()
+        document = world.burst_with_ai("one", "two")
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        entry = world.row["messages"][-1]
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert world.is_at_rest
+        assert (entry["direction"], entry["content"], entry["message_id"]) == (
+            "OUTBOUND",
+            "an answer",
+            world.phone.received[0][0],
+        )
+        assert not {"reply_claim", "reply_claimed_at", "reply_claim_token"} & world.row.keys()
+
+    def test_a_reply_goes_to_who_wrote_last_from_the_number_that_was_written_to(self):
+        """Addresses, channel and the callback's URL come from the record and the settings, never from the reply."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer", media_urls=["https://cdn.example.com/a.png"])
+
+        world.send_replies()
+
+        ((_, part, _),) = world.phone.received
+        (row,) = world.sends
+        assert (part.to, part.sender) == (f"whatsapp:{CUSTOMER}", f"whatsapp:{COMPANY}")
+        assert part.media_urls == ("https://cdn.example.com/a.png",)
+        assert part.status_callback == f"{BASE_URL}/webhooks/twilio/status/{row['send_id']}"
+
+    def test_a_messaging_service_of_the_company_sends_in_place_of_its_number(self):
+        """`channel_config.<channel>.messaging_service_sid` is taken where it stands."""
+        config = {"whatsapp": {"credential_ref": SECRET_REF, "messaging_service_sid": "MG1"}}
+        world = World(None, conversation(channel_config=config))
+        world.reply(world.burst_with_ai(), "an answer")
+
+        world.send_replies()
+
+        assert world.phone.received[0][1].messaging_service_sid == "MG1"
+
+    def test_what_was_staged_while_the_ai_thought_is_triggered_at_once(self):
+        """The look after release: the next batch does not wait for the sweep, nor for a requeued trigger."""
+        world = World()
+        document = world.burst_with_ai("one")
+        world.deliver("two")
+        world.clock.advance(11)
+        world.work()
+        world.reply(document, "an answer")
+
+        world.send_replies()
+        world.work()
+
+        (second,) = world.take(world.queues.ai)
+        assert [message["body"] for message in second["messages"]] == ["two"]
+
+    def test_a_text_over_the_limit_goes_out_as_ordered_parts_each_under_its_own_row(self):
+        """Parts of at most 1,600 characters, media with the first, one OUTBOUND entry each."""
+        world = World()
+        text = " ".join(f"Sentence number {number}." for number in range(200))
+        world.reply(world.burst_with_ai(), text, media_urls=["https://cdn.example.com/a.png"])
+
+        world.send_replies()
+
+        assert " ".join(world.phone.texts) == text
+        assert all(len(part) <= 1_600 for part in world.phone.texts)
+        assert [bool(part.media_urls) for _, part, _ in world.phone.received] == [True, False, False]
+        assert [row["part"] for row in world.sends] == [1, 2, 3]
+        assert [entry["content"] for entry in world.row["messages"][-3:]] == world.phone.texts
+
+
+class TestRefused:
+    def test_a_second_answer_to_a_batch_is_refused_and_told(self):
+        """Only the first reply to a batch counts, also when the second comes after the end of the first."""
+        world = World()
+        document = world.burst_with_ai()
+        world.reply(document, "first")
+        world.send_replies()
+        world.reply(document, "second")
+
+        world.send_replies()
+
+        assert world.phone.texts == ["first"]
+        assert ReplyCode.SECOND in codes(world)
+        assert world.telemetry.total(Metric.REPLY_REFUSED) == 1
+
+    def test_a_reply_to_an_older_batch_is_refused_as_stale(self):
+        """A newer batch has begun: the fencing token of the old one opens nothing."""
+        world = World()
+        old = world.burst_with_ai("one")
+        world.clock.advance(400)
+        world.sweep()
+        world.burst_with_ai("two")
+        world.reply(old, "an answer to what is past")
+
+        world.send_replies()
+
+        assert not world.phone.texts
+        assert ReplyCode.STALE in codes(world)
+        assert world.row["conversation_status"] == "processing_reply"
+
+    def test_the_same_reply_delivered_again_after_its_end_changes_nothing(self):
+        """SQS delivers twice: the second delivery finds the end of the first and is no refusal."""
+        world = World()
+        document = world.burst_with_ai()
+        world.reply(document, "an answer")
+        world.reply(document, "an answer")
+
+        world.send_replies()
+        world.send_replies()
+
+        assert world.phone.texts == ["an answer"]
+        assert world.telemetry.total(Metric.REPLY_REFUSED) == 0
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ("no json", "a reply is JSON"),
+            ("[]", "a reply is a JSON object"),
+            (human(version="9.9"), "version"),
+            (human(body=" "), "a reply has a body"),
+            (json.dumps({**KEY.item, "body": "x"}), "batch_id"),
+            (human(conversation_id="of nobody"), "NO_CONVERSATION"),
+        ],
+    )
+    def test_what_is_no_reply_is_buried_with_the_reason_and_its_neighbour_is_sent(self, body: str, reason: str):
+        """A malformed reply, or one for a conversation that is not there, goes to the dead-letter queue at once."""
+        world = World()
+        document = world.burst_with_ai()
+        world.queues.replies.inject(body, group="acme")
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        (dead,) = world.queues.dead_replies.messages
+        assert reason in dead.reason
+        assert world.phone.texts == ["an answer"]
+
+    def test_a_reply_to_who_opted_out_is_refused_before_the_provider_and_ends_the_batch(self):
+        """Opt-out is read with the claim; the record tells why nobody was answered."""
+        world = World()
+        document = world.burst_with_ai()
+        world.deliver("STOP", OptOutType="STOP")
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        assert not world.phone.texts
+        assert world.row["conversation_status"] == "processing_error"
+        assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
+        assert world.is_at_rest
+
+    @pytest.mark.parametrize(
+        ("channel", "fields", "is_sent"),
+        [("whatsapp:", {}, False), ("whatsapp:", {"content_sid": "HX1"}, True), ("", {}, True)],
+        ids=["free text to WhatsApp", "a template to WhatsApp", "a text to SMS"],
+    )
+    def test_free_text_to_whatsapp_after_24_hours_is_refused_here(self, channel: str, fields: dict, is_sent: bool):
+        """Before Twilio, with the reason; a template is let through, and SMS knows no such window."""
+        world = World()
+        document = world.burst_with_ai("one", From=channel + CUSTOMER, To=channel + COMPANY)
+        world.clock.advance(24 * 3_600 + 60)
+        world.reply(document, "an answer", **fields)
+
+        world.send_replies()
+
+        assert bool(world.phone.received) is is_sent
+        assert (world.row.get("processing_error_code") == ReplyCode.OUTSIDE_WINDOW) is not is_sent
+
+    def test_a_refusal_of_the_provider_is_not_tried_again_and_its_code_is_kept(self):
+        """`processing_error` with Twilio's code; what was unanswered is history from here on."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [RefusedForGood("21211")]
+
+        world.run(600)
+
+        assert not world.phone.texts
+        assert (world.row["conversation_status"], world.row["processing_error_code"]) == ("processing_error", "21211")
+        assert world.is_at_rest
+
+    def test_a_refusal_because_of_an_opt_out_marks_the_conversation(self):
+        """21610: Twilio knows that the customer said STOP; nothing more of it reaches the AI."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [RefusedForGood("21610", is_opt_out=True)]
+
+        world.send_replies()
+
+        assert world.row["opted_out"] is True
+        assert world.row["processing_error_code"] == "21610"
+
+
+class TestTryAgain:
+    def test_a_provider_that_wants_to_be_left_alone_is_left_alone_for_so_long(self):
+        """429 with Retry-After: the claim is given back and the reply comes again by a delayed message of ours."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [NotNow("20429", after_seconds=120)]
+
+        world.send_replies()
+
+        assert world.queues.replies.seconds_until_next == pytest.approx(120)
+        assert "reply_claim" not in world.row
+        assert not world.sends
+
+    def test_what_comes_again_is_sent_once_and_a_part_that_was_sent_is_not_repeated(self):
+        """The second of three parts meets a 503: the first stands, the others follow in order."""
+        world = World()
+        text = " ".join(f"Sentence number {number}." for number in range(200))
+        world.reply(world.burst_with_ai(), text)
+        world.plan.faults = {len(world.plan.calls) + 7: Fault.THROTTLED}
+
+        world.run(600)
+
+        assert " ".join(world.phone.texts) == text
+
+    def test_a_provider_that_never_takes_it_ends_in_an_error_and_a_dead_letter(self):
+        """Tries are bounded: the conversation is released with the provider's code and an operator has the reply."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [NotNow("20503")] * 50
+
+        world.run(7_200, step=60)
+
+        (dead,) = world.queues.dead_replies.messages
+        assert dead.reason == "20503"
+        assert world.row["processing_error_code"] == "20503"
+        assert world.is_at_rest
+
+    def test_a_secret_that_cannot_be_had_leaves_no_claim(self):
+        """The secret is fetched before the claim, so that nothing looks as if it were in doubt."""
+        world = World()
+        document = world.burst_with_ai()
+        world.secrets.texts.clear()
+        world.engine = world._engine()
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        assert "reply_claim" not in world.row
+        assert world.telemetry.lines[-1]["step"] == "requeued"
+
+
+class TestInDoubt:
+    def test_a_lost_answer_is_looked_up_and_never_sent_again(self):
+        """The provider took it, and its answer timed out: after a wait its list proves the send."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.plan.faults = {len(world.plan.calls) + 4: Fault.LOST_ANSWER}
+
+        world.run(300)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert world.row["messages"][-1]["message_id"] == world.phone.received[0][0]
+        assert "reconciled" in world.telemetry.steps()
+
+    def test_what_the_provider_does_not_know_counts_as_answered_and_is_told(self):
+        """At most once is chosen over at least once: an error for an operator, and no second try."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt()]
+
+        world.run(300)
+
+        assert not world.phone.texts
+        assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+        assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
+        assert world.is_at_rest
+
+    def test_a_delivery_beside_a_process_that_may_be_sending_waits(self):
+        """A young claim of the same reply is left alone: its process may be alive."""
+        world = World()
+        document = world.burst_with_ai()
+        world.reply(document, "an answer")
+        world.reply(document, "an answer")
+        world.plan.interleave(len(world.plan.calls) + 4, world.send_replies)
+
+        world.send_replies()
+
+        assert world.phone.texts == ["an answer"]
+
+    def test_a_stalled_claim_is_given_up_loudly_and_what_was_sent_is_still_recorded(self):
+        """The sweep ends the reply with unknown outcome; its process wakes late and records the send all the same."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+
+        def stall() -> None:
+            world.clock.advance(301)
+            world.sweep()
+
+        world.plan.interleave(len(world.plan.calls) + 6, stall)
+        world.send_replies()
+
+        assert world.phone.texts == ["an answer"]
+        assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
+        assert world.row["conversation_status"] == "processing_error"
+        world.run(600)
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert world.row["messages"][-1]["content"] == "an answer"
+        assert world.phone.texts == ["an answer"]
+
+
+class TestLateReplies:
+    def test_a_slow_ai_is_heard_where_nothing_newer_began(self):
+        """The lock was reset; the claim takes it again."""
+        world = World()
+        document = world.burst_with_ai()
+        world.clock.advance(400)
+        world.sweep()
+        world.reply(document, "a late answer")
+
+        world.send_replies()
+
+        assert world.phone.texts == ["a late answer"]
+        assert world.is_at_rest
+
+    def test_a_batch_that_people_were_given_is_not_answered_by_the_ai_as_well(self):
+        """`STALL_ACTION=handoff` resets as answered: the late reply is refused."""
+        world = World(None, stall_action="handoff")
+        document = world.burst_with_ai()
+        world.clock.advance(400)
+        world.sweep()
+        world.take_handoffs()
+        world.reply(document, "a late answer")
+
+        world.send_replies()
+
+        assert world.with_people == [document["messages"][0]["message_id"]]
+        assert not world.phone.texts
+        assert ReplyCode.STALE in codes(world)
+
+
+class TestPeople:
+    def test_a_reply_of_people_needs_no_lock_and_leaves_the_one_there_is(self):
+        """People answer while the AI thinks: sent, recorded, and the batch is still with the AI."""
+        world = World()
+        world.burst_with_ai()
+        world.queues.replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        assert world.phone.texts == ["a person says"]
+        assert world.row["messages"][-1]["source"] == "human"
+        assert world.row["conversation_status"] == "processing_reply"
+
+    def test_a_reply_of_people_is_sent_once_per_reply_id(self):
+        """Delivered twice, with the same id: one message and one entry."""
+        world = World()
+        world.burst_with_ai()
+        world.queues.replies.inject(human(), group="acme")
+        world.queues.replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        assert world.phone.texts == ["a person says"]
+        assert len([entry for entry in world.row["messages"] if entry.get("source") == "human"]) == 1
+
+    def test_a_reply_of_people_to_a_conversation_without_a_customers_message_is_refused(self):
+        """There is nobody to send it to: the last message of the customer tells the addresses."""
+        world = World()
+        world.queues.replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        assert not world.phone.texts
+        assert codes(world) == [ReplyCode.NO_RECIPIENT]

@@ -1,0 +1,136 @@
+"""Status callbacks: what Twilio tells after it took a message."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from chalicelib.channels.channel import InDoubt
+from chalicelib.errors import ReplyCode
+from chalicelib.observability import Metric
+from tests.world import World
+
+
+def answered(world: World) -> str:
+    """A reply was sent; the send id of its only part."""
+    world.reply(world.burst_with_ai(), "an answer")
+    world.send_replies()
+    (row,) = world.sends
+    return row["send_id"]
+
+
+@pytest.mark.parametrize("order", list(permutations(["queued", "sent", "delivered", "read", "sent"], 5))[::7])
+def test_a_delivery_status_only_rises_whatever_the_order_and_the_repeats(order: tuple[str, ...]):
+    """P3: any order of reports, repeated ones too, ends in the same row."""
+    world = World()
+    send_id = answered(world)
+
+    for status in order:
+        assert world.report(send_id, status).status_code == 204
+
+    (row,) = world.sends
+    assert row["delivery_status"] == "read"
+
+
+def test_a_failure_is_final_and_its_code_is_kept():
+    """`undelivered` ends the part: a late `sent` changes nothing."""
+    world = World()
+    send_id = answered(world)
+
+    world.report(send_id, "undelivered", ErrorCode="30003")
+    world.report(send_id, "sent")
+
+    (row,) = world.sends
+    assert (row["delivery_status"], row["error_code"]) == ("undelivered", "30003")
+
+
+def test_a_report_on_a_send_that_nobody_knows_is_taken_and_counted():
+    """204, so that Twilio is content; no write."""
+    world = World()
+
+    answer = world.report("of-nobody", "delivered")
+
+    assert answer.status_code == 204
+    assert world.telemetry.total(Metric.UNKNOWN_SEND) == 1
+    assert not world.sends
+
+
+def test_a_forged_report_is_answered_by_the_table_and_writes_nothing():
+    """200 with empty TwiML, a critical line, and the row as it was."""
+    world = World()
+    send_id = answered(world)
+    before = world.sends
+
+    answer = world.report(send_id, "failed", token="of-a-forger", ErrorCode="21610")
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/xml")
+    assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 1
+    assert world.sends == before
+    assert "opted_out" not in world.row
+
+
+@pytest.mark.parametrize("missing", ["MessageSid", "MessageStatus", "AccountSid"])
+def test_a_report_without_what_it_is_about_is_refused(missing: str):
+    """A report that makes no sense is answered by the table."""
+    world = World()
+
+    answer = world.report("any", "sent", **{missing: ""})
+
+    assert answer.status_code == 200
+    assert world.telemetry.lines[-1]["code"] == "MISSING_REQUIRED_FIELD"
+
+
+@pytest.mark.parametrize(("code", "is_opted_out"), [("63016", False), ("21610", True)])
+def test_a_refusal_that_comes_after_the_send_has_the_effect_that_it_would_have_had_then(code: str, is_opted_out: bool):
+    """The record tells the code; 21610 opts the conversation out."""
+    world = World()
+    send_id = answered(world)
+
+    world.report(send_id, "undelivered", ErrorCode=code)
+
+    assert (world.row["conversation_status"], world.row["processing_error_code"]) == ("processing_error", code)
+    assert world.row.get("opted_out", False) is is_opted_out
+
+
+def test_a_refusal_of_an_old_reply_leaves_the_record_of_a_newer_one_alone():
+    """R4: only the reply that ended last is marked."""
+    world = World()
+    send_id = answered(world)
+    world.reply(world.burst_with_ai("next"), "the next answer")
+    world.send_replies()
+
+    world.report(send_id, "undelivered", ErrorCode="63016")
+
+    assert world.row["conversation_status"] == "ai_response_sent"
+
+
+def test_a_report_proves_a_send_that_is_in_doubt():
+    """The answer was lost, and Twilio's list does not have it yet; the callback that carries our send id does."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [InDoubt()]
+    world.send_replies()
+    (row,) = world.sends
+
+    world.report(row["send_id"], "delivered")
+    world.run(300)
+
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert world.row["messages"][-1]["message_id"] == "SM" + "9" * 32
+    assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 0
+
+
+def test_a_report_after_the_end_of_a_reply_of_unknown_outcome_clears_it():
+    """The record says answered, once that is proven."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [InDoubt()]
+    world.run(300)
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+    (row,) = world.sends
+
+    world.report(row["send_id"], "delivered")
+
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert "processing_error_code" not in world.row
