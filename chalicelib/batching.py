@@ -32,7 +32,7 @@ from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import Record, entry_id
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.queues import Queue, Queues, fair_group
+from chalicelib.queues import Queue, Queues, cut_for_burial, fair_group
 from chalicelib.resetting import Resetting, StalledLock
 from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
@@ -257,7 +257,7 @@ class Batching:
             conversation_lock.stamp(job.tables.conversations, record, shards=self._settings.lock_index_shards, now=now)
             job.trail.log(Step.STAMPED, Level.WARNING)
         elif record.lock_age(now) > timedelta(seconds=self._settings.stall_timeout_seconds):
-            lock = StalledLock(record.key, record.batch_id, record.started_at)
+            lock = StalledLock(record.key, record.batch_id, record.started_at, view.conversation.tenant)
             if self._resetting.reset(job.tables, job.queues, lock, job.trail):
                 return False
         job.trail.log(Step.CONTENDED, batch_id=record.batch_id or "none")
@@ -403,7 +403,7 @@ def bury(queues: Queues, channel: str, body: str, *, tenant: str, reason: str, t
     Raises:
         TryAgain, Misconfigured: even that failed.
     """
-    queues.dead_triggers[channel].send(body, group=tenant, reason=reason)
+    queues.dead_triggers[channel].send(cut_for_burial(body, reason), group=tenant, reason=reason)
     trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
     trail.count(Metric.DEAD_LETTER)
 

@@ -106,6 +106,7 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
             continue
         own = trail.with_fields(
             conversation_id=reply.conversation.conversation_id,
+            tenant=tenant,
             batch_id=reply.batch_id or "none",
             attempt=reply.attempt,
         )
@@ -147,7 +148,9 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant))
     tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
     for (conversation_id, _, trigger_id), (trigger, tenant) in sorted(distinct.items()):
-        own = trail.with_fields(conversation_id=conversation_id, trigger_id=trigger_id, attempt=trigger.attempt)
+        own = trail.with_fields(
+            conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
+        )
         failures += _one_trigger(Job(trigger, channel, tenant, tables, queues, own), engine)
     if failures:
         raise failures[0]
@@ -182,7 +185,8 @@ def public_url(request: Request, base: str) -> str:
         url = f"https://{told['domainName']}{path}"
     else:
         headers = request.headers
-        url = f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', 'localhost')}{path}"
+        scheme = headers.get("x-forwarded-proto", "http").partition(",")[0].strip()  # each proxy adds its own
+        url = f"{scheme}://{headers.get('host', 'localhost')}{path}"
     parameters = request.query_params
     if not parameters:
         return url

@@ -22,6 +22,10 @@ DELAY_SECONDS_MAX = 900
 """The longest delay of one SQS message."""
 
 
+_ATTRIBUTE_BYTES = 64
+"""More than the name and the type of the attribute `reason` take of a message."""
+
+
 class Queue(Protocol):
     """One queue."""
 
@@ -89,6 +93,12 @@ def encode(document: Mapping[str, Any]) -> str:
     """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_as_json)
     return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def cut_for_burial(body: str, reason: str) -> str:
+    """`body` as the dead-letter queue takes it with the reason beside it; only one of the largest size is cut."""
+    room = MESSAGE_BYTES_MAX - _ATTRIBUTE_BYTES - len(reason.encode())
+    return body.encode()[:room].decode(errors="ignore")
 
 
 def fair_group(tenant: str) -> str:

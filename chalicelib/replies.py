@@ -51,7 +51,7 @@ class Reply:
         """
         try:
             document = json.loads(body)
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             raise Rejected(Code.PARSING_ERROR, "a reply is JSON") from fault
         if not isinstance(document, dict):
             raise Rejected(Code.PARSING_ERROR, "a reply is a JSON object")
@@ -123,15 +123,15 @@ def _optional(document: Mapping[str, Any], name: str, kind: type, default: Any) 
 
 
 def _variables(document: Mapping[str, Any]) -> Mapping[str, str]:
-    variables = document.get("content_variables") or {}
-    if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
+    variables: dict[str, str] = _optional(document, "content_variables", dict, {})
+    if not all(isinstance(value, str) for value in variables.values()):
         raise Rejected(Code.PARSING_ERROR, "a reply's content_variables are texts by name")
     return variables
 
 
 def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
-    urls = document.get("media_urls") or []
-    if not isinstance(urls, list) or not all(isinstance(url, str) and url.startswith("https://") for url in urls):
+    urls: list[str] = _optional(document, "media_urls", list, [])
+    if not all(isinstance(url, str) and url.startswith("https://") for url in urls):
         raise Rejected(Code.PARSING_ERROR, "a reply's media_urls are a list of https:// URLs")
     return tuple(urls)
 

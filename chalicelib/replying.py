@@ -28,7 +28,7 @@ from chalicelib.protocol import conversation_lock, reply_claim, sends
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.sends import Part, State
-from chalicelib.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.queues import DELAY_SECONDS_MAX, Queues, cut_for_burial
 from chalicelib.replies import Reply, Source
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings
@@ -124,6 +124,8 @@ class Plan:
     credential_ref: str
     secret: str
     parts: tuple[OutboundPart, ...]
+    known_sids: frozenset[str]
+    """The ids of the entries that the record holds already."""
 
 
 class Replying:
@@ -313,14 +315,14 @@ class Replying:
         ]
         return entries, len(entries) == len(rows)
 
-    def _record_beside_lock(self, job: Job, entries: Sequence[Entry], *, is_whole: bool) -> None:
-        """Record what was sent without the claim on the record, whoever holds the lock now."""
+    def _record_beside_lock(self, job: Job, entries: Sequence[Entry], *, is_whole: bool) -> bool:
+        """Record what was sent without the claim on the record, whoever holds the lock now; whether it was news."""
         for _ in range(_LOOKS):
             conversation = self._load(job)
             known = conversation.record.entry_ids if conversation else frozenset()
             missing = [entry for entry in entries if entry_id(entry) not in known]
             if conversation is None or not missing:
-                return
+                return False
             recorded = reply_claim.record_late(
                 job.tables.conversations,
                 conversation.record,
@@ -330,7 +332,7 @@ class Replying:
                 now=self._clock.now(),
             )
             if isinstance(recorded, Released):
-                return
+                return True
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
     def _reply_of_people(self, job: Job, conversation: Conversation) -> bool:
@@ -341,8 +343,10 @@ class Replying:
                 self.come_again(job, code, seconds=seconds)
                 return True
             case Done(entries, error_code):
-                self._record_beside_lock(job, entries, is_whole=error_code is None)
-                self._tell_end(job, entries, error_code)
+                if self._record_beside_lock(job, entries, is_whole=error_code is None) or error_code is not None:
+                    self._tell_end(job, entries, error_code)
+                else:
+                    job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
                 return True
 
     def _plan(self, job: Job, conversation: Conversation) -> Plan | Done:
@@ -359,7 +363,8 @@ class Replying:
         if ref is None:
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
         secret = self._credentials.get(ref, job.deadline)
-        return Plan(channel, last, ref, secret, self._parts(job.reply, conversation, channel, last))
+        parts = self._parts(job.reply, conversation, channel, last)
+        return Plan(channel, last, ref, secret, parts, conversation.record.entry_ids)
 
     def _send(self, job: Job, conversation: Conversation, plan: Plan) -> Done | Later:
         """Send each part that was not sent yet, in order; stop at the first that is not."""
@@ -426,7 +431,8 @@ class Replying:
         left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.age(self._clock.now())
         if left > timedelta(0):
             return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
-        taken = self._sids_of_other_parts(job, found)
+        # What the record or another part's row knows of is no proof of this one, though it may say the same.
+        taken = self._sids_of_other_parts(job, found) | plan.known_sids
         listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.claimed_at))
         sids = [sid for sid in listed if sid not in taken]
         if not sids:
@@ -456,7 +462,7 @@ class Replying:
         self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
     ) -> tuple[OutboundPart, ...]:
         """The messages that a reply becomes; media go with the first, a template is one."""
-        bodies = [""] if reply.content_sid else splitting.split(reply.body, channel.part_length_max)
+        bodies = [""] if reply.content_sid else splitting.split(reply.body.strip(), channel.part_length_max)
         base = self._settings.public_base_url
         return tuple(
             OutboundPart(
@@ -512,7 +518,7 @@ def bury(queues: Queues, body: str, *, tenant: str, reason: str, trail: Trail) -
     Raises:
         TryAgain, Misconfigured: even that failed.
     """
-    queues.dead_replies.send(body, group=tenant, reason=reason)
+    queues.dead_replies.send(cut_for_burial(body, reason), group=tenant, reason=reason)
     trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
     trail.count(Metric.DEAD_LETTER)
 

@@ -34,12 +34,13 @@ class StalledLock:
     conversation: ConversationKey
     batch_id: str | None
     started_at: str
+    tenant: str
 
     @classmethod
     def from_index(cls, row: Item) -> StalledLock:
         """The lock that a row of the sparse index tells."""
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
-        return cls(key, row.get(BATCH_ID), row[STARTED_AT])
+        return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(conversations.COMPANY_ID, "unknown")))
 
     def is_of(self, record: Record) -> bool:
         """Whether the record still bears this lock, and no reply has claimed it."""

@@ -59,6 +59,12 @@ def _one_of(**meanings: Any) -> Parse:
     return parse
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -106,20 +112,20 @@ class Settings:
     human_handoff_queue: str = _setting("contexts for the company's people")
     ai_queue: str = _setting("contexts for the company's AI worker")
     ai_replies_queue: str = _setting("replies of the company's AI worker")
-    dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", str, "-dlq")
+    dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", _name, "-dlq")
 
     whatsapp_index: str = _setting(
-        "index that finds a WhatsApp conversation", str, "company-whatsapp-number-recipient-tel-index"
+        "index that finds a WhatsApp conversation", _name, "company-whatsapp-number-recipient-tel-index"
     )
-    whatsapp_index_company_key: str = _setting("its hash key", str, "gsi_company_whatsapp_number")
-    whatsapp_index_customer_key: str = _setting("its range key", str, "gsi_recipient_tel")
-    sms_index: str = _setting("index that finds an SMS conversation", str, "company-sms-number-recipient-tel-index")
-    sms_index_company_key: str = _setting("its hash key", str, "gsi_company_sms_number")
-    sms_index_customer_key: str = _setting("its range key", str, "gsi_recipient_tel")
-    email_index: str = _setting("index that finds an e-mail conversation", str, "company-email-recipient-email-index")
-    email_index_company_key: str = _setting("its hash key", str, "gsi_company_email")
-    email_index_customer_key: str = _setting("its range key", str, "gsi_recipient_email")
-    lock_index: str = _setting("sparse index over locked conversations", str, "conversation-lock-index")
+    whatsapp_index_company_key: str = _setting("its hash key", _name, "gsi_company_whatsapp_number")
+    whatsapp_index_customer_key: str = _setting("its range key", _name, "gsi_recipient_tel")
+    sms_index: str = _setting("index that finds an SMS conversation", _name, "company-sms-number-recipient-tel-index")
+    sms_index_company_key: str = _setting("its hash key", _name, "gsi_company_sms_number")
+    sms_index_customer_key: str = _setting("its range key", _name, "gsi_recipient_tel")
+    email_index: str = _setting("index that finds an e-mail conversation", _name, "company-email-recipient-email-index")
+    email_index_company_key: str = _setting("its hash key", _name, "gsi_company_email")
+    email_index_customer_key: str = _setting("its range key", _name, "gsi_recipient_email")
+    lock_index: str = _setting("sparse index over locked conversations", _name, "conversation-lock-index")
     lock_index_shards: int = _setting(
         "over how many hash keys that index is spread; raise only, never lower", _within(int, 1, 256), "16"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_PAUSES = (re.compile(r"\n\s*"), re.compile(r"(?<=[.!?…。！？])\s+"), re.compile(r"\s+"))  # noqa: RUF001
+_PAUSES = (re.compile(r"\n\s*"), re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*"), re.compile(r"\s+"))  # noqa: RUF001
 
 _SHORTEST = 0.5
 """A pause is taken only if the part before it fills this share of a message; else the next kind of pause is tried."""
@@ -28,7 +28,7 @@ def split(text: str, length_max: int) -> list[str]:
 def _pause(text: str, length_max: int) -> tuple[int, int]:
     """Where a part of at most `length_max` characters ends, and where the next one starts."""
     for kind in _PAUSES:
-        starts = [match.start() for match in kind.finditer(text, 0, length_max + 1)]
+        starts = [one.start() for one in kind.finditer(text, 0, length_max + 1) if one.start() <= length_max]
         whole = kind.match(text, starts[-1]) if starts else None  # a pause may reach beyond what was searched
         if whole and whole.start() >= length_max * _SHORTEST:
             return whole.start(), whole.end()

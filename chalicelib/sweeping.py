@@ -20,12 +20,12 @@ from chalicelib.handing_off import HandingOff
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
-from chalicelib.protocol.staging import RECEIVED_AT, Route, StagedMessage
+from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
 from chalicelib.queues import Queues
 from chalicelib.resetting import Resetting, StalledLock
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
-from chalicelib.tables import Attr, Key, Tables
+from chalicelib.tables import Attr, Item, Key, Tables
 
 _PLACE = {CONVERSATION_ID: "#sweep/orphans"}
 """The key of the row that keeps the scan's place. No conversation has this id."""
@@ -70,32 +70,39 @@ class Sweeping:
         Raises:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.
         """
-        trail.learn(conversation_id=lock.conversation.conversation_id)
+        trail.learn(conversation_id=lock.conversation.conversation_id, tenant=lock.tenant)
         if self._resetting.reset(tables, queues, lock, trail):
             self._retriggering.look(tables, queues, lock.conversation, trail)
 
-    def orphans(self, tables: Tables, deadline: Deadline) -> Iterator[StagedMessage]:
-        """The staged rows that their trigger should have taken by now, until the deadline; then where it stopped."""
+    def orphans(self, tables: Tables, deadline: Deadline) -> Iterator[Item]:
+        """The staged rows that their trigger should have taken by now, until the deadline; then where it stopped.
+
+        Rows as they are stored: one that cannot be read keeps no other from its repair.
+        """
         overdue = self._settings.batch_max_wait_seconds + self._settings.orphan_grace_seconds
         before = iso(self._clock.now() - timedelta(seconds=overdue))
         place = self._place(tables)
         while True:
             page = tables.stage.scan(start=place, keep=Attr(RECEIVED_AT).lt(before))
-            yield from map(StagedMessage.from_item, page.items)
+            for row in page.items:
+                yield row
+                if deadline.has_passed and row is not page.items[-1]:
+                    self._keep_place(tables, {name: row[name] for name in (CONVERSATION_ID, MESSAGE_SID)})
+                    return
             place = page.next_start
             if place is None or deadline.has_passed:
-                break
-        self._keep_place(tables, place)
+                self._keep_place(tables, place)
+                return
 
-    def recover(self, tables: Tables, queues: Queues, message: StagedMessage, trail: Trail) -> None:
+    def recover(self, tables: Tables, queues: Queues, row: Item, trail: Trail) -> None:
         """Trigger or hand off an orphaned message, unless its trigger is still on its way.
 
         Raises:
             TryAgain, Misconfigured: the next sweep finds the row again; its time to live has been moved on.
         """
+        trail.learn(message_sid=row[MESSAGE_SID], conversation_id=row[CONVERSATION_ID])
+        message = StagedMessage.from_item(row)
         trail.learn(
-            conversation_id=message.conversation.conversation_id,
-            message_sid=message.message_sid,
             tenant=message.tenant,
             channel=message.channel,
         )

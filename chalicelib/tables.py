@@ -112,8 +112,8 @@ class Attr:
         return HasSize(self.name, size)
 
     def stays(self, value: Any) -> Condition:
-        """As it was read: equal to `value`, or missing where `value` is None."""
-        return self.missing() if value is None else self.eq(value)
+        """As it was read: equal to `value`; where that is None, missing or null, which reads alike."""
+        return self.missing() | self.eq(None) if value is None else self.eq(value)
 
 
 @dataclass(frozen=True)

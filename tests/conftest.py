@@ -11,10 +11,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--aws-endpoint",
         metavar="URL",
-        help="run the contract suite against this local AWS too, made by CloudFormation",
+        help="run the contract suite against this local AWS, in place of the one that it starts itself",
     )
     parser.addoption(
         "--dynamodb-endpoint", metavar="URL", help="run the contract suite of the tables against this DynamoDB too"
+    )
+    parser.addoption(
+        "--dynamodb-local",
+        action="store_true",
+        help="run the contract suite of the tables against AWS's own DynamoDB Local too, started for it",
     )
 
 

@@ -28,6 +28,7 @@ from chalicelib.credentials import TwilioCredentials
 from chalicelib.errors import Code, Misconfigured, TryAgain
 
 _TOO_MANY: Final = 429
+_WRONG_CREDENTIALS: Final = frozenset({401})
 _SERVER_ERROR: Final = 500
 _LOOK_BACK = timedelta(seconds=30)
 """By how much Twilio's clock may lag behind ours."""
@@ -35,6 +36,7 @@ _LISTED_MAX: Final = 200
 
 _silent = logging.getLogger("replies-engine.twilio")
 _silent.disabled = True
+logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs, and a look-up's tells a number
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
@@ -51,7 +53,7 @@ class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
         if self._base is not None:
             url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
         response = super().request(method, url, *args, **options)
-        self.retry_after = dict(response.headers or {}).get("Retry-After")
+        self.retry_after = (response.headers or {}).get("Retry-After")  # in any case of its letters
         return response
 
 
@@ -76,7 +78,7 @@ class TwilioSender:
             return _refusal(answer, http.retry_after)
         except RequestException as error:
             return NotNow("UNREACHABLE") if _never_left(error) else InDoubt()
-        except TwilioException:
+        except (TwilioException, ValueError):
             return InDoubt()  # an answer that the library cannot read: the message may have been taken
         return Sent(created.sid) if created.sid else InDoubt()
 
@@ -90,12 +92,11 @@ class TwilioSender:
         client, _ = self._client(secret)
         try:
             listed = client.messages.list(to=part.to, limit=_LISTED_MAX)
-        except TwilioRestException as answer:
-            if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
-                raise TryAgain(Code.QUEUE_ERROR, f"Twilio answered {answer.status} to a look-up") from answer
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {answer.status} to a look-up") from answer
-        except (RequestException, TwilioException) as error:
-            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__}") from error
+        except (RequestException, TwilioException, ValueError) as error:
+            status = _status_of_page(error)
+            if status in _WRONG_CREDENTIALS:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {status} to a look-up") from error
+            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__} {status}") from error
         return [
             one.sid
             for one in listed
@@ -136,9 +137,15 @@ def _parameters(part: OutboundPart) -> Mapping[str, Any]:
 
 def _refusal(answer: TwilioRestException, retry_after: str | None) -> SendOutcome:
     code = str(answer.code or answer.status)
-    if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
+    # Wrong credentials are ours to mend: the reply waits for that, and does not end its batch.
+    if answer.status in {_TOO_MANY, *_WRONG_CREDENTIALS} or answer.status >= _SERVER_ERROR:
         return NotNow(code, int(retry_after) if retry_after and retry_after.isdigit() else 0)
     return RefusedForGood(code, is_opt_out=code == REFUSALS.opted_out)
+
+
+def _status_of_page(error: Exception) -> int:
+    """The HTTP status of a page that could not be fetched, which the library tells by its last argument; 0: none."""
+    return int(getattr(error, "status", 0) or getattr(error.args[-1] if error.args else None, "status_code", 0))
 
 
 def _never_left(error: RequestException) -> bool:

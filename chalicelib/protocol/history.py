@@ -70,16 +70,17 @@ def movable_count(record: Record, bounds: Bounds, *, now: datetime) -> int:
 
 def move(conversations: Table, history: Table, record: Record, count: int, *, now: datetime) -> bool:
     """Move the first `count` entries to the history; False: the record changed meanwhile, and keeps them."""
-    history.put_many(_rows(record.key, (record.entries or ())[:count], now))  # H1: there before they leave here.
+    leaving = (record.entries or ())[:count]
+    ids = list(dict.fromkeys(filter(None, map(entry_id, leaving))))
+    there = history.get_together([Read(history, _key(record.key, one), (MESSAGE_ID, ENTRY)) for one in ids])
+    rows = _rows(record.key, leaving, {row[MESSAGE_ID]: row[ENTRY] for row in there if row is not None}, now)
+    history.put_many(rows)  # H1: there before they leave here.
     return isinstance(conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)
 
 
 def looking_up(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
     """The reads that tell which of these messages the history holds."""
-    return [
-        Read(history, {CONVERSATION_ID: conversation.conversation_id, MESSAGE_ID: one}, (MESSAGE_ID,))
-        for one in message_ids
-    ]
+    return [Read(history, _key(conversation, one), (MESSAGE_ID,)) for one in message_ids]
 
 
 def found(rows: Sequence[Item | None]) -> frozenset[str]:
@@ -95,17 +96,21 @@ def _is_older(one: object, before: datetime) -> bool:
         return True
 
 
-def _rows(key: ConversationKey, entries: Sequence[Any], now: datetime) -> list[Item]:
-    """One row per entry; the same entry makes the same row, however often it is moved."""
+def _key(conversation: ConversationKey, message_id: str) -> dict[str, str]:
+    return {CONVERSATION_ID: conversation.conversation_id, MESSAGE_ID: message_id}
+
+
+def _rows(key: ConversationKey, entries: Sequence[Any], there: Mapping[str, Any], now: datetime) -> list[Item]:
+    """One row per entry; the same entry makes the same row, however often it is moved.
+
+    Where the company gave several entries one id, or none, only the first bears it as its row's; `there` tells the
+    entries that have their rows already.
+    """
     rows: dict[str, Item] = {}
+    taken = dict(there)
     for one in entries:
         own_id = entry_id(one)
-        row_id = own_id if own_id and own_id not in rows else f"moved-{sha256(encode({'': one}).encode()).hexdigest()}"
-        rows[row_id] = {
-            CONVERSATION_ID: key.conversation_id,
-            MESSAGE_ID: row_id,
-            PRIMARY_CHANNEL: key.primary_channel,
-            MOVED_AT: iso(now),
-            ENTRY: one,
-        }
+        is_own = own_id is not None and taken.setdefault(own_id, one) == one
+        row_id = own_id if is_own and own_id else f"moved-{sha256(encode({'': one}).encode()).hexdigest()}"
+        rows[row_id] = {**_key(key, row_id), PRIMARY_CHANNEL: key.primary_channel, MOVED_AT: iso(now), ENTRY: one}
     return list(rows.values())

@@ -117,7 +117,8 @@ class Record:
             Misconfigured: an attribute of ours has a shape that we never write.
         """
         entries, unanswered = item.get(MESSAGES), item.get(UNANSWERED_IDS, ())
-        if not isinstance(entries, list | None) or not isinstance(unanswered, list | tuple):
+        # A list that is null is no missing list: nothing can be appended to it.
+        if (MESSAGES in item and not isinstance(entries, list)) or not isinstance(unanswered, list | tuple):
             raise Misconfigured(Code.DB_QUERY_ERROR, f"{MESSAGES} or {UNANSWERED_IDS} of a record is no list")
         try:
             version = int(item[VERSION]) if VERSION in item else None

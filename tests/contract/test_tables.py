@@ -70,6 +70,56 @@ class TestOneRow:
         assert row is not None
         assert [type(row["number"]), type(row["flag"])] == [Decimal, bool]
 
+    @pytest.mark.parametrize(
+        "number",
+        [
+            "9" * 38,
+            "0." + "1" * 38,
+            "1E+125",
+            "-1E+125",
+            "1E-130",
+            "-1E-130",
+            "9.9999999999999999999999999999999999999E+125",
+        ],
+    )
+    def test_a_number_of_38_digits_comes_back_exactly(self, conversations: Table, key: dict[str, str], number: str):
+        """From 1E-130 to just under 1E+126, on either side of zero."""
+        conversations.put(key | {"number": Decimal(number)})
+
+        row = conversations.get(key)
+
+        assert row["number"] == Decimal(number)
+
+    @pytest.mark.parametrize("number", ["1" * 39, "0.1" + "0" * 37 + "1", "1E+126", "-1E+126", "1E-131"])
+    def test_a_number_that_is_too_long_too_large_or_too_small_is_refused_for_good(
+        self, conversations: Table, key: dict[str, str], number: str
+    ):
+        """It is not rounded."""
+        row = key | {"number": Decimal(number)}
+
+        with pytest.raises(Misconfigured):
+            conversations.put(row)
+
+        assert conversations.get(key) is None
+
+    def test_numbers_that_are_equal_are_equal_however_they_are_spelled(self, conversations: Table, key: dict[str, str]):
+        """Trailing zeros and exponents are no part of a number."""
+        conversations.put(key | {"one": Decimal("1.000"), "thousand": Decimal("1E+3")})
+
+        answer = conversations.put(key, when=Attr("one").eq(1) & Attr("thousand").eq(1_000))
+
+        assert answer == Written({})
+
+    def test_texts_bytes_lists_and_maps_may_be_empty_and_sets_may_not(self, conversations: Table, key: dict[str, str]):
+        """An empty value is a value; an empty set has no type, and nothing is sent."""
+        empty = {"text": "", "raw": b"", "list": [], "map": {}, "deep": {"list": [""], "map": {"text": ""}}}
+        conversations.put(key | empty)
+
+        with pytest.raises(TypeError):
+            conversations.put(key | {"names": set()})
+
+        assert conversations.get(key) == key | empty
+
     def test_a_float_is_a_programming_error(self, conversations: Table, key: dict[str, str]):
         """It would not come back as it went; nothing is sent."""
         row = key | {"ratio": 0.5}
@@ -132,6 +182,17 @@ class TestOneRow:
             conversations.put(row)
 
         assert refused.value.code == Code.DB_QUERY_ERROR
+
+    @pytest.mark.parametrize(("name", "bytes_max"), [("primary_channel", 2_048), ("conversation_id", 1_024)])
+    def test_a_key_has_its_own_limit(self, conversations: Table, key: dict[str, str], name: str, bytes_max: int):
+        """A hash key of 2,048 bytes and a range key of 1,024, in UTF-8; one more is refused for good."""
+        longest = "é" * (bytes_max // 2 - len(key[name])) + key[name] * 2
+        conversations.put(key | {name: longest})
+
+        with pytest.raises(Misconfigured):
+            conversations.put(key | {name: longest + "x"})
+
+        assert conversations.get(key | {name: longest}) == key | {name: longest}
 
     @pytest.mark.parametrize("value", ["", 7], ids=["empty", "number"])
     def test_a_key_of_an_index_is_missing_or_a_text_that_is_not_empty(
@@ -348,6 +409,14 @@ class TestUpdates:
         answer = conversations.update(key, Change(append={"messages": []}), when=EXISTS)
 
         assert answer == Written(key | {"messages": []})
+
+    def test_numbers_are_added_exactly(self, conversations: Table, key: dict[str, str]):
+        """In decimal, to the last digit."""
+        conversations.put(key | {"tenths": Decimal("0.1"), "large": Decimal("1" + "0" * 37)})
+
+        answer = conversations.update(key, Change(add={"tenths": Decimal("0.2"), "large": 1}), when=EXISTS)
+
+        assert answer == Written(key | {"tenths": Decimal("0.3"), "large": Decimal("1" + "0" * 36 + "1")})
 
     def test_a_change_of_nothing_leaves_the_row_as_it_is(self, conversations: Table, key: dict[str, str]):
         """But its condition counts all the same."""
@@ -616,6 +685,34 @@ class TestQueries:
 
         assert first["message_sid"] == "0"
         assert engine.calls() == before + 1
+
+    def test_a_query_reads_all_pages_whatever_it_keeps(self, engine: Engine, staged: Table, fresh: str):
+        """A page counts what is read, not what is kept: an empty one is not the last."""
+        for number in range(5):
+            staged.put({"conversation_id": fresh, "message_sid": f"{number}", "body": "x" * 300_000, "number": number})
+        before = engine.calls()
+
+        rows = staged.query(("conversation_id", fresh), keep=Attr("number").eq(4))
+
+        assert [row["message_sid"] for row in rows] == ["4"]
+        assert engine.calls() == before + 2
+
+    def test_a_query_of_an_index_reads_all_pages(self, engine: Engine, conversations: Table, fresh: str):
+        """What the index projects counts, in pages of 1 MB too; several rows may bear the same keys of the index."""
+        keys = {"gsi_company_whatsapp_number": f"+{fresh}", "gsi_recipient_tel": "+15550101"}
+        for number in range(5):
+            own = {"primary_channel": "p", "conversation_id": f"{fresh}-{number}", "messages": ["y" * 50_000]}
+            conversations.put(own | keys | {"channel_config": {"note": "x" * 300_000}})
+        before = engine.calls()
+
+        rows = list(
+            conversations.query(
+                ("gsi_company_whatsapp_number", f"+{fresh}"), index=LOOK_UP, attributes=["conversation_id"]
+            )
+        )
+
+        assert sorted(row["conversation_id"] for row in rows) == [f"{fresh}-{number}" for number in range(5)]
+        assert engine.calls() == before + 2
 
     def test_an_index_finds_rows_by_its_own_keys_and_returns_what_it_projects(
         self, conversations: Table, key: dict[str, str], fresh: str

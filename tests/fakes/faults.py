@@ -112,8 +112,11 @@ class FaultPlan:
         self._take_steps_before(len(self.calls) + 1)
         self.calls.append(call)
         number = len(self.calls)
-        detail = f"{call.operation} {call.resource}: call {number}"
-        match self.faults.get(number):
+        return self.befall(call, apply, self.faults.get(number), f"{call.operation} {call.resource}: call {number}")
+
+    def befall(self, call: Call, apply: Callable[[Fault | None], Answer], fault: Fault | None, detail: str) -> Answer:
+        """Let `call` meet `fault`; None: it happens and is answered."""
+        match fault:
             case Fault.CRASH_BEFORE:
                 self.is_dead = True
                 raise Crash(call)
@@ -121,16 +124,16 @@ class FaultPlan:
                 apply(None)
                 self.is_dead = True
                 raise Crash(call)
-            case Fault.THROTTLED | Fault.UNREACHABLE as fault:
+            case Fault.THROTTLED | Fault.UNREACHABLE:
                 raise TryAgain(call.transient, f"{detail} {fault}", maybe_applied=False)
-            case Fault.MISCONFIGURED as fault:
+            case Fault.MISCONFIGURED:
                 raise Misconfigured(call.permanent, f"{detail} {fault}")
-            case Fault.REFUSED_BY_OWN_WRITE as fault if call.is_conditional:
+            case Fault.REFUSED_BY_OWN_WRITE if call.is_conditional:
                 return apply(fault)
-            case Fault.LOST_ANSWER | Fault.REFUSED_BY_OWN_WRITE as fault:
+            case Fault.LOST_ANSWER | Fault.REFUSED_BY_OWN_WRITE:
                 apply(None)
                 raise TryAgain(call.transient, f"{detail} {fault}", maybe_applied=True)
-            case Fault.DUPLICATED | Fault.LATE as fault if call.kind == "send":
+            case Fault.DUPLICATED | Fault.LATE if call.kind == "send":
                 return apply(fault)
             case _:
                 return apply(None)

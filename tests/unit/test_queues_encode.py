@@ -73,7 +73,14 @@ def test_tenants_named_in_ascii_keep_their_names():
 def test_a_channel_without_a_queue_is_our_fault():
     """And named."""
     queue = InMemoryQueue("ai", FakeClock())
-    queues = Queues(triggers={"sms": queue}, dead_triggers={"sms": queue}, handoff=queue, ai=queue)
+    queues = Queues(
+        triggers={"sms": queue},
+        dead_triggers={"sms": queue},
+        handoff=queue,
+        ai=queue,
+        replies=queue,
+        dead_replies=queue,
+    )
 
     with pytest.raises(Misconfigured) as refused:
         queues.trigger("pigeon")

@@ -294,6 +294,19 @@ class TestInDoubt:
         assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
         assert world.is_at_rest
 
+    def test_an_earlier_reply_that_says_the_same_proves_nothing(self):
+        """Two batches are answered "Yes." within half a minute, and the second send is lost on the way."""
+        world = World(None, batch_window_seconds="0", batch_max_wait_seconds="0")
+        world.reply(world.burst_with_ai("really?"), "Yes.")
+        world.send_replies()
+        world.reply(world.burst_with_ai("sure?"), "Yes.")
+        world.phone.outcomes = [InDoubt()]
+
+        world.run(300)
+
+        assert world.phone.texts == ["Yes."]
+        assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+
     def test_a_delivery_beside_a_process_that_may_be_sending_waits(self):
         """A young claim of the same reply is left alone: its process may be alive."""
         world = World()

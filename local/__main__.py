@@ -1,0 +1,163 @@
+"""`python -m local`: the local AWS, the app and its workers on this machine.
+
+The commands `serve`, `work`, `stand-in-twilio` and `stand-in-ai` are the children of the others; nobody needs to type
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import Any
+
+import click
+from rich.console import Console
+
+from local import environment, guard
+from local.processes import end_on_signals
+from local.send import send_command
+
+_AWS_PORT = click.option(
+    "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="Port of the local AWS."
+)
+_HTTP_PORT = click.option("--http-port", envvar="HTTP_PORT", default=8000, show_default=True, help="Port of the app.")
+_TWILIO_PORT = click.option(
+    "--twilio-port",
+    envvar="TWILIO_PORT",
+    default=8010,
+    show_default=True,
+    help="Port of the stand-in for Twilio's API.",
+)
+_REAL_TWILIO = click.option(
+    "--real-twilio",
+    is_flag=True,
+    help="Send replies through your own Twilio account, to your own phone. They are real messages, and cost money.",
+)
+_THINKING = click.option(
+    "--thinking-seconds", default=5.0, show_default=True, help="How long the stand-in AI thinks about a batch."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """The whole of replies-engine on this machine; it can reach no real account."""
+
+
+@cli.command()
+@_AWS_PORT
+@_HTTP_PORT
+@_TWILIO_PORT
+@_REAL_TWILIO
+@_THINKING
+def run(**options: Any) -> None:
+    """Local AWS, app, workers, stand-ins and two demo tenants, until Ctrl-C."""
+    _run(**options, is_served=True)
+
+
+@cli.command()
+@_AWS_PORT
+@_HTTP_PORT
+@_TWILIO_PORT
+@_REAL_TWILIO
+@_THINKING
+def aws(**options: Any) -> None:
+    """The same without the app's HTTP server, so that `chalice local --stage local` works beside it."""
+    _run(**options, is_served=False)
+
+
+def _run(
+    aws_port: int, http_port: int, twilio_port: int, thinking_seconds: float, *, real_twilio: bool, is_served: bool
+) -> None:
+    from local import running, tenants  # noqa: PLC0415  # a child command must not load what only the parent needs
+
+    shell = _become_parent()
+    names = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_NUMBER", "CUSTOMER_NUMBER")
+    account = [shell.get(name, "") for name in names]
+    own = tenants.own(*account) if all(account) else None
+    if real_twilio and own is None:
+        raise click.UsageError(f"--real-twilio needs an account of yours in the shell: {', '.join(names)}")
+    running.run(
+        Console(highlight=False),
+        shell=shell,
+        aws_port=aws_port,
+        http_port=http_port,
+        is_served=is_served,
+        twilio_port=None if real_twilio else twilio_port,
+        own=own,
+        thinking_seconds=thinking_seconds,
+    )
+
+
+@cli.command()
+@click.option("--verbose", is_flag=True, help="Show every log line of the app.")
+def demo(*, verbose: bool) -> None:
+    """Play a scripted evening on free ports, show it live, and check what came of it."""
+    from local import demo as script  # noqa: PLC0415  # as above
+
+    shell = _become_parent()
+    try:
+        is_as_expected = script.play(Console(highlight=False), shell=shell, verbose=verbose)
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    sys.exit(0 if is_as_expected else 1)
+
+
+@cli.command(hidden=True)
+@click.option("--port", type=int, required=True)
+def serve(port: int) -> None:
+    """Serve the app's routes (a child of `run`)."""
+    guard.end_with_parent()
+    from local import serving  # noqa: PLC0415  # loads the app
+
+    serving.serve(os.environ["STAGE"], port)
+
+
+@cli.command(hidden=True)
+@click.option("--only", multiple=True, help="A handler to run; may be given several times.")
+@click.option("--die-before-dispatch", is_flag=True, help="Die, as a machine dies, before a send to the AI queue.")
+@click.option("--every", type=int, help="Seconds between two firings of a schedule, in place of its own.")
+def work(*, only: tuple[str, ...], die_before_dispatch: bool, every: int | None) -> None:
+    """Run the app's queue handlers and schedules (a child of `run`)."""
+    guard.end_with_parent()
+    from local import working  # noqa: PLC0415  # loads the app
+
+    working.work(os.environ["STAGE"], only, dies_before_dispatch=die_before_dispatch, every_seconds=every)
+
+
+@cli.command("stand-in-twilio", hidden=True)
+@click.option("--port", type=int, required=True)
+def stand_in_twilio(port: int) -> None:
+    """Stand in for Twilio's API (a child of `run`)."""
+    guard.end_with_parent()
+    from local import standin_twilio, tenants  # noqa: PLC0415  # a child loads only what it needs
+    from local.clients import LocalAws  # noqa: PLC0415  # as above
+
+    standin_twilio.stand_in(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+
+
+@cli.command("stand-in-ai", hidden=True)
+@_THINKING
+def stand_in_ai(thinking_seconds: float) -> None:
+    """Stand in for the company's AI worker (a child of `run`)."""
+    guard.end_with_parent()
+    from local import standin_ai  # noqa: PLC0415  # builds clients
+
+    standin_ai.stand_in(thinking_seconds)
+
+
+cli.add_command(send_command)
+
+
+def _become_parent() -> dict[str, str]:
+    """Forget the user's shell, as far as it could lead anywhere, and end on signals; returns what the shell was."""
+    end_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a tick still gets its line
+    return environment.forget_shell(os.environ)
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m local")

@@ -1,0 +1,357 @@
+"""What must be there after the evening, exactly, and what is there: one line for each check."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from local.evening import BATCHES, FROM_A_PERSON, PHOTO, Died, Sent
+from local.logs import DOCUMENT
+from local.machine import STAGE, Machine
+from local.phones import Delivery
+from local.standin_ai import reply_to
+from local.standin_twilio import BODY_LENGTH_MAX
+from local.template import load
+from local.tenants import NORDIC, SUNRISE, TENANTS, Tenant
+from local.timeline import Timeline
+
+Document = Mapping[str, Any]
+
+_STEPS = (
+    "refused",
+    "resumed",
+    "failed",
+    "known_batch",
+    "requeued",
+    "send_in_doubt",
+    "reconciled",
+    "reply_refused",
+    "delivery_reported",
+    "opt_out",
+    "released",
+)
+"""The steps whose log lines are looked at."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be so."""
+
+    what: str
+    expected: Any
+    found: Any
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.expected == self.found)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that the evening left behind."""
+
+    sent: Mapping[str, Sent]
+    died: Died
+    batches: list[Document]
+    """The contexts that reached the AI queue, in order, repeated ones repeated."""
+    handoffs: list[Document]
+    records: Mapping[str, Document]
+    """The rows of the conversations by id."""
+    deliveries: list[Delivery]
+    """What the customers' phones got, in order."""
+    sends: Mapping[str, Document]
+    """The rows of the parts that were sent, by Twilio's sid."""
+    other_rows: Mapping[str, int]
+    """How many rows each other table holds."""
+    waiting: Mapping[str, int]
+    """How many messages each queue held."""
+    notice: str
+    steps: Mapping[str, list[Document]]
+    """The fields of the log lines of some steps."""
+
+    def sid(self, name: str) -> str:
+        """The message sid of a request."""
+        return self.sent[name].message.sid
+
+    def record(self, company: Tenant, customer: str) -> Document:
+        """A customer's conversation."""
+        return self.records[company.conversation_id(company.customer(customer))]
+
+    def batches_of(self, company: Tenant, customer: str) -> list[Document]:
+        """The contexts of a customer's batches."""
+        conversation_id = company.conversation_id(company.customer(customer))
+        return [one for one in self.batches if one["conversation"]["conversation_id"] == conversation_id]
+
+    def phone(self, company: Tenant, customer: str) -> list[Delivery]:
+        """What a customer's phone got, in order."""
+        number = company.customer(customer).number
+        return [one for one in self.deliveries if one["to"].rpartition(":")[2] == number]
+
+    def told(self, step: str, company: Tenant, customer: str) -> list[Document]:
+        """The fields of the log lines of a step about a customer's conversation."""
+        conversation_id = company.conversation_id(company.customer(customer))
+        return [fields for fields in self.steps[step] if fields.get("conversation_id") == conversation_id]
+
+
+def look(machine: Machine, timeline: Timeline, sent: Mapping[str, Sent], died: Died) -> Outcome:
+    """Read the queues and tables."""
+    aws, template = machine.aws, load(STAGE)
+    conversations, sends = machine.settings.conversations_table, machine.settings.sends_table
+    waiting = {queue: aws.waiting(queue) for queue in template.queues}
+    return Outcome(
+        sent=sent,
+        died=died,
+        batches=[fields[DOCUMENT] for fields in timeline.heard("thinking")],
+        handoffs=[json.loads(body) for body in aws.bodies(machine.settings.human_handoff_queue)],
+        records={row["conversation_id"]: row for row in aws.rows(conversations)},
+        deliveries=machine.phones.deliveries(),
+        sends={str(row.get("provider_sid")): row for row in aws.rows(sends)},
+        other_rows={table: len(aws.rows(table)) for table in template.tables if table not in {conversations, sends}},
+        waiting=waiting,
+        notice=machine.settings.locked_notice,
+        steps={step: timeline.heard(step) for step in _STEPS},
+    )
+
+
+def checks(outcome: Outcome) -> Iterator[Check]:
+    """All that must be so."""
+    yield from _answers(outcome)
+    yield from _batches(outcome)
+    yield from _phones(outcome)
+    yield from _repair(outcome)
+    yield from _bad_day_at_twilio(outcome)
+    yield from _opt_out(outcome)
+    yield from _handoff_and_refusals(outcome)
+    yield from _records(outcome)
+    yield from _leftovers(outcome)
+
+
+def show(console: Console, found: list[Check]) -> None:
+    """One line for each check, and for one that does not hold what was expected and what was found."""
+    for check in found:
+        console.print("[green]✔[/]" if check.holds else "[bold red]✘[/]", check.what)
+        if not check.holds:
+            console.print(f"    expected {check.expected!r}\n    found    {check.found!r}", style="red", markup=False)
+
+
+def _answers(outcome: Outcome) -> Iterator[Check]:
+    told = {name: sent.told for name, sent in outcome.sent.items()}
+    notice = told.pop("anna-later", None)
+    yield Check("every other request is answered 200 without a text", dict.fromkeys(told, (200, "")), told)
+    yield Check("a message to a locked conversation is answered with the notice", (200, outcome.notice), notice)
+
+
+def _batches(outcome: Outcome) -> Iterator[Check]:
+    ids = [batch["meta"]["batch_id"] for batch in outcome.batches]
+    yield Check(f"{BATCHES} batches reached the AI, each of them once", (BATCHES, BATCHES), (len(ids), len(set(ids))))
+    yield Check("no batch came to the AI again", [], outcome.steps["known_batch"])
+    anna = outcome.batches_of(SUNRISE, "anna")
+    yield Check(
+        "Anna's burst is one batch in its order, the repeated message in it once; what she wrote later is the next",
+        [
+            [outcome.sid("anna-text"), outcome.sid("anna-photo"), outcome.sid("anna-button")],
+            [outcome.sid("anna-later")],
+        ],
+        [_sids(batch) for batch in anna],
+    )
+    first = anna[0]["messages"] if anna else []
+    yield Check(
+        "it carries the text, the photo without a text, and the pressed button",
+        [(outcome.sent["anna-text"].message.body, None), ("", PHOTO), ("Yes, book it", None)],
+        [(one["body"], one["media"][0]["url"] if one["media"] else None) for one in first],
+    )
+    yield Check(
+        "the next batch has the first one and its answer as history",
+        [*_sids(anna[0]), "OUTBOUND"] if anna else None,
+        [_told_of(entry) for entry in anna[-1]["history"]][1:] if anna else None,
+    )
+    for customer in ("david", "edith", "frida"):
+        yield Check(
+            f"{customer.capitalize()}'s SMS is a batch of the other company's",
+            [([outcome.sid(customer)], NORDIC.company_id)],
+            [(_sids(batch), batch["company"]["company_id"]) for batch in outcome.batches_of(NORDIC, customer)],
+        )
+
+
+def _phones(outcome: Outcome) -> Iterator[Check]:
+    """What the customers see: one reply to each burst, with its delivery statuses."""
+    burst, *rest = outcome.phone(SUNRISE, "anna") or [{}]
+    answers = [reply_to(batch)["body"] for batch in outcome.batches_of(SUNRISE, "anna")]
+    yield Check("Anna's phone shows one reply to her burst", answers[:1], [burst.get("body")])
+    parts = [one["body"] for one in rest]
+    yield Check(
+        f"the long reply to what she wrote later is two messages of at most {BODY_LENGTH_MAX} characters, in order",
+        (2, True, answers[1:]),
+        (len(parts), all(len(part) <= BODY_LENGTH_MAX for part in parts), [" ".join(parts)]),
+    )
+    for customer in ("david", "edith"):
+        yield Check(
+            f"{customer.capitalize()}'s phone shows one reply",
+            [reply_to(batch)["body"] for batch in outcome.batches_of(NORDIC, customer)],
+            [one["body"] for one in outcome.phone(NORDIC, customer)],
+        )
+    yield Check(
+        "Clara's phone shows the person's answer, once",
+        [FROM_A_PERSON],
+        [one["body"] for one in outcome.phone(SUNRISE, "clara")],
+    )
+    sids = {one["sid"] for one in outcome.deliveries}
+    yield Check("no other phone shows anything", 6, len(outcome.deliveries))
+    yield Check(
+        "each message on a phone has one row, which says that it was sent and delivered",
+        dict.fromkeys(sids, ("sent", "delivered")),
+        {sid: (row["send_state"], row.get("delivery_status")) for sid, row in outcome.sends.items()},
+    )
+    yield Check(
+        "every status callback was signed, proven and answered 204; Clara's came in the wrong order and twice",
+        ({204}, ["delivered", "sent", "queued", "delivered"]),
+        (
+            {answer for one in outcome.deliveries for _, answer in one["callbacks"]},
+            [status for one in outcome.phone(SUNRISE, "clara") for status, _ in one["callbacks"]],
+        ),
+    )
+    yield Check(
+        "the records name the messages that the phones got",
+        sids,
+        {entry["message_id"] for row in outcome.records.values() for entry in row["messages"] if "send_id" in entry},
+    )
+
+
+def _repair(outcome: Outcome) -> Iterator[Check]:
+    died = outcome.died
+    yield Check(
+        "the worker died of SIGKILL while it held the lock",
+        (-signal.SIGKILL, "processing_reply", True),
+        (died.code, died.locked_status, died.locked_batch is not None),
+    )
+    yield Check(
+        "its trigger came again and resumed the same batch",
+        [died.locked_batch],
+        [batch["meta"]["batch_id"] for batch in outcome.batches_of(NORDIC, "edith")],
+    )
+    yield Check("no other batch had to be resumed", 1, len(outcome.steps["resumed"]))
+
+
+def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
+    yield Check(
+        "Twilio's 429 to David's reply was heeded and the reply came again",
+        [("20429", 2)],
+        [
+            (one["reason"], one["seconds"])
+            for one in outcome.told("requeued", NORDIC, "david")
+            if "20429" in one["reason"]
+        ],
+    )
+    yield Check(
+        "the lost answer to Edith's reply was looked up in Twilio's list, and the reply not sent again",
+        (1, [one["sid"] for one in outcome.phone(NORDIC, "edith")]),
+        (
+            len(outcome.steps["send_in_doubt"]),
+            [one["message_sid"] for one in outcome.steps["reconciled"]],
+        ),
+    )
+    yield Check(
+        "the second reply to David's batch, and no other, was refused by name",
+        (["SECOND_REPLY"], 1),
+        ([one["code"] for one in outcome.told("reply_refused", NORDIC, "david")], len(outcome.steps["reply_refused"])),
+    )
+
+
+def _opt_out(outcome: Outcome) -> Iterator[Check]:
+    yield Check("Frida's STOP was taken as one", ["STOP"], [one["outcome"] for one in outcome.steps["opt_out"]])
+    yield Check(
+        "the reply that was on its way to her was refused, and nothing sent",
+        (["OPTED_OUT"], []),
+        (
+            [one["code"] for one in outcome.told("released", NORDIC, "frida")],
+            outcome.phone(NORDIC, "frida"),
+        ),
+    )
+    record = outcome.record(NORDIC, "frida")
+    yield Check(
+        "her record says so",
+        (True, "OPTED_OUT"),
+        (record.get("opted_out"), record.get("processing_error_code")),
+    )
+
+
+def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
+    yield Check(
+        "Clara's message, and nothing else, was handed off",
+        [[outcome.sid("clara")]],
+        list(map(_sids, outcome.handoffs)),
+    )
+    refused = {(fields.get("message_sid"), fields.get("code")) for fields in outcome.steps["refused"]}
+    yield Check(
+        "the forged, the inactive project's and the opted-out customer's message, and no other, were refused by name",
+        {
+            (outcome.sid("forged"), "INVALID_SIGNATURE"),
+            (outcome.sid("ben"), "PROJECT_INACTIVE"),
+            (outcome.sid("frida-after"), "OPTED_OUT"),
+        },
+        refused,
+    )
+    yield Check("nothing failed", [], outcome.steps["failed"])
+
+
+def _records(outcome: Outcome) -> Iterator[Check]:
+    """What the conversations' records say: the entries after the company's own first one, and how they stand."""
+    sid = outcome.sid
+    burst = [sid("anna-text"), sid("anna-photo"), sid("anna-button")]
+    expected = {
+        "anna": (SUNRISE, [*burst, "OUTBOUND", sid("anna-later"), "OUTBOUND", "OUTBOUND"], "ai_response_sent"),
+        "ben": (SUNRISE, [], "initial_message_sent"),
+        "clara": (SUNRISE, [sid("clara"), "OUTBOUND"], "user_reply_received"),
+        "david": (NORDIC, [sid("david"), "OUTBOUND"], "ai_response_sent"),
+        "edith": (NORDIC, [sid("edith"), "OUTBOUND"], "ai_response_sent"),
+        "frida": (NORDIC, [sid("frida"), sid("frida-stop")], "processing_error"),
+    }
+    for customer, (company, entries, status) in expected.items():
+        record = outcome.record(company, customer)
+        found = [_told_of(entry) for entry in record["messages"]][1:]
+        yield Check(
+            f"{customer.capitalize()}'s record: {len(entries)} new entries, {status}, unlocked, nothing unanswered",
+            (entries, status, [], None),
+            (found, record["conversation_status"], record.get("unanswered_ids", []), record.get("lock_shard")),
+        )
+    told = [
+        (bool(entry.get("handed_off")), entry.get("source")) for entry in outcome.record(SUNRISE, "clara")["messages"]
+    ]
+    yield Check(
+        "Clara's entry says that it was handed off, and the answer to it that a person gave it",
+        [(False, None), (True, None), (False, "human")],
+        told,
+    )
+    yield Check(
+        "no conversation came to be beside the seeded ones",
+        sum(len(one.customers) for one in TENANTS),
+        len(outcome.records),
+    )
+
+
+def _leftovers(outcome: Outcome) -> Iterator[Check]:
+    yield Check(
+        "no row is left in any other table: nothing staged, no trigger lock",
+        dict.fromkeys(outcome.other_rows, 0),
+        outcome.other_rows,
+    )
+    handoff = f"replies-engine-{STAGE}-human-handoff"
+    yield Check(
+        "no message is left in any queue but the one for people, and no dead letter",
+        {queue: int(queue == handoff) for queue in outcome.waiting},
+        outcome.waiting,
+    )
+
+
+def _sids(context: Document) -> list[str]:
+    return [one["message_id"] for one in context["messages"]]
+
+
+def _told_of(entry: Document) -> str:
+    """An entry by its sid; one of ours to the customer by its direction alone."""
+    return str(entry["message_id"] if entry["direction"] == "INBOUND" else entry["direction"])

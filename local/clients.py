@@ -1,0 +1,68 @@
+"""Clients of the local AWS for the parent process, which look at no environment and no file of the user's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.environment import REGION
+
+_CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
+
+
+@dataclass(frozen=True)
+class LocalAws:
+    """The local AWS at one endpoint."""
+
+    endpoint: str
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        return boto3.resource("dynamodb", **self._told)
+
+    @cached_property
+    def sqs(self) -> Any:
+        return boto3.client("sqs", **self._told)
+
+    @cached_property
+    def secrets(self) -> Any:
+        return boto3.client("secretsmanager", **self._told)
+
+    @cached_property
+    def cloudformation(self) -> Any:
+        return boto3.client("cloudformation", **self._told)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        return {
+            "endpoint_url": self.endpoint,
+            "region_name": REGION,
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+            "config": _CONFIG,
+        }
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every row of a table, in no order."""
+        found = self.dynamodb.Table(table).scan(ConsistentRead=True)
+        assert "LastEvaluatedKey" not in found, "the local tables stay small"
+        return list(found["Items"])
+
+    def queue_url(self, name: str) -> str:
+        """The URL of a queue by its name."""
+        return str(self.sqs.get_queue_url(QueueName=name)["QueueUrl"])
+
+    def waiting(self, queue: str) -> int:
+        """How many messages a queue holds, visible, delayed or being worked on."""
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=["All"])["Attributes"]
+        names = ("", "NotVisible", "Delayed")
+        return sum(int(attributes.get(f"ApproximateNumberOfMessages{name}", 0)) for name in names)
+
+    def bodies(self, queue: str) -> list[str]:
+        """The bodies of the messages that a queue shows now; they come again later."""
+        answer = self.sqs.receive_message(QueueUrl=self.queue_url(queue), MaxNumberOfMessages=10)
+        return [message["Body"] for message in answer.get("Messages", [])]

@@ -1,0 +1,77 @@
+"""`demo`: the whole of it in less than a minute, on free ports, played, shown and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from local import checking, evening, machine, ports
+from local.environment import HOST
+from local.evening import Script
+from local.tenants import TENANTS
+from local.timeline import Timeline
+
+
+def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
+    """Play the evening; whether exactly what was expected came of it.
+
+    Args:
+        console: the terminal.
+        shell: the user's environment.
+        verbose: show every log line instead of the timeline's selection.
+
+    Raises:
+        click.ClickException: something did not start, or did not come.
+    """
+    aws_port, http_port, twilio_port = ports.free(3)
+    conversations = {who.number: one.conversation_id(who) for one in TENANTS for who in one.customers}
+    timeline = Timeline(console, conversations=conversations, verbose=verbose)
+    console.print(
+        "Starting a local AWS, the app, its workers, and stand-ins for Twilio and for the AI ...", style="dim"
+    )
+    with machine.started(
+        aws_port,
+        shell=shell,
+        hear=timeline.hear,
+        http_port=http_port,
+        twilio_url=f"http://{HOST}:{twilio_port}",
+        settings=evening.SETTINGS,
+    ) as here:
+        twilio = here.stand_in_for_twilio()
+        app = here.serve()
+        here.work(*_only(*_OTHERS))
+        doomed = here.work(*_only("batch_sms"), "--die-before-dispatch")
+        here.stand_in_for_ai(evening.THINKING_SECONDS)
+        here.wait_for(twilio, twilio_port)
+        here.wait_for(app, http_port)
+        timeline.begin()
+        script = Script(here, timeline, f"http://{HOST}:{http_port}", doomed, sent={})
+        died = script.play()
+        outcome = checking.look(here, timeline, script.sent, died)
+        seconds = timeline.seconds
+    found = list(checking.checks(outcome))
+    timeline.headline("What came of it")
+    checking.show(console, found)
+    failed = sum(not check.holds for check in found)
+    if failed:
+        console.print(
+            f"\n{failed} of {len(found)} checks do not hold; --verbose shows every log line.", style="bold red"
+        )
+    else:
+        console.print(f"\nAll {len(found)} checks hold; the evening took {seconds:.0f} s.", style="bold green")
+    return not failed
+
+
+_OTHERS = (
+    "batch_whatsapp",
+    "batch_email",
+    "send_replies",
+    "check_and_reset_stalled_conversations",
+    "recover_orphaned_messages",
+)
+"""All handlers but the SMS queue's, which is left to the worker that dies and to the one after it."""
+
+
+def _only(*handlers: str) -> list[str]:
+    return [part for handler in handlers for part in ("--only", handler)]

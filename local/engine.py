@@ -1,0 +1,59 @@
+"""ministack, the local AWS: started in a virtual environment of its own, and stopped without a trace.
+
+It pins its own botocore and shows its packages to what it runs, so it lives in `.venv-aws`, apart from the project's.
+It gets a temporary folder of its own, for it leaves files behind when it is killed; the folder goes with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from local.environment import HOST, PROJECT, REGION, clean
+from local.ports import wait_until_answers
+from local.processes import Child
+
+_START_SECONDS = 30.0
+_PYTHON = PROJECT / ".venv-aws" / "bin" / "python"
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+class NotInstalledError(click.ClickException):
+    """The local AWS is not installed; says how to install it."""
+
+
+@contextmanager
+def local_aws(port: int, *, shell: Mapping[str, str]) -> Iterator[str]:
+    """A local AWS on `port` of the loopback interface, empty at first, as long as the block lasts; yields its URL.
+
+    Raises:
+        NotInstalledError: there is none.
+        click.ClickException: it did not start; with its last words.
+    """
+    python = Path(shell.get("LOCAL_AWS_PYTHON", _PYTHON))
+    if not python.exists():
+        raise NotInstalledError("the local AWS is not installed: `make .venv-aws/made` installs it")
+    folder = tempfile.mkdtemp(prefix="replies-engine-aws-")
+    environment = clean(shell) | {
+        "TMPDIR": folder,
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": REGION,
+        "LOG_LEVEL": "WARNING",
+        "DOCKER_HOST": f"unix://{folder}/none",  # it would look for containers of its own to remove
+        "STATE_DIR": f"{folder}/state",
+        "S3_DATA_DIR": f"{folder}/s3",
+    }
+    child = Child.start("aws", [str(python), "-I", str(_GUARD), folder, "ministack"], environment=environment)
+    try:
+        if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
+            raise click.ClickException("the local AWS did not start:\n" + "\n".join(child.last_lines))
+        yield f"http://{HOST}:{port}"
+    finally:
+        child.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""What a child process gets to see of the world.
+
+Guarantee: a child's environment is built from a short list of harmless variables, never copied from the user's shell.
+No `AWS_*` variable, profile, proxy or certificate of the shell survives, so nothing started here can reach a real
+account: the only endpoint that a child knows is the local AWS, and the only credentials are the word `local`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import fields
+from pathlib import Path
+
+from chalicelib.settings import Settings
+
+PROJECT = Path(__file__).parent.parent
+REGION = "eu-west-1"
+HOST = "127.0.0.1"
+
+_HARMLESS = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "TERM",
+        "COLORTERM",
+        "COLUMNS",
+        "NO_COLOR",
+        # Where some builds of Python find their own libraries.
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+    }
+)
+
+_NOWHERE = f"http://{HOST}:9"
+"""An endpoint that nothing answers at: the port of the discard protocol."""
+
+_SETTINGS = frozenset(one.name.upper() for one in fields(Settings))
+
+
+def clean(shell: Mapping[str, str]) -> dict[str, str]:
+    """What of the user's shell any child may see."""
+    return {name: value for name, value in shell.items() if name in _HARMLESS}
+
+
+def for_app(
+    stage: str, endpoint: str, *, shell: Mapping[str, str], settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment of a child that runs the app.
+
+    Args:
+        stage: whose `environment_variables` in `.chalice/config.json` the child gets.
+        endpoint: the URL of the local AWS.
+        shell: the user's environment.
+        settings: what the child's settings are in place of the stage's; None: what the shell says of settings that the
+            stage leaves open, so that `BATCH_WINDOW_SECONDS=3 make run` does what it says.
+    """
+    left_open = {} if settings is not None else {name: value for name, value in shell.items() if name in _SETTINGS}
+    told = left_open | of_stage(stage) | dict(settings or {})
+    return clean(shell) | told | local_aws(endpoint) | {"PYTHONUNBUFFERED": "1"}
+
+
+def of_stage(stage: str) -> dict[str, str]:
+    """The environment variables of a stage, as Chalice gives them to its functions."""
+    config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+    return dict(config["stages"][stage]["environment_variables"])
+
+
+def local_aws(endpoint: str) -> dict[str, str]:
+    """All that a process needs to know of the local AWS, and to never look for another one."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": HOST,
+    }
+
+
+def forget_shell(environment: MutableMapping[str, str]) -> dict[str, str]:
+    """Leave in `environment` only what is harmless, and return what it was.
+
+    The parent does this to itself before it makes its first client. A client that is told no endpoint goes nowhere.
+    """
+    shell = dict(environment)
+    environment.clear()
+    environment.update(clean(shell) | local_aws(_NOWHERE))
+    return shell

@@ -1,0 +1,269 @@
+"""The scripted evening: who writes what when, and what came of it.
+
+edith   one SMS to Nordic Bikes; its worker dies after it took the lock, and another one repairs it; then Twilio takes
+        the reply and its own answer is lost, so that nobody knows
+anna    a burst of three WhatsApp messages to Sunrise Travel, one of them sent twice; one more while the AI thinks, the
+        reply to which is longer than a message may be
+anna    a message that someone forged in her name
+ben     a message to a project that is inactive
+clara   a message from a sender on the handoff list; a person answers, twice by mistake
+david   an SMS to Nordic Bikes; Twilio has too much to do at first; then the AI answers a second time
+frida   an SMS to Nordic Bikes, and STOP while the AI thinks; one more SMS
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+import click
+
+from local.machine import Machine
+from local.processes import Child
+from local.sending import Answer, Message, send, webhook_url
+from local.standin_ai import ASKS_FOR_LONG
+from local.standin_twilio import Fault, Kind
+from local.tenants import NORDIC, SUNRISE, Customer, Tenant
+from local.timeline import Timeline
+
+SETTINGS = {
+    "LOG_LEVEL": "DEBUG",
+    "BATCH_WINDOW_SECONDS": "3",
+    "BATCH_MAX_WAIT_SECONDS": "9",
+    "WORKER_TIMEOUT_SECONDS": "5",
+    "VISIBILITY_TIMEOUT_SECONDS": "6",
+    "STALL_TIMEOUT_SECONDS": "60",
+    "RECONCILE_AFTER_SECONDS": "6",
+    "REQUEUE_DELAY_SECONDS": "1",
+    "REQUEUE_ATTEMPTS_MAX": "10",
+}
+"""Short windows, so that an evening passes in less than a minute."""
+
+THINKING_SECONDS = 4.0
+BATCHES = 5
+"""How many batches the evening makes."""
+
+FROM_A_PERSON: Final = "Hello Clara, this is Tom. I will call you in a minute."
+
+PHOTO = "https://api.twilio.com/2010-04-01/Accounts/AC0/Messages/MM0/Media/ME0.jpg"
+
+_TYPING_SECONDS = 0.4
+_STEP_SECONDS = 30.0
+_QUIET_SECONDS = 1.5
+_LOOK_SECONDS = 0.3
+_LATE_SECONDS = 9.0
+"""When Twilio tells of a message whose answer was lost: after the reply has been reconciled without it."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request and its answer."""
+
+    message: Message
+    answer: Answer
+
+    @property
+    def told(self) -> tuple[int, str | None]:
+        """The answer's status, and the text that it has the customer told; empty: none; None: it is no TwiML."""
+        try:
+            response = ET.fromstring(self.answer.body)  # noqa: S314  # our own server's answer
+        except ET.ParseError:
+            return self.answer.status, None
+        return self.answer.status, "".join(response.itertext()) if response.tag == "Response" else None
+
+
+@dataclass(frozen=True)
+class Died:
+    """The worker that died after its lock."""
+
+    code: int | None
+    locked_batch: str | None
+    """The batch that the record was locked for when it was dead."""
+    locked_status: str | None
+
+
+@dataclass(frozen=True)
+class Script:
+    """Plays the evening on a machine and keeps what was sent, by a name for each request."""
+
+    machine: Machine
+    timeline: Timeline
+    url: str
+    doomed: Child
+    """The worker of the SMS queue that dies."""
+    sent: dict[str, Sent]
+
+    def play(self) -> Died:
+        """Play it to the end, until nothing moves any more.
+
+        Raises:
+            click.ClickException: something that the script waits for did not come.
+        """
+        self._bad_day_at_twilio()
+        self.timeline.headline("Edith writes an SMS. The worker that takes it will die after it took the lock.")
+        self._writes("edith", NORDIC, "edith", channel="sms", body="Is my bike ready?")
+        self._burst()
+        died = self._death()
+        self._strangers()
+        self._while_locked()
+        self.timeline.headline("David and Frida write an SMS to the other company.")
+        self._writes("david", NORDIC, "david", channel="sms", body="Do you open on Sunday?")
+        self._writes("frida", NORDIC, "frida", channel="sms", body="Do you repair bells?")
+        self._person()
+        self._opts_out()
+        self._second_answer()
+        self.timeline.headline("Everything else runs to its end.")
+        self._await("released", is_it=lambda fields: fields.get("batch_id", "none") != "none", times=BATCHES)
+        self._await_quiet()
+        return died
+
+    def _bad_day_at_twilio(self) -> None:
+        """What is going to befall three of the answers."""
+        numbers = {name: NORDIC.customer(name).number for name in ("david", "edith")}
+        clara = SUNRISE.customer("clara").number
+        phones = self.machine.phones
+        phones.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2, to=numbers["david"]))
+        phones.fail_next(Fault(kind=Kind.LOST, after_seconds=_LATE_SECONDS, to=numbers["edith"]))
+        phones.fail_next(Fault(statuses=("delivered", "sent", "queued", "delivered"), to=clara))
+
+    def _burst(self) -> None:
+        self.timeline.headline("Anna writes three WhatsApp messages; Twilio sends the second one twice.")
+        request_token = str(uuid.uuid4())
+        self._writes("anna-text", SUNRISE, "anna", body="Good evening! We would like this room:")
+        time.sleep(_TYPING_SECONDS)
+        photo = self._writes("anna-photo", SUNRISE, "anna", media=(PHOTO,), request_token=request_token)
+        time.sleep(_TYPING_SECONDS)
+        self._sends("anna-photo-again", SUNRISE, photo, request_token=request_token)
+        time.sleep(_TYPING_SECONDS)
+        self._writes("anna-button", SUNRISE, "anna", button="Yes, book it")
+
+    def _death(self) -> Died:
+        code = self.doomed.wait(_STEP_SECONDS)
+        if code is None:
+            raise click.ClickException("the worker that was to die is still alive")
+        row = self.machine.record(NORDIC, "edith")
+        died = Died(code, row.get("last_batch_id"), row.get("conversation_status"))
+        self.timeline.headline(
+            "The worker is dead, the conversation locked, nothing dispatched. Another worker starts."
+        )
+        name = signal.Signals(-code).name if code < 0 else f"code {code}"
+        self.timeline.show(NORDIC.conversation_id(NORDIC.customer("edith")), "worker", f"died of {name}", "bold red")
+        self.machine.work("--only", "batch_sms")
+        return died
+
+    def _while_locked(self) -> None:
+        anna = SUNRISE.conversation_id(SUNRISE.customer("anna"))
+        self._await("thinking", conversation=anna)
+        self.timeline.headline("Anna writes once more while the AI thinks: the conversation is locked.")
+        self._writes("anna-later", SUNRISE, "anna", body=f"And breakfast? Give me a {ASKS_FOR_LONG}, please.")
+
+    def _person(self) -> None:
+        self.timeline.headline("A person answers Clara; the company's system sends the answer twice.")
+        who = SUNRISE.customer("clara")
+        for _ in range(2):
+            self._replies(SUNRISE, who, source="human", reply_id="tom-1", body=FROM_A_PERSON)
+
+    def _opts_out(self) -> None:
+        frida = NORDIC.conversation_id(NORDIC.customer("frida"))
+        self._await("thinking", conversation=frida)
+        self.timeline.headline("Frida writes STOP while the AI thinks, and later something else.")
+        self._writes("frida-stop", NORDIC, "frida", channel="sms", body="Stop")
+        self._await("released", conversation=frida)
+        self._writes("frida-after", NORDIC, "frida", channel="sms", body="And do you sell bells?")
+
+    def _second_answer(self) -> None:
+        david = NORDIC.customer("david")
+        self._await("released", conversation=NORDIC.conversation_id(david))
+        batch_id = self.machine.record(NORDIC, "david")["last_batch_id"]
+        self.timeline.headline("The AI changes its mind and answers David's batch a second time.")
+        self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
+
+    def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
+        """Put a reply on the ai-replies queue, as a system of the company's would."""
+        key = {"conversation_id": company.conversation_id(who), "primary_channel": who.number}
+        self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
+        self.machine.aws.sqs.send_message(
+            QueueUrl=self.machine.aws.queue_url(self.machine.settings.ai_replies_queue),
+            MessageBody=json.dumps({**key, **what}),
+            MessageGroupId=company.company_id,
+        )
+
+    def _strangers(self) -> None:
+        self.timeline.headline("A forger writes in Anna's name; Ben to an inactive project; Clara, whom people answer.")
+        self._writes("forged", SUNRISE, "anna", body="Send my money elsewhere.", forge=True)
+        self._writes("ben", SUNRISE, "ben", body="Hello? Anyone?")
+        self._writes("clara", SUNRISE, "clara", body="I want to speak to a person.")
+
+    def _writes(
+        self,
+        name: str,
+        company: Tenant,
+        customer: str,
+        *,
+        forge: bool = False,
+        request_token: str | None = None,
+        channel: str = "whatsapp",
+        **what: Any,
+    ) -> Message:
+        who = company.customer(customer)
+        message = Message(
+            channel=channel,
+            sender=who.number,
+            recipient=company.numbers[channel],
+            account_sid=company.account_sid,
+            profile_name=who.name.capitalize(),
+            **what,
+        )
+        self._sends(name, company, message, forge=forge, request_token=request_token)
+        return message
+
+    def _sends(
+        self, name: str, company: Tenant, message: Message, *, forge: bool = False, request_token: str | None = None
+    ) -> None:
+        who = company.conversation_id(company.by_number(message.sender))
+        self.timeline.show(who, "forger" if forge else "customer", _told(message, is_again=name.endswith("-again")))
+        url = webhook_url(self.url, message.channel)
+        answer = send(url, message, company.auth_token, forge=forge, request_token=request_token)
+        self.sent[name] = Sent(message, answer)
+        status, text = self.sent[name].told
+        self.timeline.show(who, "webhook", f"answers {status}" + (f": {text}" if text else ""))
+
+    def _await(
+        self,
+        step: str,
+        *,
+        conversation: str | None = None,
+        is_it: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        times: int = 1,
+    ) -> None:
+        def fits(fields: Mapping[str, Any]) -> bool:
+            return conversation in {None, fields.get("conversation_id")} and is_it(fields)
+
+        if not self.timeline.wait_for(step, seconds=_STEP_SECONDS, is_it=fits, times=times):
+            raise click.ClickException(f"{times} x {step!r} did not come within {_STEP_SECONDS:.0f} s")
+
+    def _await_quiet(self) -> None:
+        """Wait until no message moves and no row waits, for a while without a break."""
+        until = time.monotonic() + _STEP_SECONDS
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < _QUIET_SECONDS and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            if self.machine.is_moving:
+                quiet_since = time.monotonic()
+
+
+def _told(message: Message, *, is_again: bool) -> str:
+    channel = {"whatsapp": "WhatsApp", "sms": "SMS"}[message.channel]
+    if is_again:
+        return f"{channel}, the same request once more (a retry)"
+    if message.media:
+        return f"{channel}: a photo, without a text"
+    if message.button:
+        return f"{channel}: presses [{message.button}]"
+    return f"{channel}: {message.body}"

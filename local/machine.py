@@ -1,0 +1,152 @@
+"""Everything on one machine: the local AWS with a stage's resources and tenants, and the children that work on it.
+
+local AWS - stack from the template - tenants
+  `- twilio (stand-in)    `- app (serve)    `- work    `- ai (stand-in)    stopped the last first, then the local AWS
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from chalicelib.settings import Settings, SettingsError
+from local import engine, environment, resources, tenants
+from local.clients import LocalAws
+from local.phones import Phones
+from local.ports import wait_until_answers
+from local.processes import Child, HearLine, start_own
+from local.tenants import Tenant
+
+STAGE = "local"
+
+_START_SECONDS = 30.0
+
+
+@dataclass
+class Machine:
+    """A running local AWS and the children that were started on it."""
+
+    aws: LocalAws
+    settings: Settings
+    environment: Mapping[str, str]
+    hear: HearLine
+    http_port: int
+    """Where the app is served, by us or by `chalice local`."""
+    twilio_url: str
+    """Of the stand-in for Twilio's API; empty: replies go to Twilio."""
+    children: list[Child] = field(default_factory=list)
+
+    def start(self, name: str, *arguments: str, **variables: str) -> Child:
+        """Start a child command; what it says goes to `hear` under `name`."""
+        child = start_own(name, *arguments, environment={**self.environment, **variables}, hear=self.hear)
+        self.children.append(child)
+        return child
+
+    @property
+    def phones(self) -> Phones:
+        """The customers' phones."""
+        return Phones(self.twilio_url)
+
+    def serve(self) -> Child:
+        """Start the app's HTTP server."""
+        return self.start("app", "serve", "--port", str(self.http_port))
+
+    def wait_for(self, child: Child, port: int) -> None:
+        """Wait until a child answers on its port.
+
+        Raises:
+            click.ClickException: it ended, or took too long; with its last words.
+        """
+        if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
+            raise click.ClickException(f"{child.name} did not start:\n" + "\n".join(child.last_lines))
+
+    def work(self, *options: str) -> Child:
+        """Start a worker. It has Twilio call the app back on this machine, unless the user's settings say where."""
+        base = self.settings.public_base_url
+        if not base and self.twilio_url:
+            base = f"http://{environment.HOST}:{self.http_port}"
+        return self.start("work", "work", *options, PUBLIC_BASE_URL=base)
+
+    def stand_in_for_twilio(self) -> Child:
+        """Start the stand-in for Twilio's API."""
+        return self.start("twilio", "stand-in-twilio", "--port", self.twilio_url.rpartition(":")[2])
+
+    def stand_in_for_ai(self, thinking_seconds: float) -> Child:
+        """Start the stand-in for the company's AI worker."""
+        return self.start("ai", "stand-in-ai", "--thinking-seconds", str(thinking_seconds))
+
+    def record(self, company: Tenant, customer: str) -> dict[str, Any]:
+        """The row of a customer's conversation."""
+        who = company.customer(customer)
+        key = {"primary_channel": who.number, "conversation_id": company.conversation_id(who)}
+        table = self.aws.dynamodb.Table(self.settings.conversations_table)
+        return dict(table.get_item(Key=key, ConsistentRead=True)["Item"])
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether something is on its way to our functions, to the AI or from Twilio, or a row waits for that."""
+        names = self.settings
+        queues = (names.whatsapp_queue, names.sms_queue, names.email_queue, names.ai_queue, names.ai_replies_queue)
+        return (
+            bool(self.aws.rows(names.stage_table))
+            or any(self.aws.waiting(queue) for queue in queues)
+            or bool(self.phones.callbacks_to_come)
+        )
+
+    def stop(self) -> None:
+        """Stop the children, the last that was started first."""
+        for child in reversed(self.children):
+            child.stop()
+
+
+@contextmanager
+def started(
+    port: int,
+    *,
+    shell: Mapping[str, str],
+    hear: HearLine,
+    http_port: int,
+    twilio_url: str,
+    tenants_seeded: Iterable[Tenant] = tenants.TENANTS,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Machine]:
+    """A machine with resources and tenants, for as long as the block lasts; afterwards nothing of it is left.
+
+    Args:
+        port: of the local AWS.
+        shell: the user's environment.
+        hear: takes the lines of the children.
+        http_port: where the app is served.
+        twilio_url: where replies are sent in place of Twilio's API; empty: to Twilio.
+        tenants_seeded: the companies that it knows.
+        settings: the app's settings beyond the stage's; None: what the shell says of them.
+    """
+    with engine.local_aws(port, shell=shell) as endpoint:
+        told = environment.for_app(STAGE, endpoint, shell=shell, settings=settings)
+        told |= {"TWILIO_API_BASE_URL": twilio_url}  # whatever the shell says: nothing is sent by surprise
+        try:
+            understood = Settings.from_environment(told)
+        except SettingsError as error:
+            raise click.ClickException(
+                "\n  ".join([f"{len(error.faults)} fault(s) in the settings:", *error.faults])
+            ) from error
+        aws = LocalAws(endpoint)
+        resources.create(aws, STAGE, TriggerVisibilitySeconds=understood.visibility_timeout_seconds)
+        tenants.seed(aws, STAGE, tenants_seeded)
+        machine = Machine(aws, understood, told, hear, http_port, twilio_url)
+        try:
+            yield machine
+        finally:
+            hold_signals()
+            machine.stop()
+
+
+def hold_signals() -> None:
+    """Ignore a second Ctrl-C from here on: what is left to do is to clean up."""
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)

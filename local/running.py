@@ -1,0 +1,83 @@
+"""`run` and `aws`: everything on one machine until Ctrl-C, with the children's log lines as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import click
+from rich.console import Console
+
+from local import logs, machine, ports, startup
+from local.environment import HOST
+from local.machine import Machine
+from local.tenants import TENANTS, Tenant
+
+_LOOK_SECONDS = 0.3
+
+
+def run(
+    console: Console,
+    *,
+    shell: Mapping[str, str],
+    aws_port: int,
+    http_port: int,
+    twilio_port: int | None,
+    is_served: bool,
+    own: Tenant | None,
+    thinking_seconds: float,
+) -> None:
+    """Run until Ctrl-C.
+
+    Args:
+        console: the terminal.
+        shell: the user's environment.
+        aws_port: of the local AWS.
+        http_port: of the app.
+        twilio_port: of the stand-in for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
+        is_served: whether to serve the app; else `chalice local` may.
+        own: a tenant of the user's own.
+        thinking_seconds: how long the stand-in AI thinks.
+
+    Raises:
+        click.ClickException: a port is taken, or a child ended by itself.
+    """
+    ports.require_free(aws_port, "AWS_PORT")
+    if is_served:
+        ports.require_free(http_port, "HTTP_PORT")
+    if twilio_port is not None:
+        ports.require_free(twilio_port, "TWILIO_PORT")
+    tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
+
+    def hear(child: str, line: str) -> None:
+        logs.show(console, child, line)
+
+    try:
+        with machine.started(
+            aws_port,
+            shell=shell,
+            hear=hear,
+            http_port=http_port,
+            twilio_url="" if twilio_port is None else f"http://{HOST}:{twilio_port}",
+            tenants_seeded=tenants,
+        ) as here:
+            if twilio_port is not None:
+                here.wait_for(here.stand_in_for_twilio(), twilio_port)
+            app = here.serve() if is_served else None
+            here.work()
+            here.stand_in_for_ai(thinking_seconds)
+            if app is not None:
+                here.wait_for(app, http_port)
+            startup.show(console, here, tenants, is_served=is_served)
+            _watch(here)
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+
+
+def _watch(here: Machine) -> None:
+    """Wait for Ctrl-C; a child that ends by itself ends the run."""
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        for child in here.children:
+            if not child.is_running:
+                raise click.ClickException(f"{child.name} ended with code {child.wait(1)}; its last lines are above")

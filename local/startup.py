@@ -1,0 +1,102 @@
+"""The table at the start of `run` and `aws`: what is where, and how to reach it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from local.machine import STAGE, Machine
+from local.tenants import Tenant
+
+_CONFIGURED_ENDPOINT = "http://127.0.0.1:4566"
+RETRIES = "#rc=3&rp=all"
+"""Makes Twilio try again, three times and after every kind of failure; alone it would not after a 503."""
+
+
+def show(console: Console, machine: Machine, tenants: Iterable[Tenant], *, is_served: bool) -> None:
+    """Print where everything is.
+
+    Args:
+        console: the terminal.
+        machine: what runs.
+        tenants: the companies that it knows.
+        is_served: whether it is served by us.
+    """
+    console.print(_urls(machine, is_served=is_served))
+    console.print(_tenants(tenants))
+    console.print(_hints(machine, is_served=is_served))
+    console.print("Ctrl-C stops everything and leaves nothing behind.\n", style="dim")
+
+
+def _grid(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _urls(machine: Machine, *, is_served: bool) -> Table:
+    grid = _grid("replies-engine on this machine")
+    webhooks = [f"http://127.0.0.1:{machine.http_port}/webhooks/{channel}" for channel in ("whatsapp", "sms")]
+    grid.add_row("webhooks", "\n".join(webhooks) if is_served else "start them: .venv/bin/chalice local --stage local")
+    grid.add_row("local AWS", machine.aws.endpoint)
+    if machine.twilio_url:
+        grid.add_row("stand-in Twilio", f"{machine.twilio_url}, which sends nothing; the phones show")
+        grid.add_row("", f"{machine.twilio_url}/_stand-in/deliveries")
+    else:
+        grid.add_row("Twilio", "REAL: replies are sent by your own account, to your own phone")
+    queues = machine.aws.sqs.list_queues().get("QueueUrls", [])
+    names = sorted(url.rpartition("/")[2] for url in queues)
+    grid.add_row("queues", "\n".join(name for name in names if not name.endswith("-dlq")))
+    grid.add_row("", "each with a dead-letter queue: its name and -dlq")
+    grid.add_row("tables", "\n".join(sorted(table.name for table in machine.aws.dynamodb.tables.all())))
+    window, cap = machine.settings.batch_window_seconds, machine.settings.batch_max_wait_seconds
+    grid.add_row("window", f"{window} s of quiet, at most {cap} s from the first message")
+    return grid
+
+
+def _tenants(tenants: Iterable[Tenant]) -> Table:
+    table = Table(title="Tenants", title_justify="left", title_style="bold", box=box.SIMPLE)
+    for name in ("tenant", "customer", "number", "writes to", "special"):
+        table.add_column(name, no_wrap=True)
+    for one in tenants:
+        for customer in one.customers:
+            writes_to = f"{customer.channel} {one.numbers[customer.channel]}"
+            table.add_row(one.name, customer.name, customer.number, writes_to, customer.about)
+    return table
+
+
+def _hints(machine: Machine, *, is_served: bool) -> Table:
+    grid = _grid("Try it")
+    http_port = machine.http_port
+    port = "" if http_port == 8000 else f"--url http://127.0.0.1:{http_port} "  # noqa: PLR2004  # the default of `send`
+    grid.add_row("a message", f'make send ARGS="{port}--from anna --body Hello"')
+    grid.add_row("every option", "make send ARGS=--help")
+    if machine.twilio_url:
+        grid.add_row(
+            "Twilio's bad day",
+            f'curl -d \'{{"kind": "429", "retry_after_seconds": 5}}\' {machine.twilio_url}/_stand-in/faults\n'
+            'befalls the next reply; other kinds: "5xx", "slow", "lost", {"kind": "refuse", "code": 63016}',
+        )
+    grid.add_row("from outside", f"ngrok http {http_port}")
+    grid.add_row(
+        "Twilio's console",
+        '"a message comes in", the URL that ngrok shows, and behind it\n'
+        f"/webhooks/whatsapp{RETRIES} or /webhooks/sms{RETRIES}\n"
+        "(the fragment has Twilio try again; it is not signed)",
+    )
+    grid.add_row(
+        "your own account",
+        "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_NUMBER and\n"
+        "CUSTOMER_NUMBER in the shell add a tenant with your account,\n"
+        'for your own phone to write to; ARGS="--real-twilio" answers it',
+    )
+    if not is_served and machine.aws.endpoint != _CONFIGURED_ENDPOINT:
+        grid.add_row(
+            "chalice local", f"reads AWS_ENDPOINT_URL in .chalice/config.json: set it to {machine.aws.endpoint}"
+        )
+    grid.add_row("stage", f"{STAGE}; a stand-in for the AI answers the batches")
+    return grid

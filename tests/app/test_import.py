@@ -1,0 +1,108 @@
+"""What the app's modules need and load when they are imported, and when the webhook's use case is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+NO_NETWORK = """
+import json, sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        raise RuntimeError(f"{event} {arguments}")
+sys.addaudithook(refuse)
+"""
+
+COSTLY = """
+print(json.dumps([name for name in ("twilio.rest", "boto3", "boto3.resources", "aws_xray_sdk") if name in sys.modules]))
+"""
+
+
+def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, with nothing in its environment but this."""
+    search = {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    return subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-W", "error", "-c", NO_NETWORK + program],
+        env=search | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd="/",
+    )
+
+
+def test_the_app_is_imported_without_settings_credentials_and_network():
+    """And without what costs the webhook's cold start."""
+    done = python("import app" + COSTLY)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == []
+
+
+def test_the_webhook_s_use_case_loads_neither_the_rest_client_nor_the_resource_api():
+    """Not when it is built either."""
+    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
+        "environment_variables"
+    ]
+
+    done = python(
+        "import app\nfrom chalicelib import wiring\nassert wiring.engine().receiving is wiring.engine().receiving"
+        + COSTLY,
+        **environment,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == []
+
+
+def test_on_lambda_a_function_with_wrong_settings_does_not_start():
+    """With one error that lists them all."""
+    done = python("import app", AWS_LAMBDA_FUNCTION_NAME="replies-engine-dev", _HANDLER="app.app", STAGE="dev")
+
+    assert done.returncode == 1
+    assert "CONFIGURATION_ERROR" in done.stderr
+    assert "STAGE_TABLE is missing; TRIGGER_LOCK_TABLE is missing" in done.stderr
+
+
+def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
+    """The webhook its use case, a worker and a repair theirs; clients are made then, and nothing is sent."""
+    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
+        "environment_variables"
+    ]
+    program = "import app\nfrom chalicelib import wiring\nprint(json.dumps(sorted(vars(wiring.engine()))))"
+    built = {}
+
+    for handler in ("app.app", "app.batch_sms", "app.recover_orphaned_messages"):
+        done = python(program, AWS_LAMBDA_FUNCTION_NAME="replies-engine", _HANDLER=handler, **environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        built[handler] = set(json.loads(done.stdout))
+
+    assert built["app.app"] >= {"receiving", "credentials", "clients"}
+    assert built["app.batch_sms"] >= {"batching", "tables", "queues", "clients"}
+    assert built["app.recover_orphaned_messages"] >= {"sweeping", "tables", "queues", "clients"}
+    assert not {"batching", "sweeping"} & built["app.app"]
+
+
+def test_each_step_is_written_once_and_as_json():
+    """Chalice's own logger has the app's name, and ours too: no second handler may repeat each line as plain text."""
+    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
+        "environment_variables"
+    ]
+    program = """
+import app
+from chalice.test import Client
+Client(app.app, project_dir="/").http.post("/webhooks/sms", headers={"Content-Type": "text/plain"})
+"""
+
+    done = python(program, **environment)
+
+    written = (done.stdout + done.stderr).splitlines()
+    steps = [json.loads(line).get("step") for line in written if line.startswith("{")]
+    assert [line for line in written if not line.startswith("{")] == []
+    assert [step for step in steps if step] == ["refused", "answered_provider"]

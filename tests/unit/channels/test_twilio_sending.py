@@ -1,0 +1,292 @@
+"""Sending through Twilio: the official library against a stand-in for its API, on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, Sent
+from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
+from local.ports import free
+from local.standin_twilio import Fault, Kind, StandInTwilio
+from tests.world import ACCOUNT_SID, AUTH_TOKEN
+
+CUSTOMER, COMPANY = "+4915112345678", "+14155238886"
+SECRET = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
+SECRET_WITH_KEY = json.dumps(
+    {
+        "account_sid": ACCOUNT_SID,
+        "auth_token": "rotated meanwhile",
+        "api_key": "SK" + "1" * 32,
+        "api_secret": "secret-of-the-key",
+    }
+)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def part(**changes) -> OutboundPart:
+    return OutboundPart(
+        **{
+            "to": f"whatsapp:{CUSTOMER}",
+            "sender": f"whatsapp:{COMPANY}",
+            "messaging_service_sid": None,
+            "body": "Your room is booked.",
+            "content_sid": None,
+            "content_variables": {},
+            "media_urls": (),
+            "status_callback": None,
+            **changes,
+        }
+    )
+
+
+def sender_to(url: str) -> TwilioSender:
+    return TwilioSender(connect_seconds=0.2, read_seconds=0.2, base_url=url)
+
+
+@pytest.fixture
+def sender(twilio: StandInTwilio) -> TwilioSender:
+    return sender_to(twilio.url)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """Every line that any logger tells on any level, its arguments and its traceback included."""
+    told: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(f"{logging.Formatter().format(record)} {record.__dict__}")
+
+    ear, root = Ear(), logging.getLogger()
+    before = root.level
+    root.addHandler(ear)
+    root.setLevel(1)
+    yield told
+    root.setLevel(before)
+    root.removeHandler(ear)
+
+
+class TestSend:
+    def test_a_message_that_twilio_takes_is_sent_under_its_sid(self, sender, twilio):
+        """From the company's number to the customer's, with its text."""
+        wanted = part()
+
+        outcome = sender.send(wanted, SECRET)
+
+        (taken,) = twilio.messages
+        assert outcome == Sent(taken.sid)
+        assert (taken.to, taken.sender, taken.body) == (wanted.to, wanted.sender, wanted.body)
+        assert taken.messaging_service_sid is None
+
+    def test_an_api_key_sends_in_place_of_the_auth_token(self, sender, twilio):
+        """Where the secret has a key, the token is not used."""
+        wanted = part()
+
+        outcome = sender.send(wanted, SECRET_WITH_KEY)
+
+        assert outcome == Sent(twilio.messages[0].sid)
+
+    def test_a_messaging_service_sends_in_place_of_the_number(self, sender, twilio):
+        """The service chooses the sender."""
+        wanted = part(messaging_service_sid="MG" + "2" * 32)
+
+        outcome = sender.send(wanted, SECRET)
+
+        (taken,) = twilio.messages
+        assert outcome == Sent(taken.sid)
+        assert (taken.messaging_service_sid, taken.sender) == ("MG" + "2" * 32, None)
+
+    @pytest.mark.parametrize("body", ["Two pictures", ""])
+    def test_media_go_with_a_text_or_alone(self, sender, twilio, body):
+        """All of them, in order."""
+        urls = ("https://a.example/1.png", "https://a.example/2.png")
+
+        outcome = sender.send(part(body=body, media_urls=urls), SECRET)
+
+        (taken,) = twilio.messages
+        assert outcome == Sent(taken.sid)
+        assert (taken.media_urls, taken.body) == (urls, body)
+
+    def test_a_template_goes_with_its_variables_and_without_a_text(self, sender, twilio):
+        """The provider puts the text together."""
+        wanted = part(body="", content_sid="HX" + "3" * 32, content_variables={"1": "Ann"})
+
+        outcome = sender.send(wanted, SECRET)
+
+        (taken,) = twilio.messages
+        assert outcome == Sent(taken.sid)
+        assert taken.content_sid == wanted.content_sid
+        assert json.loads(taken.content_variables) == {"1": "Ann"}
+
+    def test_the_status_callback_goes_along(self, sender, twilio):
+        """Twilio is told where to tell what becomes of the message."""
+        twilio.fail_next(Fault(statuses=()))
+        url = "https://hooks.example.com/webhooks/twilio/status/0123"
+
+        sender.send(part(status_callback=url), SECRET)
+
+        assert twilio.messages[0].status_callback == url
+
+
+class TestOutcomes:
+    @pytest.mark.parametrize(
+        ("fault", "expected"),
+        [
+            (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), NotNow("20429", 7)),
+            (Fault(kind=Kind.TOO_MANY), NotNow("20429")),
+            (Fault(kind=Kind.SERVER_ERROR), NotNow("20500")),
+            (Fault(kind=Kind.REFUSE, code=21610), RefusedForGood("21610", is_opt_out=True)),
+            (Fault(kind=Kind.REFUSE, code=63016), RefusedForGood("63016")),
+            (Fault(kind=Kind.REFUSE, code=21211), RefusedForGood("21211")),
+        ],
+    )
+    def test_what_twilio_does_not_take_is_tried_later_or_never(self, sender, twilio, fault, expected):
+        """Too many requests and a fault of Twilio's: later. A refusal: never, with Twilio's code."""
+        twilio.fail_next(fault)
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == expected
+        assert twilio.messages == []
+
+    def test_a_recipient_that_is_no_number_is_refused_for_good(self, sender, twilio):
+        """Twilio says so itself."""
+        wanted = part(to="whatsapp:nobody")
+
+        outcome = sender.send(wanted, SECRET)
+
+        assert outcome == RefusedForGood("21211")
+
+    @pytest.mark.parametrize("kind", [Kind.SLOW, Kind.LOST, Kind.GARBLED])
+    def test_an_answer_that_does_not_come_or_cannot_be_read_leaves_the_send_in_doubt(self, sender, twilio, kind):
+        """The message was taken, and nobody knows it."""
+        twilio.fail_next(Fault(kind=kind))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt()
+        assert len(twilio.messages) == 1
+
+    def test_a_connection_that_is_refused_is_tried_later(self):
+        """Nothing left this machine, so nothing is in doubt."""
+        (nobody,) = free(1)
+
+        outcome = sender_to(f"http://127.0.0.1:{nobody}").send(part(), SECRET)
+
+        assert outcome == NotNow("UNREACHABLE")
+
+    def test_a_token_that_twilio_does_not_know_sends_nothing(self, sender, twilio):
+        """The outcome names Twilio's code, by which an operator finds the secret that is wrong."""
+        wrong = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "wrong"})
+
+        outcome = sender.send(part(), wrong)
+
+        assert outcome.error_code == "20003"
+        assert twilio.messages == []
+
+    @pytest.mark.parametrize("secret", ["{", "{}", '{"account_sid": "AC1"}'])
+    def test_a_malformed_secret_is_ours_to_mend(self, sender, twilio, secret):
+        """Nothing is sent, and the error tells nothing of the secret."""
+        with pytest.raises(Misconfigured) as error:
+            sender.send(part(), secret)
+
+        assert error.value.code is Code.SECRET_FETCH_FAILED
+        assert twilio.messages == []
+
+
+class TestFind:
+    def test_the_message_is_found_by_recipient_and_text(self, sender, twilio):
+        """Among others to the same customer, and the same to others."""
+        sent = sender.send(part(), SECRET)
+        sender.send(part(body="Something else"), SECRET)
+        sender.send(part(to="whatsapp:+4915100000000"), SECRET)
+
+        found = sender.find(part(), SECRET, since=LONG_AGO)
+
+        assert found == [sent.provider_sid]
+
+    def test_all_that_fit_are_found(self, sender, twilio):
+        """Two parts may say the same; the newest comes first, as Twilio lists them."""
+        first, second = sender.send(part(), SECRET), sender.send(part(), SECRET)
+
+        found = sender.find(part(), SECRET, since=LONG_AGO)
+
+        assert found == [second.provider_sid, first.provider_sid]
+
+    @pytest.mark.parametrize(
+        ("since", "count"), [(timedelta(seconds=20), 1), (timedelta(minutes=5), 0)], ids=["clocks differ", "older"]
+    )
+    def test_a_message_that_is_older_than_the_send_is_not_it(self, sender, twilio, since, count):
+        """But for half a minute, by which Twilio's clock may lag behind ours."""
+        sender.send(part(), SECRET)
+        (taken,) = twilio.messages
+
+        found = sender.find(part(), SECRET, since=taken.created_at + since)
+
+        assert len(found) == count
+
+    def test_nothing_is_found_where_nothing_was_sent(self, sender, twilio):
+        """An empty list is an answer."""
+        wanted = part()
+
+        found = sender.find(wanted, SECRET, since=LONG_AGO)
+
+        assert found == []
+
+    def test_a_template_is_found_by_its_recipient(self, sender, twilio):
+        """Its text is Twilio's, and unknown to us."""
+        wanted = part(body="", content_sid="HX" + "3" * 32)
+        sent = sender.send(wanted, SECRET)
+
+        found = sender.find(wanted, SECRET, since=LONG_AGO)
+
+        assert found == [sent.provider_sid]
+
+    def test_a_message_whose_answer_was_lost_is_found(self, sender, twilio):
+        """What reconciling rests on."""
+        twilio.fail_next(Fault(kind=Kind.LOST))
+        sender.send(part(), SECRET)
+
+        found = sender.find(part(), SECRET, since=LONG_AGO)
+
+        assert found == [twilio.messages[0].sid]
+
+    @pytest.mark.parametrize("kind", [Kind.TOO_MANY, Kind.SERVER_ERROR])
+    def test_a_twilio_that_cannot_be_asked_now_is_asked_later(self, sender, twilio, kind):
+        """No answer is not an empty one."""
+        twilio.fail_next(Fault(kind=kind, is_of_list=True))
+
+        with pytest.raises(TryAgain):
+            sender.find(part(), SECRET, since=LONG_AGO)
+
+    def test_a_twilio_that_nobody_reaches_is_asked_later(self):
+        """As above."""
+        (nobody,) = free(1)
+
+        with pytest.raises(TryAgain):
+            sender_to(f"http://127.0.0.1:{nobody}").find(part(), SECRET, since=LONG_AGO)
+
+    def test_a_look_up_that_twilio_does_not_allow_proves_nothing(self, sender):
+        """It is an error, and no empty list."""
+        wrong = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "wrong"})
+
+        with pytest.raises(EngineError):
+            sender.find(part(), wrong, since=LONG_AGO)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_line_of_any_logger_tells_a_number_a_text_or_a_token(sender, twilio, lines, kind):
+    """The library logs whole requests, and its HTTP library the URL of each: neither is heard, on any level."""
+    twilio.fail_next(Fault(kind=kind, statuses=()))
+
+    sender.send(part(), SECRET)
+    sender.find(part(), SECRET, since=LONG_AGO)
+
+    secrets = (CUSTOMER.strip("+"), COMPANY.strip("+"), "room is booked", AUTH_TOKEN)
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []

@@ -1,0 +1,200 @@
+"""The claims of stage 3: a reply's (R1 to R4) and a part's (P1 to P3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.protocol import conversation_lock, reply_claim, sends
+from chalicelib.protocol.conversation_lock import Changed, Lost
+from chalicelib.protocol.record import Record
+from chalicelib.protocol.reply_claim import Claim, Released
+from chalicelib.protocol.sends import Part, State
+from tests.fakes.clock import START
+from tests.fakes.faults import Fault
+from tests.world import KEY, World
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A batch is with the AI."""
+    world.burst_with_ai()
+    return world
+
+
+def record(world: World) -> Record:
+    return Record.from_item(world.row)
+
+
+def claim(world: World, seen: Record, *, token: str = "token", reply_id: str = "r-1") -> Claim | Changed:
+    table, now = world.tables.conversations, world.clock.now()
+    return reply_claim.claim(table, seen, reply_id=reply_id, token=token, shards=2, now=now)
+
+
+def release(world: World, *, batch_id: str | None = None, reply_id: str = "r-1") -> Released | Lost:
+    return reply_claim.release(
+        world.tables.conversations,
+        KEY,
+        batch_id=batch_id or world.row["last_batch_id"],
+        reply_id=reply_id,
+        entries=[{"message_id": "SM-reply", "direction": "OUTBOUND"}],
+        error_code=None,
+        now=world.clock.now(),
+    )
+
+
+class TestReplyClaim:
+    def test_of_two_replies_that_read_the_same_record_one_claims(self, world: World):
+        """R1: the other finds it changed."""
+        seen = record(world)
+
+        outcomes = claim(world, seen, token="a", reply_id="r-1"), claim(world, seen, token="b", reply_id="r-2")
+
+        assert isinstance(outcomes[0], Claim)
+        assert isinstance(outcomes[1], Changed)
+        assert world.row["reply_claim"] == "r-1"
+
+    def test_our_own_claim_whose_answer_was_lost_is_ours(self, world: World):
+        """R1: the refusal shows our own token."""
+        world.plan.faults = {len(world.plan.calls) + 1: Fault.REFUSED_BY_OWN_WRITE}
+
+        assert isinstance(claim(world, record(world)), Claim)
+
+    def test_a_claim_is_taken_over_from_exactly_the_age_that_was_seen(self, world: World):
+        """R2: of two that find it old, one goes on."""
+        claim(world, record(world))
+        world.clock.advance(100)
+        seen, now = record(world), world.clock.now()
+
+        first = reply_claim.take_over(world.tables.conversations, seen, token="a", now=now)
+        second = reply_claim.take_over(world.tables.conversations, seen, token="b", now=now)
+
+        assert isinstance(first, Claim)
+        assert isinstance(second, Changed)
+
+    def test_only_our_own_claim_is_given_back(self, world: World):
+        """R2: another process may have taken it over."""
+        claim(world, record(world), token="a")
+        batch_id = world.row["last_batch_id"]
+
+        reply_claim.unclaim(world.tables.conversations, KEY, batch_id=batch_id, token="b", now=START)
+
+        assert world.row["reply_claim"] == "r-1"
+
+    @pytest.mark.parametrize("changes", [{"reply_id": "r-2"}, {"batch_id": "another"}])
+    def test_an_end_that_names_another_reply_or_batch_is_refused(self, world: World, changes: dict[str, str]):
+        """R3: it neither opens nor empties anything."""
+        claim(world, record(world))
+        before = world.row
+
+        outcome = release(world, **changes)
+
+        assert (outcome, world.row) == (Lost(), before)
+
+    def test_an_ended_reply_is_remembered(self, world: World):
+        """R4: so that one that comes again is known."""
+        claim(world, record(world))
+
+        outcome = release(world)
+
+        assert outcome == Released()
+        assert record(world).last_reply_id == "r-1"
+        assert release(world) == Released()
+
+    def test_the_next_lock_takes_off_what_the_reply_left(self, world: World):
+        """R1: a claim belongs to one batch."""
+        claim(world, record(world))
+        release(world)
+
+        conversation_lock.acquire(
+            world.tables.conversations,
+            record(world),
+            batch_id="b-2",
+            trigger_id="t-2",
+            entries=[],
+            shards=2,
+            now=world.clock.now(),
+        )
+
+        assert not {"reply_claim", "reply_claimed_at", "reply_claim_token"} & world.row.keys()
+
+
+class TestPartClaim:
+    @pytest.fixture
+    def part(self) -> Part:
+        return Part(
+            send_id=sends.send_id(KEY, "r-1", "b-1", 1),
+            conversation=KEY,
+            tenant="acme",
+            channel="whatsapp",
+            credential_ref="ref",
+            reply_id="r-1",
+            batch_id="b-1",
+            number=1,
+        )
+
+    def claimed(self, world: World, part: Part, token: str) -> Part:
+        return sends.claim(world.tables.sends, part, token=token, now=START, ttl_hours=720)
+
+    def test_a_part_is_claimed_by_one_process(self, world: World, part: Part):
+        """P1: the other sees whose it is."""
+        tokens = [self.claimed(world, part, token).token for token in ("a", "b")]
+
+        assert tokens == ["a", "a"]
+        assert len(world.tables.sends.rows) == 1
+
+    def test_a_part_s_id_is_always_the_same_and_tells_nothing(self, part: Part):
+        """P1: it stands in a URL."""
+        again, other = sends.send_id(KEY, "r-1", "b-1", 1), sends.send_id(KEY, "r-1", "b-1", 2)
+
+        assert part.send_id == again != other
+        assert KEY.primary_channel[1:] not in again
+
+    def test_only_our_own_open_part_is_given_back(self, world: World, part: Part):
+        """P1: another's, or one that was sent, stays."""
+        self.claimed(world, part, "a")
+
+        sends.give_back(world.tables.sends, part, token="b")
+        sends.conclude(world.tables.sends, part, State.SENT, sid="SM9")
+        sends.give_back(world.tables.sends, part, token="a")
+
+        assert len(world.tables.sends.rows) == 1
+
+    @pytest.mark.parametrize("known", [State.SENT, State.REFUSED])
+    def test_what_is_known_is_not_unlearned(self, world: World, part: Part, known: State):
+        """P2: a concluded part stands."""
+        self.claimed(world, part, "a")
+        sends.conclude(world.tables.sends, part, known)
+
+        sends.conclude(world.tables.sends, part, State.UNKNOWN)
+
+        found = sends.find(world.tables.sends, part.send_id)
+        assert found is not None
+        assert found.state is known
+
+    def test_a_part_in_doubt_can_be_proven_sent(self, world: World, part: Part):
+        """P2: unknown is not known."""
+        self.claimed(world, part, "a")
+        sends.conclude(world.tables.sends, part, State.UNKNOWN)
+
+        sends.conclude(world.tables.sends, part, State.SENT, sid="SM9")
+
+        found = sends.find(world.tables.sends, part.send_id)
+        assert found is not None
+        assert (found.state, found.provider_sid) == (State.SENT, "SM9")
+
+    def test_a_delivery_status_only_rises(self, world: World, part: Part):
+        """P3: reports come twice and in any order."""
+        self.claimed(world, part, "a")
+        told = ["sent", "queued", "read", "delivered", "read", "failed", "read"]
+
+        news = [sends.report(world.tables.sends, part, sid="SM9", status=status, error_code=None) for status in told]
+
+        assert news == [True, False, True, False, False, True, False]
+
+    def test_an_old_part_is_told_by_its_age(self, world: World, part: Part):
+        """R2: what was claimed longer ago than a process lives is in doubt."""
+        mine = self.claimed(world, part, "a")
+
+        assert mine.age(START + timedelta(seconds=61)) == timedelta(seconds=61)

@@ -1,0 +1,155 @@
+"""How a conversation is found by the two addresses, and loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib import conversations
+from chalicelib.channels import twilio_channels
+from chalicelib.conversations import Conversation
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages import Address, AddressKind, InboundMessage
+from chalicelib.observability import Step
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.settings import Settings
+from tests.fakes.clock import START
+from tests.fakes.tables import InMemoryTable
+from tests.world import COMPANY, CUSTOMER, ENVIRONMENT, KEY, SECRET_REF, TEMPLATE, World, conversation
+
+WHATSAPP, SMS = twilio_channels(Settings.from_environment(ENVIRONMENT))
+MESSAGE = InboundMessage(
+    message_sid="SM1",
+    channel="whatsapp",
+    account_id="AC1",
+    sender=Address(AddressKind.PHONE, CUSTOMER),
+    recipient=Address(AddressKind.PHONE, COMPANY),
+    body="hello",
+    received_at=START,
+)
+
+
+def table(*rows: dict[str, Any], page_bytes: int = 1_048_576) -> InMemoryTable:
+    made = InMemoryTable(TEMPLATE.tables["conversations-local"], page_bytes=page_bytes)
+    made.seed(*rows)
+    return made
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    return conversation(conversation_id=f"c-{number}", created_at=f"2026-01-{number:02}T00:00:00+00:00", **changes)
+
+
+class TestFind:
+    @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
+    def test_a_conversation_is_found_by_company_and_customer(self, channel):
+        """With the name of the company's secret for that channel."""
+        found = conversations.find(table(conversation()), channel, MESSAGE)
+
+        assert found == conversations.Found(KEY, "acme", SECRET_REF, 1)
+
+    @pytest.mark.parametrize("page_bytes", [1, 1_048_576], ids=["many pages", "one page"])
+    def test_of_several_active_ones_the_newest_wins(self, page_bytes: int):
+        """Wherever it stands, on whatever page."""
+        rows = [row(2), row(3), row(1), row(4, task_complete=1)]
+
+        found = conversations.find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
+
+        assert found is not None
+        assert found.key == ConversationKey(CUSTOMER, "c-3")
+        assert found.active_count == 3
+
+    def test_several_active_ones_are_warned_of(self):
+        """The company has to end one; the message is taken all the same."""
+        world = World(None, row(1), row(2))
+
+        world.deliver()
+
+        (warning,) = (line for line in world.telemetry.lines if line["step"] == Step.SEVERAL_ACTIVE.value)
+        assert (warning["level"], warning["count"], warning["tenant"]) == ("warning", 2, "acme")
+        assert [staged["conversation_id"] for staged in world.tables.stage.rows] == ["c-2"]
+
+    @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
+    def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
+        """So that the provider can be proven before it is told that the sender is unknown."""
+        found = conversations.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
+
+        assert found == conversations.Found(None, "acme", SECRET_REF, 0)
+
+    def test_an_unknown_company_is_none(self):
+        """Nothing proves anything then."""
+        stranger = conversation(gsi_company_whatsapp_number="+19995550000")
+
+        found = conversations.find(table(stranger), WHATSAPP, MESSAGE)
+
+        assert found is None
+
+    def test_the_company_alone_costs_one_row_of_one_call(self):
+        """However many conversations it has."""
+        rows = [conversation(conversation_id=f"c-{number}", gsi_recipient_tel=f"+4{number}") for number in range(50)]
+        many = table(*rows)
+
+        conversations.find(many, WHATSAPP, MESSAGE)
+
+        assert [call.operation for call in many.plan.calls] == ["Query", "Query"]
+        assert many.consumed.read_units <= 1
+
+    @pytest.mark.parametrize(
+        "config", [{}, {"sms": {"credential_ref": "x"}}, {"whatsapp": {}}, {"whatsapp": {"credential_ref": ""}}, "text"]
+    )
+    def test_a_missing_reference_is_our_fault(self, config):
+        """Told by the attribute and the tenant."""
+        found = conversations.find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
+        assert found is not None
+
+        with pytest.raises(Misconfigured) as fault:
+            conversations.require_credential_ref(found, WHATSAPP)
+
+        assert fault.value.code is Code.MISSING_CREDENTIAL_CONFIG
+        assert fault.value.detail == "channel_config.whatsapp.credential_ref is missing for tenant acme"
+
+
+class TestLoad:
+    def test_the_webhook_reads_no_history(self):
+        """A long one costs milliseconds to parse in each webhook."""
+        kept = table(conversation(messages=[{"message_id": "SM0"}]))
+
+        without = conversations.load(kept, KEY, (), with_messages=False)
+        whole = conversations.load(kept, KEY, (), with_messages=True)
+
+        assert without is not None
+        assert whole is not None
+        assert "messages" not in without
+        assert whole["messages"] == [{"message_id": "SM0"}]
+
+    def test_the_company_s_own_attributes_are_read_where_a_setting_names_them(self):
+        """And no others."""
+        kept = table(conversation(language="de", mood="good"))
+
+        item = conversations.load(kept, KEY, ("language",), with_messages=False)
+
+        assert item is not None
+        assert item["language"] == "de"
+        assert "mood" not in item
+
+    def test_a_conversation_that_is_gone_is_none(self):
+        """The index may still name it."""
+        item = conversations.load(table(), KEY, (), with_messages=False)
+
+        assert item is None
+
+    @pytest.mark.parametrize(
+        "changes", [{"messages": "text"}, {"unanswered_ids": "SM1"}, {"conversation_version": "one"}]
+    )
+    def test_a_record_of_a_shape_that_we_never_write_is_our_fault(self, changes: dict):
+        """Told by the attribute's name."""
+        with pytest.raises(Misconfigured) as fault:
+            Conversation.from_item(conversation(**changes))
+
+        assert fault.value.code is Code.DB_QUERY_ERROR
+
+    def test_a_conversation_shows_no_address_by_accident(self):
+        """Neither does its key."""
+        made = Conversation.from_item(conversation())
+
+        assert CUSTOMER not in f"{made!r} {made.key!r} {MESSAGE!r} {MESSAGE.sender!r}"

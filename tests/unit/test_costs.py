@@ -1,0 +1,178 @@
+"""What a message costs: the calls that it makes, and that they do not grow with the conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from chalicelib.clock import iso
+from tests.fakes.clock import START
+from tests.fakes.tables import InMemoryTable
+from tests.world import KEY, World, conversation
+
+MESSAGES = 200
+TOLERANCE = 0.02
+"""Of a difference in consumed capacity: the entries of two conversations are not of one size to the byte."""
+
+
+@pytest.fixture
+def warm(world: World) -> World:
+    """A process that has answered a message: its secret is cached."""
+    world.deliver()
+    world.run(30)
+    return world
+
+
+def calls_of(world: World, act) -> list[str]:
+    before = len(world.plan.calls)
+    act()
+    return [call.operation for call in world.plan.calls[before:]]
+
+
+class TestCalls:
+    def test_the_first_message_of_a_burst_makes_five(self, warm: World):
+        """Find, load, stage, take the trigger lock, trigger."""
+        calls = calls_of(warm, warm.deliver)
+
+        assert calls == ["Query", "GetItem", "PutItem", "PutItem", "SendMessage"]
+
+    def test_the_next_messages_of_a_burst_make_four(self, warm: World):
+        """The trigger lock is held: nothing is sent."""
+        warm.deliver()
+
+        calls = calls_of(warm, warm.deliver)
+
+        assert calls == ["Query", "GetItem", "PutItem", "PutItem"]
+
+    @pytest.mark.parametrize("count", [1, 25])
+    def test_a_batch_makes_six(self, warm: World, count: int):
+        """Give up the trigger lock, read the stage, read the record, lock and append, dispatch, settle."""
+        for _ in range(count):
+            warm.deliver()
+        warm.clock.advance(11)
+
+        calls = calls_of(warm, warm.work)
+
+        (document,) = warm.take(warm.queues.ai)
+        assert len(document["messages"]) == count
+        assert calls == ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
+
+    def test_a_batch_of_a_record_that_has_a_history_makes_six_too(self):
+        """The history of the staged messages is read together with the record."""
+        world = World(None, conversation(messages_moved_before=iso(START)))
+        for _ in range(25):
+            world.deliver()
+        world.clock.advance(11)
+
+        calls = calls_of(world, world.work)
+
+        assert calls == ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one message, on the average of many."""
+
+    calls: float
+    entries: float
+    """Elements of the record's list, at the end."""
+    read_units: float
+    write_units: float
+    index_write_units: float
+
+
+def _behind(count: int) -> World:
+    """A conversation with so many messages behind it: the latest hundred in the record, the others in the history."""
+    entries = [
+        {
+            "message_id": f"SM{number:032x}",
+            "direction": "INBOUND" if number % 2 else "OUTBOUND",
+            "content": "a message of some length, as people write them " * 2,
+            "timestamp": "2025-06-01T12:00:00.000000+00:00",
+            "channel_type": "whatsapp",
+            "metadata": {"sender": "+4915112345678", "recipient": "+14155238886"},
+        }
+        for number in range(1_000_000, 1_000_000 + count)
+    ]
+    kept, moved = entries[-100:], entries[:-100]
+    world = World(None, conversation(messages=kept, messages_moved_before="2025-07-01T00:00:00.000000+00:00"))
+    world.tables.history.seed(
+        *(
+            {"conversation_id": KEY.conversation_id, "message_id": one["message_id"], "entry": one, "moved_at": "2025"}
+            for one in moved
+        )
+    )
+    return world
+
+
+def _cost(world: World) -> Cost:
+    """The average over many messages, each answered, a few hours apart."""
+    tables: list[InMemoryTable] = [
+        world.tables.conversations,
+        world.tables.stage,
+        world.tables.trigger_lock,
+        world.tables.history,
+    ]
+    calls, consumed = len(world.plan.calls), [table.consumed for table in tables]
+    for _ in range(MESSAGES):
+        world.deliver("a message of some length, as people write them " * 2)
+        world.clock.advance(11)
+        world.work()
+        world.answer_batches()
+        world.send_replies()
+        world.clock.advance(4 * 3_600)
+    pairs = list(zip(consumed, (table.consumed for table in tables), strict=True))
+    assert len(world.answered) == MESSAGES
+    return Cost(
+        calls=(len(world.plan.calls) - calls) / MESSAGES,
+        entries=len(world.row["messages"]),
+        read_units=sum(after.read_units - before.read_units for before, after in pairs) / MESSAGES,
+        write_units=sum(after.write_units - before.write_units for before, after in pairs) / MESSAGES,
+        index_write_units=sum(after.index_write_units - before.index_write_units for before, after in pairs) / MESSAGES,
+    )
+
+
+@pytest.fixture(scope="module")
+def worlds() -> tuple[World, World]:
+    """A short and a long conversation."""
+    return _behind(100), _behind(10_000)
+
+
+@pytest.fixture(scope="module")
+def costs(worlds: tuple[World, World]) -> tuple[Cost, Cost]:
+    """What a message costs in each."""
+    short, long = worlds
+    return _cost(short), _cost(long)
+
+
+class TestLongConversations:
+    def test_the_cost_of_a_message_does_not_grow_with_the_conversation(self, costs: tuple[Cost, Cost]):
+        """With 10,000 messages behind it: calls, items and consumed capacity are those of 100."""
+        of_short, of_long = costs
+
+        assert of_long.calls == of_short.calls
+        assert of_long.entries == of_short.entries <= 125
+        assert of_long.read_units == pytest.approx(of_short.read_units, rel=TOLERANCE)
+        assert of_long.write_units == pytest.approx(of_short.write_units, rel=TOLERANCE)
+        assert of_long.index_write_units == pytest.approx(of_short.index_write_units, rel=TOLERANCE)
+
+    def test_moving_history_is_rare(self, worlds: tuple[World, World], costs: tuple[Cost, Cost]):
+        """Less than one message in ten causes it; it comes on top of the batch's six calls."""
+        moves = [
+            sum((call.operation, call.resource) == ("BatchWriteItem", "conversations-history-local") for call in calls)
+            for calls in (world.plan.calls for world in worlds)
+        ]
+
+        assert all(0 < count < MESSAGES / 5 for count in moves), "two calls for each move"
+
+    def test_nothing_but_the_record_and_the_history_is_left_of_a_message(
+        self, worlds: tuple[World, World], costs: tuple[Cost, Cost]
+    ):
+        """Rows of the stage and trigger locks go; every entry that left the record is in the history."""
+        short, long = worlds
+
+        assert short.tables.stage.rows == long.tables.stage.rows == []
+        assert short.tables.trigger_lock.rows == long.tables.trigger_lock.rows == []
+        assert len(short.tables.history.rows) + costs[0].entries == 100 + 2 * MESSAGES
+        assert len(long.tables.history.rows) + costs[1].entries == 10_000 + 2 * MESSAGES

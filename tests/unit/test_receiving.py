@@ -1,0 +1,447 @@
+"""Stage 1: one webhook request, in order, and what it is answered whatever happens."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+
+from chalicelib.observability import Metric
+from tests.fakes.faults import Fault
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, CUSTOMER, SECRET_REF, World, conversation
+
+EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+NOTICE = "We are on it."
+FIND, SECRET, LOAD, STAGE, TRIGGER_LOCK, SEND = range(1, 7)
+"""The calls of a first message."""
+
+TRANSIENT = (Fault.THROTTLED, Fault.UNREACHABLE, Fault.LOST_ANSWER)
+
+
+def outcome(world: World) -> str:
+    """The code of the last answer."""
+    return [line for line in world.telemetry.lines if line["step"] == "answered_provider"][-1]["outcome"]
+
+
+def is_untouched(world: World) -> bool:
+    """Nothing was written, and nothing sent."""
+    tables = (world.tables.stage, world.tables.trigger_lock, world.tables.history)
+    return (
+        world.is_silent
+        and not any(table.rows for table in tables)
+        and all(call.kind == "read" for call in world.plan.calls)
+    )
+
+
+def locked(**settings: str) -> World:
+    """A conversation whose batch is with the AI."""
+    world = World(None, conversation(), locked_notice=NOTICE, **settings)
+    world.deliver("first")
+    world.clock.advance(11)
+    world.work()
+    return world
+
+
+class TestChannelRoute:
+    @pytest.mark.parametrize(
+        ("channel", "prefix", "path"),
+        [
+            ("whatsapp", "whatsapp:", "/webhooks/whatsapp"),
+            ("sms", "", "/webhooks/sms"),
+            ("sms", "", "/webhooks/whatsapp"),
+            ("whatsapp", "whatsapp:", "/webhooks/sms"),
+        ],
+    )
+    def test_a_message_is_staged_then_triggered_then_acknowledged(
+        self, world: World, channel: str, prefix: str, path: str
+    ):
+        """By the prefix of the addresses, whichever of the two URLs carries it."""
+        form = world.form(From=f"{prefix}+4915112345678", To=f"{prefix}+14155238886")
+
+        response = world.post(form, path=path)
+
+        (row,) = world.tables.stage.rows
+        assert (response.status_code, response.body, response.headers) == (200, EMPTY, {"Content-Type": "text/xml"})
+        assert (row["message_sid"], row["channel"], row["route"]) == (form["MessageSid"], channel, "channel")
+        assert [len(queue.messages) for name, queue in world.queues.triggers.items() if name == channel] == [1]
+        assert outcome(world) == "success"
+
+    def test_the_calls_of_the_first_and_the_next_message_of_a_burst(self, world: World):
+        """The stage is written before the trigger lock: stage -> ensure is what makes stage 2 safe."""
+        world.post(world.form())
+        first = [call.operation for call in world.plan.calls]
+
+        world.post(world.form())
+
+        assert first == ["Query", "GetSecretValue", "GetItem", "PutItem", "PutItem", "SendMessage"]
+        assert [call.operation for call in world.plan.calls[6:]] == ["Query", "GetItem", "PutItem", "PutItem"]
+
+    def test_each_line_carries_what_is_known_by_then(self, world: World):
+        """And none carries the text or a number."""
+        world.deliver("secret words")
+
+        *_, last = world.telemetry.lines
+        assert {name: last[name] for name in ("request_id", "tenant", "channel", "conversation_id")} == {
+            "request_id": "request-1",
+            "tenant": "acme",
+            "channel": "whatsapp",
+            "conversation_id": "conversation-1",
+        }
+        assert last["message_sid"] == "SM" + "0" * 31 + "1"
+        assert "secret words" not in json.dumps(world.telemetry.lines)
+        assert CUSTOMER not in json.dumps(world.telemetry.lines)
+
+
+class TestProof:
+    def test_a_forger_changes_nothing_and_learns_nothing(self, world: World):
+        """Nothing before the proof has an effect that a forger could see or cause."""
+        response = world.post(world.form(), token="forged")
+
+        assert (response.status_code, response.body) == (200, EMPTY)
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert is_untouched(world)
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 1
+
+    def test_a_forgery_is_told_critically(self, world: World):
+        """A forger, or our own configuration: somebody has to look."""
+        world.post(world.form(), token="forged")
+
+        (line,) = (line for line in world.telemetry.lines if line["step"] == "refused")
+        assert (line["level"], line["code"]) == ("critical", "INVALID_SIGNATURE")
+
+    def test_a_forger_cannot_tell_known_senders_from_unknown_ones(self, world: World):
+        """All are answered as a bad signature, the same to the byte."""
+        forms = [
+            world.form(),
+            world.form(From="whatsapp:+4999"),
+            world.form(To="whatsapp:+1999"),
+            world.form(AccountSid="AC9"),
+        ]
+
+        answers = {(one.status_code, one.body) for one in (world.post(form, token="forged") for form in forms)}
+
+        assert answers == {(200, EMPTY)}
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 4
+        assert is_untouched(world)
+
+    def test_a_proven_provider_is_told_of_an_unknown_sender(self, world: World):
+        """The company alone is looked up, for its secret."""
+        world.post(world.form(From="whatsapp:+4999"))
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+        assert world.telemetry.total(Metric.UNKNOWN_SENDER) == 1
+        assert is_untouched(world)
+
+    def test_an_address_that_is_no_company_s_is_told_as_a_bad_signature(self, world: World):
+        """Without fetching a secret: there is none to prove it by."""
+        world.post(world.form(To="whatsapp:+1999"))
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert [call.operation for call in world.plan.calls] == ["Query", "Query"]
+
+    def test_another_tenant_s_provider_proves_nothing_here(self):
+        """Nothing of one tenant reaches another."""
+        other = "ai-multi-comms/whatsapp-credentials/other/main/twilio-local"
+        config = {"whatsapp": {"credential_ref": other}}
+        theirs = conversation(conversation_id="c-2", gsi_company_whatsapp_number="+1777", channel_config=config)
+        world = World(None, conversation(), theirs)
+        world.secrets.texts[other] = json.dumps({"account_sid": "AC" + "9" * 32, "auth_token": "theirs"})
+
+        world.post(world.form(AccountSid="AC" + "9" * 32), token="theirs")
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert is_untouched(world)
+
+    def test_a_rotated_secret_is_fetched_anew_at_once(self, world: World):
+        """A signature that fails against a cached secret causes one refresh."""
+        world.deliver()
+        world.secrets.texts[SECRET_REF] = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "rotated"})
+        world.clock.advance(30)
+
+        world.post(world.form(), token="rotated")
+
+        assert outcome(world) == "success"
+
+    def test_forged_requests_cause_one_refresh_a_minute(self, world: World):
+        """However many they are."""
+        world.deliver()
+        fetched = []
+        for _ in range(13):
+            world.clock.advance(10)
+            world.post(world.form(), token="forged")
+            fetched.append(sum(call.operation == "GetSecretValue" for call in world.plan.calls))
+
+        assert fetched == [2] * 6 + [3] * 6 + [4]
+
+    def test_a_missing_reference_is_our_fault(self):
+        """Told by the attribute's name; Twilio is not asked to retry."""
+        world = World(None, conversation(channel_config={}))
+
+        response = world.post(world.form())
+
+        assert (response.status_code, outcome(world)) == (200, "MISSING_CREDENTIAL_CONFIG")
+        assert world.telemetry.total(Metric.SECRET_FAILURE) == 1
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [
+            ({"project_status": "closed"}, "PROJECT_INACTIVE"),
+            ({"allowed_channels": ["sms"]}, "CHANNEL_NOT_ALLOWED"),
+            ({"opted_out": True}, "OPTED_OUT"),
+        ],
+    )
+    def test_a_rule_refuses_before_anything_is_staged(self, changes: dict, code: str):
+        """Counted by its code; the customer hears nothing."""
+        world = World(None, conversation(**changes))
+
+        response = world.post(world.form())
+
+        assert (response.status_code, response.body, outcome(world)) == (200, EMPTY, code)
+        assert is_untouched(world)
+        assert ("Refused", 1, "whatsapp", code) in world.telemetry.counts
+
+    @pytest.mark.parametrize("change", [{"task_complete": 1}, None], ids=["complete", "gone"])
+    def test_a_conversation_that_ended_since_the_index_was_read_is_not_found(self, world: World, change: dict | None):
+        """An index lags: the row itself decides."""
+        row = world.row
+        end = world.tables.conversations.delete if change is None else world.tables.conversations.seed
+        world.plan.interleave(LOAD, lambda: end({**row, **(change or {})}))
+
+        world.post(world.form())
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+        assert world.tables.stage.rows == []
+
+    def test_a_list_that_makes_no_sense_is_our_fault(self):
+        """Nothing is staged: nobody knows where it belongs."""
+        world = World(None, conversation(auto_queue_reply_message_from_number=7))
+
+        response = world.post(world.form())
+
+        assert (response.status_code, outcome(world)) == (200, "ROUTING_ERROR")
+        assert is_untouched(world)
+
+
+class TestLocked:
+    def test_the_customer_is_told_once_per_burst(self):
+        """By the message that wins the trigger lock; all of them are staged."""
+        world = locked()
+
+        bodies = [world.post(world.form()).body for _ in range(3)]
+
+        assert [NOTICE in body for body in bodies] == [True, False, False]
+        assert len(world.staged_ids) == 3
+        assert outcome(world) == "success"
+
+    def test_an_empty_notice_is_silence(self):
+        """A setting."""
+        world = locked()
+        world.settings = world.settings.__class__(**{**vars(world.settings), "locked_notice": ""})
+        world.engine = world._engine()
+
+        response = world.post(world.form())
+
+        assert response.body == EMPTY
+        assert len(world.staged_ids) == 1
+
+    def test_what_is_staged_is_answered_by_the_next_batch(self):
+        """In order."""
+        world = locked()
+        later = [world.deliver("second"), world.deliver("third")]
+
+        world.run(200)
+
+        assert list(world.batches.values())[1] == later
+
+    def test_the_policy_reject_refuses_with_the_notice(self):
+        """The owner's papers to the letter: nothing is staged."""
+        world = locked(locked_policy="reject")
+
+        response = world.post(world.form())
+
+        assert (response.status_code, outcome(world)) == (200, "CONVERSATION_LOCKED")
+        assert NOTICE in response.body
+        assert world.staged_ids == []
+
+    def test_an_open_conversation_has_no_notice(self, world: World):
+        """Nobody is thinking."""
+        assert world.post(world.form()).body == EMPTY
+
+
+class TestHandoff:
+    def test_a_message_for_people_reaches_them_at_once(self):
+        """With its entry in the record, and its row settled."""
+        world = World(None, conversation(auto_queue_reply_message_from_number=[CUSTOMER]))
+
+        sid = world.deliver()
+
+        assert world.queues.handoff.seconds_until_next == 0
+        (document,) = world.take(world.queues.handoff)
+        assert [one["message_id"] for one in document["messages"]] == world.entry_ids == [sid]
+        assert world.row["messages"][0]["handed_off"] is True
+        assert world.row["conversation_status"] == "user_reply_received"
+        assert world.staged_ids == []
+
+    def test_a_message_in_the_record_already_is_not_handed_off_again(self):
+        """A retry of the provider."""
+        world = World(None, conversation(auto_queue_reply_message=True))
+        sid = world.deliver()
+
+        world.deliver(sid=sid)
+
+        assert len(world.queues.handoff.messages) == 1
+        assert world.entry_ids == [sid]
+        assert world.staged_ids == []
+
+    def test_a_locked_conversation_s_message_is_handed_off_and_its_lock_stays(self):
+        """L4: people get it at once, and the batch is with the AI still."""
+        world = locked()
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+
+        sid = world.deliver()
+
+        world.take_handoffs()
+        assert world.with_people == [sid]
+        assert world.row["conversation_status"] == "processing_reply"
+
+    def test_a_record_that_keeps_changing_leaves_the_row_to_the_sweep(self):
+        """After a few tries; people have the message, once."""
+        world = World(None, conversation(auto_queue_reply_message=True))
+        for number in range(4):
+            world.plan.interleave(
+                [7, 9, 11, 13][number],
+                lambda: world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"], {}]}),
+            )
+
+        response = world.post(world.form())
+
+        assert (response.status_code, outcome(world)) == (200, "TRIGGER_LOCK_WRITE_ERROR")
+        assert len(world.queues.handoff.messages) == len(world.staged_ids) == 1
+
+
+class TestDuplicates:
+    def test_a_retry_is_acknowledged_and_stages_nothing_new(self, world: World):
+        """S1: it sees to it that a trigger surely exists."""
+        sid = world.deliver("one")
+
+        response = world.post(world.form("changed", sid=sid))
+
+        (row,) = world.tables.stage.rows
+        assert (response.status_code, outcome(world)) == (200, "success")
+        assert row["context_object"]["messages"][0]["body"] == "one"
+        assert ("DuplicateMessageDetected", 1, "whatsapp", "staged") in world.telemetry.counts
+
+    def test_a_retry_triggers_where_the_first_try_could_not(self, world: World):
+        """T3: no lock was left behind."""
+        form = world.form()
+        world.plan.faults = {SEND: Fault.THROTTLED}
+        world.post(form)
+
+        world.post(form)
+
+        assert len(world.queues.triggers["whatsapp"].messages) == 1
+
+    @pytest.mark.parametrize("first", ["channel", "handoff"])
+    def test_a_retry_keeps_the_route_that_the_row_has(self, first: str):
+        """S1: what was staged for people does not go to the AI because a switch was turned meanwhile."""
+        is_for_people = first == "handoff"
+        world = World(None, conversation(auto_queue_reply_message=is_for_people))
+        form = world.form()
+        world.plan.faults = {STAGE + 1: Fault.CRASH_BEFORE}
+        with world.process():
+            world.post(form)
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": not is_for_people})
+
+        world.post(form)
+
+        assert len(world.queues.handoff.messages) == int(is_for_people)
+        assert len(world.queues.triggers["whatsapp"].messages) == int(not is_for_people)
+
+
+FAULTS = [
+    *((FIND, fault, 503, "DB_TRANSIENT_ERROR") for fault in TRANSIENT),
+    (FIND, Fault.MISCONFIGURED, 200, "DB_QUERY_ERROR"),
+    *((SECRET, fault, 503, "SECRET_FETCH_TRANSIENT_ERROR") for fault in TRANSIENT),
+    (SECRET, Fault.MISCONFIGURED, 200, "SECRET_FETCH_FAILED"),
+    *((LOAD, fault, 503, "DB_TRANSIENT_ERROR") for fault in TRANSIENT),
+    (LOAD, Fault.MISCONFIGURED, 200, "DB_QUERY_ERROR"),
+    *((STAGE, fault, 503, "STAGE_WRITE_ERROR") for fault in TRANSIENT),
+    (STAGE, Fault.MISCONFIGURED, 200, "DB_QUERY_ERROR"),
+    (STAGE, Fault.REFUSED_BY_OWN_WRITE, 200, "success"),
+    *((TRIGGER_LOCK, fault, 200, "TRIGGER_LOCK_WRITE_ERROR") for fault in (*TRANSIENT, Fault.MISCONFIGURED)),
+    (TRIGGER_LOCK, Fault.REFUSED_BY_OWN_WRITE, 200, "success"),
+    *((SEND, fault, 200, "QUEUE_ERROR") for fault in (*TRANSIENT, Fault.MISCONFIGURED)),
+]
+
+
+class TestFaults:
+    @pytest.mark.parametrize(("call", "fault", "status", "code"), FAULTS)
+    def test_a_fault_has_its_code_and_its_answer(self, world: World, call: int, fault: Fault, status: int, code: str):
+        """Before the message is staged a retry is asked for where one can mend it; after that it is acknowledged."""
+        world.plan.faults = {call: fault}
+
+        response = world.post(world.form())
+
+        assert (response.status_code, response.body, outcome(world)) == (status, EMPTY, code)
+
+    @pytest.mark.parametrize(("call", "fault", "status", "code"), FAULTS)
+    def test_acknowledged_as_staged_is_staged(self, world: World, call: int, fault: Fault, status: int, code: str):
+        """And what is told to us to mend is not."""
+        world.plan.faults = {call: fault}
+
+        world.post(world.form())
+
+        is_staged = bool(world.staged_ids)
+        assert is_staged or code not in {"success", "TRIGGER_LOCK_WRITE_ERROR", "QUEUE_ERROR"}
+        assert not is_staged or code != "DB_QUERY_ERROR"
+        assert status in {200, 503}
+
+    @pytest.mark.parametrize("call", [FIND, SECRET, LOAD, STAGE, TRIGGER_LOCK, SEND])
+    def test_past_the_deadline_no_call_starts(self, world: World, call: int):
+        """503 before the message is staged, so that Twilio retries; acknowledged after that, for the sweep."""
+        if call > FIND:
+            world.plan.interleave(call - 1, lambda: world.clock.advance(3))
+        else:
+            world.settings = world.settings.__class__(**{**vars(world.settings), "webhook_deadline_seconds": 0})
+            world.engine = world._engine()
+
+        response = world.post(world.form())
+
+        assert len(world.plan.calls) == call - 1
+        assert response.status_code == (503 if call <= STAGE else 200)
+        assert len(world.staged_ids) == (1 if call > STAGE else 0)
+
+    def test_an_error_that_nobody_expected_is_answered_by_the_table(self, world: World):
+        """Never a 500, and told by type and place only."""
+        world.plan.interleave(LOAD, lambda: int(CUSTOMER + "x"))
+
+        response = world.post(world.form())
+
+        (line,) = (line for line in world.telemetry.lines if line["step"] == "failed")
+        assert (response.status_code, outcome(world)) == (200, "INTERNAL_ERROR")
+        assert line["reason"].startswith("ValueError at test_receiving.py:")
+        assert CUSTOMER not in json.dumps(world.telemetry.lines)
+
+    @pytest.mark.parametrize(
+        ("call", "level"), [(FIND, "warning"), (SECRET, "warning"), (STAGE, "warning"), (SEND, "error")]
+    )
+    def test_a_fault_of_the_world_is_a_warning_until_the_message_is_staged(self, world: World, call: int, level: str):
+        """Twilio comes again; after that the sweep has to."""
+        world.plan.faults = {call: Fault.THROTTLED}
+
+        world.post(world.form())
+
+        (line,) = (line for line in world.telemetry.lines if line["step"] == "failed")
+        assert line["level"] == level
+
+    @pytest.mark.parametrize("body", ["", "x", "%", "a=1&a=2", urlencode({"MessageSid": "SM1"})])
+    def test_what_is_no_message_is_refused_before_any_call(self, world: World, body: str):
+        """By the code of what it lacks."""
+        response = world.post(body, token=AUTH_TOKEN)
+
+        assert (response.status_code, response.body) == (200, EMPTY)
+        assert outcome(world) == "MISSING_REQUIRED_FIELD"
+        assert world.plan.calls == []

@@ -1,0 +1,215 @@
+"""Replies: the parser is what `schemas/reply.json` says, and a reply stays the same reply however often it comes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from chalicelib.errors import Code, Rejected
+from chalicelib.replies import Reply, Source
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "reply.json").read_text())
+
+AI = {"conversation_id": "c-1", "primary_channel": "+4915112345678", "batch_id": "b-1", "body": "Hello"}
+HUMAN = {
+    "conversation_id": "c-1",
+    "primary_channel": "+4915112345678",
+    "source": "human",
+    "reply_id": "r-1",
+    "body": "Hi",
+}
+MEDIA = ["https://a.example/1.png"]
+
+
+def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+DOCUMENTS = {
+    "an AI's text": AI,
+    "with a version": {**AI, "version": "1.0"},
+    "of another version": {**AI, "version": "2.0"},
+    "with a number for a version": {**AI, "version": 1.0},
+    "with null for a version": {**AI, "version": None},
+    "that says who it is": {**AI, "source": "ai"},
+    "of a robot": {**AI, "source": "robot"},
+    "of nobody": {**AI, "source": None},
+    "of a list": {**AI, "source": ["ai"]},
+    "with media": {**AI, "media_urls": MEDIA},
+    "of media alone": {**without(AI, "body"), "media_urls": MEDIA},
+    "of media and a blank body": {**AI, "body": "", "media_urls": MEDIA},
+    "of a template": {**without(AI, "body"), "content_sid": "HX1", "content_variables": {"1": "Ann"}},
+    "of a template without variables": {**without(AI, "body"), "content_sid": "HX1"},
+    "of a template in place of its body": {**AI, "content_sid": "HX1"},
+    "with variables of no template": {**AI, "content_variables": {"1": "Ann"}},
+    "with nulls": {**AI, "content_sid": None, "content_variables": None, "media_urls": None, "RetryAttempt": None},
+    "come again": {**AI, "RetryAttempt": 3, "reply_id": "digest"},
+    "with more than is known": {**AI, "confidence": 0.9},
+    "without a body": without(AI, "body"),
+    "with a blank body": {**AI, "body": ""},
+    "with a body of white space": {**AI, "body": " \n\u3000"},
+    "with null for a body": {**AI, "body": None},
+    "with a number for a body": {**AI, "body": 7},
+    "with a blank template": {**without(AI, "body"), "content_sid": ""},
+    "with a number for a template": {**AI, "content_sid": 7},
+    "with a number for a variable": {**AI, "content_sid": "HX1", "content_variables": {"1": 7}},
+    "with a list of variables": {**AI, "content_sid": "HX1", "content_variables": []},
+    "with a text of variables": {**AI, "content_sid": "HX1", "content_variables": "{}"},
+    "with no media": {**without(AI, "body"), "media_urls": []},
+    "with a text for media": {**AI, "media_urls": MEDIA[0]},
+    "with a blank text for media": {**AI, "media_urls": ""},
+    "with media that anybody may read on the way": {**AI, "media_urls": ["http://a.example/1.png"]},
+    "with a number among its media": {**AI, "media_urls": [*MEDIA, 7]},
+    "without a batch": without(AI, "batch_id"),
+    "with a blank batch": {**AI, "batch_id": ""},
+    "with null for a batch": {**AI, "batch_id": None},
+    "without a conversation": without(AI, "conversation_id"),
+    "with a blank conversation": {**AI, "conversation_id": ""},
+    "with a number for a conversation": {**AI, "conversation_id": 7},
+    "without a primary channel": without(AI, "primary_channel"),
+    "with a number for a reply id": {**AI, "reply_id": 7},
+    "with null for a reply id": {**AI, "reply_id": None},
+    "with an attempt below zero": {**AI, "RetryAttempt": -1},
+    "with half an attempt": {**AI, "RetryAttempt": 0.5},
+    "with a flag for an attempt": {**AI, "RetryAttempt": True},
+    "with a text for an attempt": {**AI, "RetryAttempt": "1"},
+    "a person's": HUMAN,
+    "a person's with a batch": {**HUMAN, "batch_id": "b-1"},
+    "a person's without a name": without(HUMAN, "reply_id"),
+    "a person's with a blank name": {**HUMAN, "reply_id": ""},
+    "a person's without a body": without(HUMAN, "body"),
+    "nothing": {},
+    "a list": [AI],
+    "a text": "Hello",
+    "null": None,
+}
+
+REPLIES = st.fixed_dictionaries(
+    {
+        "conversation_id": st.text(min_size=1),
+        "primary_channel": st.text(min_size=1),
+        "body": st.text().map(lambda text: f"Hello {text}"),
+    },
+    optional={
+        "content_sid": st.text(),
+        "content_variables": st.dictionaries(st.text(), st.text(), max_size=3),
+        "media_urls": st.lists(st.text().map(lambda text: f"https://{text}"), max_size=3),
+    },
+).flatmap(
+    lambda told: st.sampled_from(
+        [{**told, "batch_id": "b-1"}, {**told, "batch_id": "b-1", "reply_id": "r-1"}, {**HUMAN, **told}]
+    )
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS.keys())
+def test_parser_and_schema_agree_on_a_document(document):
+    """What the parser accepts is what the schema calls valid."""
+    is_valid = Draft202012Validator(SCHEMA).is_valid(document)
+
+    try:
+        Reply.from_body(json.dumps(document))
+        is_accepted = True
+    except Rejected:
+        is_accepted = False
+
+    assert is_accepted == is_valid
+
+
+def test_the_table_holds_both_good_and_bad_documents():
+    """A parser that agrees on refusals alone would agree on nothing."""
+    validator = Draft202012Validator(SCHEMA)
+
+    verdicts = [validator.is_valid(document) for document in DOCUMENTS.values()]
+
+    assert min(verdicts.count(True), verdicts.count(False)) > 10
+
+
+@pytest.mark.parametrize("body", ["", "{", "Hello", "[" * 100_000], ids=["nothing", "half", "a text", "too deep"])
+def test_what_is_no_json_is_refused(body):
+    """With the reason, which goes to the dead-letter queue."""
+    with pytest.raises(Rejected, match="a reply is JSON") as refusal:
+        Reply.from_body(body)
+
+    assert refusal.value.code is Code.PARSING_ERROR
+
+
+@pytest.mark.parametrize("name", ["conversation_id", "primary_channel", "batch_id", "body"])
+def test_a_refusal_names_what_is_missing_and_tells_no_value(name):
+    """Whoever wrote the reply finds the fault; whoever reads the log learns nothing of the customer."""
+    document = without(AI, name)
+
+    with pytest.raises(Rejected) as refusal:
+        Reply.from_body(json.dumps(document))
+
+    assert name in refusal.value.detail
+    assert not any(value in refusal.value.detail for value in document.values())
+
+
+def test_a_reply_is_the_ais_unless_it_says_otherwise():
+    """The AI's names its batch, a person's does not, whatever it says."""
+    documents = [AI, {**HUMAN, "batch_id": "b-1"}]
+
+    replies = [Reply.from_body(json.dumps(document)) for document in documents]
+
+    assert [(reply.source, reply.batch_id) for reply in replies] == [(Source.AI, "b-1"), (Source.HUMAN, None)]
+
+
+@given(REPLIES)
+def test_a_reply_that_comes_again_is_the_same_reply(document):
+    """Its message, sent to its own queue, parses back to it, and is valid itself; so is each further one."""
+    reply = Reply.from_body(json.dumps(document))
+
+    again = Reply.from_body(reply.again().message)
+
+    assert again == replace(reply, attempt=1)
+    assert Draft202012Validator(SCHEMA).is_valid(json.loads(reply.message))
+
+
+@given(REPLIES)
+def test_the_same_reply_has_the_same_id_however_it_is_written(document):
+    """The order of its fields, fields that are empty and how often it came make no other reply of it."""
+    turned = dict(reversed(document.items())) | {"RetryAttempt": 4, "unknown": 1}
+    empty = {"content_sid": None, "content_variables": {}, "media_urls": []}
+
+    replies = [
+        Reply.from_body(json.dumps(one, indent=indent))
+        for one, indent in [(document, None), (turned, 2), ({**empty, **document}, None)]
+    ]
+
+    assert len({reply.reply_id for reply in replies}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": "Hello!"},
+        {"batch_id": "b-2"},
+        {"media_urls": MEDIA},
+        {"content_sid": "HX1"},
+        {"content_sid": "HX1", "content_variables": {"1": "Ann"}},
+    ],
+)
+def test_another_reply_has_another_id(change):
+    """A second answer is told from the first one that comes twice."""
+    first, second = AI, {**AI, **change}
+
+    ids = [Reply.from_body(json.dumps(document)).reply_id for document in (first, second)]
+
+    assert ids[0] != ids[1]
+
+
+def test_an_id_of_the_senders_own_is_kept():
+    """By it a reply may even change its words and stay the same."""
+    documents = [{**AI, "reply_id": "mine"}, {**AI, "reply_id": "mine", "body": "Hello again"}]
+
+    ids = [Reply.from_body(json.dumps(document)).reply_id for document in documents]
+
+    assert ids == ["mine", "mine"]

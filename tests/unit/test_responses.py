@@ -1,0 +1,76 @@
+"""What a provider is answered: every row of the design's table, for both kinds of provider."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chalicelib import responses
+from chalicelib.channels.channel import AnswerStyle
+from chalicelib.errors import Code
+
+TABLE = {
+    None: (200, 200),
+    Code.PARSING_ERROR: (200, 400),
+    Code.MISSING_REQUIRED_FIELD: (200, 400),
+    Code.CONVERSATION_NOT_FOUND: (200, 404),
+    Code.INVALID_SIGNATURE: (200, 403),
+    Code.MISSING_CREDENTIAL_CONFIG: (200, 500),
+    Code.SECRET_FETCH_FAILED: (200, 500),
+    Code.CONFIGURATION_ERROR: (200, 500),
+    Code.PROJECT_INACTIVE: (200, 403),
+    Code.CHANNEL_NOT_ALLOWED: (200, 403),
+    Code.OPTED_OUT: (200, 403),
+    Code.CONVERSATION_LOCKED: (200, 409),
+    Code.ROUTING_ERROR: (200, 500),
+    Code.DB_QUERY_ERROR: (200, 500),
+    Code.INTERNAL_ERROR: (200, 500),
+    Code.DB_TRANSIENT_ERROR: (503, 503),
+    Code.SECRET_FETCH_TRANSIENT_ERROR: (503, 503),
+    Code.STAGE_WRITE_ERROR: (503, 503),
+    Code.TRIGGER_LOCK_WRITE_ERROR: (200, 200),
+    Code.QUEUE_ERROR: (200, 200),
+}
+EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+
+
+def test_the_table_has_every_code():
+    """A code without an answer would be a 500."""
+    assert set(TABLE) == {None, *Code}
+
+
+@pytest.mark.parametrize(("code", "statuses"), TABLE.items())
+def test_twilio_is_answered_by_the_table(code: Code | None, statuses: tuple[int, int]):
+    """TwiML that says nothing, but where a retry can mend it."""
+    answer = responses.answer(AnswerStyle.TWIML, code)
+
+    assert (answer.status, answer.content_type, answer.body) == (statuses[0], "text/xml", EMPTY_TWIML)
+
+
+@pytest.mark.parametrize(("code", "statuses"), TABLE.items())
+def test_a_provider_of_json_is_answered_by_the_table(code: Code | None, statuses: tuple[int, int]):
+    """With the code, so that its logs tell."""
+    answer = responses.answer(AnswerStyle.JSON, code)
+
+    assert (answer.status, answer.content_type) == (statuses[1], "application/json")
+    assert json.loads(answer.body) == {"success": statuses[1] == 200, "code": code.value if code else None}
+
+
+@pytest.mark.parametrize("code", [None, Code.CONVERSATION_LOCKED])
+@pytest.mark.parametrize("notice", ["One moment.", "a < b & c > d", "</Message></Response><Redirect/>", "Grüße 🌅"])
+def test_a_notice_is_escaped(code: Code | None, notice: str):
+    """It is text and never markup."""
+    answer = responses.answer(AnswerStyle.TWIML, code, notice=notice)
+
+    (message,) = ET.fromstring(answer.body.encode())  # noqa: S314  # our own answer
+    assert (message.tag, message.text, list(message)) == ("Message", notice, [])
+
+
+def test_an_unknown_path_is_not_found():
+    """In JSON, for no provider calls it."""
+    answer = responses.unknown_path()
+
+    assert (answer.status, answer.content_type) == (404, "application/json")
+    assert json.loads(answer.body)["code"] == "UNKNOWN_PATH"

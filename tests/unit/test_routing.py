@@ -1,0 +1,76 @@
+"""Where a message goes: to its channel's batches, or to people."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.conversations import Conversation
+from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages import Address
+from chalicelib.protocol.staging import Route
+from chalicelib.routing import determine_target_queue
+from tests.world import CUSTOMER, conversation
+
+
+def route(*, sender: str = CUSTOMER, flag_routes: bool = False, **changes) -> Route:
+    made = Conversation.from_item(conversation(**changes))
+    return determine_target_queue(made, Address.from_text(sender), handoff_flag_routes=flag_routes)
+
+
+def test_a_message_goes_to_its_channel():
+    """Where nothing says otherwise."""
+    assert route() is Route.CHANNEL
+
+
+def test_a_conversation_that_queues_every_reply_goes_to_people():
+    """The company's own switch."""
+    assert route(auto_queue_reply_message=True) is Route.HANDOFF
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [CUSTOMER],
+        {CUSTOMER, "+1"},
+        CUSTOMER,
+        [f"whatsapp:{CUSTOMER}"],
+        ["+49 151 1234 5678"],
+        ["+1", f" WhatsApp: {CUSTOMER} "],
+    ],
+)
+def test_a_sender_on_the_list_goes_to_people(listed):
+    """However the company wrote the number: as a list, a set or a text, with a prefix or with blanks."""
+    assert route(auto_queue_reply_message_from_number=listed) is Route.HANDOFF
+
+
+@pytest.mark.parametrize("listed", [[], "", None, ["+4915112345679"], [CUSTOMER[1:]], ["4915112345678"]])
+def test_a_sender_not_on_the_list_goes_to_the_channel(listed):
+    """A number is the whole number."""
+    changes = {} if listed is None else {"auto_queue_reply_message_from_number": listed}
+
+    assert route(**changes) is Route.CHANNEL
+
+
+def test_the_list_for_an_address_s_own_kind_counts():
+    """E-mail addresses are compared in lower case, and never with the list of numbers."""
+    lists = {"auto_queue_reply_message_from_email": ["Ann@Example.com"], "auto_queue_reply_message_from_number": []}
+
+    routes = route(sender="ann@example.com", **lists), route(sender=CUSTOMER, **lists)
+
+    assert routes == (Route.HANDOFF, Route.CHANNEL)
+
+
+@pytest.mark.parametrize(("flag_routes", "expected"), [(True, Route.HANDOFF), (False, Route.CHANNEL)])
+def test_the_flag_routes_only_where_a_setting_says_so(flag_routes: bool, expected: Route):
+    """The owner's papers keep it off."""
+    assert route(hand_off_to_human=True, flag_routes=flag_routes) is expected
+
+
+@pytest.mark.parametrize("listed", [7, [CUSTOMER, 7], {"number": CUSTOMER}, True])
+def test_a_list_that_is_none_is_our_fault(listed):
+    """It is told by its kind of address, without what stands in it."""
+    with pytest.raises(Misconfigured) as fault:
+        route(auto_queue_reply_message_from_number=listed)
+
+    assert fault.value.code is Code.ROUTING_ERROR
+    assert fault.value.detail == "the auto-queue list for phone addresses is no list of texts"
