@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -140,8 +140,8 @@ class Batching:
             TryAgain, Misconfigured: this trigger must come again; see `come_again`.
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
-        for _ in range(_LOOKS):
-            if self._look_and_act(job):
+        for look in range(_LOOKS):
+            if self._look_and_act(job, may_move=look == 0):
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
@@ -166,8 +166,11 @@ class Batching:
         job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
         job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
 
-    def _look_and_act(self, job: Job) -> bool:
-        """One look, and the one thing to do about it; False: look again."""
+    def _look_and_act(self, job: Job, *, may_move: bool) -> bool:
+        """One look, and the one thing to do about it; False: look again.
+
+        Old entries are moved once at most: a long record that we find is brought down over several batches.
+        """
         view = self._look(job)
         if view is None:
             return True
@@ -183,7 +186,7 @@ class Batching:
             return len(view.staged) == len(view.considered)
         if view.record.is_locked:
             return self._contend(job, view)
-        if self._keep_small(job, view):
+        if may_move and self._keep_small(job, view):
             return False
         verdicts = self._judge(view)
         if verdicts.ended:
@@ -226,7 +229,7 @@ class Batching:
             case Lease() as lease:
                 job.trail.log(Step.RESUMED, Level.WARNING, batch_id=lease.batch_id)
                 self._dispatch(job, lease, may_abandon=False)
-                self._settle(job, view, view.record.unanswered_ids)
+                self._settle(job, view, Record.from_item(lease.item).unanswered_ids)
                 return True
 
     def _wait_for_more(self, job: Job, view: View) -> bool:
@@ -351,7 +354,7 @@ class Batching:
                 waited = self._clock.now() - view.fresh[0].received_at
                 job.trail.count(Metric.WINDOW_WAIT, waited.total_seconds())
                 self._dispatch(job, lease, may_abandon=not view.record.unanswered_ids)
-                self._settle(job, view, [*view.record.unanswered_ids, *(one.message_sid for one in taken)])
+                self._settle(job, view, Record.from_item(lease.item).unanswered_ids)
                 return True
 
     def _dispatch(self, job: Job, lease: Lease, *, may_abandon: bool) -> None:
@@ -410,7 +413,9 @@ def bury(queues: Queues, channel: str, body: str, *, tenant: str, reason: str, t
 
 def _bury(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    bury(job.queues, job.channel, job.trigger.body, tenant=job.tenant, reason=reason, trail=job.trail)
+    bury(
+        job.queues, job.channel, replace(job.trigger, attempt=0).body, tenant=job.tenant, reason=reason, trail=job.trail
+    )
 
 
 def _carried(view: View) -> Sequence[Entry]:

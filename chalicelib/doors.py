@@ -25,7 +25,7 @@ from chalicelib.receiving import Outcome
 from chalicelib.replies import Reply
 from chalicelib.replying import bury as bury_reply
 from chalicelib.responses import Answer
-from chalicelib.wiring import Engine
+from chalicelib.wiring import Engine, new_id
 
 Found = TypeVar("Found")
 
@@ -111,8 +111,7 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
             attempt=reply.attempt,
         )
         tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-        token = engine.replying.new_token()
-        failures += _one_reply(replying.Job(reply, tenant, tables, queues, last_send, token, own), engine)
+        failures += _one_reply(replying.Job(reply, tenant, tables, queues, last_send, new_id(), own), engine)
     if failures:
         raise failures[0]
 

@@ -30,7 +30,7 @@ class Step(StrEnum):
     WAITING = "already_triggered"
     ANSWERED = "answered_provider"
     SEVERAL_ACTIVE = "several_active_conversations"
-    GIVEN_UP = "gave_trigger_lock_up"
+    NO_CALLBACK = "no_status_callback"
     NOTHING_STAGED = "nothing_staged"
     STILL_TYPING = "still_typing"
     ACQUIRED = "acquired"

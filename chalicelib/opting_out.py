@@ -7,7 +7,7 @@ are one conditional update, which a retry of the provider repeats until it finds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib import contexts, conversations
@@ -81,3 +81,27 @@ class OptingOut:
                 trail.count(Metric.OPT_OUT, outcome=kind.value)
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while the customer's wish is written")
+
+
+def mark_opted_out(tables: Tables, key: ConversationKey, clock: Clock, context_attributes: Sequence[str]) -> None:
+    """Mark a conversation whose customer is opted out, as the provider says that it refused to send.
+
+    Raises:
+        TryAgain, Misconfigured: the mark is not set; the caller comes again.
+    """
+    for _ in range(_TRIES):
+        item = conversations.load(tables.conversations, key, context_attributes, with_messages=True)
+        if item is None or Conversation.from_item(item).is_opted_out:
+            return
+        written = conversation_lock.append(
+            tables.conversations,
+            Conversation.from_item(item).record,
+            [],
+            ended_ids=(),
+            to_people=False,
+            now=clock.now(),
+            opted_out=True,
+        )
+        if isinstance(written, Appended):
+            return
+    raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while the opt-out is marked")

@@ -24,7 +24,7 @@ from chalicelib.handing_off import HandingOff
 from chalicelib.messages import InboundMessage, OptOut
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import OptingOut, wish
-from chalicelib.protocol import staging, trigger_lock
+from chalicelib.protocol import conversation_lock, staging, trigger_lock
 from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.proving import Proving
@@ -101,6 +101,7 @@ class Receiving:
             conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
         )
         if refusal is Code.CONVERSATION_LOCKED:
+            self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, self._settings.locked_notice)
         if refusal is not None:
             raise Rejected(refusal, "refused by the conversation's rules")
@@ -136,6 +137,16 @@ class Receiving:
         if item is None:
             raise Rejected(Code.CONVERSATION_NOT_FOUND, "the index names a conversation that is gone")
         return Conversation.from_item(item)
+
+    def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
+        """Nothing is staged for a refused message, so no trigger would ever let such a lock begin to age."""
+        if conversation.record.started_at is None:
+            conversation_lock.stamp(
+                tables.conversations,
+                conversation.record,
+                shards=self._settings.lock_index_shards,
+                now=self._clock.now(),
+            )
 
     def _stage(
         self, tables: Tables, conversation: Conversation, message: InboundMessage, route: Route, trail: Trail

@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.errors import Code, Rejected
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import encode
+from chalicelib.queues import decode, encode
 
 VERSION = "1.0"
 ATTEMPT = "RetryAttempt"
@@ -50,7 +50,7 @@ class Reply:
             Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
         """
         try:
-            document = json.loads(body)
+            document = decode(body)
         except (ValueError, RecursionError) as fault:
             raise Rejected(Code.PARSING_ERROR, "a reply is JSON") from fault
         if not isinstance(document, dict):

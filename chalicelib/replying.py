@@ -24,15 +24,20 @@ from chalicelib.conversations import Conversation
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, ReplyCode, TryAgain
 from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.protocol import conversation_lock, reply_claim, sends
+from chalicelib.opting_out import mark_opted_out
+from chalicelib.protocol import reply_claim, sends
+from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id
-from chalicelib.protocol.reply_claim import Claim, Released
+from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
 from chalicelib.protocol.sends import Part, State
 from chalicelib.queues import DELAY_SECONDS_MAX, Queues, cut_for_burial
 from chalicelib.replies import Reply, Source
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings
 from chalicelib.tables import Tables
+
+_RETRIES = "#rc=3&rp=all"
+"""Makes Twilio try a status callback again; the fragment is neither sent nor signed."""
 
 _LOOKS = 4
 """How often a reply looks at a record that changes under it, before it comes again later."""
@@ -126,6 +131,8 @@ class Plan:
     parts: tuple[OutboundPart, ...]
     known_sids: frozenset[str]
     """The ids of the entries that the record holds already."""
+    refusal: ReplyCode | None
+    """Why nothing is to be shown to the provider that was not shown to it before; None: all may be."""
 
 
 class Replying:
@@ -141,7 +148,9 @@ class Replying:
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
+        opted_out_code: str,
     ) -> None:
+        self._opted_out_code = opted_out_code
         self._senders = senders
         self._channels = channels
         self._credentials = credentials
@@ -161,29 +170,26 @@ class Replying:
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
-    def come_again(self, job: Job, code: str, *, seconds: int = 0) -> None:
+    def come_again(self, job: Job, code: str, *, seconds: int = 0, longest: int = DELAY_SECONDS_MAX) -> None:
         """Send the reply to its own queue once more, later each time, and in the end to the dead-letter queue.
 
         Args:
             job: the reply.
             code: why.
             seconds: how long to wait at least.
+            longest: how long to wait at most.
 
         Raises:
             TryAgain, Misconfigured: even that failed.
         """
         again = job.reply.again()
         if again.attempt > self._settings.reply_attempts_max:
-            bury(job.queues, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+            bury(job.queues, replace(job.reply, attempt=0).message, tenant=job.tenant, reason=code, trail=job.trail)
             return
-        delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), DELAY_SECONDS_MAX)
+        delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), longest)
         job.queues.replies.send(again.message, group=job.tenant, delay_seconds=delay)
         job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt, reason=code, seconds=delay)
         job.trail.count(Metric.REPLY_RETRIED, outcome=code)
-
-    def new_token(self) -> str:
-        """A token for one invocation."""
-        return self._new_id()
 
     def _look_and_act(self, job: Job) -> bool:
         """One look, and the one thing to do about it; False: look again."""
@@ -269,11 +275,10 @@ class Replying:
                     self._end(job, Done(entries, code if gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
                     bury(job.queues, reply.message, tenant=job.tenant, reason=code, trail=job.trail)
                     return
-                if gives_claim_back:
-                    reply_claim.unclaim(
-                        job.tables.conversations, reply.conversation, batch_id=reply.batch_id, token=job.token, now=now
-                    )
-                self.come_again(job, code, seconds=seconds)
+                self._keep_or_give_back(job, reply.batch_id, gives_claim_back=gives_claim_back, is_partly=bool(entries))
+                # With its claim kept the reply has to come before its lock counts as stalled.
+                longest = DELAY_SECONDS_MAX if gives_claim_back else self._settings.stall_timeout_seconds // 2
+                self.come_again(job, code, seconds=seconds, longest=longest)
             case Done(entries, error_code):
                 released = reply_claim.release(
                     job.tables.conversations,
@@ -284,36 +289,33 @@ class Replying:
                     error_code=error_code,
                     now=now,
                 )
-                if not isinstance(released, Released):
+                if isinstance(released, Undelivered):
+                    # The provider told of a refusal of a part while the others were being sent.
+                    self._end(job, Done(entries, released.error_code))
+                    return
+                if isinstance(released, Lost):
                     # The sweep gave this reply up while it was being sent.
                     self._record_beside_lock(job, entries, is_whole=error_code is None)
                 self._tell_end(job, entries, error_code)
                 self._look_at_stage(job)
+
+    def _keep_or_give_back(self, job: Job, batch_id: str, *, gives_claim_back: bool, is_partly: bool) -> None:
+        table, key, now = job.tables.conversations, job.reply.conversation, self._clock.now()
+        if gives_claim_back:
+            reply_claim.unclaim(table, key, batch_id=batch_id, token=job.token, now=now)
+        elif is_partly:
+            reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
 
     def _end_again(self, job: Job, conversation: Conversation) -> None:
         """The reply has ended, perhaps by the sweep, and whoever ended it may have died before telling."""
         code = conversation.record.error_code
         job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         if code == ReplyCode.UNKNOWN_OUTCOME:
-            entries, is_whole = self._known_parts(job, conversation)
+            entries, is_whole = self._known_entries(job.tables, job.reply)
             self._record_beside_lock(job, entries, is_whole=is_whole)
             code = None if is_whole else code
         if code is not None:
             self._tell_end(job, (), code)
-
-    def _known_parts(self, job: Job, conversation: Conversation) -> tuple[Sequence[Entry], bool]:
-        """The entries of the parts that are known to be sent, and whether these are all."""
-        plan = self._plan(job, conversation)
-        if isinstance(plan, Done):
-            return (), False
-        ids = [self._send_id(job.reply, number) for number in range(1, len(plan.parts) + 1)]
-        rows = [(wanted, sends.find(job.tables.sends, one)) for wanted, one in zip(plan.parts, ids, strict=True)]
-        entries = [
-            _entry(job.reply, plan, wanted, row.provider_sid or row.send_id, row.send_id, self._clock)
-            for wanted, row in rows
-            if row is not None and row.state is State.SENT
-        ]
-        return entries, len(entries) == len(rows)
 
     def _record_beside_lock(self, job: Job, entries: Sequence[Entry], *, is_whole: bool) -> bool:
         """Record what was sent without the claim on the record, whoever holds the lock now; whether it was news."""
@@ -339,7 +341,8 @@ class Replying:
         """Send a reply of people, once per reply id, whoever holds the lock."""
         plan = self._plan(job, conversation)
         match plan if isinstance(plan, Done) else self._send(job, conversation, plan):
-            case Later(code, seconds):
+            case Later(code, seconds, entries=entries):
+                self._record_beside_lock(job, entries, is_whole=False)
                 self.come_again(job, code, seconds=seconds)
                 return True
             case Done(entries, error_code):
@@ -350,21 +353,24 @@ class Replying:
                 return True
 
     def _plan(self, job: Job, conversation: Conversation) -> Plan | Done:
-        """What is to be sent; an end where it is not even to be shown to the provider."""
-        recipient = _recipient(conversation.record, self._channels)
+        """What is to be sent, to whom; an end where that cannot even be told."""
+        recipient = _recipient(job.reply, conversation.record, self._channels)
         if recipient is None:
             return Done((), ReplyCode.NO_RECIPIENT)
         channel, last = recipient
         job.trail.learn(channel=channel.name)
-        refusal = self._refused_here(job.reply, conversation, channel, last)
-        if refusal is not None:
-            return Done((), refusal)
         ref = conversation.credential_ref(channel.name)
         if ref is None:
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
-        secret = self._credentials.get(ref, job.deadline)
-        parts = self._parts(job.reply, conversation, channel, last)
-        return Plan(channel, last, ref, secret, parts, conversation.record.entry_ids)
+        return Plan(
+            channel=channel,
+            last=last,
+            credential_ref=ref,
+            secret=self._credentials.get(ref, job.deadline),
+            parts=self._parts(job.reply, conversation, channel, last),
+            known_sids=conversation.record.entry_ids,
+            refusal=self._refused_here(job.reply, conversation, channel, last),
+        )
 
     def _send(self, job: Job, conversation: Conversation, plan: Plan) -> Done | Later:
         """Send each part that was not sent yet, in order; stop at the first that is not."""
@@ -379,14 +385,17 @@ class Replying:
                 reply_id=job.reply.reply_id,
                 batch_id=job.reply.batch_id,
                 number=number,
+                count=len(plan.parts),
+                entry=_entry(job.reply, plan, wanted, self._send_id(job.reply, number), self._clock),
             )
-            if job.deadline.has_passed:
-                return Later("NO_TIME_LEFT", 0, gives_claim_back=True, entries=tuple(entries))
-            match self._send_part(job, part, wanted, plan):
+            outcome = self._send_part(job, part, wanted, plan)
+            match outcome:
                 case Sent(sid):
-                    entries.append(_entry(job.reply, plan, wanted, sid, part.send_id, self._clock))
-                case Later() as later:
-                    return replace(later, entries=tuple(entries))
+                    entries.append(sends.outbound(replace(part, provider_sid=sid)))
+                case Later():
+                    # Once a part was sent the claim is kept, for no other reply may follow half of this one.
+                    gives_back = outcome.gives_claim_back and not entries
+                    return replace(outcome, gives_claim_back=gives_back, entries=tuple(entries))
                 case code:
                     return Done(tuple(entries), code)
         return Done(tuple(entries), None)
@@ -394,12 +403,21 @@ class Replying:
     def _send_part(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         """Send one part, unless it was sent or is in doubt: then learn what became of it. A text is an error's code."""
         table, now = job.tables.sends, self._clock.now()
-        found = sends.claim(table, part, token=job.token, now=now, ttl_hours=self._settings.sends_ttl_hours)
+        if plan.refusal is not None or job.deadline.has_passed:
+            before = sends.find(table, part.send_id)
+            if before is None:
+                return plan.refusal or Later("NO_TIME_LEFT", 0, gives_claim_back=True)
+            found = before
+        else:
+            found = sends.claim(table, part, token=job.token, now=now, ttl_hours=self._settings.sends_ttl_hours)
         match found.state:
             case State.SENT:
                 return Sent(found.provider_sid or part.send_id)
             case State.REFUSED:
-                return found.error_code or "REFUSED"
+                code = found.error_code or "REFUSED"
+                if code == self._opted_out_code:
+                    self._mark_opted_out(job)  # whoever was told so may have died before marking it
+                return code
             case State.CLAIMED if found.token == job.token:
                 return self._send_once(job, part, wanted, plan)
             case State.CLAIMED | State.UNKNOWN:
@@ -416,7 +434,7 @@ class Replying:
             case RefusedForGood(code, is_opt_out):
                 sends.conclude(table, part, State.REFUSED, error_code=code)
                 if is_opt_out:
-                    mark_opted_out(job.tables, self._load(job), self._clock)
+                    self._mark_opted_out(job)
                 return code
             case NotNow(code, after_seconds):
                 sends.give_back(table, part, token=job.token)
@@ -494,22 +512,16 @@ class Replying:
         if error_code is not None:
             job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)
 
+    def _known_entries(self, tables: Tables, reply: Reply) -> tuple[Sequence[Entry], bool]:
+        """The entries of the parts that are known to be sent, and whether these are all."""
+        first = sends.find(tables.sends, self._send_id(reply, 1))
+        return sends.sent_entries(tables.sends, first) if first is not None else ((), False)
+
+    def _mark_opted_out(self, job: Job) -> None:
+        mark_opted_out(job.tables, job.reply.conversation, self._clock, self._settings.context_attributes)
+
     def _look_at_stage(self, job: Job) -> None:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)
-
-
-def mark_opted_out(tables: Tables, conversation: Conversation | None, clock: Clock) -> None:
-    """Mark a conversation whose customer the provider says is opted out; the next refusal marks it where this fails."""
-    if conversation is not None and not conversation.is_opted_out:
-        conversation_lock.append(
-            tables.conversations,
-            conversation.record,
-            [],
-            ended_ids=(),
-            to_people=False,
-            now=clock.now(),
-            opted_out=True,
-        )
 
 
 def bury(queues: Queues, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
@@ -523,9 +535,13 @@ def bury(queues: Queues, body: str, *, tenant: str, reason: str, trail: Trail) -
     trail.count(Metric.DEAD_LETTER)
 
 
-def _recipient(record: Record, channels: Mapping[str, Channel]) -> tuple[Channel, Entry] | None:
-    """The channel and the entry of the customer's last message: that is whom a reply goes to, and from which number."""
-    for entry in reversed(record.entries or ()):
+def _recipient(reply: Reply, record: Record, channels: Mapping[str, Channel]) -> tuple[Channel, Entry] | None:
+    """The channel and the entry of the message that is answered: that is whom a reply goes to, and from which number.
+
+    The AI answers the last message of its batch, people the customer's last.
+    """
+    batch = record.unanswered if reply.source is Source.AI else ()
+    for entry in reversed(batch or record.entries or ()):
         if isinstance(entry, Mapping) and entry.get("direction") == "INBOUND":
             channel, metadata = channels.get(entry.get("channel_type", "")), entry.get("metadata")
             if channel is not None and isinstance(metadata, Mapping) and {"sender", "recipient"} <= metadata.keys():
@@ -533,10 +549,9 @@ def _recipient(record: Record, channels: Mapping[str, Channel]) -> tuple[Channel
     return None
 
 
-def _entry(reply: Reply, plan: Plan, part: OutboundPart, sid: str, send_id: str, clock: Clock) -> dict[str, Any]:
-    """The OUTBOUND entry of a part that was sent."""
+def _entry(reply: Reply, plan: Plan, part: OutboundPart, send_id: str, clock: Clock) -> dict[str, Any]:
+    """The OUTBOUND entry of a part, but for the provider's id."""
     return {
-        "message_id": sid,
         "direction": "OUTBOUND",
         "content": part.body,
         "timestamp": iso(clock.now()),

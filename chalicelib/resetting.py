@@ -18,11 +18,12 @@ from chalicelib.conversations import Conversation
 from chalicelib.errors import ReplyCode
 from chalicelib.handing_off import HandingOff
 from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.protocol import conversation_lock, reply_claim
+from chalicelib.protocol import conversation_lock, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Claimed, Reset
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
 from chalicelib.protocol.reply_claim import Released
 from chalicelib.queues import Queues
+from chalicelib.reconciling import record_proof
 from chalicelib.settings import Settings
 from chalicelib.tables import Item, Tables
 
@@ -77,6 +78,9 @@ class Resetting:
         if isinstance(outcome, Claimed):
             return self._give_up(tables, lock, outcome.reply_id, trail)
         if not isinstance(outcome, Reset):
+            conversation_lock.tidy(
+                tables.conversations, lock.conversation, batch_id=lock.batch_id, started_at=lock.started_at
+            )
             return False
         trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=self._settings.stall_action)
         trail.count(Metric.STALL_RESET, outcome=self._settings.stall_action)
@@ -94,6 +98,10 @@ class Resetting:
         )
         if not isinstance(outcome, Released):
             return False
+        part = sends.find(tables.sends, sends.send_id(lock.conversation, reply_id, lock.batch_id, 1))
+        if part is not None and record_proof(tables, part, self._settings.context_attributes, self._clock):
+            trail.log(Step.RECONCILED, Level.WARNING, batch_id=lock.batch_id or "none")
+            return True
         code = ReplyCode.UNKNOWN_OUTCOME.value
         trail.log(Step.GAVE_REPLY_UP, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
         trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")

@@ -69,6 +69,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _keywords(text: str) -> tuple[str, ...]:
+    return _names(text.upper())
+
+
 def _url(text: str) -> str:
     if text and not text.startswith(("https://", "http://")):
         raise ValueError("must be empty or start with https://")
@@ -103,7 +107,7 @@ class Settings:
     stage_table: str = _setting("messages received and not yet dispatched, handed off or refused")
     trigger_lock_table: str = _setting("which conversation has a trigger on its way")
     history_table: str = _setting("entries moved off the conversation's record")
-    sends_table: str = _setting("one row per outbound message part; written once replies are sent")
+    sends_table: str = _setting("one row per outbound message part")
     unknown_senders_table: str = _setting("who was told that they are unknown, and when")
 
     whatsapp_queue: str = _setting("triggers of the channel whatsapp")
@@ -169,12 +173,12 @@ class Settings:
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
     )
     sms_stop_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer out of SMS", _names, "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT"
+        "messages by which Twilio opts a customer out of SMS", _keywords, "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT"
     )
     sms_start_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer in again", _names, "START,YES,UNSTOP"
+        "messages by which Twilio opts a customer in again", _keywords, "START,YES,UNSTOP"
     )
-    sms_help_keywords: tuple[str, ...] = _setting("messages that Twilio answers with its help", _names, "HELP,INFO")
+    sms_help_keywords: tuple[str, ...] = _setting("messages that Twilio answers with its help", _keywords, "HELP,INFO")
     sends_ttl_hours: int = _setting("how long a sent part's row takes status callbacks", _within(int, 1, 8_760), "720")
     stage_ttl_hours: int = _setting("time to live of a staged row; the sweep moves it on", _within(int, 1, 8_760), "72")
     orphan_grace_seconds: int = _setting(
@@ -279,6 +283,10 @@ def _broken_relations(settings: Settings) -> list[str]:
         f"which must exceed STALL_TIMEOUT_SECONDS and a sweep, {late_repair} s": horizon > late_repair,
         "RECONCILE_AFTER_SECONDS must exceed WORKER_TIMEOUT_SECONDS and be less than STALL_TIMEOUT_SECONDS": (
             settings.worker_timeout_seconds < settings.reconcile_after_seconds < settings.stall_timeout_seconds
+        ),
+        "TWILIO_CONNECT_TIMEOUT_SECONDS and TWILIO_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 6 s": (
+            settings.twilio_connect_timeout_seconds + settings.twilio_read_timeout_seconds + 6
+            <= settings.worker_timeout_seconds
         ),
         "STAGE_TTL_HOURS must outlast the retries of a trigger": (
             settings.stage_ttl_hours * 3_600 > horizon + settings.batch_max_wait_seconds

@@ -93,6 +93,10 @@ class Attr:
     def eq(self, value: Any) -> Condition:
         return Compares(self.name, "=", value)
 
+    def ne(self, value: Any) -> Condition:
+        """Not equal, or missing."""
+        return Compares(self.name, "<>", value)
+
     def lt(self, value: Any) -> Condition:
         return Compares(self.name, "<", value)
 

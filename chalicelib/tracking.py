@@ -6,15 +6,14 @@ has the effect that it would have had on the send: the record tells it.
 
 from __future__ import annotations
 
-from chalicelib import conversations
-from chalicelib.channels.channel import DeliveryReport, Provider, Refusals, WebhookRequest
+from chalicelib.channels.channel import Provider, Refusals, WebhookRequest
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import Conversation
 from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.opting_out import mark_opted_out
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.sends import Part, State
 from chalicelib.proving import Proving
-from chalicelib.replying import mark_opted_out
+from chalicelib.reconciling import record_proof
 from chalicelib.settings import Settings
 from chalicelib.tables import Tables
 
@@ -40,17 +39,17 @@ class Tracking:
         self._settings = settings
 
     def track(self, request: WebhookRequest, send_id: str, trail: Trail) -> None:
-        """Take one report in.
+        """Take one report in; it may come again, and does where this raises.
 
         Raises:
             Rejected: a forger, or a report that makes no sense; nothing is written.
-            TryAgain, Misconfigured: nothing is written, or all but the record's mark.
+            TryAgain, Misconfigured: some of it may be written; the provider comes again.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables = self._tables.within(deadline)
         report = self._provider.parse_report(request)
         trail.learn(message_sid=report.provider_sid)
-        part = sends.find(tables.sends, send_id)
+        part = sends.find(tables.sends, send_id) if sends.is_send_id(send_id) else None
         if part is None:
             trail.log(Step.REPORTED, outcome="unknown send")
             trail.count(Metric.UNKNOWN_SEND)
@@ -63,18 +62,14 @@ class Tracking:
         trail.log(Step.REPORTED, outcome=report.status, code=report.error_code or "none")
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
-        self._tell_record(tables, part, report, trail)
-
-    def _tell_record(self, tables: Tables, part: Part, report: DeliveryReport, trail: Trail) -> None:
-        """Make the record tell what the report changes about the reply; repeats change nothing."""
-        now = self._clock.now()
         if report.error_code in (self._refusals.opted_out, self._refusals.outside_window):
-            trail.log(Step.REPLY_REFUSED, Level.WARNING, code=report.error_code or "none")
-            reply_claim.mark_undelivered(tables.conversations, part, error_code=report.error_code or "none", now=now)
-        elif part.state in (State.REFUSED, State.UNKNOWN):
-            reply_claim.mark_proven(tables.conversations, part, now=now)
-        if report.error_code == self._refusals.opted_out:
-            item = conversations.load(
-                tables.conversations, part.conversation, self._settings.context_attributes, with_messages=True
-            )
-            mark_opted_out(tables, Conversation.from_item(item) if item else None, self._clock)
+            self._tell_refusal(tables, part, report.error_code or "", trail)
+        elif part.state is not State.SENT:
+            record_proof(tables, part, self._settings.context_attributes, self._clock)
+
+    def _tell_refusal(self, tables: Tables, part: Part, error_code: str, trail: Trail) -> None:
+        """Make the record tell that the provider refused what it had taken; repeats change nothing."""
+        trail.log(Step.REPLY_REFUSED, Level.WARNING, code=error_code)
+        reply_claim.mark_undelivered(tables.conversations, part, error_code=error_code, now=self._clock.now())
+        if error_code == self._refusals.opted_out:
+            mark_opted_out(tables, part.conversation, self._clock, self._settings.context_attributes)

@@ -82,7 +82,8 @@ class Engine:
     @cached_property
     def queues(self) -> Queues:
         names = self.settings
-        triggers = {"whatsapp": names.whatsapp_queue, "sms": names.sms_queue, "email": names.email_queue}
+        triggers = {channel.name: channel.queue_name for channel in self.channels.values()}
+        triggers["email"] = names.email_queue  # consumed already; its channel's row is not there yet
         return Queues(
             triggers={channel: self._queue(name) for channel, name in triggers.items()},
             dead_triggers={channel: self._queue(name + names.dead_letter_suffix) for channel, name in triggers.items()},
@@ -152,6 +153,7 @@ class Engine:
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
+            opted_out_code=REFUSALS.opted_out,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +66,12 @@ ENVIRONMENT = {
 }
 
 
+@lru_cache
+def settings_of(changes: tuple[tuple[str, str], ...]) -> Settings:
+    """The settings of a world, with some of its own."""
+    return Settings.from_environment({**ENVIRONMENT, **{name.upper(): value for name, value in changes}})
+
+
 @dataclass
 class RecordingTelemetry:
     """Keeps what was told."""
@@ -92,6 +99,10 @@ class RecordingTelemetry:
 
 BEFORE = timedelta(seconds=30)
 """How far before the asked instant a look-up of messages reaches: clocks differ."""
+
+
+DELIVER = Sent("as it comes")
+"""Among the outcomes of a phone: this one is delivered."""
 
 
 class Phone:
@@ -126,8 +137,9 @@ class Phone:
         )
 
     def _deliver(self, part: OutboundPart) -> SendOutcome:
-        if self.outcomes:
-            return self.outcomes.pop(0)
+        outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
+        if outcome is not DELIVER:
+            return outcome
         sid = f"SMffffffff{len(self.received) + 1:024d}"
         self.received.append((sid, part, self.clock.now()))
         return Sent(sid)
@@ -163,7 +175,7 @@ class World:
         self.clock = FakeClock()
         self.plan = plan or FaultPlan()
         self.telemetry = RecordingTelemetry()
-        self.settings = Settings.from_environment({**ENVIRONMENT, **{k.upper(): v for k, v in settings.items()}})
+        self.settings = settings_of(tuple(sorted(settings.items())))
         tables = {name: InMemoryTable(schema, self.plan) for name, schema in TEMPLATE.tables.items()}
         self.tables = Tables(
             conversations=tables["conversations-local"],

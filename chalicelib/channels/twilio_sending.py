@@ -104,6 +104,7 @@ class TwilioSender:
             and one.date_created >= since - _LOOK_BACK
             and (part.content_sid is not None or one.body == part.body)
             and str(one.direction).startswith("outbound")
+            and (part.messaging_service_sid is not None or one.from_ == part.sender)
         ]
 
     def _client(self, secret: str) -> tuple[Client, _Http]:

@@ -118,7 +118,7 @@ def acquire(
         now: the current instant.
     """
     assert not record.is_locked, "only an open record is acquired"
-    carried = [one for one in record.unanswered_ids if one in record.entry_ids]  # the company may trim its list
+    carried = [entry["message_id"] for entry in record.unanswered]
     unanswered = [*carried, *(entry["message_id"] for entry in entries)]  # L3
     change = Change(
         set={
@@ -195,6 +195,18 @@ def reset(
             return Reset()  # our own write whose answer was lost, or another sweep's: the same to us
         case Refused():
             return Lost()
+
+
+def tidy(table: Table, key: ConversationKey, *, batch_id: str | None, started_at: str) -> None:
+    """Take off what a lock left behind that another system opened by writing a status of its own (L6)."""
+    table.update(
+        key.item,
+        Change(add={VERSION: 1}, remove=(STARTED_AT, TRIGGER_ID, LOCK_SHARD)),
+        when=Attr(STATUS).ne(Status.PROCESSING.value)
+        & Attr(BATCH_ID).stays(batch_id)
+        & Attr(STARTED_AT).eq(started_at)
+        & Attr(CLAIM).missing(),
+    )
 
 
 def abandon(table: Table, lease: Lease, key: ConversationKey, *, now: datetime) -> None:

@@ -142,7 +142,8 @@ class Record:
 
     @property
     def is_locked(self) -> bool:
-        return self.status == Status.PROCESSING
+        """A batch is with the AI, or its reply is being sent, whatever status another system wrote meanwhile."""
+        return self.status == Status.PROCESSING or self.claim is not None
 
     def lock_age(self, now: datetime) -> timedelta:
         """How long ago the lock was taken or refreshed; one without a readable start counts as just taken."""
@@ -159,9 +160,12 @@ class Record:
 
     @property
     def unanswered(self) -> tuple[Mapping[str, Any], ...]:
-        """The entries of the batch: those that wait for an answer, in the order of the record."""
+        """The entries of the batch: those that wait for an answer, in the order of the record.
+
+        One that the company has trimmed or damaged since cannot be answered, and is none of them.
+        """
         waiting = frozenset(self.unanswered_ids)
-        return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting)
+        return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting and _is_whole(entry))
 
     @property
     def unchanged(self) -> Condition:
@@ -182,6 +186,19 @@ def entry_id(entry: object) -> str | None:
     """The message id of an element of `messages`; None where the company put something else there."""
     found = entry.get(MESSAGE_ID) if isinstance(entry, Mapping) else None
     return found if isinstance(found, str) else None
+
+
+def _is_whole(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of ours still holds what it was written with."""
+    metadata = entry.get("metadata")
+    return isinstance(metadata, Mapping) and all(
+        isinstance(text, str)
+        for text in (
+            metadata.get("sender"),
+            metadata.get("recipient"),
+            *(entry.get(name) for name in ("content", "timestamp", "channel_type")),
+        )
+    )
 
 
 def age(instant: str | None, now: datetime) -> timedelta:

@@ -1,8 +1,9 @@
 """The reply's claim: of all that answer a batch, one reply is sent, and its end releases the conversation.
 
     processing --claim--> claimed --release--> open (ai_response_sent, or processing_error with a code)
-        ^  ^                |  |
-        |  `-- unclaim -----'  `-- give up: the claim stalled, its outcome unknown (processing_error)
+        ^  ^                | |  ^
+        |  |                | |  `-- pause, take over: the same reply comes again
+        |  `-- unclaim -----' `----- give up: the claim stalled, its outcome unknown (processing_error)
         `-- claim: the batch of a slow AI, whose lock was reset and after which nothing newer began
 
 Guarantees
@@ -10,8 +11,9 @@ Guarantees
         has something unanswered and no claim.
     R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
         be alive, and then takes it over from exactly that age: one goes on, not two.
-    R3  Every end of a claim names the batch and the reply that it means, and empties what was unanswered in the same
-        update. A stalled claim counts as answered too: perhaps it was, and twice is worse than never.
+    R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
+        write - and empties what was unanswered in the same update. A stalled claim counts as answered too: perhaps it
+        was, and twice is worse than never. A claim of which a part was sent is never given back.
     R4  An ended reply is remembered by its id, so that one that comes again is known, and one whose end was told by the
         sweep can still be recorded.
 """
@@ -20,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
-from chalicelib.protocol.conversation_lock import Changed, Entry, Lost, held_by, lock_shard, opened
+from chalicelib.protocol.conversation_lock import Changed, Entry, Lost, lock_shard, opened
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -46,12 +48,22 @@ from chalicelib.protocol.record import (
 from chalicelib.protocol.sends import Part
 from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
 
+_LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
+"""As if no process that could be alive held the claim."""
+
 
 @dataclass(frozen=True, repr=False)
 class Claim:
     """The reply is ours to send; `item` is the row as the claim's write left it."""
 
     item: Item
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """The provider told of a refusal while the reply was being sent; nothing was written."""
+
+    error_code: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ def claim(table: Table, record: Record, *, reply_id: str, token: str, shards: in
             LOCK_SHARD: lock_shard(record.key, shards),
         },
         add={VERSION: 1},
+        remove=(ERROR_CODE,),
     )
     stands = (
         Attr(BATCH_ID).stays(record.batch_id)
@@ -95,15 +108,25 @@ def claim(table: Table, record: Record, *, reply_id: str, token: str, shards: in
 def take_over(table: Table, record: Record, *, token: str, now: datetime) -> Claim | Changed:
     """Go on with the claim of a process that must have died, from exactly the age that was seen."""
     change = Change(set={CLAIMED_AT: iso(now), CLAIM_TOKEN: token, STARTED_AT: iso(now)}, add={VERSION: 1})
-    assert record.batch_id is not None, "a claim names its batch"
-    is_as_seen = held_by(record.batch_id) & Attr(CLAIM).stays(record.claim) & Attr(CLAIMED_AT).stays(record.claimed_at)
-    return _claimed(table, record, change, is_as_seen, token)  # R2
+    is_as_seen = (
+        Attr(BATCH_ID).stays(record.batch_id)
+        & Attr(CLAIM).stays(record.claim)
+        & Attr(CLAIMED_AT).stays(record.claimed_at)  # R2: from exactly the age that was seen,
+        & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.
+    )
+    return _claimed(table, record, change, is_as_seen, token)
 
 
 def unclaim(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
     """Give the claim back: nothing of the reply is in doubt, and it comes again later."""
     change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1}, remove=(CLAIM, CLAIMED_AT, CLAIM_TOKEN))
-    table.update(key.item, change, when=held_by(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
+    table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
+
+
+def pause(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
+    """Keep the claim for the same reply, which comes again and may take it over at once: a part of it was sent."""
+    change = Change(set={CLAIMED_AT: _LONG_AGO, STARTED_AT: iso(now)}, add={VERSION: 1})
+    table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
 
 
 def release(
@@ -115,7 +138,7 @@ def release(
     entries: Sequence[Entry],
     error_code: str | None,
     now: datetime,
-) -> Released | Lost:
+) -> Released | Undelivered | Lost:
     """Record what was sent and open the conversation, in one update.
 
     Args:
@@ -130,9 +153,12 @@ def release(
     status = Status.ANSWERED if error_code is None else Status.ERROR
     code = {} if error_code is None else {ERROR_CODE: error_code}
     change = opened(status, answered=True, now=now, append=entries, also={LAST_REPLY_ID: reply_id, **code})
-    match table.update(key.item, change, when=held_by(batch_id) & Attr(CLAIM).eq(reply_id)):  # R3
+    is_ours = Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(reply_id)  # R3
+    match table.update(key.item, change, when=is_ours & Attr(ERROR_CODE).missing() if error_code is None else is_ours):
         case Written():
             return Released()
+        case Refused(item) if (item.get(BATCH_ID), item.get(CLAIM)) == (batch_id, reply_id):
+            return Undelivered(item[ERROR_CODE])
         case Refused(item) if (item.get(STATUS), item.get(LAST_REPLY_ID)) == (status, reply_id) and (
             item.get(ERROR_CODE) == error_code
         ):
@@ -147,7 +173,7 @@ def give_up(
     """Open a conversation whose claimed reply stalled: it counts as answered, with unknown outcome."""
     also = {LAST_REPLY_ID: reply_id, ERROR_CODE: ReplyCode.UNKNOWN_OUTCOME.value}
     change = opened(Status.ERROR, answered=True, now=now, also=also)
-    is_as_seen = held_by(batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).eq(started_at)  # R3
+    is_as_seen = Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).eq(started_at)  # R3
     match table.update(key.item, change, when=is_as_seen):
         case Written():
             return Released()
@@ -187,32 +213,20 @@ def record_late(
 
 
 def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
-    """Tell on the record that the reply which answered it was refused by the provider after all."""
-    _mark(
-        table,
-        part,
-        Change(
-            set={STATUS: Status.ERROR.value, ERROR_CODE: error_code, LAST_ACTIVITY_AT: iso(now)},
-            add={VERSION: 1},
-        ),
-        was=Attr(STATUS).eq(Status.ANSWERED.value),
+    """Tell on the record that the provider refused the reply after it had taken it, whether it has ended or not."""
+    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
+    ended = Change(
+        set={STATUS: Status.ERROR.value, ERROR_CODE: error_code, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}
     )
-
-
-def mark_proven(table: Table, part: Part, *, now: datetime) -> None:
-    """Tell on the record that a reply of unknown outcome was taken by the provider after all."""
-    _mark(
-        table,
-        part,
-        Change(set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)),
-        was=Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(ReplyCode.UNKNOWN_OUTCOME.value),
-    )
-
-
-def _mark(table: Table, part: Part, change: Change, *, was: Condition) -> None:
-    """Change what an ended reply left, if it is still the last one (R4)."""
-    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)
-    table.update(part.conversation.item, change, when=was & is_last)
+    for _ in range(2):  # it may be released between the two
+        written = table.update(
+            part.conversation.item, ended, when=Attr(STATUS).eq(Status.ANSWERED.value) & is_last & Attr(CLAIM).missing()
+        )
+        if isinstance(written, Written) or written.item.get(CLAIM) != part.reply_id:
+            return
+        claimed = Change(set={ERROR_CODE: error_code}, add={VERSION: 1})
+        if isinstance(table.update(part.conversation.item, claimed, when=Attr(CLAIM).eq(part.reply_id)), Written):
+            return
 
 
 def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:

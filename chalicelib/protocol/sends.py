@@ -7,13 +7,14 @@
 Guarantees
     P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is
         claimed and not concluded is in doubt, and never sent again blind.
-    P2  What is known is not unlearned: a concluded `sent` or `refused` stands.
+    P2  What is known is not unlearned: `sent` stands, and what was concluded as unknown only a proof changes.
     P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
         order of reports end in the same row.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from hashlib import sha256
 from typing import Any
 
 from chalicelib.clock import epoch, iso
-from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, age
+from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey, age
 from chalicelib.tables import Attr, Change, Item, Refused, Table, Written
 
 SEND_ID = "send_id"
@@ -74,6 +75,10 @@ class Part:
     batch_id: str | None
     number: int
     """From 1."""
+    count: int
+    """Of the reply's parts."""
+    entry: Mapping[str, Any]
+    """What the record will hold of it once it is sent, but for the provider's id."""
     state: State = State.CLAIMED
     token: str = ""
     claimed_at: str = ""
@@ -95,6 +100,8 @@ class Part:
             reply_id=item["reply_id"],
             batch_id=item.get("batch_id"),
             number=int(item["part"]),
+            count=int(item["parts"]),
+            entry=item["entry"],
             state=State(item[STATE]),
             token=item[TOKEN],
             claimed_at=item[CLAIMED_AT],
@@ -111,6 +118,11 @@ def send_id(conversation: ConversationKey, reply_id: str, batch_id: str | None, 
     return sha256(told.encode()).hexdigest()[:40]
 
 
+def is_send_id(text: str) -> bool:
+    """Whether a text could be one of our ids: what else a stranger puts into a URL is not even looked up."""
+    return re.fullmatch(r"[0-9a-f]{40}", text) is not None
+
+
 def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int) -> Part:
     """The part's row as it stands now: claimed by this token, or as another process left it (P1)."""
     row = {
@@ -122,6 +134,8 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
         "reply_id": part.reply_id,
         **({"batch_id": part.batch_id} if part.batch_id is not None else {}),
         "part": part.number,
+        "parts": part.count,
+        "entry": part.entry,
         STATE: State.CLAIMED.value,
         TOKEN: token,
         CLAIMED_AT: iso(now),
@@ -155,6 +169,19 @@ def find(table: Table, wanted: str) -> Part | None:
     """The part of a send id; None: no such part, or long past."""
     row = table.get({SEND_ID: wanted})
     return Part.from_item(row) if row is not None else None
+
+
+def sent_entries(table: Table, part: Part) -> tuple[list[dict[str, Any]], bool]:
+    """The OUTBOUND entries of a reply's parts that are known to be sent, in order; and whether these are all."""
+    ids = [send_id(part.conversation, part.reply_id, part.batch_id, number) for number in range(1, part.count + 1)]
+    found = [find(table, one) for one in ids]
+    entries = [outbound(one) for one in found if one is not None and one.state is State.SENT]
+    return entries, len(entries) == part.count
+
+
+def outbound(part: Part) -> dict[str, Any]:
+    """The OUTBOUND entry of a part that was sent."""
+    return {**part.entry, MESSAGE_ID: part.provider_sid or part.send_id}
 
 
 def report(table: Table, part: Part, *, sid: str, status: str, error_code: str | None) -> bool:

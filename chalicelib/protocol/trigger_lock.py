@@ -21,7 +21,6 @@ DynamoDB removes expired rows days late, so every condition compares `expires_at
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,7 +28,7 @@ from datetime import datetime, timedelta
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import DELAY_SECONDS_MAX, Queue, encode
+from chalicelib.queues import DELAY_SECONDS_MAX, Queue, decode, encode
 from chalicelib.tables import Attr, Item, Refused, Table, Written
 
 TRIGGER_ID = "trigger_id"
@@ -65,7 +64,7 @@ class Trigger:
             Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
         """
         try:
-            document = json.loads(body)
+            document = decode(body)
         except (ValueError, RecursionError) as fault:
             raise Rejected(Code.PARSING_ERROR, "a trigger is JSON") from fault
         if not isinstance(document, dict):
@@ -149,11 +148,13 @@ def is_waiting(table: Table, conversation: ConversationKey, *, now: datetime) ->
 def _take(table: Table, trigger: Trigger, *, delay_seconds: int, now: datetime) -> Triggered | AlreadyTriggered:
     delay = timedelta(seconds=min(delay_seconds, DELAY_SECONDS_MAX))
     expires_at = epoch(now + delay) + SLACK_SECONDS
-    is_free = Attr(TRIGGER_ID).missing() | Attr(EXPIRES_AT).le(epoch(now))
+    # Another conversation may bear the same id under another primary channel: its trigger is not ours.
+    is_another_s = Attr(PRIMARY_CHANNEL).ne(trigger.conversation.primary_channel)
+    is_free = Attr(TRIGGER_ID).missing() | Attr(EXPIRES_AT).le(epoch(now)) | is_another_s
     is_ours = Attr(TRIGGER_ID).eq(trigger.trigger_id)
     is_later = Attr(EXPIRES_AT).gt(expires_at + LATER_SECONDS)
     row: Item = {
-        CONVERSATION_ID: trigger.conversation.conversation_id,
+        **trigger.conversation.item,
         TRIGGER_ID: trigger.trigger_id,
         EXPIRES_AT: expires_at,
     }

@@ -64,6 +64,19 @@ def _typed(value: Any) -> tuple[str, Any]:
             return "set", {_typed(one) for one in value}
 
 
+def copied(value: Any) -> Any:
+    """A deep copy of a value as rows hold them."""
+    match value:
+        case dict():
+            return {name: copied(one) for name, one in value.items()}
+        case list():
+            return [copied(one) for one in value]
+        case set():
+            return set(value)
+        case _:
+            return value  # the others cannot be changed
+
+
 def value_bytes(value: Any) -> int:
     """The size of a value as DynamoDB counts it.
 

@@ -32,7 +32,7 @@ from chalicelib.tables import (
 )
 from local.template import IndexSchema, TableSchema
 from tests.fakes.faults import Call, Fault, FaultPlan
-from tests.fakes.rows import holds, item_bytes
+from tests.fakes.rows import copied, holds, item_bytes
 
 ITEM_BYTES_MAX = 409_600
 PAGE_BYTES = 1_048_576
@@ -106,7 +106,7 @@ class InMemoryTable:
     @property
     def rows(self) -> list[Item]:
         """All rows, in order of their keys; copies, uncounted."""
-        return [copy.deepcopy(row) for _, row in sorted(self._store.rows.items())]
+        return [copied(row) for _, row in sorted(self._store.rows.items())]
 
     def seed(self, *items: Mapping[str, Any]) -> None:
         """Put rows there, uncounted and without faults: what the company's own systems or the past have written."""
@@ -116,7 +116,7 @@ class InMemoryTable:
 
     def row(self, key: Key) -> Item | None:
         """The row at `key`; a copy, uncounted."""
-        return copy.deepcopy(self._store.rows.get(self._id_of(key)))
+        return copied(self._store.rows.get(self._id_of(key)))
 
     def expire(self, epoch_seconds: int) -> None:
         """Delete what DynamoDB's time to live would by then."""
@@ -152,13 +152,13 @@ class InMemoryTable:
     def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:
         def changed(old: Item | None) -> tuple[Item, Item]:
             new = self._checked("UpdateItem", self._changed(old or dict(key), change))
-            return new, copy.deepcopy(new)
+            return new, copied(new)
 
         self._checked_type({**change.set, **change.append, **change.add})
         return self._write("UpdateItem", key, when, changed)
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:
-        return self._write("DeleteItem", key, when, lambda old: (None, copy.deepcopy(old or {})))
+        return self._write("DeleteItem", key, when, lambda old: (None, copied(old or {})))
 
     def put_many(self, items: Sequence[Item]) -> None:
         self._write_many([(item, self._checked_type(item)) for item in items])
@@ -244,8 +244,8 @@ class InMemoryTable:
             old = self._store.rows.get(row_id)
             if when is not None and not holds(when, old or {}):
                 self._store.consumed.write_units += _write_units(old)
-                return Refused(copy.deepcopy(old or {}))
-            new, answer = change(copy.deepcopy(old))
+                return Refused(copied(old or {}))
+            new, answer = change(copied(old))
             self._replace(row_id, new)
             return Written(answer)
 
@@ -421,7 +421,7 @@ def _order_in_table(row_id: RowId) -> tuple[Any, ...]:
 
 def _projected(row: Item, attributes: Sequence[str]) -> Item:
     names = attributes or row.keys()
-    return {name: copy.deepcopy(row[name]) for name in names if name in row}
+    return {name: copied(row[name]) for name in names if name in row}
 
 
 def _table_of(read: Read) -> InMemoryTable:

@@ -132,6 +132,8 @@ class TestPartClaim:
             reply_id="r-1",
             batch_id="b-1",
             number=1,
+            count=1,
+            entry={"direction": "OUTBOUND", "content": "an answer"},
         )
 
     def claimed(self, world: World, part: Part, token: str) -> Part:

@@ -16,11 +16,19 @@ from chalicelib.protocol.reply_claim import Released
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.fakes.tables import InMemoryTable
-from tests.world import KEY, World, conversation
+from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
 
 def entry(sid: str, batch_id: str = "b-1") -> dict[str, Any]:
-    return {"message_id": sid, "direction": "INBOUND", "timestamp": iso(START), "batch_id": batch_id}
+    return {
+        "message_id": sid,
+        "direction": "INBOUND",
+        "content": "hello",
+        "timestamp": iso(START),
+        "channel_type": "whatsapp",
+        "metadata": {"sender": CUSTOMER, "recipient": COMPANY},
+        "batch_id": batch_id,
+    }
 
 
 class Lock:
@@ -219,13 +227,19 @@ class TestAcquire:
         with pytest.raises(AssertionError):
             locked.acquire(locked.record, "SM2", batch_id="b-2")
 
-    def test_the_claim_of_an_earlier_reply_goes(self):
+    def test_the_code_of_an_earlier_reply_goes(self):
         """It belonged to the batch before."""
-        lock = Lock(reply_claim="r-0")
+        lock = Lock(processing_error_code="21211")
 
         lock.acquire(None, "SM1")
 
-        assert "reply_claim" not in lock.world.row
+        assert "processing_error_code" not in lock.world.row
+
+    def test_a_record_whose_reply_is_being_sent_is_no_open_one(self):
+        """Whatever status another system wrote meanwhile: the claim holds the lock too."""
+        lock = Lock(reply_claim="r-0", conversation_status="human_notified")
+
+        assert lock.record.is_locked
 
 
 class TestRefresh:

@@ -11,7 +11,7 @@ from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
 from tests.world import KEY, World, conversation
 
-MESSAGES = 200
+MESSAGES = 120
 TOLERANCE = 0.02
 """Of a difference in consumed capacity: the entries of two conversations are not of one size to the byte."""
 

@@ -10,7 +10,9 @@ from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
 from chalicelib.errors import ReplyCode
 from chalicelib.observability import Metric
 from tests.fakes.faults import Fault
-from tests.world import BASE_URL, COMPANY, CUSTOMER, KEY, SECRET_REF, World, conversation
+from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, World, conversation
+
+LONG = " ".join(f"Sentence number {number}." for number in range(200))
 
 
 def human(body: str = "a person says", **fields: object) -> str:
@@ -319,8 +321,8 @@ class TestInDoubt:
 
         assert world.phone.texts == ["an answer"]
 
-    def test_a_stalled_claim_is_given_up_loudly_and_what_was_sent_is_still_recorded(self):
-        """The sweep ends the reply with unknown outcome; its process wakes late and records the send all the same."""
+    def test_a_stalled_claim_whose_parts_are_known_to_be_sent_is_recorded_by_the_sweep(self):
+        """The process that sent them wakes late; the parts' rows tell the sweep that it was no unknown outcome."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
 
@@ -330,14 +332,94 @@ class TestInDoubt:
 
         world.plan.interleave(len(world.plan.calls) + 6, stall)
         world.send_replies()
+        world.run(600)
 
         assert world.phone.texts == ["an answer"]
-        assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
-        assert world.row["conversation_status"] == "processing_error"
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert [entry["content"] for entry in world.row["messages"]] == ["hello", "an answer"]
+
+    def test_a_stalled_claim_of_which_nothing_is_known_is_given_up_loudly(self):
+        """A process died between the send and its row, and nobody took the reply up."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+        world.send_replies()
+        world.queues.replies.messages.clear()
+
         world.run(600)
+
+        assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+        assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
+        assert world.is_at_rest
+
+    def test_a_reply_of_which_a_part_was_sent_keeps_its_claim(self):
+        """R3: the second part meets a 429; another answer to the batch must not follow half of this one."""
+        world = World()
+        document = world.burst_with_ai()
+        world.reply(document, LONG)
+        world.phone.outcomes = [DELIVER, NotNow("20429", after_seconds=600)]
+        world.send_replies()
+        world.reply(document, "another answer")
+
+        world.run(1_200)
+
+        assert " ".join(world.phone.texts) == LONG
+        assert ReplyCode.SECOND in codes(world)
+        assert world.row["conversation_status"] == "ai_response_sent"
+
+    def test_a_status_that_the_company_writes_during_a_send_opens_nothing(self):
+        """The end of a reply is fenced by batch and claim: what it answered is not carried and answered again."""
+        world = World()
+        world.reply(world.burst_with_ai("one"), "an answer")
+
+        def company() -> None:
+            world.tables.conversations.seed({**world.row, "conversation_status": "human_notified"})
+
+        world.plan.interleave(len(world.plan.calls) + 5, company)
+        world.send_replies()
+        world.deliver("two")
+        world.run(300)
+
+        assert [len(batch) for batch in world.batches.values()] == [1, 1]
+        assert world.is_at_rest
+
+    def test_a_stop_between_the_look_and_the_take_over_is_heard(self):
+        """The take-over holds only while the record stands as it was read: the reply is not sent after STOP."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.plan.faults = {len(world.plan.calls) + 2: Fault.CRASH_AFTER}
+        world.send_replies()
+        world.clock.advance(200)
+        world.plan.interleave(len(world.plan.calls) + 3, lambda: world.deliver("STOP", OptOutType="STOP"))
+
+        world.send_replies()
+
+        assert not world.phone.texts
+        assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
+
+    def test_a_part_that_was_sent_before_the_customer_said_stop_is_recorded(self):
+        """A refusal holds back what was never shown to the provider, and forgets nothing that was."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.plan.faults = {len(world.plan.calls) + 6: Fault.CRASH_BEFORE}
+        world.send_replies()
+        world.deliver("STOP", OptOutType="STOP")
+
+        world.run(290)
+
         assert world.row["conversation_status"] == "ai_response_sent"
         assert world.row["messages"][-1]["content"] == "an answer"
-        assert world.phone.texts == ["an answer"]
+
+    def test_an_answer_goes_where_its_batch_came_from(self):
+        """A WhatsApp question is with the AI, and the customer asks for HELP by SMS meanwhile."""
+        world = World()
+        document = world.burst_with_ai("a question")
+        world.deliver("HELP", From=CUSTOMER, To=COMPANY)
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        assert world.phone.received[0][1].to == f"whatsapp:{CUSTOMER}"
 
 
 class TestLateReplies:
@@ -394,6 +476,17 @@ class TestPeople:
 
         assert world.phone.texts == ["a person says"]
         assert len([entry for entry in world.row["messages"] if entry.get("source") == "human"]) == 1
+
+    def test_a_part_of_people_s_reply_that_was_sent_is_recorded_though_the_next_one_waits(self):
+        """What the customer saw is in the record, whatever becomes of the rest."""
+        world = World()
+        world.burst_with_ai()
+        world.queues.replies.inject(human(LONG), group="acme")
+        world.phone.outcomes = [DELIVER, NotNow("20429")]
+
+        world.send_replies()
+
+        assert world.row["messages"][-1]["content"] == world.phone.texts[0]
 
     def test_a_reply_of_people_to_a_conversation_without_a_customers_message_is_refused(self):
         """There is nobody to send it to: the last message of the customer tells the addresses."""

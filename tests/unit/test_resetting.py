@@ -86,9 +86,8 @@ def test_a_crash_between_handing_off_and_the_reset_repeats_both(fault: Fault):
     [
         {"processing_started_at": "2026-01-31T18:06:00.000000+00:00"},
         {"last_batch_id": "another"},
-        {"conversation_status": "ai_response_sent"},
     ],
-    ids=["refreshed", "another batch", "open"],
+    ids=["refreshed", "another batch"],
 )
 def test_a_lock_that_moved_on_since_it_was_seen_is_left_alone(changes: dict):
     """L5: people get nothing, and the record stays."""
@@ -101,6 +100,18 @@ def test_a_lock_that_moved_on_since_it_was_seen_is_left_alone(changes: dict):
     assert not is_reset
     assert world.queues.handoff.messages == []
     assert world.row == before
+
+
+def test_what_a_lock_left_behind_that_another_system_opened_is_taken_off():
+    """L6: the company wrote a status of its own; the index row and the old start would mislead the next sweep."""
+    world, lock, _ = stalled()
+    world.tables.conversations.seed({**world.row, "conversation_status": "human_notified"})
+
+    is_reset = reset(world, lock)
+
+    assert not is_reset
+    assert world.row["conversation_status"] == "human_notified"
+    assert not {"lock_shard", "processing_started_at", "processing_trigger_id"} & world.row.keys()
 
 
 def test_a_stalled_lock_that_a_reply_has_claimed_counts_as_answered():

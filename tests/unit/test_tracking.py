@@ -9,6 +9,7 @@ import pytest
 from chalicelib.channels.channel import InDoubt
 from chalicelib.errors import ReplyCode
 from chalicelib.observability import Metric
+from tests.fakes.faults import Fault
 from tests.world import World
 
 
@@ -49,7 +50,7 @@ def test_a_report_on_a_send_that_nobody_knows_is_taken_and_counted():
     """204, so that Twilio is content; no write."""
     world = World()
 
-    answer = world.report("of-nobody", "delivered")
+    answer = world.report("0" * 40, "delivered")
 
     assert answer.status_code == 204
     assert world.telemetry.total(Metric.UNKNOWN_SEND) == 1
@@ -75,7 +76,7 @@ def test_a_report_without_what_it_is_about_is_refused(missing: str):
     """A report that makes no sense is answered by the table."""
     world = World()
 
-    answer = world.report("any", "sent", **{missing: ""})
+    answer = world.report("0" * 40, "sent", **{missing: ""})
 
     assert answer.status_code == 200
     assert world.telemetry.lines[-1]["code"] == "MISSING_REQUIRED_FIELD"
@@ -134,3 +135,68 @@ def test_a_report_after_the_end_of_a_reply_of_unknown_outcome_clears_it():
 
     assert world.row["conversation_status"] == "ai_response_sent"
     assert "processing_error_code" not in world.row
+
+
+@pytest.mark.parametrize("at", [5, 6], ids=["before the part's row tells it", "before the release"])
+def test_a_refusal_that_comes_before_the_release_is_told_by_it(at: int):
+    """The callback may be faster than our own record of the send."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+
+    def refused() -> None:
+        (row,) = world.sends
+        world.report(row["send_id"], "undelivered", ErrorCode="63016")
+
+    world.plan.interleave(len(world.plan.calls) + at, refused)
+    world.send_replies()
+
+    assert (world.row["conversation_status"], world.row["processing_error_code"]) == ("processing_error", "63016")
+    assert world.row["messages"][-1]["content"] == "an answer"
+    assert world.is_at_rest
+
+
+@pytest.mark.parametrize("is_sweep_first", [True, False])
+def test_a_send_whose_claim_stalled_is_proven_by_its_report_whichever_comes_first(is_sweep_first: bool):
+    """The process died after the send, and nobody took the reply up: the report and the sweep find each other."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+    world.send_replies()
+    world.queues.replies.messages.clear()
+    (row,) = world.sends
+
+    world.clock.advance(400)
+    steps = [world.sweep, lambda: world.report(row["send_id"], "delivered")]
+    for step in steps if is_sweep_first else reversed(steps):
+        step()
+
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert world.row["messages"][-1]["content"] == "an answer"
+
+
+def test_a_report_on_one_of_several_parts_does_not_make_the_reply_whole():
+    """The first part is proven, the second was never sent: the record goes on saying that it is unknown."""
+    world = World()
+    world.reply(world.burst_with_ai(), " ".join(f"Sentence number {number}." for number in range(200)))
+    world.phone.outcomes = [InDoubt()]
+    world.run(300)
+    (row,) = world.sends
+
+    world.report(row["send_id"], "delivered")
+
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+
+
+def test_an_opt_out_that_races_with_another_write_is_marked_all_the_same():
+    """The mark is tried again on the record as it stands."""
+    world = World()
+    send_id = answered(world)
+
+    def company() -> None:
+        note = {"message_id": "note", "direction": "OUTBOUND", "content": "a note"}
+        world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"], note]})
+
+    world.plan.interleave(len(world.plan.calls) + 5, company)
+    world.report(send_id, "undelivered", ErrorCode="21610")
+
+    assert world.row["opted_out"] is True

@@ -61,7 +61,7 @@ class TestEnsure:
         assert outcome == Triggered(Trigger(KEY, "ours"))
         assert sent(world) == [("ours", 10)]
         assert row == {
-            "conversation_id": KEY.conversation_id,
+            **KEY.item,
             "trigger_id": "ours",
             "expires_at": epoch(START) + 10 + trigger_lock.SLACK_SECONDS,
         }
