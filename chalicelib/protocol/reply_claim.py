@@ -48,6 +48,9 @@ from chalicelib.protocol.record import (
 from chalicelib.protocol.sends import Part
 from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
 
+PEOPLE = "#people"
+"""Claims a stalled batch for people. No reply has this id."""
+
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
 
@@ -181,6 +184,18 @@ def give_up(
             reply_id,
             ReplyCode.UNKNOWN_OUTCOME.value,
         ):
+            return Released()  # our own write whose answer was lost, or another sweep's: the same to us
+        case Refused():
+            return Lost()
+
+
+def end_with_people(table: Table, key: ConversationKey, *, batch_id: str, now: datetime) -> Released | Lost:
+    """Open a conversation whose stalled batch people were given, under a claim in their name: it is answered."""
+    change = opened(Status.TIMEOUT, answered=True, now=now, also={LAST_REPLY_ID: PEOPLE})
+    match table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(PEOPLE)):  # R3
+        case Written():
+            return Released()
+        case Refused(item) if (item.get(STATUS), item.get(LAST_REPLY_ID)) == (Status.TIMEOUT, PEOPLE):
             return Released()  # our own write whose answer was lost, or another sweep's: the same to us
         case Refused():
             return Lost()

@@ -20,19 +20,8 @@ _TYPES_IGNORED = "it compares values of different types as Python does"
 _CHANGE_TAKEN = "it takes a change that DynamoDB refuses"
 _NUMBER_TAKEN = "it takes a number that DynamoDB has no room for"
 
-_KEY_TAKEN = "it takes a key that is too long"
 
 KNOWN_LIES = {
-    "fake": {
-        "is_refused_for_good[111111111111111111111111111111111111111]": _NUMBER_TAKEN,
-        "is_refused_for_good[0.100000000000000000000000000000000000001]": _NUMBER_TAKEN,
-        "is_refused_for_good[1E+126]": _NUMBER_TAKEN,
-        "is_refused_for_good[-1E+126]": _NUMBER_TAKEN,
-        "is_refused_for_good[1E-131]": _NUMBER_TAKEN,
-        "test_numbers_are_added_exactly": "it adds in 28 digits",
-        "test_a_key_has_its_own_limit[primary_channel-2048]": _KEY_TAKEN,
-        "test_a_key_has_its_own_limit[conversation_id-1024]": _KEY_TAKEN,
-    },
     "dynamodb": {
         "test_a_query_reads_all_pages_whatever_it_keeps": "its pages count what is kept",
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from chalicelib.tables import Both, Compares, Condition, Either, Exists, HasSize, Missing
@@ -75,6 +75,26 @@ def copied(value: Any) -> Any:
             return set(value)
         case _:
             return value  # the others cannot be changed
+
+
+NUMBERS = Context(prec=38)
+"""DynamoDB's arithmetic: 38 digits, from 1E-130 to just under 1E+126."""
+
+_EXPONENTS = range(-130, 126)
+
+
+def has_room_for_numbers(value: Any) -> bool:
+    """Whether DynamoDB takes every number in a value as it is."""
+    match value:
+        case Decimal():
+            plain = value.normalize(Context(prec=1_000))
+            return not plain or (len(plain.as_tuple().digits) <= NUMBERS.prec and plain.adjusted() in _EXPONENTS)
+        case Mapping():
+            return all(map(has_room_for_numbers, value.values()))
+        case list() | set():
+            return all(map(has_room_for_numbers, value))
+        case _:
+            return True
 
 
 def value_bytes(value: Any) -> int:

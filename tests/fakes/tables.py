@@ -32,9 +32,10 @@ from chalicelib.tables import (
 )
 from local.template import IndexSchema, TableSchema
 from tests.fakes.faults import Call, Fault, FaultPlan
-from tests.fakes.rows import copied, holds, item_bytes
+from tests.fakes.rows import NUMBERS, copied, has_room_for_numbers, holds, item_bytes
 
 ITEM_BYTES_MAX = 409_600
+HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX = 2_048, 1_024
 PAGE_BYTES = 1_048_576
 READ_UNIT_BYTES = 4_096
 WRITE_UNIT_BYTES = 1_024
@@ -292,7 +293,7 @@ class InMemoryTable:
         for name, elements in change.append.items():
             new[name] = [*self._of_type(list, old.get(name, [])), *elements]
         for name, number in change.add.items():
-            new[name] = self._of_type(Decimal, old.get(name, Decimal(0))) + number
+            new[name] = NUMBERS.add(self._of_type(Decimal, old.get(name, Decimal(0))), number)
         for name in change.remove:
             new.pop(name, None)
         for name, count in change.remove_first.items():
@@ -354,8 +355,12 @@ class InMemoryTable:
         return RowId(key[self.schema.hash_key], key[self.schema.range_key] if self.schema.range_key else "")
 
     def _checked_id(self, operation: str, key: Mapping[str, Any]) -> RowId:
-        for name in (self.schema.hash_key, self.schema.range_key):
-            if name is not None and (not isinstance(key.get(name), str) or not key[name]):
+        for name, bytes_max in (
+            (self.schema.hash_key, HASH_KEY_BYTES_MAX),
+            (self.schema.range_key, RANGE_KEY_BYTES_MAX),
+        ):
+            value = key.get(name) if name is not None else "none"
+            if not isinstance(value, str) or not 0 < len(value.encode()) <= bytes_max:
                 raise self._refusal(operation)
         return self._id_of(key)
 
@@ -376,7 +381,7 @@ class InMemoryTable:
             if not isinstance(item[name], str) or not item[name]:
                 raise self._refusal(operation)
         row = self._checked_type(item)
-        if item_bytes(row) > ITEM_BYTES_MAX:
+        if item_bytes(row) > ITEM_BYTES_MAX or not has_room_for_numbers(row):
             raise self._refusal(operation)
         return row
 

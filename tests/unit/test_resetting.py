@@ -65,6 +65,23 @@ def test_a_late_answer_to_what_people_have_is_refused():
     assert world.row["conversation_status"] == "processing_timeout"
 
 
+def test_a_late_answer_does_not_come_between_people_and_the_reset():
+    """People's claim is taken before they get the batch: from then on an answer is a second one."""
+    world, lock, sids = stalled(stall_action="handoff")
+    document = {"conversation": KEY.item, "meta": {"batch_id": lock.batch_id}, "messages": []}
+
+    def answer() -> None:
+        world.reply(document, "too late")
+        world.send_replies()
+
+    world.plan.interleave(len(world.plan.calls) + 4, answer)
+    reset(world, lock)
+
+    world.take_handoffs()
+    assert world.with_people == sids
+    assert world.phone.texts == []
+
+
 @pytest.mark.parametrize("fault", [Fault.CRASH_AFTER, Fault.CRASH_BEFORE])
 def test_a_crash_between_handing_off_and_the_reset_repeats_both(fault: Fault):
     """People's side dedupes; nothing is forgotten."""
@@ -74,7 +91,9 @@ def test_a_crash_between_handing_off_and_the_reset_repeats_both(fault: Fault):
     with pytest.raises(Crash):
         reset(world, lock)
     world.plan.revive()
-    reset(world, lock)
+    for _ in range(2):  # the second finds the claim in people's name stalled, where the first left one
+        world.clock.advance(400)
+        world.sweep()
 
     world.take_handoffs()
     assert world.with_people == sids

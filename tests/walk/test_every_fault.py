@@ -55,6 +55,7 @@ def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: 
     assert sorted(world.entry_ids) == sorted(taken), "the record holds each message once"
     assert scenario.ends != "answered" or world.entry_ids == taken, "the record holds what the AI answers in order"
     assert len(world.phone.texts) == len(set(world.phone.texts)), "the phone shows no text twice"
+    assert scenario.is_in_doubt or world.sent_contents == world.phone.texts, "what the phone shows the record holds"
     assert len(world.answered_ids) == len(set(world.answered_ids)), "no message was answered twice"
     assert not world.dead, "no trigger was given up"
 
