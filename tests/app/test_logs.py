@@ -8,9 +8,13 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
+from chalicelib import wiring
+from chalicelib.channels.channel import InDoubt, NotNow
 from chalicelib.observability import Step
 from tests.app.conftest import Deployment, fresh_process
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import FaultPlan
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, Phone
 
 PRIVATE = ("top-secret-words", "my iban is", "https://media.example/1", "Profile of Ann")
 
@@ -39,12 +43,34 @@ def play(deployment: Deployment) -> None:
     deployment.seed(processing_started_at="2026-01-01T00:00:00.000000+00:00")
     deployment.run_schedules()
     deployment.run_worker("whatsapp")
+    play_replies(deployment)
     deployment.seed(auto_queue_reply_message=True)
     deployment.post(deployment.form(PRIVATE[1], sid=sid(7)))
     deployment.seed(project_status="closed")
     deployment.post(deployment.form(PRIVATE[1], sid=sid(8)))
     deployment.seed(unanswered_ids="of a strange shape")
     deployment.post(deployment.form(PRIVATE[1], sid=sid(9)))
+
+
+def play_replies(deployment: Deployment) -> None:
+    """Replies that are malformed, wait for the provider, are in doubt, sent, second; a report; STOP and START."""
+    phone = Phone(FakeClock(), FaultPlan())
+    phone.outcomes = [NotNow("20429"), InDoubt()]
+    vars(wiring.engine())["senders"] = dict.fromkeys(("whatsapp", "sms"), phone)
+    key = {"conversation_id": KEY.conversation_id, "primary_channel": KEY.primary_channel}
+    reply = {**key, "batch_id": deployment.row["last_batch_id"], "body": PRIVATE[0]}
+    person = {**key, "source": "human", "reply_id": "r-1", "body": PRIVATE[1]}
+    deployment.send_replies("no json " + PRIVATE[0], json.dumps({**key, "body": PRIVATE[0]}))
+    deployment.send_replies(json.dumps(reply))
+    deployment.send_replies(json.dumps(person))
+    deployment.send_replies(json.dumps(reply))
+    deployment.send_replies(json.dumps({**reply, "body": PRIVATE[1]}))
+    (send_id,) = {row["send_id"] for row in deployment.rows("sends") if row["reply_id"] != "r-1"}
+    report = {"MessageSid": sid(1), "AccountSid": ACCOUNT_SID, "MessageStatus": "sent", "To": f"whatsapp:{CUSTOMER}"}
+    deployment.post(report, path=f"/webhooks/twilio/status/{send_id}")
+    deployment.post({**report, "ErrorCode": "21610"}, path=f"/webhooks/twilio/status/{send_id}")
+    deployment.post(deployment.form("STOP", sid=sid(11), OptOutType="STOP"))
+    deployment.post(deployment.form("START", sid=sid(12), OptOutType="START"))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +120,13 @@ def test_the_evening_visits_most_steps(lines: list[dict]):
             Step.DEAD_LETTER,
             Step.RESET,
             Step.SWEPT,
+            Step.CLAIMED,
+            Step.SENT,
+            Step.IN_DOUBT,
+            Step.RELEASED,
+            Step.REPLY_REFUSED,
+            Step.REPORTED,
+            Step.OPT_OUT,
             Step.FAILED,
         )
     }
@@ -122,7 +155,7 @@ def test_each_line_of_a_message_carries_its_sid_once_it_is_parsed(lines: list[di
         by_request.setdefault(line["request_id"], []).append(line)
     of_messages = [steps for steps in by_request.values() if steps[0]["step"] == Step.RECEIVED.value]
 
-    assert len(of_messages) == 10
+    assert len(of_messages) == 12
     assert all(line.get("message_sid") for steps in of_messages for line in steps)
     assert all(steps[-1]["step"] == Step.ANSWERED.value for steps in of_messages)
 
