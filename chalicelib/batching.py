@@ -21,6 +21,7 @@ from math import ceil
 from typing import Any
 
 from chalicelib import contexts, conversations
+from chalicelib.burying import bury
 from chalicelib.clock import Clock
 from chalicelib.conversations import Conversation
 from chalicelib.errors import Code, EngineError, TryAgain
@@ -32,7 +33,7 @@ from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import Record, entry_id
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.queues import Queue, Queues, cut_for_burial, fair_group
+from chalicelib.queues import Queue, Queues, fair_group
 from chalicelib.resetting import Resetting, StalledLock
 from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
@@ -400,22 +401,10 @@ class Batching:
         return view.new[: self._settings.batch_messages_max]
 
 
-def bury(queues: Queues, channel: str, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
-    """Send what came as a trigger to the dead-letter queue of the channel, with the reason.
-
-    Raises:
-        TryAgain, Misconfigured: even that failed.
-    """
-    queues.dead_triggers[channel].send(cut_for_burial(body, reason), group=tenant, reason=reason)
-    trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
-    trail.count(Metric.DEAD_LETTER)
-
-
 def _bury(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    bury(
-        job.queues, job.channel, replace(job.trigger, attempt=0).body, tenant=job.tenant, reason=reason, trail=job.trail
-    )
+    body = replace(job.trigger, attempt=0).body
+    bury(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
 
 
 def _carried(view: View) -> Sequence[Entry]:

@@ -15,15 +15,16 @@ from urllib.parse import urlencode
 from chalice.app import Request, Response
 
 from chalicelib import replying, responses
-from chalicelib.batching import Job, bury
+from chalicelib.batching import Job
+from chalicelib.burying import bury
 from chalicelib.channels.channel import AnswerStyle, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.observability import Level, Metric, Step, Trail, describe
 from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.queues import Queue
 from chalicelib.receiving import Outcome
 from chalicelib.replies import Reply
-from chalicelib.replying import bury as bury_reply
 from chalicelib.responses import Answer
 from chalicelib.wiring import Engine, new_id
 
@@ -101,8 +102,7 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
         try:
             reply = Reply.from_body(record["body"])
         except Rejected as refusal:
-            burying = partial(bury_reply, engine.queues, record["body"], tenant=tenant, reason=refusal.detail)
-            failures += _tried(trail, partial(burying, trail=trail))
+            failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, trail)
             continue
         own = trail.with_fields(
             conversation_id=reply.conversation.conversation_id,
@@ -111,7 +111,13 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
             attempt=reply.attempt,
         )
         tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-        failures += _one_reply(replying.Job(reply, tenant, tables, queues, last_send, new_id(), own), engine)
+        job = replying.Job(reply, tenant, tables, queues, last_send, new_id(), own)
+        again = replace(job, tables=engine.tables, queues=engine.queues)
+
+        def come_again(fault: EngineError, again: replying.Job = again) -> None:
+            engine.replying.come_again(again, fault.code.value)
+
+        failures += _one(partial(engine.replying.process, job), come_again, own)
     if failures:
         raise failures[0]
 
@@ -136,12 +142,7 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         try:
             trigger = Trigger.from_body(record["body"])
         except Rejected as refusal:
-            failures += _tried(
-                trail,
-                partial(
-                    bury, engine.queues, channel, record["body"], tenant=tenant, reason=refusal.detail, trail=trail
-                ),
-            )
+            failures += _buried(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, trail)
             continue
         key = trigger.conversation
         distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant))
@@ -150,7 +151,10 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         own = trail.with_fields(
             conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
         )
-        failures += _one_trigger(Job(trigger, channel, tenant, tables, queues, own), engine)
+        job = Job(trigger, channel, tenant, tables, queues, own)
+        # To come again past the deadline too: the margin before the function's own timeout is there for this.
+        again = replace(job, tables=engine.tables, queues=engine.queues)
+        failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)
     if failures:
         raise failures[0]
 
@@ -202,35 +206,23 @@ def _web_request(request: Request, engine: Engine, trail: Trail) -> WebhookReque
     )
 
 
-def _one_trigger(job: Job, engine: Engine) -> list[EngineError]:
-    """Process one trigger, or have it come again; what failed in doing even that."""
+def _one(process: Callable[[], None], come_again: Callable[[EngineError], None], trail: Trail) -> list[EngineError]:
+    """Process one message of a queue, or have it come again; what failed in doing even that."""
     try:
-        engine.batching.process(job)
+        process()
     except EngineError as error:
         fault = error
     except Exception as surprise:
         fault = _named(surprise)
     else:
         return []
-    _told(fault, job.trail)
-    # Past the deadline too: the margin before the function's own timeout is there for this.
-    again = replace(job, tables=engine.tables, queues=engine.queues)
-    return _tried(job.trail, partial(engine.batching.come_again, again, fault))
+    _told(fault, trail)
+    return _tried(trail, partial(come_again, fault))
 
 
-def _one_reply(job: replying.Job, engine: Engine) -> list[EngineError]:
-    """Process one reply, or have it come again; what failed in doing even that."""
-    try:
-        engine.replying.process(job)
-    except EngineError as error:
-        fault = error
-    except Exception as surprise:
-        fault = _named(surprise)
-    else:
-        return []
-    _told(fault, job.trail)
-    again = replace(job, tables=engine.tables, queues=engine.queues)
-    return _tried(job.trail, partial(engine.replying.come_again, again, fault.code.value))
+def _buried(queue: Queue, body: str, tenant: str, refusal: Rejected, trail: Trail) -> list[EngineError]:
+    """Bury what is no message of ours; what failed in doing it."""
+    return _tried(trail, partial(bury, queue, body, tenant=tenant, reason=refusal.detail, trail=trail))
 
 
 def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:

@@ -18,6 +18,7 @@ from math import ceil
 from typing import Any
 
 from chalicelib import conversations, splitting
+from chalicelib.burying import bury
 from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
 from chalicelib.clock import Clock, Deadline, from_iso, iso
 from chalicelib.conversations import Conversation
@@ -30,7 +31,7 @@ from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
 from chalicelib.protocol.sends import Part, State
-from chalicelib.queues import DELAY_SECONDS_MAX, Queues, cut_for_burial
+from chalicelib.queues import DELAY_SECONDS_MAX, Queues
 from chalicelib.replies import Reply, Source
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings
@@ -184,7 +185,13 @@ class Replying:
         """
         again = job.reply.again()
         if again.attempt > self._settings.reply_attempts_max:
-            bury(job.queues, replace(job.reply, attempt=0).message, tenant=job.tenant, reason=code, trail=job.trail)
+            bury(
+                job.queues.dead_replies,
+                replace(job.reply, attempt=0).message,
+                tenant=job.tenant,
+                reason=code,
+                trail=job.trail,
+            )
             return
         delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), longest)
         job.queues.replies.send(again.message, group=job.tenant, delay_seconds=delay)
@@ -273,7 +280,7 @@ class Replying:
             case Later(code, seconds, gives_claim_back, entries):
                 if reply.attempt >= self._settings.reply_attempts_max:
                     self._end(job, Done(entries, code if gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
-                    bury(job.queues, reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+                    bury(job.queues.dead_replies, reply.message, tenant=job.tenant, reason=code, trail=job.trail)
                     return
                 self._keep_or_give_back(job, reply.batch_id, gives_claim_back=gives_claim_back, is_partly=bool(entries))
                 # With its claim kept the reply has to come before its lock counts as stalled.
@@ -507,7 +514,7 @@ class Replying:
 
     def _refuse(self, job: Job, code: ReplyCode, *, is_buried: bool) -> None:
         if is_buried:
-            bury(job.queues, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+            bury(job.queues.dead_replies, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
         job.trail.log(Step.REPLY_REFUSED, Level.WARNING, code=code)
         job.trail.count(Metric.REPLY_REFUSED, outcome=code)
 
@@ -523,17 +530,6 @@ class Replying:
 
     def _look_at_stage(self, job: Job) -> None:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)
-
-
-def bury(queues: Queues, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
-    """Send what came as a reply to the dead-letter queue, with the reason.
-
-    Raises:
-        TryAgain, Misconfigured: even that failed.
-    """
-    queues.dead_replies.send(cut_for_burial(body, reason), group=tenant, reason=reason)
-    trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
-    trail.count(Metric.DEAD_LETTER)
 
 
 def _recipient(reply: Reply, record: Record, channels: Mapping[str, Channel]) -> tuple[Channel, Entry] | None:
