@@ -159,6 +159,7 @@ class Replying:
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
+        self._has_warned = False
 
     def process(self, job: Job) -> None:
         """Send a reply, if it is to be sent, and end it.
@@ -166,6 +167,9 @@ class Replying:
         Raises:
             TryAgain, Misconfigured: this reply must come again; see `come_again`.
         """
+        if not self._settings.public_base_url and not self._has_warned:
+            self._has_warned = True  # once per process: a setting that is missing, not a fault of this reply
+            job.trail.log(Step.NO_CALLBACK, Level.WARNING, reason="PUBLIC_BASE_URL is not set")
         for _ in range(_LOOKS):
             if self._look_and_act(job):
                 return
@@ -185,13 +189,8 @@ class Replying:
         """
         again = job.reply.again()
         if again.attempt > self._settings.reply_attempts_max:
-            bury(
-                job.queues.dead_replies,
-                replace(job.reply, attempt=0).message,
-                tenant=job.tenant,
-                reason=code,
-                trail=job.trail,
-            )
+            first = replace(job.reply, attempt=0)  # one that is redriven starts anew
+            bury(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
             return
         delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), longest)
         job.queues.replies.send(again.message, group=job.tenant, delay_seconds=delay)

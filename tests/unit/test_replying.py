@@ -56,6 +56,25 @@ class TestOneReply:
         assert part.media_urls == ("https://cdn.example.com/a.png",)
         assert part.status_callback == f"{BASE_URL}/webhooks/twilio/status/{row['send_id']}"
 
+    def test_without_a_public_url_replies_are_sent_and_the_operator_is_told_once(self):
+        """Twilio is told of no status callback; a warning per process, not per reply."""
+        inbound = {
+            "message_id": "SM1",
+            "direction": "INBOUND",
+            "content": "hello",
+            "timestamp": "2026-01-31T17:59:00+00:00",
+            "channel_type": "whatsapp",
+            "metadata": {"sender": CUSTOMER, "recipient": COMPANY},
+        }
+        world = World(None, conversation(messages=[inbound]), public_base_url="")
+        for body in ("one", "two"):
+            world.queues.replies.inject(human(body, reply_id=body), group="acme")
+
+        world.send_replies()
+
+        assert [part.status_callback for _, part, _ in world.phone.received] == [None, None]
+        assert world.telemetry.steps().count("no_status_callback") == 1
+
     def test_a_messaging_service_of_the_company_sends_in_place_of_its_number(self):
         """`channel_config.<channel>.messaging_service_sid` is taken where it stands."""
         config = {"whatsapp": {"credential_ref": SECRET_REF, "messaging_service_sid": "MG1"}}
