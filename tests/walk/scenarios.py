@@ -22,6 +22,8 @@ class Scenario:
     prepare: Callable[[World], list[str]] = lambda _world: []
     row: Callable[[], dict] = conversation
     settings: dict[str, str] = field(default_factory=dict)
+    grace_seconds: int = 0
+    """How much later than promised it may end: a lock that another system set begins to age when a trigger meets it."""
     is_in_doubt: bool = False
     """A send may have happened of which nothing can be proven any more: its reply is told as unknown."""
     ends: str = "answered"
@@ -249,7 +251,9 @@ SCENARIOS = (
     Scenario("batch that goes to people", _work, prepare=_switched(auto_queue_reply_message=True), ends="with people"),
     Scenario("carried batch that goes to people", _work, prepare=_carried_then_switched, ends="with people"),
     Scenario("contend with a stalled lock", _work, prepare=_contended_and_stalled),
-    Scenario("contend with another system's lock", _work, prepare=_delivered_and_due, row=_foreign_lock),
+    Scenario(
+        "contend with another system's lock", _work, prepare=_delivered_and_due, row=_foreign_lock, grace_seconds=180
+    ),
     Scenario("reset a stalled lock", _sweep, prepare=_stalled),
     Scenario(
         "reset a stalled lock and hand off",

@@ -22,6 +22,9 @@ NEVER_STAGED = {
 
 QUIET_SECONDS = 5_400
 
+REPAIR_SECONDS = 300 + 300 + 30
+"""From a fault anywhere to rest at most: the stall timeout, the interval of the sweep, and a window at its longest."""
+
 
 def _prepared(scenario: Scenario) -> tuple[World, list[str]]:
     world = World(FaultPlan(), scenario.row(), **scenario.settings)
@@ -46,11 +49,14 @@ def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: 
     world.plan.faults = {len(world.plan.calls) + number: fault}
 
     sids += scenario.act(world)
+    faulted_at = world.clock.monotonic()
     world.run(QUIET_SECONDS, step=10)
+    seconds = world.clock.monotonic() - faulted_at
     sids += _written_again(world)
 
     taken = [sid for sid in sids if sid not in _refused_sids(world)]
     assert world.is_at_rest, "nothing is staged, locked or unanswered"
+    assert fault is Fault.LATE or seconds <= REPAIR_SECONDS + scenario.grace_seconds, "and that soon"
     assert _ends(world, taken, scenario), "each message ended in the one state that the rules name"
     assert sorted(world.entry_ids) == sorted(taken), "the record holds each message once"
     assert scenario.ends != "answered" or world.entry_ids == taken, "the record holds what the AI answers in order"
