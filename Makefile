@@ -51,7 +51,7 @@ format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-simulate: .venv/made-dev ## every schedule of small simulated worlds and 10,000 random runs of a large one: some minutes
+simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
 bench: .venv/made-dev ## what a message costs as a deployment grows, and the webhook's hot path

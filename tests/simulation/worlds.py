@@ -68,7 +68,7 @@ def redelivery_and_sweep(choices: Choices, calls: int) -> Simulation:
 
 def reply_and_reset(choices: Choices, crashes: int) -> Simulation:
     """A reply races with the reset of its stalled lock and with a new batch."""
-    simulation = Simulation(choices, Budgets(deliveries=2, sweeps=1, replies=2, crashes=crashes))
+    simulation = Simulation(choices, Budgets(deliveries=1, sweeps=1, replies=1, crashes=crashes))
     watch_locks(simulation)
     _staged(simulation, "one")
     _batch(simulation)
@@ -80,8 +80,8 @@ def reply_and_reset(choices: Choices, crashes: int) -> Simulation:
 
 
 def duplicate_and_settle(choices: Choices, crashes: int) -> Simulation:
-    """A retry of a message that was staged races with its batch, its answer and its settling."""
-    simulation = Simulation(choices, Budgets(deliveries=2, answers=1, replies=1, crashes=crashes))
+    """A retry of a message that was staged races with its batch and its settling; the answer comes after."""
+    simulation = Simulation(choices, Budgets(deliveries=2, crashes=crashes))
     watch_locks(simulation)
     sid = _staged(simulation, "one")
     simulation.webhooks.append(Webhook({**simulation.world.form("one"), "MessageSid": sid}))
