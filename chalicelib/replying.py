@@ -239,8 +239,6 @@ class Replying:
         if record.claim is not None:
             if record.claim != reply.reply_id:
                 return Refusal(ReplyCode.SECOND)
-            if not record.is_locked:
-                return Ended()
             patience = timedelta(seconds=self._settings.reconcile_after_seconds)
             left = patience - record.claim_age(self._clock.now())
             return Orphaned() if left <= timedelta(0) else AtWork(ceil(left.total_seconds()))
