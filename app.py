@@ -5,10 +5,11 @@ from __future__ import annotations
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import AnswerStyle
+from chalicelib.channels.channel import Vendor
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, queue_name
 
 app = Chalice(app_name="replies-engine", configure_logs=False)  # our own logger writes each line, once
+app.api.binary_types.append("multipart/form-data")  # an e-mail's bytes are signed as they are
 wiring.build_on_lambda()
 
 TRIGGERS_PER_EVENT = 10
@@ -20,19 +21,31 @@ ANYTHING = ["*/*"]
 @app.route("/webhooks/whatsapp", methods=["POST"], content_types=ANYTHING)
 def whatsapp_webhook() -> Response:
     """Twilio's webhook for WhatsApp; the prefix of the sender's address decides the channel."""
-    return doors.webhook(app.current_request, AnswerStyle.TWIML, wiring.engine())
+    return doors.webhook(app.current_request, Vendor.TWILIO, wiring.engine())
 
 
 @app.route("/webhooks/sms", methods=["POST"], content_types=ANYTHING)
 def sms_webhook() -> Response:
     """Twilio's webhook for SMS; one Messaging Service URL may carry both channels."""
-    return doors.webhook(app.current_request, AnswerStyle.TWIML, wiring.engine())
+    return doors.webhook(app.current_request, Vendor.TWILIO, wiring.engine())
+
+
+@app.route("/webhooks/email", methods=["POST"], content_types=ANYTHING)
+def email_webhook() -> Response:
+    """SendGrid's Inbound Parse, signed by its security policy."""
+    return doors.webhook(app.current_request, Vendor.SENDGRID, wiring.engine())
+
+
+@app.route("/webhooks/email/{token}", methods=["POST"], content_types=ANYTHING)
+def email_webhook_with_token(token: str) -> Response:
+    """The same for a company whose plan has no signing: a word in the URL that nobody can guess proves it."""
+    return doors.webhook(app.current_request, Vendor.SENDGRID, wiring.engine(), url_token=token)
 
 
 @app.route("/webhooks/twilio/status/{send}", methods=["POST"], content_types=ANYTHING)
 def twilio_status(send: str) -> Response:
     """Twilio's status callback for a message that was sent; `send` is our opaque id of it."""
-    return doors.delivery_report(app.current_request, send, AnswerStyle.TWIML, wiring.engine())
+    return doors.delivery_report(app.current_request, Vendor.TWILIO, send, wiring.engine())
 
 
 @app.route("/webhooks/{unknown}", methods=["GET", "POST"], content_types=ANYTHING)

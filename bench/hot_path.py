@@ -36,7 +36,7 @@ from bench.tables import ratio, show
 from chalicelib import contexts, conversations, doors
 from chalicelib.aws.attributes import item_to_wire
 from chalicelib.aws.expressions import Expressions
-from chalicelib.channels.channel import AnswerStyle, WebhookRequest
+from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.channels.twilio import Twilio
 from chalicelib.conversations import Conversation
 from chalicelib.observability import Metric, Step, Trail
@@ -78,7 +78,8 @@ started = time.process_time()
 import app
 imported = time.process_time()
 from chalicelib import wiring
-wiring.engine().receiving
+from chalicelib.channels.channel import Vendor
+wiring.engine().receiving(Vendor.TWILIO)
 built = time.process_time()
 loaded = [name for name in sys.argv[1:] if name in sys.modules]
 print(imported - started, built - imported, len(sys.modules), *loaded)
@@ -211,7 +212,7 @@ def chalice_request() -> Request:
 
 def receive(engine: Engine, request: Request) -> None:
     """One webhook through the shipped door."""
-    answer = doors.webhook(request, AnswerStyle.TWIML, engine)
+    answer = doors.webhook(request, Vendor.TWILIO, engine)
     assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from chalicelib.clock import iso
 from chalicelib.conversations import Conversation
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import InboundMessage
+from chalicelib.messages import InboundMessage, Media
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import entry_id
 from chalicelib.queues import MESSAGE_BYTES_MAX, encode
@@ -47,7 +47,7 @@ def staged_context(
         "message_id": message.message_sid,
         "timestamp": iso(message.received_at),
         "channel_type": message.channel,
-        "media": [{"url": one.url, "content_type": one.content_type} for one in message.media],
+        "media": [_medium(one) for one in message.media],
         "extras": dict(message.extras),
     }
     return {
@@ -57,6 +57,12 @@ def staged_context(
         "company": _company(conversation, message.channel),
         "processing": _processing(received=iso(message.received_at), validated=now, queued=None),
     }
+
+
+def _medium(one: Media) -> dict[str, Any]:
+    told = {"filename": one.filename, "size_bytes": one.size_bytes, "problem": one.problem}
+    known = {name: value for name, value in told.items() if value is not None}
+    return {"url": one.url, "content_type": one.content_type, **known}
 
 
 def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> dict[str, Any]:

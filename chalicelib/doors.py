@@ -17,7 +17,7 @@ from chalice.app import Request, Response
 from chalicelib import replying, responses
 from chalicelib.batching import Job
 from chalicelib.burying import bury
-from chalicelib.channels.channel import AnswerStyle, WebhookRequest
+from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.observability import Level, Metric, Step, Trail, describe
@@ -47,42 +47,38 @@ _SECRET_FAULTS = frozenset(
 )
 
 
-def webhook(request: Request | None, style: AnswerStyle, engine: Engine) -> Response:
+def webhook(request: Request | None, vendor: Vendor, engine: Engine, *, url_token: str = "") -> Response:
     """Answer one webhook request, whatever happens.
 
     Args:
         request: as Chalice hands it over.
-        style: how the provider of this route wants to be answered, even where nothing could be parsed.
+        vendor: whose route it is; it is answered as that provider wants, even where nothing could be parsed.
         engine: builds the use case; faults of the settings are answered too.
+        url_token: what the path says after the route's own words.
     """
     assert request is not None, "Chalice sets the request before it calls a view"
     trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
-    try:
-        outcome = engine.receiving.receive(_web_request(request, engine, trail), trail)
-    except EngineError as error:
-        outcome = _told(error, trail)
-    except Exception as surprise:
-        outcome = _told(_named(surprise), trail)
-    answer = responses.answer(style, outcome.code, notice=outcome.notice)
+    outcome = _outcome(lambda: _received(request, vendor, url_token, engine, trail), trail)
+    answer = responses.answer(vendor.answer_style, outcome.code, notice=outcome.notice)
     told = outcome.code.value if outcome.code else "success"
     trail.log(Step.ANSWERED, outcome=told, count=answer.status)
     trail.count(Metric.ANSWERED, outcome=told)
     return _as_response(answer)
 
 
-def delivery_report(request: Request | None, send_id: str, style: AnswerStyle, engine: Engine) -> Response:
+def delivery_report(request: Request | None, vendor: Vendor, send_id: str, engine: Engine) -> Response:
     """Answer one report of a provider on a message that was sent; a report that was taken needs no content."""
     assert request is not None, "Chalice sets the request before it calls a view"
     trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
-    try:
+
+    def track() -> Outcome:
         engine.tracking.track(_web_request(request, engine, trail), send_id, trail)
-    except EngineError as error:
-        outcome = _told(error, trail)
-    except Exception as surprise:
-        outcome = _told(_named(surprise), trail)
-    else:
+        return Outcome()
+
+    outcome = _outcome(track, trail)
+    if outcome.code is None:
         return _as_response(responses.no_content())
-    return _as_response(responses.answer(style, outcome.code))
+    return _as_response(responses.answer(vendor.answer_style, outcome.code))
 
 
 def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
@@ -94,7 +90,7 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
     trail = Trail(engine.telemetry, request_id=context.aws_request_id)
     seconds = context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS
     settings = engine.settings
-    one_send = settings.twilio_connect_timeout_seconds + settings.twilio_read_timeout_seconds
+    one_send = settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds
     deadline, last_send = Deadline.after(engine.clock, seconds), Deadline.after(engine.clock, seconds - one_send)
     failures: list[EngineError] = []
     for record in event["Records"]:
@@ -196,13 +192,39 @@ def public_url(request: Request, base: str) -> str:
     return f"{url}?{urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])}"
 
 
-def _web_request(request: Request, engine: Engine, trail: Trail) -> WebhookRequest:
+def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, trail: Trail) -> Outcome:
+    """Take a message in for each of its recipients, each on its own; the outcome that is answered."""
+    receiving = engine.receiving(vendor)
+    deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
+    web_request = _web_request(request, engine, trail, url_token)
+    message, *others = receiving.parse(web_request)
+    if not others:
+        return receiving.receive(web_request, message, deadline, trail)
+    outcomes = []
+    for one in (message, *others):
+        own = trail.with_fields()
+        outcomes.append(_outcome(partial(receiving.receive, web_request, one, deadline, own), own))
+    return min(outcomes, key=lambda outcome: responses.demand(outcome.code))
+
+
+def _outcome(action: Callable[[], Outcome], trail: Trail) -> Outcome:
+    """What became of an action that a provider waits for, whatever happens in it."""
+    try:
+        return action()
+    except EngineError as error:
+        return _told(error, trail)
+    except Exception as surprise:
+        return _told(_named(surprise), trail)
+
+
+def _web_request(request: Request, engine: Engine, trail: Trail, url_token: str = "") -> WebhookRequest:
     body = request.raw_body
     return WebhookRequest(
         url=public_url(request, engine.settings.public_base_url),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body if isinstance(body, bytes) else body.encode(),
         request_id=trail.request_id,
+        url_token=url_token,
     )
 
 

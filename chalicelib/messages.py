@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from chalicelib.errors import Code
+
 
 class AddressKind(StrEnum):
     """What sort of address a channel uses."""
@@ -40,12 +42,32 @@ class OptOut(StrEnum):
     HELP = "HELP"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Media:
-    """One attachment, kept by the provider under a URL that takes the tenant's credentials."""
+    """One attachment: where its content is, and what is known of it."""
 
     url: str
+    """At the provider, taking the tenant's credentials, or `s3://` in our own bucket; empty: it was not kept."""
     content_type: str
+    filename: str | None = None
+    size_bytes: int | None = None
+    problem: str | None = None
+    """Why its content is not where it should be, by a word of ours; None: it is."""
+
+
+@dataclass(frozen=True, repr=False)
+class Enclosure:
+    """A part of the message that came with the request itself, to be kept in our bucket before the message is staged."""
+
+    content: bytes
+    content_type: str
+    filename: str | None = None
+    problem: str | None = None
+    """Why it is not to be kept (its type, its size, their number); None: it is."""
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.content)
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,5 +90,13 @@ class InboundMessage:
     opt_out_keyword: OptOut | None = None
     """The same, told only by the text being one of the provider's keywords."""
     media: tuple[Media, ...] = ()
+    enclosures: tuple[Enclosure, ...] = ()
+    """What becomes media once it is kept."""
+    whole: Enclosure | None = None
+    """All of the text, where `body` is less than that."""
+    refusal: Code | None = None
+    """Why the channel itself does not take it: told once its provider is proven."""
+    may_be_told: bool = True
+    """Whether its sender, if nobody knows them, may be told so without making a nuisance of us."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""

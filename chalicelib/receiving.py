@@ -1,6 +1,6 @@
-"""Stage 1: one webhook request becomes one staged message and a trigger, or goes to people at once.
+"""Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
 
 Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
 for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
@@ -11,7 +11,7 @@ On the channel route with a cached secret: query, get, put, put, send; the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from chalicelib.proving import Proving
 from chalicelib.queues import Queues
 from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
+from chalicelib.storing import Storing
 from chalicelib.tables import Tables
 from chalicelib.validation import validate_conversation_rules
 
@@ -58,6 +59,7 @@ class Receiving:
         proving: Proving,
         opting_out: OptingOut,
         handing_off: HandingOff,
+        storing: Storing,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -69,27 +71,36 @@ class Receiving:
         self._proving = proving
         self._opting_out = opting_out
         self._handing_off = handing_off
+        self._storing = storing
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
 
-    def receive(self, request: WebhookRequest, trail: Trail) -> Outcome:
-        """Take one message in.
+    def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
+        """The message of a request, once for each of its recipients.
+
+        Raises:
+            Rejected: the sender; it is no message.
+        """
+        return self._provider.parse(request)
+
+    def receive(self, request: WebhookRequest, message: InboundMessage, deadline: Deadline, trail: Trail) -> Outcome:
+        """Take a message in for one of its recipients.
 
         Raises:
             Rejected: the sender, a forger or the tenant's own rules; nothing is staged.
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
-        deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        message = self._provider.parse(request)
         channel = self._channels[message.channel]
         trail.learn(message_sid=message.message_sid, channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         found = self._find(tables, channel, message, trail)
         self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
+        if message.refusal is not None:
+            raise Rejected(message.refusal, f"refused by the channel {channel.name}")
         conversation = self._load(tables, found)
         trail.learn(conversation_id=conversation.key.conversation_id)
         said = wish(message, is_opted_out=conversation.is_opted_out)
@@ -108,7 +119,7 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, trail)
+        staged = self._stage(tables, conversation, message, route, deadline, trail)
         try:
             if staged.route is Route.HANDOFF:
                 self._handing_off.hand_off(tables, queues, staged, trail)
@@ -149,9 +160,20 @@ class Receiving:
             )
 
     def _stage(
-        self, tables: Tables, conversation: Conversation, message: InboundMessage, route: Route, trail: Trail
+        self,
+        tables: Tables,
+        conversation: Conversation,
+        message: InboundMessage,
+        route: Route,
+        deadline: Deadline,
+        trail: Trail,
     ) -> StagedMessage:
         """The row that stands for the message now: the one written, or the one that a retry finds."""
+        if message.enclosures or message.whole is not None:
+            existing = staging.find(tables.stage, conversation.key, message.message_sid)
+            if existing is not None:  # a retry: what came with it is kept already
+                return _duplicate(existing, trail)
+            message = self._storing.store(message, conversation.tenant, deadline)
         now = self._clock.now()
         staged = StagedMessage(
             conversation=conversation.key,
@@ -173,9 +195,7 @@ class Receiving:
                 trail.count(Metric.STAGED, outcome=route.value)
                 return staged
             case Duplicate(existing):
-                trail.log(Step.DUPLICATE, route=existing.route.value)
-                trail.count(Metric.DUPLICATE, outcome="staged")
-                return existing
+                return _duplicate(existing, trail)
 
     def _context(self, conversation: Conversation, message: InboundMessage, trail: Trail) -> dict[str, Any]:
         return contexts.staged_context(
@@ -209,6 +229,12 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:
+    trail.log(Step.DUPLICATE, route=existing.route.value)
+    trail.count(Metric.DUPLICATE, outcome="staged")
+    return existing
 
 
 def _after_staging(fault: EngineError) -> Code:

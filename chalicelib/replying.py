@@ -494,6 +494,7 @@ class Replying:
         base = self._settings.public_base_url
         return tuple(
             OutboundPart(
+                send_id=self._send_id(reply, number),
                 to=channel.address_prefix + last["metadata"]["sender"],
                 sender=channel.address_prefix + last["metadata"]["recipient"],
                 messaging_service_sid=conversation.messaging_service_sid(channel.name),
@@ -502,6 +503,7 @@ class Replying:
                 content_variables=reply.content_variables,
                 media_urls=reply.media_urls if number == 1 else (),
                 status_callback=(f"{base}/webhooks/twilio/status/{self._send_id(reply, number)}" if base else None),
+                answers=last.get("extras", {}),
             )
             for number, body in enumerate(bodies, start=1)
         )

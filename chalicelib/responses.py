@@ -37,6 +37,8 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
     Code.PROJECT_INACTIVE: (_OK, HTTPStatus.FORBIDDEN),  # ......................... the tenant
     Code.CHANNEL_NOT_ALLOWED: (_OK, HTTPStatus.FORBIDDEN),
     Code.OPTED_OUT: (_OK, HTTPStatus.FORBIDDEN),
+    Code.SENDER_NOT_AUTHENTICATED: (_OK, HTTPStatus.FORBIDDEN),  # ................. the sender's mail server
+    Code.AUTOMATIC_MESSAGE: (_OK, _OK),  # ......................................... nobody: a machine wrote it
     Code.CONVERSATION_LOCKED: (_OK, HTTPStatus.CONFLICT),  # ....................... nobody; refused under `reject`
     Code.ROUTING_ERROR: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),  # ................ us, and catch up
     Code.DB_QUERY_ERROR: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -67,6 +69,18 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
         case AnswerStyle.JSON:
             document = {"success": of_json == _OK, "code": code.value if code is not None else None}
             return Answer(of_json, "application/json", json.dumps(document))
+
+
+def demand(code: Code | None) -> int:
+    """How strongly an outcome asks for its own answer where one request had several: the least number is answered.
+
+    A retry reaches every recipient again and finds those that were taken as duplicates, so what a retry can mend comes
+    first; then what was taken; a refusal is told where nobody took the message, and a forgery's answer last of all.
+    """
+    status = _STATUS[code][1] if code is not None else _OK
+    if code is Code.INVALID_SIGNATURE:
+        return 4
+    return 0 if status == _RETRY else 1 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 2 if status == _OK else 3
 
 
 def no_content() -> Answer:

@@ -110,6 +110,10 @@ class Settings:
     sends_table: str = _setting("one row per outbound message part")
     unknown_senders_table: str = _setting("who was told that they are unknown, and when")
 
+    attachments_bucket: str = _setting(
+        "the bucket for attachments and long texts; `{account}` in it stands for the account's number", _name
+    )
+
     whatsapp_queue: str = _setting("triggers of the channel whatsapp")
     sms_queue: str = _setting("triggers of the channel sms")
     email_queue: str = _setting("triggers of the channel email")
@@ -149,6 +153,37 @@ class Settings:
         "Thank you! We are still answering your last message and will read this one next.",
     )
 
+    unknown_sender_text: str = _setting(
+        "what a sender is told whom a company has no conversation with, unless the company has a text of its own; "
+        "empty: nothing",
+        str,
+        "Thank you for your message. It cannot be assigned to a conversation and is not read. "
+        "Please contact us in another way.",
+    )
+    unknown_sender_hours: int = _setting("a sender is told that once in so many hours", _within(int, 1, 8_760), "24")
+    email_authentication: Literal["keep", "refuse"] = _setting(
+        "an e-mail that fails SPF and DKIM is taken, with the results in its context, or refused",
+        _one_of(keep="keep", refuse="refuse"),
+        "keep",
+    )
+    email_text_bytes_max: int = _setting(
+        "bytes of an e-mail's new text that its context carries; all of it is in the bucket",
+        _within(int, 256, 8_192),
+        "8192",
+    )
+    attachments_max: int = _setting("attachments that are kept of one message", _within(int, 0, 10), "10")
+    attachment_bytes_max: int = _setting("bytes of one attachment", _within(int, 0, 16_777_216), "16777216")
+    attachment_types: tuple[str, ...] = _setting(
+        "content types that are kept, separated by commas; `*` stands for anything",
+        _names,
+        "image/*,audio/*,video/*,text/plain,text/csv,text/calendar,text/vcard,application/pdf,application/rtf,"
+        "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*",
+    )
+    media_copying: bool = _setting(
+        "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
+    )
+    media_copying_seconds: int = _setting("how long a batch waits for its media at most", _within(int, 1, 20), "8")
+
     batch_window_seconds: int = _setting("quiet period after which a burst becomes a batch", _within(int, 0, 900), "10")
     batch_max_wait_seconds: int = _setting(
         "cap from the first message; equal to the window: a fixed window", _within(int, 0, 900), "30"
@@ -166,9 +201,12 @@ class Settings:
     reconcile_after_seconds: int = _setting(
         "age at which a reply whose outcome is unknown is looked up at the provider", _within(int, 2, 900), "60"
     )
-    twilio_connect_timeout_seconds: float = _setting("per send", _within(float, 0.1, 10), "3")
-    twilio_read_timeout_seconds: float = _setting("per send", _within(float, 0.1, 20), "10")
+    provider_connect_timeout_seconds: float = _setting("per request to a provider", _within(float, 0.1, 10), "3")
+    provider_read_timeout_seconds: float = _setting("per request to a provider", _within(float, 0.1, 20), "10")
     twilio_api_base_url: str = _setting("where Twilio's API is; empty: where Twilio says", _url, "")
+    sendgrid_api_base_url: str = _setting(
+        "where SendGrid's API is; `https://api.eu.sendgrid.com` for accounts in the EU", _url, "https://api.sendgrid.com"
+    )
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
     )
@@ -193,6 +231,7 @@ class Settings:
 
     aws_connect_timeout_seconds: float = _setting("per try", _within(float, 0.05, 10), "0.5")
     aws_read_timeout_seconds: float = _setting("per try", _within(float, 0.05, 20), "1")
+    bucket_read_timeout_seconds: float = _setting("per try of keeping an object", _within(float, 0.1, 20), "5")
     aws_tries: int = _setting("tries of one call, the first included", _within(int, 1, 5), "2")
     webhook_deadline_seconds: float = _setting(
         "no call to AWS starts later in a webhook; Twilio waits 15 s with all retries", _within(float, 0.1, 12), "2.5"
@@ -284,8 +323,8 @@ def _broken_relations(settings: Settings) -> list[str]:
         "RECONCILE_AFTER_SECONDS must exceed WORKER_TIMEOUT_SECONDS and be less than STALL_TIMEOUT_SECONDS": (
             settings.worker_timeout_seconds < settings.reconcile_after_seconds < settings.stall_timeout_seconds
         ),
-        "TWILIO_CONNECT_TIMEOUT_SECONDS and TWILIO_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 6 s": (
-            settings.twilio_connect_timeout_seconds + settings.twilio_read_timeout_seconds + 6
+        "PROVIDER_CONNECT_TIMEOUT_SECONDS and PROVIDER_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 6 s": (
+            settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds + 6
             <= settings.worker_timeout_seconds
         ),
         "STAGE_TTL_HOURS must outlast the retries of a trigger": (

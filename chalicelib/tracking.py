@@ -6,7 +6,7 @@ has the effect that it would have had on the send: the record tells it.
 
 from __future__ import annotations
 
-from chalicelib.channels.channel import Provider, Refusals, WebhookRequest
+from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
 from chalicelib.clock import Clock, Deadline
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import mark_opted_out
@@ -24,7 +24,7 @@ class Tracking:
     def __init__(
         self,
         *,
-        provider: Provider,
+        provider: Reporter,
         proving: Proving,
         refusals: Refusals,
         tables: Tables,

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from uuid import uuid4
 
 from chalicelib import settings as environment
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.batching import Batching
-from chalicelib.channels import twilio_channels
-from chalicelib.channels.channel import Channel, Sender
+from chalicelib.buckets import Bucket
+from chalicelib.channels import channels
+from chalicelib.channels.channel import Channel, Provider, Sender, Vendor
 from chalicelib.channels.twilio import REFUSALS, Twilio
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.credentials import CredentialCache
@@ -35,6 +37,7 @@ from chalicelib.replying import Replying
 from chalicelib.resetting import Resetting
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings, SettingsError
+from chalicelib.storing import Storing
 from chalicelib.sweeping import Sweeping
 from chalicelib.tables import Tables
 from chalicelib.tracking import Tracking
@@ -50,6 +53,7 @@ class Engine:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        self._receiving: dict[Vendor, Receiving] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -66,7 +70,7 @@ class Engine:
 
     @cached_property
     def clients(self) -> Clients:
-        return Clients.connect(self.settings)
+        return Clients(self.settings)
 
     @cached_property
     def tables(self) -> Tables:
@@ -83,7 +87,6 @@ class Engine:
     def queues(self) -> Queues:
         names = self.settings
         triggers = {channel.name: channel.queue_name for channel in self.channels.values()}
-        triggers["email"] = names.email_queue  # consumed already; its channel's row is not there yet
         return Queues(
             triggers={channel: self._queue(name) for channel, name in triggers.items()},
             dead_triggers={channel: self._queue(name + names.dead_letter_suffix) for channel, name in triggers.items()},
@@ -96,26 +99,45 @@ class Engine:
     @cached_property
     def credentials(self) -> CredentialCache:
         return CredentialCache(
-            SecretsManager(Service(self.clients.secrets, Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED)),
+            SecretsManager(
+                Service(
+                    self.clients.of("secretsmanager"), Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED
+                )
+            ),
             self.clock,
             ttl_seconds=self.settings.secret_ttl_seconds,
             refresh_seconds=self.settings.secret_refresh_seconds,
         )
 
     @cached_property
-    def channels(self) -> Mapping[str, Channel]:
-        return {channel.name: channel for channel in twilio_channels(self.settings)}
+    def bucket(self) -> Bucket:
+        """Makes its clients on first use: most invocations keep nothing."""
+
+        def service(name: str) -> Service:
+            return Service(self.clients.of(name), Code.STAGE_WRITE_ERROR, Code.CONFIGURATION_ERROR)
+
+        return S3Bucket(partial(service, "s3"), partial(service, "sts"), self.settings.attachments_bucket)
 
     @cached_property
-    def receiving(self) -> Receiving:
+    def channels(self) -> Mapping[str, Channel]:
+        return {channel.name: channel for channel in channels(self.settings)}
+
+    def receiving(self, vendor: Vendor) -> Receiving:
+        """What receives the webhooks of a provider."""
+        if vendor not in self._receiving:
+            self._receiving[vendor] = self._receiving_of(self._provider(vendor))
+        return self._receiving[vendor]
+
+    def _receiving_of(self, provider: Provider) -> Receiving:
         return Receiving(
-            provider=self._twilio,
+            provider=provider,
             channels=self.channels,
             tables=self.tables,
             queues=self.queues,
-            proving=self._proving,
+            proving=Proving(provider, self.credentials),
             opting_out=OptingOut(self.clock, self.settings),
             handing_off=self._handing_off,
+            storing=Storing(self.bucket, new_id),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -125,7 +147,7 @@ class Engine:
     def tracking(self) -> Tracking:
         return Tracking(
             provider=self._twilio,
-            proving=self._proving,
+            proving=Proving(self._twilio, self.credentials),
             refusals=REFUSALS,
             tables=self.tables,
             clock=self.clock,
@@ -134,14 +156,16 @@ class Engine:
 
     @cached_property
     def senders(self) -> Mapping[str, Sender]:
+        from chalicelib.channels.sendgrid_sending import SendGridSender  # noqa: PLC0415 - only for the function that sends
         from chalicelib.channels.twilio_sending import TwilioSender  # noqa: PLC0415 - only for the function that sends
 
-        sender = TwilioSender(
-            connect_seconds=self.settings.twilio_connect_timeout_seconds,
-            read_seconds=self.settings.twilio_read_timeout_seconds,
-            base_url=self.settings.twilio_api_base_url,
-        )
-        return dict.fromkeys(self.channels, sender)
+        names = self.settings
+        timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
+        senders: Mapping[Vendor, Sender] = {
+            Vendor.TWILIO: TwilioSender(*timeouts, base_url=names.twilio_api_base_url),
+            Vendor.SENDGRID: SendGridSender(*timeouts, base_url=names.sendgrid_api_base_url),
+        }
+        return {channel.name: senders[channel.vendor] for channel in self.channels.values()}
 
     @cached_property
     def replying(self) -> Replying:
@@ -180,13 +204,21 @@ class Engine:
     def retriggering(self) -> Retriggering:
         return Retriggering(self.clock, new_id)
 
-    @cached_property
-    def _twilio(self) -> Twilio:
-        return Twilio(tuple(self.channels.values()), self.clock)
+    def _provider(self, vendor: Vendor) -> Provider:
+        match vendor:
+            case Vendor.TWILIO:
+                return self._twilio
+            case Vendor.SENDGRID:
+                from chalicelib.channels.sendgrid import SendGrid  # noqa: PLC0415 - its parsers are for e-mail alone
+
+                return SendGrid(self._channels_of(vendor), self.clock, self.settings)
 
     @cached_property
-    def _proving(self) -> Proving:
-        return Proving(self._twilio, self.credentials)
+    def _twilio(self) -> Twilio:
+        return Twilio(self._channels_of(Vendor.TWILIO), self.clock)
+
+    def _channels_of(self, vendor: Vendor) -> tuple[Channel, ...]:
+        return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
     def _handing_off(self) -> HandingOff:
@@ -198,11 +230,11 @@ class Engine:
 
     @cached_property
     def _dynamodb(self) -> Service:
-        return Service(self.clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+        return Service(self.clients.of("dynamodb"), Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
 
     @cached_property
     def _sqs(self) -> Service:
-        return Service(self.clients.sqs, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        return Service(self.clients.of("sqs"), Code.QUEUE_ERROR, Code.QUEUE_ERROR)
 
     def _table(self, name: str) -> DynamoTable:
         return DynamoTable(self._dynamodb, name)
@@ -235,7 +267,7 @@ def build_on_lambda() -> None:
     made = engine()
     name = handler.rpartition(".")[2]
     if name == "app":
-        _ = made.receiving, made.tracking
+        _ = made.receiving(Vendor.TWILIO), made.tracking  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
         _ = made.replying, made.tables, made.queues
     elif name.startswith("batch_"):

@@ -21,7 +21,8 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import AnswerStyle, InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
+from chalicelib.channels import channels
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.observability import Level, describe
@@ -56,6 +57,7 @@ ENVIRONMENT = {
     "HISTORY_TABLE": "conversations-history-local",
     "SENDS_TABLE": "conversations-sends-local",
     "UNKNOWN_SENDERS_TABLE": "unknown-senders-local",
+    "ATTACHMENTS_BUCKET": "replies-engine-local-attachments-{account}",
     "WHATSAPP_QUEUE": "replies-engine-local-whatsapp",
     "SMS_QUEUE": "replies-engine-local-sms",
     "EMAIL_QUEUE": "replies-engine-local-email",
@@ -221,7 +223,7 @@ class World:
         self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp"
     ) -> Response:
         """One signed request, once; the answer."""
-        response = doors.webhook(self._request(form, token, path), AnswerStyle.TWIML, self.engine)
+        response = doors.webhook(self._request(form, token, path), Vendor.TWILIO, self.engine)
         self.answers.append(response)
         return response
 
@@ -229,7 +231,7 @@ class World:
         """One signed status callback of Twilio; the answer."""
         form = {"MessageSid": "SM" + "9" * 32, "AccountSid": ACCOUNT_SID, "MessageStatus": status, **parameters}
         request = self._request(form, token, f"/webhooks/twilio/status/{send_id}")
-        return doors.delivery_report(request, send_id, AnswerStyle.TWIML, self.engine)
+        return doors.delivery_report(request, Vendor.TWILIO, send_id, self.engine)
 
     def _request(self, form: dict[str, str] | str, token: str, path: str) -> Request:
         parameters = {} if isinstance(form, str) else form
@@ -448,7 +450,7 @@ class World:
                 receives_max=5 if dead else None,
             )
 
-        names = {"whatsapp": self.settings.whatsapp_queue, "sms": self.settings.sms_queue}
+        names = {channel.name: channel.queue_name for channel in channels(self.settings)}
         dead = {channel: queue(f"{name}-dlq") for channel, name in names.items()}
         return Queues(
             triggers={channel: queue(name, dead[channel]) for channel, name in names.items()},
@@ -467,7 +469,7 @@ class World:
             telemetry=self.telemetry,
             tables=self.tables,
             queues=self.queues,
-            senders=dict.fromkeys(("whatsapp", "sms"), self.phone),
+            senders=dict.fromkeys(self.queues.triggers, self.phone),
             credentials=CredentialCache(
                 self.secrets,
                 self.clock,

@@ -1,13 +1,13 @@
-"""The connections to AWS: one botocore session and its low-level clients, made once and one after the other.
+"""The connections to AWS: one botocore session and its low-level clients, each made once and one after the other.
 
 Endpoint, region and credentials come from the standard `AWS_*` environment, which botocore reads itself. Parameters are
-not checked here: DynamoDB, SQS and Secrets Manager check them, and botocore's check costs as much as the call's own
-serialisation. The set user agent spares building one, piece by piece, for each request.
+not checked here: the services check them, and botocore's check costs as much as the call's own serialisation. The set
+user agent spares building one, piece by piece, for each request.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -21,22 +21,11 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 
-@dataclass(frozen=True)
 class Clients:
     """One client for each service that the engine calls; each may be used by several threads."""
 
-    dynamodb: BaseClient
-    sqs: BaseClient
-    secrets: BaseClient
-
-    @classmethod
-    def connect(cls, settings: Settings) -> Clients:
-        """The clients for `settings`; sends nothing.
-
-        Raises:
-            Misconfigured: `CONFIGURATION_ERROR`; no region, half a pair of credentials, an endpoint that is no URL.
-        """
-        config = Config(
+    def __init__(self, settings: Settings) -> None:
+        self._config = Config(
             connect_timeout=settings.aws_connect_timeout_seconds,
             read_timeout=settings.aws_read_timeout_seconds,
             retries={"total_max_attempts": settings.aws_tries, "mode": "standard"},
@@ -44,14 +33,25 @@ class Clients:
             tcp_keepalive=True,
             user_agent="replies-engine",
         )
-        session = Session()
-        try:
-            return cls(
-                dynamodb=session.create_client("dynamodb", config=config),
-                sqs=session.create_client("sqs", config=config),
-                secrets=session.create_client("secretsmanager", config=config),
-            )
-        except (BotoCoreError, ValueError) as error:
-            raise Misconfigured(
-                Code.CONFIGURATION_ERROR, f"no client for AWS can be made: {type(error).__name__}"
-            ) from error
+        # An attachment takes longer to go out than a row.
+        self._patient = self._config.merge(Config(read_timeout=settings.bucket_read_timeout_seconds))
+        self._session = Session()
+        self._making = threading.Lock()  # a session makes one client at a time
+        self._made: dict[str, BaseClient] = {}
+
+    def of(self, service: str) -> BaseClient:
+        """The client of a service, as botocore names it; making it sends nothing.
+
+        Raises:
+            Misconfigured: `CONFIGURATION_ERROR`; no region, half a pair of credentials, an endpoint that is no URL.
+        """
+        with self._making:
+            if service not in self._made:
+                config = self._patient if service == "s3" else self._config
+                try:
+                    self._made[service] = self._session.create_client(service, config=config)
+                except (BotoCoreError, ValueError) as error:
+                    raise Misconfigured(
+                        Code.CONFIGURATION_ERROR, f"no client for AWS can be made: {type(error).__name__}"
+                    ) from error
+            return self._made[service]

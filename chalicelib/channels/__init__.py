@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from chalicelib.channels.channel import AnswerStyle, Channel, Index
+from chalicelib.channels.channel import Channel, Index, Vendor
 from chalicelib.messages import AddressKind, OptOut
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600
+_EMAIL_LENGTH_MAX = 100_000
+"""Far above any answer: an e-mail is one part."""
 
 
-def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
+def channels(settings: Settings) -> tuple[Channel, ...]:
+    """Every channel of a deployment."""
+    return (*_twilio(settings), *_sendgrid(settings))
+
+
+def _twilio(settings: Settings) -> tuple[Channel, ...]:
     """The channels that Twilio carries. A further one (RCS, Messenger) is one more row."""
     return (
         Channel(
@@ -20,7 +27,7 @@ def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
                 settings.whatsapp_index, settings.whatsapp_index_company_key, settings.whatsapp_index_customer_key
             ),
             queue_name=settings.whatsapp_queue,
-            answer_style=AnswerStyle.TWIML,
+            vendor=Vendor.TWILIO,
             part_length_max=_TWILIO_LENGTH_MAX,
             free_text_hours=settings.whatsapp_free_text_hours,
         ),
@@ -30,12 +37,27 @@ def twilio_channels(settings: Settings) -> tuple[Channel, ...]:
             address_kind=AddressKind.PHONE,
             index=Index(settings.sms_index, settings.sms_index_company_key, settings.sms_index_customer_key),
             queue_name=settings.sms_queue,
-            answer_style=AnswerStyle.TWIML,
+            vendor=Vendor.TWILIO,
             part_length_max=_TWILIO_LENGTH_MAX,
             opt_out_keywords={
                 OptOut.STOP: frozenset(settings.sms_stop_keywords),
                 OptOut.START: frozenset(settings.sms_start_keywords),
                 OptOut.HELP: frozenset(settings.sms_help_keywords),
             },
+        ),
+    )
+
+
+def _sendgrid(settings: Settings) -> tuple[Channel, ...]:
+    """The channel that SendGrid carries."""
+    return (
+        Channel(
+            name="email",
+            address_prefix="",
+            address_kind=AddressKind.EMAIL,
+            index=Index(settings.email_index, settings.email_index_company_key, settings.email_index_customer_key),
+            queue_name=settings.email_queue,
+            vendor=Vendor.SENDGRID,
+            part_length_max=_EMAIL_LENGTH_MAX,
         ),
     )

@@ -21,6 +21,21 @@ class AnswerStyle(StrEnum):
     JSON = "json"
 
 
+class Vendor(StrEnum):
+    """Who carries the messages of one or more channels: one implementation of `Provider` and of `Sender` each."""
+
+    TWILIO = "twilio"
+    SENDGRID = "sendgrid"
+
+    @property
+    def answer_style(self) -> AnswerStyle:
+        """How its webhooks are answered."""
+        return _ANSWER_STYLES[self]
+
+
+_ANSWER_STYLES = {Vendor.TWILIO: AnswerStyle.TWIML, Vendor.SENDGRID: AnswerStyle.JSON}
+
+
 @dataclass(frozen=True)
 class Index:
     """The index that finds a channel's conversations by the company's and the customer's address."""
@@ -42,7 +57,7 @@ class Channel:
     index: Index
     queue_name: str
     """The queue of its triggers."""
-    answer_style: AnswerStyle
+    vendor: Vendor
     part_length_max: int
     """Characters of one outbound message."""
     free_text_hours: int | None = None
@@ -61,20 +76,15 @@ class WebhookRequest:
     """By lower-case name."""
     body: bytes
     request_id: str
+    url_token: str = ""
+    """What the URL's path says after the route's own words, where a provider proves itself by that; empty: nothing."""
 
 
 class Provider(Protocol):
     """What `receiving` needs of a provider, once per provider and the same for all of its channels."""
 
-    def parse(self, request: WebhookRequest) -> InboundMessage:
-        """The message that the request delivers; nothing of it is trusted yet.
-
-        Raises:
-            Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
-        """
-
-    def parse_report(self, request: WebhookRequest) -> DeliveryReport:
-        """What the request tells of a message that was sent before; nothing of it is trusted yet.
+    def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
+        """The message that the request delivers, once for each of its recipients; nothing of it is trusted yet.
 
         Raises:
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
@@ -85,6 +95,17 @@ class Provider(Protocol):
 
         Raises:
             Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+
+
+class Reporter(Protocol):
+    """What `tracking` needs of a provider that tells what became of a message after it took it."""
+
+    def parse_report(self, request: WebhookRequest) -> DeliveryReport:
+        """What the request tells of a message that was sent before; nothing of it is trusted yet.
+
+        Raises:
+            Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
         """
 
 
@@ -103,6 +124,8 @@ class DeliveryReport:
 class OutboundPart:
     """One message to be sent; addresses bear the channel's prefix."""
 
+    send_id: str
+    """Ours, always the same for the same part, and telling nothing."""
     to: str
     sender: str
     messaging_service_sid: str | None
@@ -112,6 +135,8 @@ class OutboundPart:
     content_variables: Mapping[str, str]
     media_urls: Sequence[str]
     status_callback: str | None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """The extras of the message that it answers, by which some providers thread a conversation."""
 
 
 @dataclass(frozen=True)

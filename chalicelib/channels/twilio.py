@@ -52,7 +52,7 @@ class Twilio:
         self._channels = channels
         self._clock = clock
 
-    def parse(self, request: WebhookRequest) -> InboundMessage:
+    def parse(self, request: WebhookRequest) -> tuple[InboundMessage]:
         """The message of a form; unknown parameters are tolerated and kept among the extras.
 
         Raises:
@@ -66,7 +66,7 @@ class Twilio:
         channel = channel_of(self._channels, sender)
         if channel is None:
             raise Rejected(Code.PARSING_ERROR, "From bears the prefix of no channel")
-        return InboundMessage(
+        message = InboundMessage(
             message_sid=sid,
             channel=channel.name,
             account_id=account,
@@ -79,6 +79,7 @@ class Twilio:
             media=_media(form),
             extras=_extras(form),
         )
+        return (message,)
 
     def parse_report(self, request: WebhookRequest) -> DeliveryReport:
         """What a status callback tells.

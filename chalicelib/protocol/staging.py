@@ -116,6 +116,12 @@ def stage(table: Table, message: StagedMessage, *, now: datetime, ttl_hours: int
             return Duplicate(StagedMessage.from_item(item))
 
 
+def find(table: Table, conversation: ConversationKey, message_sid: str) -> StagedMessage | None:
+    """The row of a message; None: it is not staged now. Strongly consistent."""
+    row = table.get({CONVERSATION_ID: conversation.conversation_id, MESSAGE_SID: message_sid})
+    return StagedMessage.from_item(row) if row is not None else None
+
+
 def read(table: Table, conversation: ConversationKey, route: Route | None = None) -> tuple[StagedMessage, ...]:
     """The staged messages of a conversation (and a route), in order; strongly consistent, all pages.
 

@@ -9,7 +9,7 @@ import pytest
 from chalice.app import Request
 
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import AnswerStyle
+from chalicelib.channels.channel import Vendor
 from tests.app.conftest import FORM_TYPE, HOST, Deployment, fresh_process
 from tests.world import ACCOUNT_SID, COMPANY, CUSTOMER, KEY, SECRET_REF
 
@@ -260,7 +260,7 @@ class TestHostileInput:
             "isBase64Encoded": encoded,
         }
 
-        response = doors.webhook(Request(event, None), AnswerStyle.TWIML, wiring.engine())
+        response = doors.webhook(Request(event, None), Vendor.TWILIO, wiring.engine())
 
         assert response.status_code == 200
 

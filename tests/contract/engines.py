@@ -112,22 +112,22 @@ class AwsEngine:
     _calls: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for client in (self.clients.dynamodb, self.clients.sqs):
+        for client in (self.clients.of("dynamodb"), self.clients.of("sqs")):
             client.meta.events.register("before-call", lambda model, **_: self._calls.append(model.name))
 
     def table(self, name: str) -> Table:
-        service = Service(self.clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+        service = Service(self.clients.of("dynamodb"), Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
         return DynamoTable(service, f"{name}-{STAGE}")
 
     def queue(self, name: str) -> Queue:
         if not self.has_queues:
             pytest.skip("this engine has no queues")
-        service = Service(self.clients.sqs, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        service = Service(self.clients.of("sqs"), Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         return SqsQueue(service, f"replies-engine-{STAGE}-{name}")
 
     def receive(self, name: str) -> list[Delivery]:
-        url = self.clients.sqs.get_queue_url(QueueName=f"replies-engine-{STAGE}-{name}")["QueueUrl"]
-        answer = self.clients.sqs.receive_message(
+        url = self.clients.of("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{name}")["QueueUrl"]
+        answer = self.clients.of("sqs").receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
         )
         return [
@@ -147,9 +147,9 @@ class AwsEngine:
             return
         if self.skew is not None:
             self.skew[0] += 1_000
-        for url in self.clients.sqs.list_queues().get("QueueUrls", []):
-            while messages := self.clients.sqs.receive_message(QueueUrl=url).get("Messages"):
-                self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+        for url in self.clients.of("sqs").list_queues().get("QueueUrls", []):
+            while messages := self.clients.of("sqs").receive_message(QueueUrl=url).get("Messages"):
+                self.clients.of("sqs").delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
 
     def advance(self, seconds: float) -> None:
         if self.skew is None:
@@ -176,7 +176,7 @@ def moto_engine() -> Iterator[Engine]:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         patch.setattr(moto.sqs.models, "unix_time_millis", lambda *at: milliseconds(*at) + skew[0] * 1_000)
         _create_stack()
-        yield AwsEngine(Clients.connect(_settings()), skew=skew)
+        yield AwsEngine(Clients(_settings()), skew=skew)
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def endpoint_engine(url: str) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         _point_to(patch, url)
         _create_stack()
-        yield AwsEngine(Clients.connect(_settings()))
+        yield AwsEngine(Clients(_settings()))
         _client("cloudformation").delete_stack(StackName=STAGE)
 
 
@@ -198,7 +198,7 @@ def dynamodb_engine(url: str) -> Iterator[Engine]:
         schemas = load(STAGE).tables.values()
         for schema in schemas:
             dynamodb.create_table(**_as_request(schema))
-        yield AwsEngine(Clients.connect(_settings()), has_queues=False)
+        yield AwsEngine(Clients(_settings()), has_queues=False)
         for schema in schemas:
             dynamodb.delete_table(TableName=schema.name)
 

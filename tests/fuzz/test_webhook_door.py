@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 
 import app
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import AnswerStyle
+from chalicelib.channels.channel import Vendor
 from tests.fuzz import rules
 from tests.fuzz.forms import (
     FORMS,
@@ -44,7 +44,7 @@ METHODS = some.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", 
 
 def received(world: World, post: Post) -> str:
     """Hand the request to the door and hold the answer against every rule; the outcome that was told."""
-    response = doors.webhook(post.request(CONTEXT), AnswerStyle.TWIML, world.engine)
+    response = doors.webhook(post.request(CONTEXT), Vendor.TWILIO, world.engine)
 
     rules.nothing_surprised_us(world)
     rules.the_answer_is_of_the_table(world, response)

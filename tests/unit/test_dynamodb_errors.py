@@ -53,17 +53,17 @@ def clients() -> Clients:
     """Made once for a class, since they take a while; not for more, since a client's retries are rationed."""
     with pytest.MonkeyPatch.context() as patch:
         _set_credentials(patch)
-        return Clients.connect(settings(AWS_TRIES="2"))
+        return Clients(settings(AWS_TRIES="2"))
 
 
 @pytest.fixture
 def table(clients: Clients) -> DynamoTable:
-    return DynamoTable(Service(clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
+    return DynamoTable(Service(clients.of("dynamodb"), Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
 
 
 @pytest.fixture
 def queue(clients: Clients) -> SqsQueue:
-    return SqsQueue(Service(clients.sqs, Code.QUEUE_ERROR, Code.QUEUE_ERROR), "triggers")
+    return SqsQueue(Service(clients.of("sqs"), Code.QUEUE_ERROR, Code.QUEUE_ERROR), "triggers")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ class TestWhoMustAct:
         self, table: DynamoTable, clients: Clients, code: str
     ):
         """Throttled, or with credentials that have just expired."""
-        Wire(clients.dynamodb, Answer.error(400, code), Answer.error(400, code))
+        Wire(clients.of("dynamodb"), Answer.error(400, code), Answer.error(400, code))
 
         with pytest.raises(TryAgain) as told:
             table.put(KEY)
@@ -108,7 +108,7 @@ class TestWhoMustAct:
         self, table: DynamoTable, clients: Clients, fault: Exception
     ):
         """No connection on any try."""
-        Wire(clients.dynamodb, fault, fault)
+        Wire(clients.of("dynamodb"), fault, fault)
 
         with pytest.raises(TryAgain) as told:
             table.put(KEY)
@@ -134,7 +134,7 @@ class TestWhoMustAct:
         self, table: DynamoTable, clients: Clients, fault: Answer | Exception
     ):
         """A timeout is an unknown outcome, not a failure."""
-        Wire(clients.dynamodb, fault, fault)
+        Wire(clients.of("dynamodb"), fault, fault)
 
         with pytest.raises(TryAgain) as told:
             table.put(KEY)
@@ -153,7 +153,7 @@ class TestWhoMustAct:
     )
     def test_what_a_retry_does_not_mend_is_our_fault(self, table: DynamoTable, clients: Clients, code: str):
         """The detail names the operation, the table and AWS's code: no key, no value, none of AWS's words."""
-        Wire(clients.dynamodb, Answer.error(400, code))
+        Wire(clients.of("dynamodb"), Answer.error(400, code))
 
         with pytest.raises(Misconfigured) as told:
             table.put(KEY | {"body": "a message"})
@@ -163,8 +163,8 @@ class TestWhoMustAct:
     def test_missing_credentials_are_our_fault(self, environment: pytest.MonkeyPatch):
         """Nothing is sent."""
         environment.delenv("AWS_ACCESS_KEY_ID")
-        clients = Clients.connect(settings())
-        table = DynamoTable(Service(clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
+        clients = Clients(settings())
+        table = DynamoTable(Service(clients.of("dynamodb"), Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
 
         with pytest.raises(Misconfigured) as told:
             table.get(KEY)
@@ -179,7 +179,7 @@ class TestWhoMustAct:
         environment.setenv(variable, value)
 
         with pytest.raises(Misconfigured) as told:
-            Clients.connect(settings())
+            Clients(settings())
 
         assert told.value.code == Code.CONFIGURATION_ERROR
 
@@ -191,7 +191,7 @@ class TestTriesOfOneCall:
         self, table: DynamoTable, clients: Clients, first: Answer | Exception, last: Answer | Exception
     ):
         """An error of botocore tells of its last try only; the one before is noted."""
-        Wire(clients.dynamodb, first, last)
+        Wire(clients.of("dynamodb"), first, last)
 
         with pytest.raises(TryAgain) as told:
             table.put(KEY)
@@ -200,7 +200,7 @@ class TestTriesOfOneCall:
 
     def test_a_doubt_of_one_call_does_not_outlive_it(self, table: DynamoTable, clients: Clients):
         """The next call starts without any."""
-        Wire(clients.dynamodb, TIMED_OUT, OK, THROTTLED, THROTTLED)
+        Wire(clients.of("dynamodb"), TIMED_OUT, OK, THROTTLED, THROTTLED)
         table.put(KEY)
 
         with pytest.raises(TryAgain) as told:
@@ -212,7 +212,7 @@ class TestTriesOfOneCall:
         """The row that comes with the refusal tells the caller that it is its own."""
         row = {"conversation_id": {"S": "c1"}, "trigger_id": {"S": "ours"}}
         refusal = Answer.error(400, "ConditionalCheckFailedException", Item=row)
-        Wire(clients.dynamodb, TIMED_OUT, refusal)
+        Wire(clients.of("dynamodb"), TIMED_OUT, refusal)
 
         answer = table.put(KEY | {"trigger_id": "ours"}, when=Attr("conversation_id").missing())
 
@@ -220,9 +220,9 @@ class TestTriesOfOneCall:
 
     def test_a_call_is_tried_as_often_as_the_settings_say(self):
         """The first try included."""
-        clients = Clients.connect(settings(AWS_TRIES="3"))
-        table = DynamoTable(Service(clients.dynamodb, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
-        wire = Wire(clients.dynamodb, TIMED_OUT, TIMED_OUT, TIMED_OUT, OK)
+        clients = Clients(settings(AWS_TRIES="3"))
+        table = DynamoTable(Service(clients.of("dynamodb"), Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR), "locks")
+        wire = Wire(clients.of("dynamodb"), TIMED_OUT, TIMED_OUT, TIMED_OUT, OK)
 
         with pytest.raises(TryAgain):
             table.put(KEY)
@@ -236,7 +236,7 @@ class TestBatches:
     def test_writes_left_over_are_sent_again(self, table: DynamoTable, clients: Clients):
         """Until none is left."""
         left_over = {"locks": [{"PutRequest": {"Item": {"conversation_id": {"S": "c2"}}}}]}
-        wire = Wire(clients.dynamodb, Answer(200, {"UnprocessedItems": left_over}), OK)
+        wire = Wire(clients.of("dynamodb"), Answer(200, {"UnprocessedItems": left_over}), OK)
 
         table.put_many(self.KEYS[:3])
 
@@ -247,7 +247,7 @@ class TestBatches:
         left_over = {"locks": {"Keys": [{"conversation_id": {"S": "c1"}}], "ConsistentRead": True}}
         row = {"conversation_id": {"S": "c1"}}
         wire = Wire(
-            clients.dynamodb,
+            clients.of("dynamodb"),
             Answer(200, {"Responses": {}, "UnprocessedKeys": left_over}),
             Answer(200, {"Responses": {"locks": [row]}}),
         )
@@ -260,7 +260,7 @@ class TestBatches:
     def test_a_batch_that_is_never_finished_is_given_back(self, table: DynamoTable, clients: Clients):
         """After a bounded number of calls; it happened in part."""
         left_over = {"locks": [{"DeleteRequest": {"Key": {"conversation_id": {"S": "c1"}}}}]}
-        wire = Wire(clients.dynamodb, *[Answer(200, {"UnprocessedItems": left_over})] * BATCH_CALLS_MAX)
+        wire = Wire(clients.of("dynamodb"), *[Answer(200, {"UnprocessedItems": left_over})] * BATCH_CALLS_MAX)
 
         with pytest.raises(TryAgain) as told:
             table.delete_many(self.KEYS[:1])
@@ -272,7 +272,7 @@ class TestBatches:
         """After a bounded number of calls."""
         left_over = {"locks": {"Keys": [{"conversation_id": {"S": "c1"}}], "ConsistentRead": True}}
         answer = Answer(200, {"Responses": {}, "UnprocessedKeys": left_over})
-        wire = Wire(clients.dynamodb, *[answer] * BATCH_CALLS_MAX)
+        wire = Wire(clients.of("dynamodb"), *[answer] * BATCH_CALLS_MAX)
 
         with pytest.raises(TryAgain):
             table.get_together([Read(table, KEY)])
@@ -281,7 +281,7 @@ class TestBatches:
 
     def test_many_writes_of_which_the_first_happened_may_have_happened(self, table: DynamoTable, clients: Clients):
         """Though the last call of them certainly did not."""
-        Wire(clients.dynamodb, OK, THROTTLED, THROTTLED)
+        Wire(clients.of("dynamodb"), OK, THROTTLED, THROTTLED)
 
         with pytest.raises(TryAgain) as told:
             table.put_many(self.KEYS)
@@ -292,7 +292,7 @@ class TestBatches:
 class TestRequests:
     def test_names_and_values_stand_behind_placeholders(self, table: DynamoTable, clients: Clients):
         """The same name behind the same one, in the change and in the condition."""
-        wire = Wire(clients.dynamodb, OK)
+        wire = Wire(clients.of("dynamodb"), OK)
 
         table.update(KEY, Change(set={"status": "new"}), when=Attr("status").eq("old"))
 
@@ -312,7 +312,7 @@ class TestRequests:
     def test_rows_are_read_consistently_and_indexes_as_they_can_be(self, table: DynamoTable, clients: Clients):
         """DynamoDB refuses a consistent read of an index."""
         nothing = Answer(200, {"Items": [], "ScannedCount": 0})
-        wire = Wire(clients.dynamodb, OK, nothing, nothing, nothing)
+        wire = Wire(clients.of("dynamodb"), OK, nothing, nothing, nothing)
 
         table.get(KEY)
         list(table.query(("a", "b")))
@@ -327,7 +327,7 @@ class TestQueue:
 
     def test_the_queue_is_looked_up_once(self, queue: SqsQueue, clients: Clients):
         """Its URL is kept for the process."""
-        wire = Wire(clients.sqs, self.URL, OK, OK)
+        wire = Wire(clients.of("sqs"), self.URL, OK, OK)
 
         queue.send("a", group="acme")
         queue.send("b", group="acme")
@@ -346,7 +346,7 @@ class TestQueue:
         self, queue: SqsQueue, clients: Clients, headers: dict[str, str], code: str
     ):
         """SQS tells two codes; botocore takes the older one where it comes."""
-        Wire(clients.sqs, replace(Answer.error(400, "QueueDoesNotExist"), headers=headers))
+        Wire(clients.of("sqs"), replace(Answer.error(400, "QueueDoesNotExist"), headers=headers))
 
         with pytest.raises(Misconfigured) as told:
             queue.send("a", group="acme")
@@ -356,7 +356,7 @@ class TestQueue:
 
     def test_a_queue_that_was_deleted_is_looked_up_again(self, queue: SqsQueue, clients: Clients):
         """It may have been made anew."""
-        wire = Wire(clients.sqs, self.URL, Answer.error(400, "QueueDoesNotExist"), self.URL, OK)
+        wire = Wire(clients.of("sqs"), self.URL, Answer.error(400, "QueueDoesNotExist"), self.URL, OK)
         with pytest.raises(Misconfigured):
             queue.send("a", group="acme")
 
@@ -366,7 +366,7 @@ class TestQueue:
 
     def test_a_message_whose_queue_could_not_be_looked_up_was_not_sent(self, queue: SqsQueue, clients: Clients):
         """However the look-up ended."""
-        Wire(clients.sqs, TIMED_OUT, TIMED_OUT)
+        Wire(clients.of("sqs"), TIMED_OUT, TIMED_OUT)
 
         with pytest.raises(TryAgain) as told:
             queue.send("a", group="acme")
@@ -375,7 +375,7 @@ class TestQueue:
 
     def test_a_message_without_an_answer_may_have_been_sent(self, queue: SqsQueue, clients: Clients):
         """A spare trigger is harmless, a missing one is not: the caller must know."""
-        Wire(clients.sqs, self.URL, TIMED_OUT, TIMED_OUT)
+        Wire(clients.of("sqs"), self.URL, TIMED_OUT, TIMED_OUT)
 
         with pytest.raises(TryAgain) as told:
             queue.send("a", group="acme")
@@ -388,7 +388,7 @@ class TestQueue:
     ):
         """A queue may be encrypted with a key of the company's own."""
         throttled = replace(Answer.error(400, "KmsThrottled"), headers=headers)
-        Wire(clients.sqs, self.URL, throttled, throttled)
+        Wire(clients.of("sqs"), self.URL, throttled, throttled)
 
         with pytest.raises(TryAgain) as told:
             queue.send("a", group="acme")

@@ -11,7 +11,7 @@ from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
 from chalicelib.channels import twilio_channels
-from chalicelib.channels.channel import AnswerStyle, Channel, Index, WebhookRequest
+from chalicelib.channels.channel import Channel, Index, Vendor, WebhookRequest
 from chalicelib.channels.twilio import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected
 from chalicelib.messages import Address, AddressKind, InboundMessage, Media
@@ -50,7 +50,8 @@ def request(body: str | bytes, *, url: str = URL, **headers: str) -> WebhookRequ
 
 
 def parse(form: dict[str, str] | list[tuple[str, str]] | str | bytes, provider: Twilio = TWILIO) -> InboundMessage:
-    return provider.parse(request(form if isinstance(form, str | bytes) else urlencode(form)))
+    (message,) = provider.parse(request(form if isinstance(form, str | bytes) else urlencode(form)))
+    return message
 
 
 def payload(name: str) -> InboundMessage:
@@ -371,7 +372,7 @@ class TestAddresses:
             address_kind=AddressKind.PHONE,
             index=Index("an-index", "gsi_company", "gsi_recipient"),
             queue_name=f"replies-engine-local-{name}",
-            answer_style=AnswerStyle.TWIML,
+            vendor=Vendor.TWILIO,
             part_length_max=1_600,
         )
         provider = Twilio((*twilio_channels(SETTINGS), row), FakeClock())
@@ -398,7 +399,7 @@ class TestProof:
             parameters.setdefault(name, []).append(value)
         signature = RequestValidator(token).compute_signature(signed_url, MultiDict(parameters))
         made = request(urlencode(pairs), url=called_url, **{"x-twilio-signature": signature})
-        return made, TWILIO.parse(made).account_id
+        return made, TWILIO.parse(made)[0].account_id
 
     @pytest.mark.parametrize("token", ["current", "next"])
     def test_the_current_and_the_next_token_prove(self, token: str):

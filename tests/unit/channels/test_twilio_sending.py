@@ -32,6 +32,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 def part(**changes) -> OutboundPart:
     return OutboundPart(
         **{
+            "send_id": "0" * 40,
             "to": f"whatsapp:{CUSTOMER}",
             "sender": f"whatsapp:{COMPANY}",
             "messaging_service_sid": None,

@@ -1,0 +1,54 @@
+"""Storing: what came with a message and is too large for its row is kept in our bucket before the message is staged.
+
+Guarantee: a staged row names only objects that are there. A crash before the row leaves objects that no row names; they
+go with the bucket's own expiry. Keys are `<tenant>/<an id that nobody can guess>/<number>`: a company's readers can be
+given its own prefix, and nothing of a key tells who wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.buckets import Bucket
+from chalicelib.clock import Deadline
+from chalicelib.messages import Enclosure, InboundMessage, Media
+from chalicelib.queues import fair_group
+
+WHOLE_TEXT = "whole_text_url"
+"""The extra that tells where all of a text is."""
+
+
+class Storing:
+    """Keeps the enclosures of messages."""
+
+    def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
+        self._bucket = bucket
+        self._new_id = new_id
+
+    def store(self, message: InboundMessage, tenant: str, deadline: Deadline) -> InboundMessage:
+        """The message with its enclosures kept, and told as media.
+
+        Raises:
+            TryAgain, Misconfigured: some may be kept and no row names them; the provider comes again.
+        """
+        bucket = self._bucket.within(deadline)
+        folder = f"{fair_group(tenant).replace('/', '-')}/{self._new_id()}"
+        media = [_kept(bucket, f"{folder}/{number}", one) for number, one in enumerate(message.enclosures, start=1)]
+        extras = dict(message.extras)
+        if message.whole is not None:
+            extras[WHOLE_TEXT] = _kept(bucket, f"{folder}/text", message.whole).url
+        return replace(message, media=(*message.media, *media), extras=extras, enclosures=(), whole=None)
+
+
+def _kept(bucket: Bucket, key: str, one: Enclosure) -> Media:
+    told = Media(
+        url="",
+        content_type=one.content_type,
+        filename=one.filename,
+        size_bytes=one.size_bytes,
+        problem=one.problem,
+    )
+    if one.problem is not None:
+        return told
+    return replace(told, url=bucket.put(key, one.content, content_type=one.content_type, filename=one.filename))
