@@ -205,7 +205,9 @@ class Settings:
     provider_read_timeout_seconds: float = _setting("per request to a provider", _within(float, 0.1, 20), "10")
     twilio_api_base_url: str = _setting("where Twilio's API is; empty: where Twilio says", _url, "")
     sendgrid_api_base_url: str = _setting(
-        "where SendGrid's API is; `https://api.eu.sendgrid.com` for accounts in the EU", _url, "https://api.sendgrid.com"
+        "where SendGrid's API is; `https://api.eu.sendgrid.com` for accounts in the EU",
+        _url,
+        "https://api.sendgrid.com",
     )
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"

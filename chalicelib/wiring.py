@@ -100,9 +100,7 @@ class Engine:
     def credentials(self) -> CredentialCache:
         return CredentialCache(
             SecretsManager(
-                Service(
-                    self.clients.of("secretsmanager"), Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED
-                )
+                Service(self.clients.of("secretsmanager"), Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED)
             ),
             self.clock,
             ttl_seconds=self.settings.secret_ttl_seconds,

@@ -21,8 +21,8 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import doors, wiring
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
 from chalicelib.channels import channels
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.observability import Level, describe

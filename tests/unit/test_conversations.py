@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib import conversations
-from chalicelib.channels import twilio_channels
+from chalicelib.channels import channels
 from chalicelib.conversations import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages import Address, AddressKind, InboundMessage
@@ -18,7 +18,7 @@ from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
 from tests.world import COMPANY, CUSTOMER, ENVIRONMENT, KEY, SECRET_REF, TEMPLATE, World, conversation
 
-WHATSAPP, SMS = twilio_channels(Settings.from_environment(ENVIRONMENT))
+WHATSAPP, SMS, _ = channels(Settings.from_environment(ENVIRONMENT))
 MESSAGE = InboundMessage(
     message_sid="SM1",
     channel="whatsapp",

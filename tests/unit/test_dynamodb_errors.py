@@ -68,7 +68,9 @@ def queue(clients: Clients) -> SqsQueue:
 
 @pytest.fixture
 def secrets(clients: Clients) -> SecretsManager:
-    return SecretsManager(Service(clients.secrets, Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED))
+    return SecretsManager(
+        Service(clients.of("secretsmanager"), Code.SECRET_FETCH_TRANSIENT_ERROR, Code.SECRET_FETCH_FAILED)
+    )
 
 
 class TestWhoMustAct:
@@ -179,7 +181,7 @@ class TestWhoMustAct:
         environment.setenv(variable, value)
 
         with pytest.raises(Misconfigured) as told:
-            Clients(settings())
+            Clients(settings()).of("dynamodb")
 
         assert told.value.code == Code.CONFIGURATION_ERROR
 
@@ -399,7 +401,7 @@ class TestQueue:
 class TestSecrets:
     def test_a_secret_is_its_text(self, secrets: SecretsManager, clients: Clients):
         """Of the current version."""
-        wire = Wire(clients.secrets, Answer(200, {"SecretString": '{"auth_token": "t"}'}))
+        wire = Wire(clients.of("secretsmanager"), Answer(200, {"SecretString": '{"auth_token": "t"}'}))
 
         text = secrets.fetch("acme-credentials")
 
@@ -421,7 +423,7 @@ class TestSecrets:
         self, secrets: SecretsManager, clients: Clients, answer: Answer, end: str
     ):
         """By its reference, never by its content."""
-        Wire(clients.secrets, answer)
+        Wire(clients.of("secretsmanager"), answer)
 
         with pytest.raises(Misconfigured) as told:
             secrets.fetch("acme-credentials")
@@ -434,7 +436,7 @@ class TestSecrets:
         self, secrets: SecretsManager, clients: Clients, fault: Answer | Exception
     ):
         """So that the provider is asked for a retry."""
-        Wire(clients.secrets, fault, fault)
+        Wire(clients.of("secretsmanager"), fault, fault)
 
         with pytest.raises(TryAgain) as told:
             secrets.fetch("acme-credentials")
@@ -443,7 +445,7 @@ class TestSecrets:
 
     def test_after_the_deadline_no_secret_is_fetched(self, secrets: SecretsManager, clients: Clients):
         """The call is named, and nothing is sent."""
-        wire = Wire(clients.secrets)
+        wire = Wire(clients.of("secretsmanager"))
         late = secrets.within(Deadline.after(FakeClock(), 0))
 
         with pytest.raises(TryAgain) as told:

@@ -23,6 +23,8 @@ TABLE = {
     Code.PROJECT_INACTIVE: (200, 403),
     Code.CHANNEL_NOT_ALLOWED: (200, 403),
     Code.OPTED_OUT: (200, 403),
+    Code.SENDER_NOT_AUTHENTICATED: (200, 403),
+    Code.AUTOMATIC_MESSAGE: (200, 200),
     Code.CONVERSATION_LOCKED: (200, 409),
     Code.ROUTING_ERROR: (200, 500),
     Code.DB_QUERY_ERROR: (200, 500),
@@ -66,6 +68,22 @@ def test_a_notice_is_escaped(code: Code | None, notice: str):
 
     (message,) = ET.fromstring(answer.body.encode())  # noqa: S314  # our own answer
     assert (message.tag, message.text, list(message)) == ("Message", notice, [])
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "answered"),
+    [
+        ([None, Code.DB_TRANSIENT_ERROR], Code.DB_TRANSIENT_ERROR),
+        ([None, Code.SECRET_FETCH_FAILED], Code.SECRET_FETCH_FAILED),
+        ([Code.INTERNAL_ERROR, Code.STAGE_WRITE_ERROR], Code.STAGE_WRITE_ERROR),
+        ([Code.CONVERSATION_NOT_FOUND, None, Code.INVALID_SIGNATURE], None),
+        ([Code.INVALID_SIGNATURE, Code.PROJECT_INACTIVE], Code.PROJECT_INACTIVE),
+        ([Code.INVALID_SIGNATURE, Code.INVALID_SIGNATURE], Code.INVALID_SIGNATURE),
+    ],
+)
+def test_of_several_outcomes_the_one_that_asks_for_most_is_answered(outcomes: list[Code | None], answered: Code | None):
+    """A retry first, then our own fault, then what was taken, then a refusal."""
+    assert min(outcomes, key=responses.demand) is answered
 
 
 def test_an_unknown_path_is_not_found():

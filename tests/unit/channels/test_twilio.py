@@ -10,7 +10,7 @@ import pytest
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels import twilio_channels
+from chalicelib.channels import channels
 from chalicelib.channels.channel import Channel, Index, Vendor, WebhookRequest
 from chalicelib.channels.twilio import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected
@@ -22,7 +22,8 @@ from tests.world import ACCOUNT_SID, AUTH_TOKEN, ENVIRONMENT
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "twilio"
 PAYLOAD_NAMES = sorted(path.stem for path in PAYLOADS.glob("*.txt"))
 SETTINGS = Settings.from_environment(ENVIRONMENT)
-TWILIO = Twilio(twilio_channels(SETTINGS), FakeClock())
+CHANNELS = [channel for channel in channels(SETTINGS) if channel.vendor is Vendor.TWILIO]
+TWILIO = Twilio(CHANNELS, FakeClock())
 URL = "https://hooks.example.com/webhooks/whatsapp"
 SECRET = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
 
@@ -375,7 +376,7 @@ class TestAddresses:
             vendor=Vendor.TWILIO,
             part_length_max=1_600,
         )
-        provider = Twilio((*twilio_channels(SETTINGS), row), FakeClock())
+        provider = Twilio((*CHANNELS, row), FakeClock())
 
         message = parse({**FORM, "From": sender, "To": recipient}, provider)
 
