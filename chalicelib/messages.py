@@ -57,7 +57,7 @@ class Media:
 
 @dataclass(frozen=True, repr=False)
 class Enclosure:
-    """A part of the message that came with the request itself; it is kept in our bucket before the message is staged."""
+    """A part of the message that came with the request; it is kept in our bucket before the message is staged."""
 
     content: bytes
     content_type: str

@@ -281,7 +281,7 @@ class Post:
                 "path": self.path,
                 **self.context,
             },
-            "pathParameters": {"unknown": "unknown", "send": self.path.rpartition("/")[2]},
+            "pathParameters": {"unknown": "unknown", "send": self.path.rpartition("/")[2], "token": "token-1"},
             "multiValueQueryStringParameters": self.query,
             "stageVariables": None,
             "body": base64.b64encode(self.body).decode() if self.is_base64 else self.body.decode(errors="replace"),

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from chalicelib import doors
+from chalicelib.channels.channel import Vendor
 from tests.fuzz import rules
 from tests.fuzz.forms import TEXTS, Form, Post
 from tests.fuzz.records import world_of
@@ -89,7 +90,7 @@ def records(bodies: list[str], group: dict[str, str]) -> dict[str, Any]:
 def with_message() -> World:
     """A deployment in which a burst of one message waits for its batch."""
     world = world_of([])
-    doors.webhook(Post(Form("whatsapp_text").body).request(CONTEXT), "twiml", world.engine)
+    doors.webhook(Post(Form("whatsapp_text").body).request(CONTEXT), Vendor.TWILIO, world.engine)
     world.clock.advance(world.settings.batch_window_seconds + 1)
     return world
 

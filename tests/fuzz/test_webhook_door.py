@@ -160,7 +160,7 @@ class TestApp:
     def test_every_route_and_method_answers_without_a_server_error(self, form, method, route, headers, query, signing):
         """Through Chalice itself: nothing is answered 5xx, nothing is told outside our own lines."""
         world = world_of([])
-        path = route.replace("{send}", "send-1").replace("{unknown}", "unknown")
+        path = route.replace("{send}", "send-1").replace("{unknown}", "unknown").replace("{token}", "token-1")
         post = Post(form.body, signing, method, path, route, headers=headers, query=query)
 
         with engine_of(world), other_loggers() as told:
