@@ -65,6 +65,8 @@ def webhook(request: Request | None, style: AnswerStyle, engine: Engine) -> Resp
         outcome = _told(_named(surprise), trail)
     answer = responses.answer(style, outcome.code, notice=outcome.notice)
     told = outcome.code.value if outcome.code else "success"
+    if outcome.is_probe:
+        answer, told = responses.no_content(), "probe"
     trail.log(Step.ANSWERED, outcome=told, count=answer.status)
     trail.count(Metric.ANSWERED, outcome=told)
     return _as_response(answer)

@@ -70,7 +70,7 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
 
 
 def no_content() -> Answer:
-    """The answer to a report that needs none."""
+    """The answer to a report that needs none, and to a proven probe: no refusal looks like it."""
     return Answer(HTTPStatus.NO_CONTENT, "text/plain", "")
 
 
