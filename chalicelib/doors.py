@@ -61,6 +61,8 @@ def webhook(request: Request | None, vendor: Vendor, engine: Engine, *, url_toke
     outcome = _outcome(lambda: _received(request, vendor, url_token, engine, trail), trail)
     answer = responses.answer(vendor.answer_style, outcome.code, notice=outcome.notice)
     told = outcome.code.value if outcome.code else "success"
+    if outcome.is_probe:
+        answer, told = responses.no_content(), "probe"
     trail.log(Step.ANSWERED, outcome=told, count=answer.status)
     trail.count(Metric.ANSWERED, outcome=told)
     return _as_response(answer)

@@ -1,6 +1,8 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
     parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+                                            ^
+                                            `-- a message that the provider's own list proves comes in here
 
 Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
 for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import contexts, conversations
-from chalicelib.channels.channel import Channel, Provider, WebhookRequest
+from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import Conversation, Found
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -44,6 +46,8 @@ class Outcome:
     """None: it is staged, or was already. Else why it was refused, or what the sweep mends after it was staged."""
     notice: str = ""
     """What the customer is told at once, because the conversation is locked; empty: nothing."""
+    is_probe: bool = False
+    """It was no message: somebody who can sign as the provider does asked whether that is accepted, and it is."""
 
 
 class Receiving:
@@ -92,13 +96,42 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
+        tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
+        found = self._begin(tables, channel, message, trail)
+        self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
+        if _is_probe(request, message):
+            return Outcome(is_probe=True)
+        return self._take(tables, self._queues.within(deadline), found, message, deadline, trail)
+
+    def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
+        """Take in a message that needs no proof of its own, for the provider's list of messages told it.
+
+        Raises:
+            Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
+        """
+        deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
+        found = self._begin(tables, self._channels[message.channel], message, trail)
+        return self._take(tables, queues, found, message, deadline, trail)
+
+    def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         trail.learn(message_sid=message.message_sid, channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
-        found = self._find(tables, channel, message, trail)
-        self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
+        return self._find(tables, channel, message, trail)
+
+    def _take(
+        self,
+        tables: Tables,
+        queues: Queues,
+        found: Found,
+        message: InboundMessage,
+        deadline: Deadline,
+        trail: Trail,
+    ) -> Outcome:
+        """What becomes of a message that is proven."""
+        channel = self._channels[message.channel]
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
         conversation = self._load(tables, found)
@@ -235,6 +268,14 @@ def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:
     trail.log(Step.DUPLICATE, route=existing.route.value)
     trail.count(Metric.DUPLICATE, outcome="staged")
     return existing
+
+
+def _is_probe(request: WebhookRequest, message: InboundMessage) -> bool:
+    """Whether a request only asks if it is proven: it says so, and comes from the very address that it goes to.
+
+    No customer's message does the latter, so a header that strays in loses nothing.
+    """
+    return PROBE_HEADER in request.headers and message.sender == message.recipient
 
 
 def _after_staging(fault: EngineError) -> Code:

@@ -84,7 +84,7 @@ def demand(code: Code | None) -> int:
 
 
 def no_content() -> Answer:
-    """The answer to a report that needs none."""
+    """The answer to a report that needs none, and to a proven probe: no refusal looks like it."""
     return Answer(HTTPStatus.NO_CONTENT, "text/plain", "")
 
 

@@ -224,8 +224,8 @@ class Table(Protocol):
             limit: read at most so many rows.
         """
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None) -> Page:
-        """One page of all rows, from `start` on (None: from the beginning)."""
+    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
+        """One page of all rows, of the table or of an index of it, from `start` on (None: from the beginning)."""
 
 
 @dataclass(frozen=True)

@@ -220,10 +220,10 @@ class World:
         return {**form, **parameters}
 
     def post(
-        self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp"
+        self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp", **headers: str
     ) -> Response:
         """One signed request, once; the answer."""
-        response = doors.webhook(self._request(form, token, path), Vendor.TWILIO, self.engine)
+        response = doors.webhook(self._request(form, token, path, **headers), Vendor.TWILIO, self.engine)
         self.answers.append(response)
         return response
 
@@ -233,11 +233,15 @@ class World:
         request = self._request(form, token, f"/webhooks/twilio/status/{send_id}")
         return doors.delivery_report(request, Vendor.TWILIO, send_id, self.engine)
 
-    def _request(self, form: dict[str, str] | str, token: str, path: str) -> Request:
+    def _request(self, form: dict[str, str] | str, token: str, path: str, **headers: str) -> Request:
         parameters = {} if isinstance(form, str) else form
         signature = RequestValidator(token).compute_signature(BASE_URL + path, parameters)
         event = {
-            "headers": {"content-type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature},
+            "headers": {
+                "content-type": "application/x-www-form-urlencoded",
+                "X-Twilio-Signature": signature,
+                **headers,
+            },
             "requestContext": {"httpMethod": "POST", "resourcePath": path, "path": path},
             "pathParameters": None,
             "multiValueQueryStringParameters": None,

@@ -106,9 +106,9 @@ class DynamoTable:
         request |= expressions.projection(attributes)
         return self._pages(self._named(request, expressions), limit)
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None) -> Page:
+    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
         expressions = Expressions()
-        request: Request = {"ConsistentRead": True}
+        request: Request = {"ConsistentRead": True} if index is None else {"IndexName": index}
         if start is not None:
             request["ExclusiveStartKey"] = item_to_wire(start)
         if keep is not None:

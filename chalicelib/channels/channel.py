@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from chalicelib.messages import AddressKind, InboundMessage, OptOut
 
@@ -64,6 +64,10 @@ class Channel:
     """How long after the customer's last message free text may be sent; None: always."""
     opt_out_keywords: Mapping[OptOut, frozenset[str]] = field(default_factory=dict)
     """Whole messages, in capitals, by which the provider itself takes a customer out or in without saying so."""
+
+
+PROBE_HEADER: Final = "x-replies-engine-probe"
+"""Asks of a request that is signed as the provider signs only whether its signature is accepted."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -26,6 +26,8 @@ from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedFo
 from chalicelib.channels.twilio import REFUSALS
 from chalicelib.credentials import TwilioCredentials
 from chalicelib.errors import Code, Misconfigured, TryAgain
+
+Told = TypeVar("Told")
 
 _TOO_MANY: Final = 429
 _WRONG_CREDENTIALS: Final = frozenset({401})
@@ -89,14 +91,7 @@ class TwilioSender:
             TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
             Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
         """
-        client, _ = self._client(secret)
-        try:
-            listed = client.messages.list(to=part.to, limit=_LISTED_MAX)
-        except (RequestException, TwilioException, ValueError) as error:
-            status = _status_of_page(error)
-            if status in _WRONG_CREDENTIALS:
-                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {status} to a look-up") from error
-            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__} {status}") from error
+        listed = self.ask(secret, lambda client: client.messages.list(to=part.to, limit=_LISTED_MAX))
         return [
             one.sid
             for one in listed
@@ -106,6 +101,22 @@ class TwilioSender:
             and str(one.direction).startswith("outbound")
             and (part.messaging_service_sid is not None or one.from_ == part.sender)
         ]
+
+    def ask(self, secret: str, question: Callable[[Client], Told]) -> Told:
+        """What Twilio answers to a question that changes nothing, asked by its library.
+
+        Raises:
+            TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
+        """
+        client, _ = self._client(secret)
+        try:
+            return question(client)
+        except (RequestException, TwilioException, ValueError) as error:
+            status = _status_of_page(error)
+            if status in _WRONG_CREDENTIALS:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {status} to a look-up") from error
+            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__} {status}") from error
 
     def _client(self, secret: str) -> tuple[Client, _Http]:
         credentials = TwilioCredentials.from_secret(secret)

@@ -807,6 +807,40 @@ class TestScans:
 
         assert [row["number"] for row in [*first.items, *second.items]] == [2]
 
+    def test_a_scan_of_an_index_returns_what_stands_in_it(self, conversations: Table, fresh: str):
+        """A row without the index's keys does not; of one that does, only what is projected is returned."""
+        row = {"primary_channel": "+15550100", "gsi_company_sms_number": fresh, "company_id": "acme", "messages": []}
+        keys = {"gsi_recipient_tel": "+15550100"}
+        conversations.put({**row, **keys, "conversation_id": f"{fresh}-in"})
+        conversations.put({**row, "conversation_id": f"{fresh}-out"})
+
+        page = conversations.scan(
+            index="company-sms-number-recipient-tel-index", keep=Attr("gsi_company_sms_number").eq(fresh)
+        )
+
+        row.pop("messages")
+        assert list(page.items) == [{**row, **keys, "conversation_id": f"{fresh}-in"}]
+
+    def test_a_scan_of_an_index_goes_on_where_its_page_ended(self, conversations: Table, fresh: str):
+        """Each row once, however many pages there are."""
+        config = {"whatsapp": {"credential_ref": "x" * 200_000}}
+        row = {"primary_channel": "+15550101", "gsi_company_whatsapp_number": fresh, "gsi_recipient_tel": "+15550101"}
+        for number in range(7):
+            conversations.put({**row, "conversation_id": f"{fresh}-{number}", "channel_config": config})
+
+        found, start, pages = [], None, 0
+        while pages == 0 or start is not None:
+            page = conversations.scan(
+                index="company-whatsapp-number-recipient-tel-index",
+                start=start,
+                keep=Attr("gsi_company_whatsapp_number").eq(fresh),
+            )
+            found += [one["conversation_id"] for one in page.items]
+            start, pages = page.next_start, pages + 1
+
+        assert sorted(found) == [f"{fresh}-{number}" for number in range(7)]
+        assert pages > 1
+
     def test_a_scan_goes_on_behind_a_row_that_was_deleted_meanwhile(self, history: Table):
         """Where the next page starts is a place in the table and not a row."""
         first = history.scan()

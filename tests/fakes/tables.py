@@ -191,11 +191,11 @@ class InMemoryTable:
             if left is not None:
                 left -= count
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None) -> Page:
-        read = _Reading(None, keep, (), None)
+    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
+        read = _Reading(None, keep, (), index)
         after = None if start is None else _order_in_table(self._id_of(start))
         page, last, _ = self._perform("Scan", "read", lambda: self._page("Scan", read, after, None))
-        return Page(page, None if last is None else self._key_at(last))
+        return Page(page, None if last is None else self._key_at(last, index))
 
     # What a call is to the plan, and what it consumes.
 
@@ -345,9 +345,15 @@ class InMemoryTable:
         behind = (one for one in ordered if after is None or one[0] > after)
         return sorted(behind, key=lambda one: one[0])
 
-    def _key_at(self, order: tuple[Any, ...]) -> dict[str, str]:
+    def _key_at(self, order: tuple[Any, ...], index: str | None) -> dict[str, str]:
+        """Where a page ended: the keys of its last row, and those under which the index has it."""
         names = [self.schema.hash_key] + ([self.schema.range_key] if self.schema.range_key else [])
-        return dict(zip(names, order[1:], strict=False))
+        key = dict(zip(names, order[1:], strict=False))
+        schema = self.schema.indexes.get(index or "")
+        if schema is not None:
+            row = self._store.rows[self._id_of(key)]
+            key |= {name: row[name] for name in (schema.hash_key, schema.range_key) if name is not None}
+        return key
 
     # What DynamoDB takes.
 

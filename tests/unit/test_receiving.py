@@ -7,9 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.observability import Metric
+from chalicelib.channels.channel import PROBE_HEADER
+from chalicelib.errors import Rejected
+from chalicelib.messages import Address, AddressKind, InboundMessage
+from chalicelib.observability import Metric, Trail
 from tests.fakes.faults import Fault
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, CUSTOMER, SECRET_REF, World, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 NOTICE = "We are on it."
@@ -445,3 +448,76 @@ class TestFaults:
         assert (response.status_code, response.body) == (200, EMPTY)
         assert outcome(world) == "MISSING_REQUIRED_FIELD"
         assert world.plan.calls == []
+
+
+PROBE = {PROBE_HEADER: "1"}
+TO_ITSELF = {"From": f"whatsapp:{COMPANY}", "To": f"whatsapp:{COMPANY}"}
+
+
+class TestProbes:
+    def test_a_proven_probe_is_answered_as_nothing_else_is(self, world: World):
+        """204, where a refused signature gets 200 and TwiML; and nothing is written or sent."""
+        response = world.post(world.form(**TO_ITSELF), **PROBE)
+
+        assert (response.status_code, response.body) == (204, "")
+        assert outcome(world) == "probe"
+        assert is_untouched(world)
+
+    def test_a_forged_probe_is_answered_like_any_forgery(self, world: World):
+        """To probe is no way to learn anything without the secret."""
+        probe = world.post(world.form(**TO_ITSELF), token="forged", **PROBE)
+        forgery = world.post(world.form(), token="forged")
+
+        assert (probe.status_code, probe.body) == (forgery.status_code, forgery.body)
+        assert outcome(world) == "INVALID_SIGNATURE"
+
+    def test_a_customer_s_message_is_no_probe_whatever_its_headers_say(self, world: World):
+        """A header that strays in loses nothing."""
+        world.post(world.form(sid="SM1"), **PROBE)
+
+        assert world.staged_ids == ["SM1"]
+
+    def test_a_company_that_writes_to_itself_is_no_probe_without_the_header(self, world: World):
+        """It is answered as any sender that is not known."""
+        response = world.post(world.form(**TO_ITSELF))
+
+        assert response.status_code == 200
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+
+
+class TestProvenMessages:
+    def message(self, world: World, **changes) -> InboundMessage:
+        told = {
+            "message_sid": "SM1",
+            "channel": "whatsapp",
+            "account_id": ACCOUNT_SID,
+            "sender": Address(AddressKind.PHONE, CUSTOMER),
+            "recipient": Address(AddressKind.PHONE, COMPANY),
+            "body": "hello",
+            "received_at": world.clock.now(),
+        }
+        return InboundMessage(**{**told, **changes})
+
+    def test_a_proven_message_is_staged_and_triggered_as_one_of_the_webhook(self, world: World):
+        """Without a secret being asked for."""
+        world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
+
+        assert world.staged_ids == ["SM1"]
+        assert len(world.queues.triggers["whatsapp"].messages) == 1
+        assert "GetSecretValue" not in [call.operation for call in world.plan.calls]
+
+    def test_a_proven_message_is_staged_once(self, world: World):
+        """However often it is taken in, and by whom."""
+        world.post(world.form(sid="SM1"))
+
+        world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
+
+        assert world.staged_ids == ["SM1"]
+        assert world.telemetry.total(Metric.DUPLICATE) == 1
+
+    def test_a_proven_message_obeys_the_conversation_s_rules(self):
+        """It is refused by the same rule as at the webhook."""
+        world = World(None, conversation(project_status="inactive"))
+
+        with pytest.raises(Rejected, match="PROJECT_INACTIVE"):
+            world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
