@@ -69,6 +69,11 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
             return Answer(of_json, "application/json", json.dumps(document))
 
 
+def is_our_fault(code: Code) -> bool:
+    """Whether an answer with this code says that what was told is dropped, and by us."""
+    return _STATUS[code][1] is HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def no_content() -> Answer:
     """The answer to a report that needs none."""
     return Answer(HTTPStatus.NO_CONTENT, "text/plain", "")
