@@ -39,7 +39,7 @@ from chalicelib.aws.expressions import Expressions
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.channels.twilio import Twilio
 from chalicelib.conversations import Conversation
-from chalicelib.observability import Metric, Step, Trail
+from chalicelib.observability import Fields, Metric, Step, Trail
 from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
 from chalicelib.tables import Attr, Table
 from chalicelib.wiring import Engine
@@ -228,7 +228,8 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
             loaded, message, request_id="request-1", context_attributes=(), now=engine.clock.now()
         )
 
-    trail = Trail(engine.telemetry, request_id="request-1", message_sid=message.message_sid, channel="whatsapp")
+    known: Fields = {"request_id": "request-1", "message_sid": message.message_sid, "channel": "whatsapp"}
+    trail = Trail(engine.telemetry, engine.clock, **known)
     row = {MESSAGE_SID: message.message_sid, CONTEXT: context(), "conversation_id": "conversation-1"}
     condition = Attr(MESSAGE_SID).missing()
     serializer, operation = (

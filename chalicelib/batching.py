@@ -30,7 +30,7 @@ from chalicelib.messages import Address
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
-from chalicelib.protocol.record import Record, entry_id
+from chalicelib.protocol.record import Record, entry_id, waited
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.queues import Queue, Queues, fair_group
@@ -352,8 +352,8 @@ class Batching:
                 return False
             case Lease() as lease:
                 job.trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(taken))
-                waited = self._clock.now() - view.fresh[0].received_at
-                job.trail.count(Metric.WINDOW_WAIT, waited.total_seconds())
+                wait = self._clock.now() - view.fresh[0].received_at
+                job.trail.count(Metric.WINDOW_WAIT, wait.total_seconds())
                 self._dispatch(job, lease, may_abandon=not view.record.unanswered_ids)
                 self._settle(job, view, Record.from_item(lease.item).unanswered_ids)
                 return True
@@ -381,6 +381,9 @@ class Batching:
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
         job.trail.count(Metric.BATCH_SIZE, size)
+        fresh = [entry for entry in conversation.record.unanswered if entry.get("batch_id") == lease.batch_id]
+        if fresh:  # a carried message was dispatched before
+            job.trail.count(Metric.RECEIPT_TO_DISPATCH, waited(fresh, self._clock.now()).total_seconds())
 
     def _abandon(self, job: Job, lease: Lease) -> None:
         conversation_lock.abandon(job.tables.conversations, lease, job.trigger.conversation, now=self._clock.now())

@@ -20,7 +20,7 @@ from chalicelib.burying import bury
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
-from chalicelib.observability import Level, Metric, Step, Trail, describe
+from chalicelib.observability import MEASURES, Fields, Level, Metric, Step, Trail, describe
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.queues import Queue
 from chalicelib.receiving import Outcome
@@ -42,9 +42,6 @@ _REFUSAL_METRICS = {
     Code.INVALID_SIGNATURE: Metric.INVALID_SIGNATURE,
     Code.CONVERSATION_NOT_FOUND: Metric.UNKNOWN_SENDER,
 }
-_SECRET_FAULTS = frozenset(
-    {Code.MISSING_CREDENTIAL_CONFIG, Code.SECRET_FETCH_FAILED, Code.SECRET_FETCH_TRANSIENT_ERROR}
-)
 
 
 def webhook(request: Request | None, vendor: Vendor, engine: Engine, *, url_token: str = "") -> Response:
@@ -57,21 +54,17 @@ def webhook(request: Request | None, vendor: Vendor, engine: Engine, *, url_toke
         url_token: what the path says after the route's own words.
     """
     assert request is not None, "Chalice sets the request before it calls a view"
-    trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
+    trail = _request_trail(request, engine)
     outcome = _outcome(lambda: _received(request, vendor, url_token, engine, trail), trail)
-    answer = responses.answer(vendor.answer_style, outcome.code, notice=outcome.notice)
-    told = outcome.code.value if outcome.code else "success"
     if outcome.is_probe:
-        answer, told = responses.no_content(), "probe"
-    trail.log(Step.ANSWERED, outcome=told, count=answer.status)
-    trail.count(Metric.ANSWERED, outcome=told)
-    return _as_response(answer)
+        return _answered(responses.no_content(), None, trail, success="probe")
+    return _answered(responses.answer(vendor.answer_style, outcome.code, notice=outcome.notice), outcome.code, trail)
 
 
 def delivery_report(request: Request | None, vendor: Vendor, send_id: str, engine: Engine) -> Response:
     """Answer one report of a provider on a message that was sent; a report that was taken needs no content."""
     assert request is not None, "Chalice sets the request before it calls a view"
-    trail = Trail(engine.telemetry, request_id=getattr(request.lambda_context, "aws_request_id", "none"))
+    trail = _request_trail(request, engine)
 
     def track() -> Outcome:
         engine.tracking.track(_web_request(request, engine, trail), send_id, trail)
@@ -79,8 +72,8 @@ def delivery_report(request: Request | None, vendor: Vendor, send_id: str, engin
 
     outcome = _outcome(track, trail)
     if outcome.code is None:
-        return _as_response(responses.no_content())
-    return _as_response(responses.answer(vendor.answer_style, outcome.code))
+        return _answered(responses.no_content(), None, trail)
+    return _answered(responses.answer(vendor.answer_style, outcome.code), outcome.code, trail)
 
 
 def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
@@ -89,20 +82,20 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
     Raises:
         EngineError: a reply could neither be processed nor sent again nor buried; SQS delivers the event again.
     """
-    trail = Trail(engine.telemetry, request_id=context.aws_request_id)
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
     seconds = context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS
     settings = engine.settings
     one_send = settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds
     deadline, last_send = Deadline.after(engine.clock, seconds), Deadline.after(engine.clock, seconds - one_send)
     failures: list[EngineError] = []
     for record in event["Records"]:
-        tenant = record.get("attributes", {}).get("MessageGroupId", "unknown")
+        tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
         try:
             reply = Reply.from_body(record["body"])
         except Rejected as refusal:
-            failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, trail)
+            failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
             continue
-        own = trail.with_fields(
+        own = carried.with_fields(
             conversation_id=reply.conversation.conversation_id,
             tenant=tenant,
             batch_id=reply.batch_id or "none",
@@ -132,21 +125,22 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         EngineError: a trigger could neither be processed nor sent again nor buried; SQS delivers the event again.
     """
     deadline = Deadline.after(engine.clock, context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS)
-    trail = Trail(engine.telemetry, request_id=context.aws_request_id, channel=channel)
-    distinct: dict[tuple[str, str, str], tuple[Trigger, str]] = {}
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id, channel=channel)
+    distinct: dict[tuple[str, str, str], tuple[Trigger, str, Trail]] = {}
     failures: list[EngineError] = []
     for record in event["Records"]:
-        tenant = record.get("attributes", {}).get("MessageGroupId", "unknown")
+        tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
         try:
             trigger = Trigger.from_body(record["body"])
         except Rejected as refusal:
-            failures += _buried(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, trail)
+            failures += _buried(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, carried)
             continue
         key = trigger.conversation
-        distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant))
+        distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant, carried))
     tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-    for (conversation_id, _, trigger_id), (trigger, tenant) in sorted(distinct.items()):
-        own = trail.with_fields(
+    for conversation_id, primary_channel, trigger_id in sorted(distinct):
+        trigger, tenant, carried = distinct[conversation_id, primary_channel, trigger_id]
+        own = carried.with_fields(
             conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
         )
         job = Job(trigger, channel, tenant, tables, queues, own)
@@ -219,6 +213,46 @@ def _outcome(action: Callable[[], Outcome], trail: Trail) -> Outcome:
         return _told(_named(surprise), trail)
 
 
+def _request_trail(request: Request, engine: Engine) -> Trail:
+    """A trail under the ids that Lambda and API Gateway gave the request.
+
+    The latter's is the one that no caller can choose; the provider is told it as `x-amz-apigw-id`.
+    """
+    return Trail(
+        engine.telemetry,
+        engine.clock,
+        request_id=getattr(request.lambda_context, "aws_request_id", "none"),
+        api_request_id=request.context.get("extendedRequestId", "none"),
+    )
+
+
+def _answered(answer: Answer, code: Code | None, trail: Trail, *, success: str = "success") -> Response:
+    """Tell of an answer and give it; one that drops what was told, by a fault of ours, is counted as that too."""
+    outcome = code.value if code is not None else success
+    trail.log(Step.ANSWERED, outcome=outcome, status=answer.status)
+    trail.count(Metric.ANSWERED, outcome=outcome)
+    if code is not None and responses.is_our_fault(code):
+        trail.count(Metric.OWN_FAULT, outcome=code.value)
+    return _as_response(answer)
+
+
+def _tenant(record: Mapping[str, Any]) -> str:
+    """The fairness group that a queue's message came with."""
+    tenant: str = record.get("attributes", {}).get("MessageGroupId", "unknown")
+    return tenant
+
+
+def _carrier(record: Mapping[str, Any]) -> Fields:
+    """What finds a queue's message again: its id, how often it came, and the trace of whoever sent it."""
+    attributes = record.get("attributes", {})
+    traced = attributes.get("AWSTraceHeader", "").partition(";")[0].removeprefix("Root=")
+    return {
+        "sqs_message_id": record.get("messageId", "none"),
+        "receive_count": int(attributes.get("ApproximateReceiveCount", 1)),
+        **({"sender_trace_id": traced} if traced else {}),
+    }
+
+
 def _web_request(request: Request, engine: Engine, trail: Trail, url_token: str = "") -> WebhookRequest:
     body = request.raw_body
     return WebhookRequest(
@@ -261,7 +295,8 @@ def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:
 
 def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
     seconds = context.get_remaining_time_in_millis() / 1_000 - _MARGIN_SECONDS
-    return Deadline.after(engine.clock, seconds), Trail(engine.telemetry, request_id=context.aws_request_id)
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    return Deadline.after(engine.clock, seconds), trail
 
 
 def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail: Trail) -> None:
@@ -290,7 +325,8 @@ def _told(error: EngineError, trail: Trail) -> Outcome:
         metric = _REFUSAL_METRICS.get(error.code, Metric.REFUSED)
     else:
         trail.fault(Step.FAILED, error, Level.ERROR if isinstance(error, Misconfigured) else Level.WARNING)
-        metric = Metric.SECRET_FAILURE if error.code in _SECRET_FAULTS else Metric.FAULT
+        is_of_secret = error.code in MEASURES[Metric.SECRET_FAILURE].outcomes
+        metric = Metric.SECRET_FAILURE if is_of_secret else Metric.FAULT
     trail.count(metric, outcome=error.code.value)
     return Outcome(error.code)
 

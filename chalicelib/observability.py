@@ -1,22 +1,31 @@
 """What an operator sees: one log line per step of the flow, and metrics by a fixed list of names.
 
-Guarantee: no message text, number, address or secret reaches a line. A line carries the fields of `Fields` and nothing
-else; an error's own words are written by us and name resources only, and of an error that is not ours only its type and
-the places in the code are told.
+Guarantee: no message text, number, address or secret reaches a line, and no customer a metric. A line carries the
+fields of `Fields` and nothing else, and what looks like a number or an address in one of them is covered; an error's
+own words are written by us and name resources only, and of an error that is not ours only its type and the places in
+the code are told. A metric's outcome is one of the words that its `Measure` lists: neither a provider nor a company can
+make more metrics than docs/metrics.md has.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypedDict, Unpack
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from chalicelib.errors import EngineError
+from chalicelib.clock import Clock
+from chalicelib.errors import Code, EngineError, ReplyCode
 
 SERVICE = "replies-engine"
+"""Names the service in lines, and the namespace of the metrics."""
 
 
 class Step(StrEnum):
@@ -62,12 +71,13 @@ class Step(StrEnum):
 
 
 class Metric(StrEnum):
-    """What is counted."""
+    """What is counted and measured; `MEASURES` says what each means."""
 
     RECEIVED = "Received"
     STAGED = "Staged"
     DUPLICATE = "DuplicateMessageDetected"
     ANSWERED = "Answered"
+    OWN_FAULT = "OwnFault"
     INVALID_SIGNATURE = "InvalidSignature"
     SECRET_FAILURE = "SecretFailure"
     UNKNOWN_SENDER = "UnknownSender"
@@ -75,6 +85,7 @@ class Metric(StrEnum):
     BATCH_SIZE = "BatchSize"
     WINDOW_WAIT = "WindowWait"
     DISPATCHED = "Dispatched"
+    RECEIPT_TO_DISPATCH = "ReceiptToDispatch"
     HANDED_OFF = "HandedOff"
     CONTENTION = "LockContention"
     REQUEUED = "Requeued"
@@ -83,12 +94,106 @@ class Metric(StrEnum):
     ORPHAN_RECOVERED = "OrphanRecovered"
     OPT_OUT = "OptOut"
     REPLY_SENT = "ReplySent"
+    RECEIPT_TO_REPLY = "ReceiptToReply"
     REPLY_REFUSED = "ReplyRefused"
     REPLY_RETRIED = "ReplyRetried"
     REPLY_UNKNOWN = "ReplyUnknown"
     DELIVERY = "Delivery"
     UNKNOWN_SEND = "UnknownSend"
     FAULT = "Fault"
+
+
+NONE = "none"
+"""The channel of what belongs to none, and the outcome of what has but one."""
+
+OTHER = "other"
+"""The outcome that stands for every word that is not listed: a provider's code or status. The line tells which."""
+
+CHANNELS = frozenset({"whatsapp", "sms", "email", NONE})
+"""The values of the dimension `channel`."""
+
+_CODES = frozenset(code.value for code in Code)
+_ROUTES = frozenset({"channel", "handoff"})
+_SECRET_CODES = frozenset(
+    {Code.MISSING_CREDENTIAL_CONFIG.value, Code.SECRET_FETCH_FAILED.value, Code.SECRET_FETCH_TRANSIENT_ERROR.value}
+)
+_COMES_AGAIN = frozenset({"AT_WORK", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
+_DELIVERY_STATUSES = frozenset(
+    {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read", "failed", "undelivered", "canceled"}
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a metric means, and the words that its outcome may be."""
+
+    note: str
+    outcomes: frozenset[str] = frozenset()
+    """Empty: the metric has one outcome, and tells it as `none`."""
+    unit: MetricUnit = MetricUnit.Count
+    of_provider: bool = False
+    """Whether the outcome may be a provider's own code or status too, which counts as `other` unless it is listed."""
+
+
+MEASURES: Mapping[Metric, Measure] = {
+    Metric.RECEIVED: Measure("a webhook was read as a message, whoever sent it"),
+    Metric.STAGED: Measure("a message was staged, by its route", _ROUTES),
+    Metric.DUPLICATE: Measure(
+        "a message came again: `staged` when its webhook found it staged, `answered` when a batch left it out",
+        frozenset({"staged", "answered"}),
+    ),
+    Metric.ANSWERED: Measure("a provider's webhook or report was answered, by code", _CODES | {"success", "probe"}),
+    Metric.OWN_FAULT: Measure("what a provider told was dropped by a fault of ours: catch up", _CODES),
+    Metric.INVALID_SIGNATURE: Measure(
+        "a request was not signed by its company's provider", frozenset({Code.INVALID_SIGNATURE.value})
+    ),
+    Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
+    Metric.UNKNOWN_SENDER: Measure(
+        "a proven provider told of a sender who has no active conversation",
+        frozenset({Code.CONVERSATION_NOT_FOUND.value}),
+    ),
+    Metric.REFUSED: Measure("a message was refused by a named rule", _CODES),
+    Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),
+    Metric.WINDOW_WAIT: Measure("from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds),
+    Metric.DISPATCHED: Measure("a batch was sent to the AI queue, repeats after a crash included"),
+    Metric.RECEIPT_TO_DISPATCH: Measure(
+        "from the receipt of a batch's first new message to its dispatch, crashes included", unit=MetricUnit.Seconds
+    ),
+    Metric.HANDED_OFF: Measure("messages that were sent to people"),
+    Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
+    Metric.REQUEUED: Measure("a trigger that failed was sent again, by what it failed with", _CODES),
+    Metric.DEAD_LETTER: Measure("we sent a trigger or a reply to its dead-letter queue"),
+    Metric.STALL_RESET: Measure("a stalled lock was reset, by `STALL_ACTION`", frozenset({"warn", "handoff"})),
+    Metric.ORPHAN_RECOVERED: Measure("the sweep triggered or handed off an orphaned message, by its route", _ROUTES),
+    Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
+    Metric.REPLY_SENT: Measure("a provider took one part of a reply"),
+    Metric.RECEIPT_TO_REPLY: Measure(
+        "from the receipt of the oldest message of a batch to its whole reply", unit=MetricUnit.Seconds
+    ),
+    Metric.REPLY_REFUSED: Measure(
+        "a reply was not sent, or not wholly, by our code; a provider's own is `other`",
+        frozenset({*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG} - {ReplyCode.UNKNOWN_OUTCOME}),
+        of_provider=True,
+    ),
+    Metric.REPLY_RETRIED: Measure(
+        "a reply was sent to its own queue again, by why; a provider's own code is `other`",
+        _CODES | _COMES_AGAIN,
+        of_provider=True,
+    ),
+    Metric.REPLY_UNKNOWN: Measure(
+        "nobody can say whether a reply reached the customer: `stalled` when the sweep gave it up",
+        frozenset({"stalled", ReplyCode.UNKNOWN_OUTCOME.value}),
+    ),
+    Metric.DELIVERY: Measure(
+        "a report raised what is known of a part that was sent", _DELIVERY_STATUSES, of_provider=True
+    ),
+    Metric.UNKNOWN_SEND: Measure("a report named a part that we do not know"),
+    Metric.FAULT: Measure("a step failed by the world's fault or ours, by code", _CODES),
+}
+"""Every metric, once; docs/metrics.md is held equal to it."""
+
+DIMENSIONS = (("stage", "channel", "outcome"), ("stage",))
+"""Under which each metric can be found: in detail for the dashboard, and summed up for the alarms."""
 
 
 class Level(StrEnum):
@@ -105,6 +210,10 @@ class Fields(TypedDict, total=False):
     """All that a line may carry beside its step."""
 
     request_id: str
+    api_request_id: str
+    sqs_message_id: str
+    receive_count: int
+    sender_trace_id: str
     message_sid: str
     conversation_id: str
     tenant: str
@@ -118,6 +227,7 @@ class Fields(TypedDict, total=False):
     route: str
     attempt: int
     count: int
+    status: int
     seconds: float
     milliseconds: int
 
@@ -131,15 +241,20 @@ class Telemetry(Protocol):
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         """One line for a step that failed, with the error's code and words, or its type and places."""
 
-    def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
+    def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
         """Add to a metric, by channel and outcome, never by customer."""
 
 
 class Trail:
-    """What is known so far of the one thing that an invocation handles; each of its lines carries that."""
+    """What is known so far of the one thing that an invocation handles; each of its lines carries that.
 
-    def __init__(self, telemetry: Telemetry, **fields: Unpack[Fields]) -> None:
+    And the milliseconds since the trail began, so that the differences tell how long each step took.
+    """
+
+    def __init__(self, telemetry: Telemetry, clock: Clock, **fields: Unpack[Fields]) -> None:
         self._telemetry = telemetry
+        self._clock = clock
+        self._began = clock.monotonic()
         self._fields = fields
 
     def learn(self, **fields: Unpack[Fields]) -> None:
@@ -147,49 +262,84 @@ class Trail:
         self._fields = {**self._fields, **fields}
 
     def with_fields(self, **fields: Unpack[Fields]) -> Trail:
-        """A trail of its own for one of several things that an invocation handles."""
+        """A trail of its own, beginning now, for one of several things that an invocation handles."""
         merged: Fields = {**self._fields, **fields}
-        return Trail(self._telemetry, **merged)
+        return Trail(self._telemetry, self._clock, **merged)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
         """One line for one step."""
-        merged: Fields = {**self._fields, **fields}
+        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
         self._telemetry.log(step, level, **merged)
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         """One line for a step that failed."""
-        merged: Fields = {**self._fields, **fields}
+        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
         self._telemetry.fault(step, error, level, **merged)
 
-    def count(self, metric: Metric, value: float = 1, *, outcome: str = "none") -> None:
+    def count(self, metric: Metric, value: float = 1, *, outcome: str = NONE) -> None:
         """Add to a metric, under the channel that the trail knows."""
-        self._telemetry.count(metric, value, channel=self._fields.get("channel", "none"), outcome=outcome)
+        self._telemetry.count(metric, value, channel=self._fields.get("channel", NONE), outcome=outcome)
 
     @property
     def request_id(self) -> str:
         """The id of the invocation."""
         return self._fields.get("request_id", "none")
 
+    @property
+    def _elapsed(self) -> int:
+        return round((self._clock.monotonic() - self._began) * 1_000)
+
 
 class CloudWatch:
-    """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output."""
+    """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output.
+
+    Each metric is one line of its own, written when it is counted: an invocation that dies has told what it did.
+    """
 
     def __init__(self, stage: str, level: str) -> None:
         self._stage = stage
-        self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False)
+        # The place in the code would always be the one below.
+        self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
-        getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **fields})
+        told = {name: redacted(value) if isinstance(value, str) else value for name, value in fields.items()}
+        getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         told: Fields = {**describe(error), **fields}
         self.log(step, level, **told)
 
-    def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
-        unit = MetricUnit.Seconds if metric is Metric.WINDOW_WAIT else MetricUnit.Count
-        dimensions = {"stage": self._stage, "channel": channel, "outcome": outcome}
-        with single_metric(metric.value, unit, value, namespace=SERVICE, default_dimensions=dimensions):
-            pass
+    def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
+        known = {"stage": self._stage, "channel": bounded_channel(channel), "outcome": bounded_outcome(metric, outcome)}
+        in_detail, summed_up = ({name: known[name] for name in names} for names in DIMENSIONS)
+        blob = AmazonCloudWatchEMFProvider(namespace=SERVICE, dimension_set=in_detail)
+        blob.add_dimensions(**summed_up)
+        blob.add_metric(metric.value, MEASURES[metric].unit, value)
+        print(json.dumps(blob.serialize_metric_set(), separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
+
+
+_PRIVATE = re.compile(
+    r"""\+\d[\d ().-]{4,}\d        # a number as the world writes it: +49 151 12345678
+    |   [^\s<>"'@]+@[^\s<>"'@]+   # an address
+    """,
+    re.VERBOSE,
+)
+COVERED = "[private]"
+
+
+def redacted(text: str) -> str:
+    """`text` with every number and address covered. The net below `Fields`: nothing of the sort is given to a line."""
+    return _PRIVATE.sub(COVERED, text)
+
+
+def bounded_outcome(metric: Metric, outcome: str) -> str:
+    """`outcome` as the dimension has it: a listed word, `none`, or `other`."""
+    return outcome if outcome == NONE or outcome in MEASURES[metric].outcomes else OTHER
+
+
+def bounded_channel(channel: str) -> str:
+    """`channel` as the dimension has it."""
+    return channel if channel in CHANNELS else OTHER
 
 
 def describe(error: BaseException) -> Fields:

@@ -28,7 +28,7 @@ from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import mark_opted_out
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.conversation_lock import Lost
-from chalicelib.protocol.record import Record, Status, entry_id
+from chalicelib.protocol.record import Record, Status, entry_id, waited
 from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
 from chalicelib.protocol.sends import Part, State
 from chalicelib.queues import DELAY_SECONDS_MAX, Queues
@@ -266,7 +266,10 @@ class Replying:
             job.trail.log(Step.CHANGED, Level.DEBUG)
             return False
         job.trail.log(Step.CLAIMED, outcome="taken over" if is_taken_over else "claimed")
-        self._end(job, plan if isinstance(plan, Done) else self._send(job, conversation, plan))
+        sent = plan if isinstance(plan, Done) else self._send(job, conversation, plan)
+        if isinstance(sent, Done) and sent.error_code is None and record.unanswered:
+            job.trail.count(Metric.RECEIPT_TO_REPLY, waited(record.unanswered, self._clock.now()).total_seconds())
+        self._end(job, sent)
         return True
 
     def _end(self, job: Job, outcome: Done | Later) -> None:

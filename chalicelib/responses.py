@@ -83,6 +83,11 @@ def demand(code: Code | None) -> int:
     return 0 if status == _RETRY else 1 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 2 if status == _OK else 3
 
 
+def is_our_fault(code: Code) -> bool:
+    """Whether an answer with this code says that what was told is dropped, and by us."""
+    return _STATUS[code][1] is HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def no_content() -> Answer:
     """The answer to a report that needs none, and to a proven probe: no refusal looks like it."""
     return Answer(HTTPStatus.NO_CONTENT, "text/plain", "")

@@ -64,8 +64,10 @@ class Tracking:
             trail.count(Metric.DELIVERY, outcome=report.status)
         if report.error_code in (self._refusals.opted_out, self._refusals.outside_window):
             self._tell_refusal(tables, part, report.error_code or "", trail)
-        elif part.state is not State.SENT:
-            record_proof(tables, part, self._settings.context_attributes, self._clock)
+        elif part.state is not State.SENT and record_proof(
+            tables, part, self._settings.context_attributes, self._clock
+        ):
+            trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
 
     def _tell_refusal(self, tables: Tables, part: Part, error_code: str, trail: Trail) -> None:
         """Make the record tell that the provider refused what it had taken; repeats change nothing."""

@@ -17,7 +17,18 @@ from rich.text import Text
 _STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold white on red"}
 _CHILDREN = {"app": "cyan", "work": "magenta", "ai": "green", "twilio": "yellow"}
 
-_SHOWN_FIRST = ("code", "outcome", "route", "count", "attempt", "conversation_id", "tenant", "message_sid", "batch_id")
+_SHOWN_FIRST = (
+    "code",
+    "outcome",
+    "status",
+    "route",
+    "count",
+    "attempt",
+    "conversation_id",
+    "tenant",
+    "message_sid",
+    "batch_id",
+)
 _NEVER_SHOWN = frozenset(
     {
         "level",
@@ -28,7 +39,12 @@ _NEVER_SHOWN = frozenset(
         "step",
         "stage",
         "request_id",
+        "api_request_id",
+        "sqs_message_id",
+        "receive_count",
+        "sender_trace_id",
         "xray_trace_id",
+        "milliseconds",
         "sampling_rate",
     }
 )

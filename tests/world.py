@@ -25,7 +25,7 @@ from chalicelib.channels import channels
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
-from chalicelib.observability import Level, describe
+from chalicelib.observability import MEASURES, NONE, Level, bounded_outcome, describe
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.queues import Queues
 from chalicelib.settings import Settings
@@ -88,6 +88,9 @@ class RecordingTelemetry:
         self.log(step, level, **{**describe(error), **fields})
 
     def count(self, metric, value=1, *, channel="none", outcome="none"):
+        measure = MEASURES[metric]
+        assert outcome == bounded_outcome(metric, outcome) or measure.of_provider, f"{metric} by {outcome}"
+        assert measure.outcomes or outcome == NONE, f"{metric} has no outcomes"
         self.counts.append((metric.value, value, channel, outcome))
 
     def total(self, metric) -> float:
@@ -242,7 +245,12 @@ class World:
                 "X-Twilio-Signature": signature,
                 **headers,
             },
-            "requestContext": {"httpMethod": "POST", "resourcePath": path, "path": path},
+            "requestContext": {
+                "httpMethod": "POST",
+                "resourcePath": path,
+                "path": path,
+                "extendedRequestId": "gateway-1",
+            },
             "pathParameters": None,
             "multiValueQueryStringParameters": None,
             "stageVariables": None,
@@ -283,9 +291,13 @@ class World:
                     for message in received:
                         queue.delete(message.receipt)
 
-    def invoke(self, channel: str, bodies: list[str]) -> None:
+    def invoke(self, channel: str, bodies: list[str], **attributes: str) -> None:
         """One invocation of a worker, as Lambda makes it; an error of the function leaves its messages in the queue."""
-        records = [{"body": body, "attributes": {"MessageGroupId": "acme"}} for body in bodies]
+        known = {"MessageGroupId": "acme", "ApproximateReceiveCount": "1", **attributes}
+        records = [
+            {"messageId": f"message-{number}", "body": body, "attributes": known}
+            for number, body in enumerate(bodies, start=1)
+        ]
         doors.triggers({"Records": records}, self._lambda_context(30), channel, self.engine)
 
     def sweep(self) -> None:

@@ -6,7 +6,7 @@ attributes named here, each by an update with a condition, and never write the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -207,3 +207,8 @@ def age(instant: str | None, now: datetime) -> timedelta:
         return now - from_iso(instant or "")
     except ValueError:
         return timedelta(0)
+
+
+def waited(entries: Sequence[Mapping[str, Any]], now: datetime) -> timedelta:
+    """How long the first received of these whole entries has waited."""
+    return max(age(entry["timestamp"], now) for entry in entries)

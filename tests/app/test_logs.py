@@ -148,6 +148,19 @@ def test_each_line_carries_its_step_and_what_finds_it(lines: list[dict]):
     assert lost == []
 
 
+def test_each_line_tells_how_far_its_message_has_come(lines: list[dict]):
+    """In whole milliseconds."""
+    assert all(isinstance(line["milliseconds"], int) and line["milliseconds"] >= 0 for line in lines)
+
+
+def test_each_line_of_a_queue_s_message_tells_which_it_was(lines: list[dict]):
+    """Its id, and how often it came."""
+    of_workers = [line for line in lines if line["step"] in {Step.DISPATCHED, Step.SENT, Step.DEAD_LETTER}]
+
+    assert of_workers
+    assert all(line["sqs_message_id"] != "none" and line["receive_count"] >= 1 for line in of_workers)
+
+
 def test_each_line_of_a_message_carries_its_sid_once_it_is_parsed(lines: list[dict]):
     """By request: from the line that received it on."""
     by_request: dict[str, list[dict]] = {}

@@ -38,12 +38,17 @@ class Wire:
         self._answers = list(answers)
         self.requests: list[dict[str, Any]] = []
         """The JSON of every try so far."""
+        self.headers: list[dict[str, str]] = []
+        """The headers of every try so far, by lower-case name."""
         before_send = f"before-send.{client.meta.service_model.service_id.hyphenize()}"
         client.meta.events.unregister(before_send, unique_id="wire")  # the wire of the test before
         client.meta.events.register(before_send, self._answer, unique_id="wire")
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         self.requests.append(json.loads(request.body))
+        self.headers.append(
+            {name.lower(): one.decode() if isinstance(one, bytes) else one for name, one in request.headers.items()}
+        )
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

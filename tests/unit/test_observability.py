@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.observability import SERVICE, CloudWatch, Fields, Level, Metric, Step, Trail, describe
+from chalicelib.observability import (
+    DIMENSIONS,
+    SERVICE,
+    CloudWatch,
+    Fields,
+    Level,
+    Metric,
+    Step,
+    Trail,
+    describe,
+    redacted,
+)
+from tests.fakes.clock import FakeClock
 from tests.world import RecordingTelemetry
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+ALPHABET = st.characters(codec="ascii")
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +110,29 @@ class TestLines:
         """It has a type and no place."""
         assert describe(KeyError("secret")) == {"code": "INTERNAL_ERROR", "reason": "KeyError at "}
 
+    def test_a_line_tells_the_trace_that_it_belongs_to(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        """Lambda puts it into the environment of each invocation."""
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f;Sampled=1")
+        telemetry = CloudWatch("dev", "INFO")
+
+        telemetry.log(Step.RECEIVED)
+
+        (line,) = lines(capsys)
+        assert line["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
+
+    def test_the_page_tells_every_field(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+        """And no field that no line has."""
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
+        CloudWatch("dev", "INFO").log(Step.RECEIVED)
+        (line,) = lines(capsys)
+
+        cells = re.findall(r"^\| (`.*?) \|", PAGE.read_text().partition("## Metrics")[0], re.MULTILINE)
+
+        told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+        assert sorted(told) == sorted({*line, *get_type_hints(Fields)})
+
     def test_a_line_has_no_field_for_a_text_or_an_address(self):
         """What is not in the list cannot be logged."""
         allowed = set(get_type_hints(Fields))
@@ -98,8 +140,68 @@ class TestLines:
         assert not allowed & {"body", "text", "sender", "recipient", "address", "number", "primary_channel", "secret"}
 
 
+PRIVATE_TEXTS = [
+    "+4915112345678",
+    "whatsapp:+4915112345678",
+    "+49 151 123-45678",
+    "+1 (415) 523-8886",
+    "ann@example.com",
+    "Ann <ann.b+c@mail.example.co.uk>",
+]
+
+
+class TestRedaction:
+    @pytest.mark.parametrize("private", PRIVATE_TEXTS)
+    @pytest.mark.parametrize("field", sorted(name for name, kind in get_type_hints(Fields).items() if kind is str))
+    def test_a_number_or_an_address_is_covered_in_whatever_field_it_comes(
+        self, capsys: pytest.CaptureFixture[str], field: str, private: str
+    ):
+        """Nobody gives it to a line; were somebody to, it would not be written."""
+        CloudWatch("dev", "INFO").log(Step.FAILED, **{field: f"before {private} after"})
+
+        (line,) = lines(capsys)
+        assert line[field].replace("<[private]>", "[private]") in {
+            "before [private] after",
+            "before whatsapp:[private] after",
+            "before Ann [private] after",
+        }
+
+    def test_an_error_s_own_words_are_covered_too(self, capsys: pytest.CaptureFixture[str]):
+        """They are ours, and name no customer; that is what this net is below."""
+        CloudWatch("dev", "INFO").fault(Step.FAILED, Misconfigured(Code.ROUTING_ERROR, "no queue for +4915112345678"))
+
+        (line,) = lines(capsys)
+        assert line["reason"] == "no queue for [private]"
+
+    @given(
+        prefix=st.text(max_size=20),
+        number=st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True, alphabet=ALPHABET),
+        suffix=st.text(max_size=20),
+    )
+    def test_no_number_survives_whatever_stands_around_it(self, prefix: str, number: str, suffix: str):
+        """E.164, anywhere in any text."""
+        assert number not in redacted(prefix + number + suffix)
+
+    @pytest.mark.parametrize(
+        "innocent",
+        [
+            "SM0123456789abcdef0123456789abcdef",
+            "0123456789abcdef0123456789abcdef",
+            "1-5759e988-bd862e3fe1be46a994272793",
+            "2026-01-01T00:00:00.000000+00:00",
+            "conversation-4711",
+            "PutItem conversations-stage-prod: ResourceNotFoundException",
+            "ai-multi-comms/whatsapp-credentials/acme/main/twilio-prod",
+            "KeyError at doors.py:231 < receiving.py:99",
+        ],
+    )
+    def test_what_finds_a_message_again_is_left_as_it_is(self, innocent: str):
+        """Ids, resources, places and instants."""
+        assert redacted(innocent) == innocent
+
+
 class TestMetrics:
-    def test_a_metric_is_a_blob_by_stage_channel_and_outcome(self, capsys: pytest.CaptureFixture[str]):
+    def test_a_metric_is_a_blob_in_detail_and_summed_up_for_the_stage(self, capsys: pytest.CaptureFixture[str]):
         """In CloudWatch's embedded format: the log line is the metric."""
         telemetry = CloudWatch("dev", "ERROR")
 
@@ -108,7 +210,8 @@ class TestMetrics:
         (blob,) = lines(capsys)
         (directive,) = blob["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "replies-engine"
-        assert sorted(directive["Dimensions"][0]) == ["channel", "outcome", "stage"]
+        assert [set(names) for names in directive["Dimensions"]] == [{"stage", "channel", "outcome"}, {"stage"}]
+        assert [set(names) for names in DIMENSIONS] == [set(names) for names in directive["Dimensions"]]
         assert directive["Metrics"] == [{"Name": "Staged", "Unit": "Count"}]
         assert (blob["stage"], blob["channel"], blob["outcome"], blob["Staged"]) == (
             "dev",
@@ -125,6 +228,13 @@ class TestMetrics:
 
         (blob,) = lines(capsys)
         assert (blob["channel"], blob["outcome"], blob["DeadLetter"]) == ("none", "none", [1.0])
+
+    def test_a_word_that_is_not_listed_is_no_dimension(self, capsys: pytest.CaptureFixture[str]):
+        """Neither an outcome nor a channel."""
+        CloudWatch("dev", "INFO").count(Metric.REPLY_REFUSED, channel="+4915112345678", outcome="30003")
+
+        (blob,) = lines(capsys)
+        assert (blob["channel"], blob["outcome"]) == ("other", "other")
 
     def test_a_wait_is_in_seconds(self, capsys: pytest.CaptureFixture[str]):
         """Everything else is counted."""
@@ -143,35 +253,41 @@ class TestMetrics:
 
 class TestTrail:
     def test_a_line_carries_what_is_known_by_then(self):
-        """And nothing of what is learned later."""
-        telemetry = RecordingTelemetry()
-        trail = Trail(telemetry, request_id="r-1")
+        """And nothing of what is learned later; the milliseconds grow."""
+        telemetry, clock = RecordingTelemetry(), FakeClock()
+        trail = Trail(telemetry, clock, request_id="r-1")
 
         trail.log(Step.RECEIVED)
         trail.learn(tenant="acme", channel="sms")
+        clock.advance(0.25)
         trail.log(Step.STAGED, route="channel")
-        trail.count(Metric.STAGED)
+        trail.count(Metric.RECEIVED)
 
         first, second = telemetry.lines
-        assert first == {"step": "received", "level": "info", "request_id": "r-1"}
+        assert first == {"step": "received", "level": "info", "request_id": "r-1", "milliseconds": 0}
         assert second == {
             "step": "staged",
             "level": "info",
             "request_id": "r-1",
+            "milliseconds": 250,
             "tenant": "acme",
             "channel": "sms",
             "route": "channel",
         }
-        assert telemetry.counts == [("Staged", 1, "sms", "none")]
+        assert telemetry.counts == [("Received", 1, "sms", "none")]
 
     def test_a_trail_of_its_own_teaches_the_other_nothing(self):
-        """One of several conversations in one invocation."""
-        telemetry = RecordingTelemetry()
-        trail = Trail(telemetry, request_id="r-1")
+        """One of several conversations in one invocation; its time begins with it."""
+        telemetry, clock = RecordingTelemetry(), FakeClock()
+        trail = Trail(telemetry, clock, request_id="r-1")
+        clock.advance(1)
 
         own = trail.with_fields(conversation_id="c-1")
         own.learn(tenant="acme")
         trail.log(Step.SWEPT)
+        own.fault(Step.FAILED, KeyError())
 
-        assert telemetry.lines == [{"step": "swept", "level": "info", "request_id": "r-1"}]
+        swept, failed = telemetry.lines
+        assert swept == {"step": "swept", "level": "info", "request_id": "r-1", "milliseconds": 1_000}
+        assert (failed["conversation_id"], failed["milliseconds"]) == ("c-1", 0)
         assert own.request_id == "r-1"

@@ -22,7 +22,7 @@ def stalled(**settings: str) -> tuple[World, StalledLock, list[str]]:
 
 
 def reset(world: World, lock: StalledLock) -> bool:
-    trail = Trail(world.telemetry, request_id="r-1")
+    trail = Trail(world.telemetry, world.clock, request_id="r-1")
     return world.engine._resetting.reset(world.tables, world.queues, lock, trail)
 
 

@@ -79,7 +79,7 @@ def test_a_report_without_what_it_is_about_is_refused(missing: str):
     answer = world.report("0" * 40, "sent", **{missing: ""})
 
     assert answer.status_code == 200
-    assert world.telemetry.lines[-1]["code"] == "MISSING_REQUIRED_FIELD"
+    assert world.telemetry.lines[-1]["outcome"] == "MISSING_REQUIRED_FIELD"
 
 
 @pytest.mark.parametrize(("code", "is_opted_out"), [("63016", False), ("21610", True)])

@@ -1,0 +1,103 @@
+"""A trace goes on through the queues: from a webhook to the worker of its trigger, the AI and the reply."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.aws.calls import Service
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.sqs import SqsQueue
+from chalicelib.errors import Code
+from chalicelib.settings import Settings
+from tests.fakes.wire import Answer, Wire
+from tests.world import ENVIRONMENT, World
+
+ROOT = "1-5759e988-bd862e3fe1be46a994272793"
+TRACE = f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=25:3d0b7a1c:0"
+
+
+@pytest.fixture
+def wire_and_queue(monkeypatch: pytest.MonkeyPatch) -> tuple[Wire, SqsQueue]:
+    """The clients that are shipped, on a Lambda function, and what leaves them."""
+    for name, value in {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_LAMBDA_FUNCTION_NAME": "replies-engine-dev",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = Clients.connect(Settings.from_environment(ENVIRONMENT)).sqs
+    wire = Wire(client, Answer(200, {"QueueUrl": "https://sqs.example/q"}), Answer(200, {"MessageId": "m"}))
+    return wire, SqsQueue(Service(client, Code.QUEUE_ERROR, Code.QUEUE_ERROR), "q")
+
+
+def test_a_message_carries_the_trace_of_its_invocation(
+    wire_and_queue: tuple[Wire, SqsQueue], monkeypatch: pytest.MonkeyPatch
+):
+    """Lambda's own header, which botocore puts on every request: no SDK, no attribute."""
+    wire, queue = wire_and_queue
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE)
+
+    queue.send("body", group="acme")
+
+    assert wire.headers[-1]["x-amzn-trace-id"] == TRACE
+    assert "MessageSystemAttributes" not in wire.requests[-1]
+
+
+def test_a_later_invocation_of_the_same_process_carries_its_own(
+    wire_and_queue: tuple[Wire, SqsQueue], monkeypatch: pytest.MonkeyPatch
+):
+    """The header is read for each call, and nothing of it is kept."""
+    wire, queue = wire_and_queue
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE)
+    queue.send("body", group="acme")
+    later = TRACE.replace(ROOT, "1-5759e999-0000000000000000000000ff")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", later)
+    wire._answers.append(Answer(200, {"MessageId": "m"}))
+
+    queue.send("body", group="acme")
+
+    assert wire.headers[-1]["x-amzn-trace-id"] == later
+
+
+def test_a_worker_s_lines_tell_the_trace_of_whoever_sent_its_message():
+    """A batch of messages has a trace of its own, which is none of theirs."""
+    world = World()
+    world.deliver()
+    world.clock.advance(11)
+    (trigger,) = world.queues.triggers["whatsapp"].receive()
+
+    world.invoke("whatsapp", [trigger.body], AWSTraceHeader=TRACE, ApproximateReceiveCount="2")
+
+    (line,) = [line for line in world.telemetry.lines if line["step"] == "dispatched"]
+    assert (line["sender_trace_id"], line["receive_count"], line["sqs_message_id"]) == (ROOT, 2, "message-1")
+
+
+def test_a_message_without_a_trace_tells_none():
+    """Another system's, or a function's without tracing."""
+    world = World()
+
+    world.invoke("whatsapp", ["no trigger"])
+
+    assert world.telemetry.lines
+    assert not any("sender_trace_id" in line for line in world.telemetry.lines)
+
+
+def test_an_answer_tells_the_id_that_the_provider_was_told():
+    """Its header `x-amz-apigw-id`, which no caller can choose."""
+    world = World()
+
+    world.deliver()
+
+    (line,) = [line for line in world.telemetry.lines if line["step"] == "answered_provider"]
+    assert (line["api_request_id"], line["request_id"], line["status"]) == ("gateway-1", "request-1", 200)
+
+
+def test_a_report_s_answer_is_told_too():
+    """By outcome and status, as a webhook's is."""
+    world = World()
+
+    world.report("0" * 40, "delivered")
+
+    line = world.telemetry.lines[-1]
+    assert (line["step"], line["outcome"], line["status"]) == ("answered_provider", "success", 204)
