@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.channels.channel import PROBE_HEADER
+from chalicelib.channels.channel import PROBE_HEADER, Vendor
 from chalicelib.errors import Rejected
 from chalicelib.messages import Address, AddressKind, InboundMessage
 from chalicelib.observability import Metric, Trail
@@ -500,7 +500,7 @@ class TestProvenMessages:
 
     def test_a_proven_message_is_staged_and_triggered_as_one_of_the_webhook(self, world: World):
         """Without a secret being asked for."""
-        world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
+        world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
         assert world.staged_ids == ["SM1"]
         assert len(world.queues.triggers["whatsapp"].messages) == 1
@@ -510,7 +510,7 @@ class TestProvenMessages:
         """However often it is taken in, and by whom."""
         world.post(world.form(sid="SM1"))
 
-        world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
+        world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
         assert world.staged_ids == ["SM1"]
         assert world.telemetry.total(Metric.DUPLICATE) == 1
@@ -520,4 +520,6 @@ class TestProvenMessages:
         world = World(None, conversation(project_status="inactive"))
 
         with pytest.raises(Rejected, match="PROJECT_INACTIVE"):
-            world.engine.receiving.receive_proven(self.message(world), Trail(world.telemetry))
+            world.engine.receiving(Vendor.TWILIO).receive_proven(
+                self.message(world), Trail(world.telemetry, world.clock)
+            )

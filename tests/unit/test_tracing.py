@@ -26,7 +26,7 @@ def wire_and_queue(monkeypatch: pytest.MonkeyPatch) -> tuple[Wire, SqsQueue]:
         "AWS_LAMBDA_FUNCTION_NAME": "replies-engine-dev",
     }.items():
         monkeypatch.setenv(name, value)
-    client = Clients.connect(Settings.from_environment(ENVIRONMENT)).sqs
+    client = Clients(Settings.from_environment(ENVIRONMENT)).of("sqs")
     wire = Wire(client, Answer(200, {"QueueUrl": "https://sqs.example/q"}), Answer(200, {"MessageId": "m"}))
     return wire, SqsQueue(Service(client, Code.QUEUE_ERROR, Code.QUEUE_ERROR), "q")
 
