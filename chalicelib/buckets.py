@@ -1,10 +1,22 @@
-"""What the engine asks of the bucket that keeps attachments and long texts."""
+"""What the engine asks of the bucket that keeps attachments and long texts, and how names become safe headers."""
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
+from urllib.parse import quote
 
 from chalicelib.clock import Deadline
+
+UNKNOWN_TYPE = "application/octet-stream"
+
+FILENAME_BYTES_MAX = 512
+"""Bytes of UTF-8 of a file's name; each may take three in the header, and S3 takes 2 KB of such headers together."""
+
+_TYPE_LENGTH_MAX = 255
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # of HTTP's grammar
+_BARE_TYPE = re.compile(rf"{_WORD}/{_WORD}")
+_CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}(; *{_WORD}=({_WORD}|\"[ -!#-\[\]-~]*\"))*")
 
 
 class Bucket(Protocol):
@@ -19,13 +31,40 @@ class Bucket(Protocol):
         Args:
             key: where, of our own making and nobody's to guess; never a part of what a sender wrote.
             content: the object, whole.
-            content_type: what a reader is told that it is.
-            filename: under which name a reader may save it; kept as metadata.
+            content_type: what a reader is told that it is, as `told_content_type` spells it.
+            filename: under which name a reader may save it, as `told_filename` spells it; kept as metadata.
 
         Returns:
-            Its URL, `s3://bucket/key`.
+            Its URL, `s3://bucket/key`, with the key as it is.
 
         Raises:
             TryAgain: `STAGE_WRITE_ERROR`; `maybe_applied` tells whether it may have been kept.
             Misconfigured: `CONFIGURATION_ERROR`; no such bucket, no right.
         """
+
+
+def told_content_type(text: str) -> str:
+    """The content type that a sender told; without its parameters where they are odd, unknown where it is."""
+    whole = text.strip()
+    bare = whole.partition(";")[0].strip()
+    for told, shape in ((whole, _CONTENT_TYPE), (bare, _BARE_TYPE)):
+        if len(told) <= _TYPE_LENGTH_MAX and shape.fullmatch(told):
+            return told
+    return UNKNOWN_TYPE
+
+
+def told_filename(text: str) -> str:
+    """A file's name as it is kept: without halves of characters, and shortened before its ending where it is long."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if len(whole.encode()) <= FILENAME_BYTES_MAX:
+        return whole
+    stem, dot, ending = whole.rpartition(".")
+    kept = f"{dot}{ending}".encode()
+    if not stem or len(kept) > FILENAME_BYTES_MAX // 8:
+        stem, kept = whole, b""
+    return (stem.encode()[: FILENAME_BYTES_MAX - len(kept)] + kept).decode(errors="ignore")
+
+
+def disposition(filename: str) -> str:
+    """The header that tells a reader under which name to save an object: plain ASCII, whatever the name is."""
+    return f"attachment; filename*=UTF-8''{quote(told_filename(filename), safe='')}"

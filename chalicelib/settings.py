@@ -22,7 +22,14 @@ SWEEP_STALLED_MINUTES = 5
 SWEEP_ORPHANS_MINUTES = 1
 """How often orphaned staged rows are looked for; the schedule in app.py."""
 
+WEBHOOK_TIMEOUT_SECONDS = 15
+"""The webhook's Lambda timeout, as in `.chalice/config.json`."""
+
 _REQUEUE_DELAY_MAX = 300
+_KEEPING_BESIDES_SECONDS = 3
+"""Two connections, botocore's pause before a second try, and its wait for S3 to ask for the content."""
+_WORK_BESIDES_SECONDS = 6
+"""What a worker needs beside its one long wait: five seconds to have its triggers come again, and its calls to AWS."""
 
 
 class SettingsError(Misconfigured):
@@ -233,7 +240,9 @@ class Settings:
 
     aws_connect_timeout_seconds: float = _setting("per try", _within(float, 0.05, 10), "0.5")
     aws_read_timeout_seconds: float = _setting("per try", _within(float, 0.05, 20), "1")
-    bucket_read_timeout_seconds: float = _setting("per try of keeping an object", _within(float, 0.1, 20), "5")
+    bucket_read_timeout_seconds: float = _setting(
+        "how long an object's content may take to go out, and then its answer", _within(float, 0.1, 20), "4"
+    )
     aws_tries: int = _setting("tries of one call, the first included", _within(int, 1, 5), "2")
     webhook_deadline_seconds: float = _setting(
         "no call to AWS starts later in a webhook; Twilio waits 15 s with all retries", _within(float, 0.1, 12), "2.5"
@@ -277,6 +286,11 @@ class Settings:
     def requeue_horizon_seconds(self) -> int:
         """How long a trigger that keeps failing keeps coming, in seconds."""
         return sum(self.requeue_delay(attempt) for attempt in range(1, self.requeue_attempts_max + 1))
+
+    @property
+    def keeping_seconds(self) -> float:
+        """How long keeping one object in the bucket takes at most, in seconds, connecting and a second try included."""
+        return 2 * self.bucket_read_timeout_seconds + _KEEPING_BESIDES_SECONDS
 
     def requeue_delay(self, attempt: int) -> int:
         """The delay before a trigger's return number `attempt` (the first is 1), in seconds."""
@@ -326,7 +340,15 @@ def _broken_relations(settings: Settings) -> list[str]:
             settings.worker_timeout_seconds < settings.reconcile_after_seconds < settings.stall_timeout_seconds
         ),
         "PROVIDER_CONNECT_TIMEOUT_SECONDS and PROVIDER_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 6 s": (
-            settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds + 6
+            settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds + _WORK_BESIDES_SECONDS
+            <= settings.worker_timeout_seconds
+        ),
+        f"WEBHOOK_DEADLINE_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave {_KEEPING_BESIDES_SECONDS} s "
+        f"of the webhook's {WEBHOOK_TIMEOUT_SECONDS} s": (
+            settings.webhook_deadline_seconds + settings.keeping_seconds <= WEBHOOK_TIMEOUT_SECONDS
+        ),
+        "MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 9 s": (
+            settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
             <= settings.worker_timeout_seconds
         ),
         "STAGE_TTL_HOURS must outlast the retries of a trigger": (

@@ -2,18 +2,18 @@
 
 Guarantee: a staged row names only objects that are there. A crash before the row leaves objects that no row names; they
 go with the bucket's own expiry. Keys are `<tenant>/<an id that nobody can guess>/<number>`: a company's readers can be
-given its own prefix, and nothing of a key tells who wrote.
+given its own prefix, which no other company's name can come to be, and nothing of a key tells who wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import quote
 
 from chalicelib.buckets import Bucket
 from chalicelib.clock import Deadline
 from chalicelib.messages import Enclosure, InboundMessage, Media
-from chalicelib.queues import fair_group
 
 WHOLE_TEXT = "whole_text_url"
 """The extra that tells where all of a text is."""
@@ -33,12 +33,17 @@ class Storing:
             TryAgain, Misconfigured: some may be kept and no row names them; the provider comes again.
         """
         bucket = self._bucket.within(deadline)
-        folder = f"{fair_group(tenant).replace('/', '-')}/{self._new_id()}"
+        folder = folder_of(tenant, self._new_id())
         media = [_kept(bucket, f"{folder}/{number}", one) for number, one in enumerate(message.enclosures, start=1)]
         extras = dict(message.extras)
         if message.whole is not None:
             extras[WHOLE_TEXT] = _kept(bucket, f"{folder}/text", message.whole).url
         return replace(message, media=(*message.media, *media), extras=extras, enclosures=(), whole=None)
+
+
+def folder_of(tenant: str, unguessable: str) -> str:
+    """Where the objects of one message are kept; without a character that means something in a policy or a path."""
+    return f"{quote(tenant, safe='')}/{unguessable}"
 
 
 def _kept(bucket: Bucket, key: str, one: Enclosure) -> Media:

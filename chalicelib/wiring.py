@@ -114,7 +114,13 @@ class Engine:
         def service(name: str) -> Service:
             return Service(self.clients.of(name), Code.STAGE_WRITE_ERROR, Code.CONFIGURATION_ERROR)
 
-        return S3Bucket(partial(service, "s3"), partial(service, "sts"), self.settings.attachments_bucket)
+        return S3Bucket(
+            partial(service, "s3"),
+            partial(service, "sts"),
+            self.settings.attachments_bucket,
+            self.clock,
+            self.settings.bucket_read_timeout_seconds,
+        )
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:

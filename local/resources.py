@@ -1,4 +1,4 @@
-"""Creates the tables and queues of a stage on the local AWS, from the template that production is created from."""
+"""Creates tables, queues and bucket of a stage on the local AWS, from the template that production is created from."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def create(aws: LocalAws, stage: str, **parameters: object) -> None:
         StackName=name,
         TemplateBody=TEMPLATE_FILE.read_text(),
         Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in told.items()],
+        Capabilities=["CAPABILITY_AUTO_EXPAND"],  # the template has a transform
     )
     waiter: Any = aws.cloudformation.get_waiter("stack_create_complete")
     waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": _LOOKS_MAX})

@@ -1,4 +1,4 @@
-"""The tables and queues of a stage, as `infrastructure/template.yaml` tells them.
+"""The tables, queues and buckets of a stage, as `infrastructure/template.yaml` tells them.
 
 Guarantee: nothing else spells a key schema. What the local AWS is created from, what the tests' in-memory tables and
 queues are shaped by and what production gets is the same file, read here with its tags evaluated for one stage.
@@ -14,6 +14,9 @@ from typing import Any
 import yaml
 
 TEMPLATE_FILE = Path(__file__).parent.parent / "infrastructure" / "template.yaml"
+
+ACCOUNT = "{account}"
+"""Stands for the account's number in a name, as the configuration spells it: the template is read for no account."""
 
 _ABSENT = object()
 """What `AWS::NoValue` leaves: the property is not there."""
@@ -54,15 +57,27 @@ class QueueSchema:
 
 
 @dataclass(frozen=True)
+class BucketSchema:
+    """One bucket."""
+
+    name: str
+    """With `ACCOUNT` in place of the account's number."""
+    expires_days: int | None
+    """After how many days an object goes."""
+    kept_with_stack_gone: bool
+
+
+@dataclass(frozen=True)
 class Template:
-    """The tables and queues of one stage by name."""
+    """The tables, queues and buckets of one stage by name."""
 
     tables: dict[str, TableSchema]
     queues: dict[str, QueueSchema]
+    buckets: dict[str, BucketSchema]
 
 
 def load(stage: str, **parameters: object) -> Template:
-    """The template's tables and queues for `stage`.
+    """The template's tables, queues and buckets for `stage`.
 
     Args:
         stage: the parameter `Stage`.
@@ -77,15 +92,16 @@ def load(stage: str, **parameters: object) -> Template:
     if unknown := given.keys() - values.keys():
         raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values |= {name: _text(value) for name, value in given.items()}
-    scope = _Scope(values, document.get("Conditions", {}))
+    scope = _Scope(values | {"AWS::AccountId": ACCOUNT}, document.get("Conditions", {}))
     resources = {
-        name: (one["Type"], scope.evaluate(one["Properties"]))
+        name: (one["Type"], scope.evaluate(one["Properties"]), scope.evaluate(one.get("DeletionPolicy")))
         for name, one in document["Resources"].items()
         if "Condition" not in one or scope.holds(one["Condition"])
     }
     return Template(
         tables={table.name: table for table in map(_table, _of_type(resources, "AWS::DynamoDB::Table"))},
         queues=_queues(resources),
+        buckets={bucket.name: bucket for bucket in _buckets(resources)},
     )
 
 
@@ -162,8 +178,12 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _of_type(resources: Mapping[str, tuple[str, Any]], kind: str) -> list[Any]:
-    return [properties for its_kind, properties in resources.values() if its_kind == kind]
+_Resources = Mapping[str, tuple[str, Any, Any]]
+"""Type, properties and deletion policy of each resource by its logical id."""
+
+
+def _of_type(resources: _Resources, kind: str) -> list[Any]:
+    return [properties for its_kind, properties, _ in resources.values() if its_kind == kind]
 
 
 def _keys(schema: list[dict[str, str]]) -> tuple[str, str | None]:
@@ -195,10 +215,26 @@ def _index(properties: dict[str, Any], table_keys: set[Any]) -> IndexSchema:
     )
 
 
-def _queues(resources: Mapping[str, tuple[str, Any]]) -> dict[str, QueueSchema]:
+def _buckets(resources: _Resources) -> list[BucketSchema]:
+    buckets = []
+    for kind, properties, deletion_policy in resources.values():
+        if kind == "AWS::S3::Bucket":
+            rules = properties["LifecycleConfiguration"]["Rules"]
+            days = [int(rule["ExpirationInDays"]) for rule in rules if "ExpirationInDays" in rule]
+            buckets.append(
+                BucketSchema(
+                    name=properties["BucketName"],
+                    expires_days=min(days, default=None),
+                    kept_with_stack_gone=deletion_policy == "Retain",
+                )
+            )
+    return buckets
+
+
+def _queues(resources: _Resources) -> dict[str, QueueSchema]:
     names = {
         f"{name}.Arn": properties["QueueName"]
-        for name, (kind, properties) in resources.items()
+        for name, (kind, properties, _) in resources.items()
         if kind == "AWS::SQS::Queue"
     }
     queues = {}

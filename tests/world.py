@@ -32,6 +32,7 @@ from chalicelib.settings import Settings
 from chalicelib.splitting import split
 from chalicelib.tables import Tables
 from local.template import load
+from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, Crash, FaultPlan
 from tests.fakes.queues import InMemoryQueue
@@ -194,6 +195,7 @@ class World:
         self.secrets = InMemorySecrets(
             {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
         )
+        self.bucket = InMemoryBucket(self.plan)
         self.phone = Phone(self.clock, self.plan)
         """The customer's, and Twilio before it."""
         self.engine = self._engine()
@@ -485,6 +487,7 @@ class World:
             telemetry=self.telemetry,
             tables=self.tables,
             queues=self.queues,
+            bucket=self.bucket,
             senders=dict.fromkeys(self.queues.triggers, self.phone),
             credentials=CredentialCache(
                 self.secrets,

@@ -33,8 +33,15 @@ class Clients:
             tcp_keepalive=True,
             user_agent="replies-engine",
         )
-        # An attachment takes longer to go out than a row.
-        self._patient = self._config.merge(Config(read_timeout=settings.bucket_read_timeout_seconds))
+        # An attachment takes longer to be kept than a row. Its checksum is the one that signs the request, so that its
+        # content goes out in small pieces as it is and each is checked against the clock.
+        self._patient = self._config.merge(
+            Config(
+                read_timeout=settings.bucket_read_timeout_seconds,
+                request_checksum_calculation="when_required",
+                s3={"payload_signing_enabled": True},
+            )
+        )
         self._session = Session()
         self._making = threading.Lock()  # a session makes one client at a time
         self._made: dict[str, BaseClient] = {}

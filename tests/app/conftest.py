@@ -172,6 +172,7 @@ def stack() -> Iterator[Deployment]:
             StackName="replies-engine-local",
             TemplateBody=TEMPLATE_FILE.read_text(),
             Parameters=[{"ParameterKey": "Stage", "ParameterValue": "local"}],
+            Capabilities=["CAPABILITY_AUTO_EXPAND"],
         )
         made = Deployment(
             client=Client(app.app, stage_name="local", project_dir=str(Path(__file__).parent)),

@@ -1,6 +1,6 @@
 """The engines that the contract suite runs on: the fakes, moto, and whatever listens at an endpoint.
 
-Each gives the same tables and queues, shaped by `infrastructure/template.yaml` for a stage of their own.
+Each gives the same tables, queues and bucket, shaped by `infrastructure/template.yaml` for a stage of their own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import moto.sqs.models
 import pytest
@@ -17,12 +19,16 @@ from moto import mock_aws
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.aws.s3 import ACCOUNT, S3Bucket
 from chalicelib.aws.sqs import SqsQueue
+from chalicelib.buckets import Bucket
+from chalicelib.clock import SystemClock
 from chalicelib.errors import Code
 from chalicelib.queues import Queue
 from chalicelib.settings import Settings
 from chalicelib.tables import Table
 from local.template import TEMPLATE_FILE, TableSchema, Template, load
+from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import FaultPlan
 from tests.fakes.queues import InMemoryQueue
@@ -42,12 +48,27 @@ class Delivery:
     receipt: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """One object as a reader finds it."""
+
+    content: bytes
+    content_type: str
+    filename: str | None
+
+
 class Engine(Protocol):
-    """Tables and queues by the template's names, less the stage."""
+    """Tables, queues and the bucket by the template's names, less the stage."""
 
     def table(self, name: str) -> Table: ...
 
     def queue(self, name: str) -> Queue: ...
+
+    def bucket(self, name: str) -> Bucket:
+        """A bucket; one that the template does not tell is not there."""
+
+    def kept(self, url: str) -> Kept:
+        """What a bucket keeps under a URL that it told."""
 
     def receive(self, name: str) -> list[Delivery]:
         """What the queue delivers now."""
@@ -69,6 +90,7 @@ class FakeEngine:
         self.clock = FakeClock()
         self.plan = FaultPlan()
         self._tables = {name: InMemoryTable(schema, self.plan) for name, schema in template.tables.items()}
+        self._buckets = {name: InMemoryBucket(self.plan, name) for name in template.buckets}
         self._queues: dict[str, InMemoryQueue] = {}
         for name, schema in sorted(template.queues.items(), key=lambda one: one[1].dead_letter is not None):
             self._queues[name] = InMemoryQueue(
@@ -85,6 +107,14 @@ class FakeEngine:
 
     def queue(self, name: str) -> Queue:
         return self._queues[f"replies-engine-{STAGE}-{name}"]
+
+    def bucket(self, name: str) -> Bucket:
+        whole = _bucket_name(name)
+        return self._buckets.get(whole) or InMemoryBucket(self.plan, whole, is_there=False)
+
+    def kept(self, url: str) -> Kept:
+        bucket, key = _split_url(url)
+        return Kept(*self._buckets[bucket].objects[key])
 
     def receive(self, name: str) -> list[Delivery]:
         received = self._queues[f"replies-engine-{STAGE}-{name}"].receive()
@@ -112,7 +142,7 @@ class AwsEngine:
     _calls: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for client in (self.clients.of("dynamodb"), self.clients.of("sqs")):
+        for client in map(self.clients.of, ("dynamodb", "sqs", "s3", "sts")):
             client.meta.events.register("before-call", lambda model, **_: self._calls.append(model.name))
 
     def table(self, name: str) -> Table:
@@ -124,6 +154,22 @@ class AwsEngine:
             pytest.skip("this engine has no queues")
         service = Service(self.clients.of("sqs"), Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         return SqsQueue(service, f"replies-engine-{STAGE}-{name}")
+
+    def bucket(self, name: str) -> Bucket:
+        if not self.has_queues:
+            pytest.skip("this engine has no buckets")
+
+        def service(called: str) -> Service:
+            return Service(self.clients.of(called), Code.STAGE_WRITE_ERROR, Code.CONFIGURATION_ERROR)
+
+        return S3Bucket(partial(service, "s3"), partial(service, "sts"), _bucket_name(name), SystemClock(), 30)
+
+    def kept(self, url: str) -> Kept:
+        bucket, key = _split_url(url)
+        answer = self.clients.of("s3").get_object(Bucket=bucket, Key=key)
+        told = answer.get("ContentDisposition")
+        filename = unquote(told.removeprefix("attachment; filename*=UTF-8''")) if told else None
+        return Kept(answer["Body"].read(), answer["ContentType"], filename)
 
     def receive(self, name: str) -> list[Delivery]:
         url = self.clients.of("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{name}")["QueueUrl"]
@@ -222,6 +268,7 @@ def _create_stack() -> None:
         StackName=STAGE,
         TemplateBody=TEMPLATE_FILE.read_text(),
         Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+        Capabilities=["CAPABILITY_AUTO_EXPAND"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(StackName=STAGE, WaiterConfig={"Delay": 1})
 
@@ -230,6 +277,15 @@ def _settings() -> Settings:
     required = [one.name.upper() for one in fields(Settings) if one.metadata["default"] is None]
     patience = {"AWS_READ_TIMEOUT_SECONDS": "20"}
     return Settings.from_environment(dict.fromkeys(required, "contract") | patience)
+
+
+def _bucket_name(name: str) -> str:
+    return f"replies-engine-{STAGE}-{name}-{ACCOUNT}"
+
+
+def _split_url(url: str) -> tuple[str, str]:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 def _as_request(schema: TableSchema) -> dict[str, Any]:

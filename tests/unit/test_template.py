@@ -1,4 +1,4 @@
-"""The one template tells every table and queue that the configuration and the settings name."""
+"""The one template tells every table, queue and bucket that the configuration and the settings name."""
 
 from __future__ import annotations
 
@@ -58,6 +58,31 @@ def test_each_queue_has_a_dead_letter_queue_of_the_name_that_the_settings_build(
         assert dead_letter == f"{name}{suffix}"
         assert template.queues[name].receives_max == 5
         assert template.queues[dead_letter].dead_letter is None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_bucket_of_a_stage_is_the_one_that_its_configuration_names(stage):
+    """Both leave the account's number open, in their own spelling."""
+    configured = named(stage, "_BUCKET")
+
+    template = load(stage)
+
+    assert set(template.buckets) == configured
+
+
+@pytest.mark.parametrize(("stage", "is_kept"), [("local", False), ("dev", False), ("prod", True)])
+def test_the_bucket_outlives_its_stack_in_prod_only(stage, is_kept):
+    """As the tables refuse deletion there; elsewhere a stack can be thrown away."""
+    (bucket,) = load(stage).buckets.values()
+
+    assert bucket.kept_with_stack_gone is is_kept
+
+
+def test_what_the_bucket_keeps_expires_when_the_parameter_says():
+    """Customers' files are not kept for good by anybody's forgetting."""
+    (by_default,), (as_told,) = load("dev").buckets.values(), load("dev", AttachmentsDays=30).buckets.values()
+
+    assert (by_default.expires_days, as_told.expires_days) == (90, 30)
 
 
 @pytest.mark.parametrize("channel", ["whatsapp", "sms", "email"])
