@@ -189,11 +189,12 @@ class Batching:
             return self._contend(job, view)
         if may_move and self._keep_small(job, view):
             return False
-        verdicts = self._judge(view)
+        taken = self._taken(view)
+        verdicts = self._judge(view, taken)
         if verdicts.ended:
-            self._set_aside(job, view, verdicts)
+            self._set_aside(job, view, taken, verdicts)
             return False
-        return self._acquire(job, view)
+        return self._acquire(job, view, taken)
 
     def _look(self, job: Job) -> View | None:
         """Read the stage, then the record; None: the conversation is gone, and its messages are refused."""
@@ -290,10 +291,10 @@ class Batching:
             job.trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
         return count > 0
 
-    def _judge(self, view: View) -> Verdicts:
+    def _judge(self, view: View, taken: Sequence[StagedMessage]) -> Verdicts:
         """Ask rules and routing again of all that the batch would hold, carried messages too."""
         carried = [(entry[contexts.ID], entry["channel_type"], entry["metadata"]["sender"]) for entry in _carried(view)]
-        staged = [(one.message_sid, one.channel, contexts.sender_of(one.context)) for one in self._taken(view)]
+        staged = [(one.message_sid, one.channel, contexts.sender_of(one.context)) for one in taken]
         refused: dict[str, Code] = {}
         to_people: list[str] = []
         for sid, channel, sender in [*carried, *staged]:
@@ -308,10 +309,10 @@ class Batching:
                 to_people.append(sid)
         return Verdicts(refused, to_people)
 
-    def _set_aside(self, job: Job, view: View, verdicts: Verdicts) -> None:
+    def _set_aside(self, job: Job, view: View, taken: Sequence[StagedMessage], verdicts: Verdicts) -> None:
         """Hand off and refuse what no batch takes: people first, then one write, then the rows are settled."""
-        refused = [one for one in self._taken(view) if one.message_sid in verdicts.refused]
-        to_people = [one for one in self._taken(view) if one.message_sid in verdicts.to_people]
+        refused = [one for one in taken if one.message_sid in verdicts.refused]
+        to_people = [one for one in taken if one.message_sid in verdicts.to_people]
         new_to_people = [contexts.entry(one.context, handed_off=True) for one in to_people]
         new_refused = [contexts.entry(one.context, refused=verdicts.refused[one.message_sid].value) for one in refused]
         if verdicts.to_people:
@@ -333,10 +334,9 @@ class Batching:
             job.trail.count(Metric.REFUSED, outcome=code.value)
         self._settle(job, view, verdicts.ended)
 
-    def _acquire(self, job: Job, view: View) -> bool:
+    def _acquire(self, job: Job, view: View, taken: Sequence[StagedMessage]) -> bool:
         """Lock, append, dispatch, settle."""
         batch_id = self._new_id()
-        taken = self._taken(view)
         outcome = conversation_lock.acquire(
             job.tables.conversations,
             view.record,
@@ -400,8 +400,19 @@ class Batching:
         job.trail.log(Step.SETTLED, Level.DEBUG, count=len(rows))
 
     def _taken(self, view: View) -> list[StagedMessage]:
-        """The new messages that this batch takes; the rest stays staged and is triggered after release."""
-        return view.new[: self._settings.batch_messages_max]
+        """The new messages that this batch takes; the rest stays staged and is triggered after release.
+
+        As many as one batch may have and the record has room for. Where nothing is carried the first one is taken in any
+        case: nothing would ever make more room.
+        """
+        room = history.room_bytes(view.record)
+        taken: list[StagedMessage] = []
+        for message in view.new[: self._settings.batch_messages_max]:
+            room -= history.entry_bytes(contexts.entry(message.context))
+            if room < 0 and (taken or view.record.unanswered):
+                break
+            taken.append(message)
+        return taken
 
 
 def _bury(job: Job, reason: str) -> None:

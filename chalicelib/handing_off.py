@@ -18,6 +18,7 @@ from chalicelib.errors import Code, TryAgain
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.protocol import conversation_lock, history, staging
 from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.queues import Queues, fair_group
 from chalicelib.settings import Settings
@@ -41,7 +42,7 @@ class HandingOff:
         Raises:
             TryAgain, Misconfigured: the row stays staged; the sweep hands it off.
         """
-        is_sent = False
+        is_sent = has_moved = False
         for _ in range(_TRIES):
             conversation, known_ids = self._read(tables, message)
             if conversation is None:
@@ -51,6 +52,10 @@ class HandingOff:
             if message.message_sid in known_ids:
                 break
             entry = contexts.entry(message.context, handed_off=True)
+            if not has_moved and history.room_bytes(conversation.record) < history.entry_bytes(entry):
+                has_moved = True  # before people are sent anything that the record has no room for
+                self._keep_small(tables, conversation.record)
+                continue
             if not is_sent:
                 self.send(queues, conversation, [entry], trail)
                 is_sent = True
@@ -99,15 +104,16 @@ class HandingOff:
         if not isinstance(written, Appended):
             return False
         if history.movable_count(record, self._bounds, now=now):
-            self._keep_small(tables, conversation)
+            item = conversations.load(
+                tables.conversations, conversation.key, self._settings.context_attributes, with_messages=True
+            )
+            if item is not None:
+                self._keep_small(tables, Conversation.from_item(item).record)
         return True
 
-    def _keep_small(self, tables: Tables, conversation: Conversation) -> None:
+    def _keep_small(self, tables: Tables, record: Record) -> None:
         """A conversation that only people answer has no batches that would move its history."""
-        item = conversations.load(
-            tables.conversations, conversation.key, self._settings.context_attributes, with_messages=True
-        )
-        if item is not None:
-            record, now = Conversation.from_item(item).record, self._clock.now()
-            count = history.movable_count(record, self._bounds, now=now)
+        now = self._clock.now()
+        count = history.movable_count(record, self._bounds, now=now)
+        if count:
             history.move(tables.conversations, tables.history, record, count, now=now)

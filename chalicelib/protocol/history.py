@@ -29,6 +29,14 @@ from chalicelib.tables import Item, Read, Table
 MOVED_AT = "moved_at"
 ENTRY = "entry"
 
+ENTRIES_BYTES_MAX = 327_680
+"""Bytes of entries up to which a record is filled by us, whatever it is to keep in the long run.
+
+DynamoDB takes items of 409,600 bytes. A fifth of that, 81,920, is left: for the attributes of the company's own, which we
+do not read; for the ids of what is unanswered; and for the entries that cannot wait - a reply, a customer's STOP, a message
+for people. `MESSAGES_BYTES_MAX` is 262,144 at most, so that a batch finds 65,536 even on a record that keeps as much as it
+may."""
+
 MOVED_AT_ONCE_MAX = 100
 """Entries that one move takes; a long record that we find is brought down over several batches."""
 
@@ -49,12 +57,22 @@ class Bounds:
         return self.entries_keep + self.entries_keep // 4
 
 
+def entry_bytes(one: object) -> int:
+    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
+    return len(encode({"": one}).encode())
+
+
+def room_bytes(record: Record) -> int:
+    """How many bytes of further entries the record is filled with at most; less than nothing: it is overfull."""
+    return ENTRIES_BYTES_MAX - sum(map(entry_bytes, record.entries or ()))
+
+
 def movable_count(record: Record, bounds: Bounds, *, now: datetime) -> int:
     """How many entries, from the front of the record's list, are to be moved; 0: it has not outgrown its bounds."""
     entries = record.entries or ()
     if not bounds.entries_keep:
         return 0
-    sizes = [len(encode({"": one})) for one in entries]
+    sizes = list(map(entry_bytes, entries))
     count = 0
     if len(entries) > bounds.entries_max:
         before = now - timedelta(hours=bounds.young_hours)

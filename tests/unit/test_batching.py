@@ -212,6 +212,89 @@ class TestManyMessages:
         assert ids(document) == sids[:4]
 
 
+KILOBYTES_20 = "x" * 19_500
+"""The text of a message whose row is as large as one becomes."""
+
+
+def full(**changes: Any) -> dict[str, Any]:
+    """A record that holds as much as `MESSAGES_BYTES_MAX` can ask for, all of it answered and young."""
+    entries = [
+        {**OLD, "message_id": f"SM-old-{number}", "timestamp": START.isoformat(), "content": "y" * 2_500}
+        for number in range(100)
+    ]
+    return conversation(messages=entries, **changes)
+
+
+class TestLargeMessages:
+    def test_a_batch_takes_no_more_than_its_record_has_room_for(self):
+        """What it leaves is batched after the release, in order, until nothing is left; no write is ever refused."""
+        world = World(None, full(), messages_bytes_max="262144")
+        sids = due(world, *[KILOBYTES_20] * 25)
+
+        world.run(900)
+
+        assert world.is_at_rest
+        assert world.answered_ids == sids
+        assert len(world.batches) > 2
+        assert "failed" not in world.telemetry.steps()
+
+    def test_a_record_full_of_what_is_unanswered_takes_nothing_more(self):
+        """It is dispatched again as it is; what waits is taken once that is answered and moved."""
+        world = World(None, batch_messages_max="25")
+        first = due(world, *[KILOBYTES_20] * 25)
+        world.work()
+        taken = ids(dispatched(world)[0])
+        world.clock.advance(400)
+        world.sweep()
+        later = due(world, KILOBYTES_20)
+
+        world.work()
+
+        assert 0 < len(taken) < len(first)
+        (again,) = dispatched(world)
+        assert ids(again) == taken
+        assert all(message["carried"] for message in again["messages"])
+        world.reply(again, "an answer")
+        world.run(900)
+        assert world.is_at_rest
+        assert world.answered_ids == [*first, *later]
+        assert "failed" not in world.telemetry.steps()
+
+    def test_one_message_is_taken_where_nothing_is_carried(self):
+        """A record that its company keeps overfull itself is no reason to wait for ever."""
+        entries = [{**OLD, "message_id": f"SM-old-{number}", "content": "y" * 30_000} for number in range(11)]
+        world = World(None, conversation(messages=entries), messages_keep="0")
+        first, _ = due(world, "one", "two")
+
+        world.work()
+
+        assert ids(dispatched(world)[0]) == [first]
+
+    @pytest.mark.parametrize("changes", [{"project_status": "closed"}, {"auto_queue_reply_message": True}])
+    def test_what_no_batch_takes_is_appended_within_the_same_bounds(self, changes: dict[str, Any]):
+        """Refused and handed-off messages are kept in the record too."""
+        world = World(None, full(), messages_bytes_max="262144")
+        sids = due(world, *[KILOBYTES_20] * 25)
+        world.tables.conversations.seed({**world.row, **changes})
+
+        world.run(900)
+
+        assert world.is_at_rest
+        kept = {row["message_id"] for row in world.tables.history.rows} | set(world.entry_ids)
+        assert set(sids) <= kept
+        assert "DB_QUERY_ERROR" not in {line.get("code") for line in world.telemetry.lines}
+
+    def test_the_bytes_of_a_record_are_bytes_in_every_script(self):
+        """A character of Japanese is three: a record of them is brought down as early as one of English."""
+        entries = [{**OLD, "message_id": f"SM-old-{number}", "content": "本" * 3_000} for number in range(10)]
+        world = World(None, conversation(messages=entries))
+        due(world)
+
+        world.work()
+
+        assert len(world.tables.history.rows) == 5
+
+
 class TestResume:
     @pytest.mark.parametrize(
         ("call", "what", "times"),
