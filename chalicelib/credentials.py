@@ -1,4 +1,4 @@
-"""The tenants' secrets: kept in memory for a while, refreshed with restraint, and what Twilio's say.
+"""The tenants' secrets: kept in memory for a while, refreshed with restraint, and what each provider's say.
 
 Guarantee: a secret's content is in no error, log line or `repr` that comes from here.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 from chalicelib.clock import Clock, Deadline
@@ -132,34 +132,69 @@ class TwilioCredentials:
         Raises:
             Misconfigured: `SECRET_FETCH_FAILED`; the detail names the field that is missing or malformed.
         """
+        secret = _Secret.parse("Twilio", text)
+        return cls(
+            account_sid=secret.required("account_sid"),
+            auth_token=secret.required("auth_token"),
+            next_auth_token=secret.optional("next_auth_token"),
+            api_key=secret.optional("api_key"),
+            api_secret=secret.optional("api_secret"),
+        )
+
+
+@dataclass(frozen=True)
+class SendGridCredentials:
+    """What one tenant's SendGrid secret says."""
+
+    public_key: str | None = None
+    """Of the security policy that signs webhooks."""
+    next_public_key: str | None = None
+    """The key that will sign once it is exchanged; verifies from now on."""
+    url_token: str | None = field(default=None, repr=False)
+    """The word in the webhook's URL, where the company's plan has no signing."""
+    api_key: str | None = field(default=None, repr=False)
+    """For sending."""
+
+    @classmethod
+    def from_secret(cls, text: str) -> SendGridCredentials:
+        """The credentials that a secret's JSON tells; fields of other names are left alone.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the detail names the field that is malformed.
+        """
+        secret = _Secret.parse("SendGrid", text)
+        return cls(**{one.name: secret.optional(one.name) for one in fields(cls)})
+
+
+@dataclass(frozen=True, repr=False)
+class _Secret:
+    """A secret's fields."""
+
+    provider: str
+    document: dict[str, Any]
+
+    @classmethod
+    def parse(cls, provider: str, text: str) -> _Secret:
         try:
             document = json.loads(text)
         except ValueError:
             # Not chained: the parser's error carries the secret's text.
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, "a Twilio secret is no JSON") from None
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {provider} secret is no JSON") from None
         if not isinstance(document, dict):
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, "a Twilio secret is no JSON object")
-        return cls(
-            account_sid=_required(document, "account_sid"),
-            auth_token=_required(document, "auth_token"),
-            next_auth_token=_optional(document, "next_auth_token"),
-            api_key=_optional(document, "api_key"),
-            api_secret=_optional(document, "api_secret"),
-        )
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {provider} secret is no JSON object")
+        return cls(provider, document)
 
+    def required(self, name: str) -> str:
+        text = self.optional(name)
+        if text is None:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {self.provider} secret has no {name}")
+        return text
 
-def _required(document: dict[str, Any], name: str) -> str:
-    text = _optional(document, name)
-    if text is None:
-        raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a Twilio secret has no {name}")
-    return text
-
-
-def _optional(document: dict[str, Any], name: str) -> str | None:
-    """The text of a field; None where it is missing, null or empty."""
-    value = document.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise Misconfigured(Code.SECRET_FETCH_FAILED, f"{name} of a Twilio secret is no text")
-    return value
+    def optional(self, name: str) -> str | None:
+        """The text of a field; None where it is missing, null or empty."""
+        value = self.document.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"{name} of a {self.provider} secret is no text")
+        return value

@@ -19,7 +19,17 @@ from typing import Any
 
 from chalicelib import conversations, splitting
 from chalicelib.burying import bury
-from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
+from chalicelib.channels.channel import (
+    Channel,
+    InDoubt,
+    NotNow,
+    OutboundPart,
+    Refusals,
+    RefusedForGood,
+    Sender,
+    Sent,
+    Vendor,
+)
 from chalicelib.clock import Clock, Deadline, from_iso, iso
 from chalicelib.conversations import Conversation
 from chalicelib.credentials import CredentialCache
@@ -36,9 +46,6 @@ from chalicelib.replies import Reply, Source
 from chalicelib.retriggering import Retriggering
 from chalicelib.settings import Settings
 from chalicelib.tables import Tables
-
-_RETRIES = "#rc=3&rp=all"
-"""Makes Twilio try a status callback again; the fragment is neither sent nor signed."""
 
 _LOOKS = 4
 """How often a reply looks at a record that changes under it, before it comes again later."""
@@ -149,9 +156,9 @@ class Replying:
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
-        opted_out_code: str,
+        refusals: Mapping[Vendor, Refusals],
     ) -> None:
-        self._opted_out_code = opted_out_code
+        self._refusals = refusals
         self._senders = senders
         self._channels = channels
         self._credentials = credentials
@@ -399,7 +406,7 @@ class Replying:
                 batch_id=job.reply.batch_id,
                 number=number,
                 count=len(plan.parts),
-                entry=_entry(job.reply, plan, wanted, self._send_id(job.reply, number), self._clock),
+                entry=_entry(job.reply, plan, wanted, self._senders[plan.channel.name].extras(wanted), self._clock),
             )
             outcome = self._send_part(job, part, wanted, plan)
             match outcome:
@@ -428,13 +435,16 @@ class Replying:
                 return Sent(found.provider_sid or part.send_id)
             case State.REFUSED:
                 code = found.error_code or "REFUSED"
-                if code == self._opted_out_code:
+                if self._is_opt_out(plan.channel.vendor, code):
                     self._mark_opted_out(job)  # whoever was told so may have died before marking it
                 return code
             case State.CLAIMED if found.token == job.token:
                 return self._send_once(job, part, wanted, plan)
             case State.CLAIMED | State.UNKNOWN:
                 return self._reconcile(job, found, wanted, plan)
+
+    def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
+        return vendor in self._refusals and code == self._refusals[vendor].opted_out
 
     def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         table = job.tables.sends
@@ -494,22 +504,28 @@ class Replying:
     ) -> tuple[OutboundPart, ...]:
         """The messages that a reply becomes; media go with the first, a template is one."""
         bodies = [""] if reply.content_sid else splitting.split(reply.body.strip(), channel.part_length_max)
-        base = self._settings.public_base_url
+        send_ids = [self._send_id(reply, number) for number in range(1, len(bodies) + 1)]
         return tuple(
             OutboundPart(
-                send_id=self._send_id(reply, number),
+                send_id=send_id,
                 to=channel.address_prefix + last["metadata"]["sender"],
                 sender=channel.address_prefix + last["metadata"]["recipient"],
                 messaging_service_sid=conversation.messaging_service_sid(channel.name),
                 body=body,
                 content_sid=reply.content_sid,
                 content_variables=reply.content_variables,
-                media_urls=reply.media_urls if number == 1 else (),
-                status_callback=(f"{base}/webhooks/twilio/status/{self._send_id(reply, number)}" if base else None),
-                answers=last.get("extras", {}),
+                media_urls=reply.media_urls if send_id == send_ids[0] else (),
+                status_callback=self._status_callback(channel.vendor, send_id),
+                answers=_texts(last.get("extras")),
+                is_automatic=reply.source is Source.AI,
             )
-            for number, body in enumerate(bodies, start=1)
+            for send_id, body in zip(send_ids, bodies, strict=True)
         )
+
+    def _status_callback(self, vendor: Vendor, send_id: str) -> str | None:
+        """Where the provider tells what becomes of a part; None: it is not asked to, or we have no public address."""
+        base, path = self._settings.public_base_url, vendor.report_path
+        return f"{base}{path}{send_id}" if base and path else None
 
     def _send_id(self, reply: Reply, number: int) -> str:
         return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
@@ -548,7 +564,14 @@ def _recipient(reply: Reply, record: Record, channels: Mapping[str, Channel]) ->
     return None
 
 
-def _entry(reply: Reply, plan: Plan, part: OutboundPart, send_id: str, clock: Clock) -> dict[str, Any]:
+def _texts(extras: object) -> Mapping[str, str]:
+    """The extras of an entry, as far as the company has left them as they were."""
+    if not isinstance(extras, Mapping):
+        return {}
+    return {name: value for name, value in extras.items() if isinstance(name, str) and isinstance(value, str)}
+
+
+def _entry(reply: Reply, plan: Plan, part: OutboundPart, extras: Mapping[str, str], clock: Clock) -> dict[str, Any]:
     """The OUTBOUND entry of a part, but for the provider's id."""
     return {
         "direction": "OUTBOUND",
@@ -560,8 +583,9 @@ def _entry(reply: Reply, plan: Plan, part: OutboundPart, send_id: str, clock: Cl
             "recipient": plan.last["metadata"]["sender"],
         },
         "source": reply.source.value,
-        "send_id": send_id,
+        "send_id": part.send_id,
         **({"batch_id": reply.batch_id} if reply.batch_id is not None else {}),
         **({"media": [{"url": url} for url in part.media_urls]} if part.media_urls else {}),
         **({"content_sid": part.content_sid} if part.content_sid is not None else {}),
+        **({"extras": dict(extras)} if extras else {}),
     }

@@ -181,7 +181,7 @@ class Engine:
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
-            opted_out_code=REFUSALS.opted_out,
+            refusals={Vendor.TWILIO: REFUSALS},
         )
 
     @cached_property

@@ -1,60 +1,40 @@
 """A STAND-IN for Twilio's REST API on the loopback interface. Never shipped, and it sends nothing to anybody.
 
 It takes messages as Twilio does - basic auth, Twilio's fields, Twilio's errors - so that the official library sends
-through it, keeps what the customers' phones would have got, and tells the status callbacks, signed. What Twilio does on
-a bad day it does on demand, for the next messages, or for the next to one recipient:
-
-    429     too many requests, with a Retry-After; nothing is taken
-    5xx     the service is down; nothing is taken
-    refuse  refused with a code of Twilio's; nothing is taken
-    slow    taken, and answered when the caller has long given up
-    lost    taken, and the connection closed without an answer
-    garbled taken, and answered with a page of a proxy's
-    none    taken as always; only its statuses are told otherwise: another course, later, or with an error's code
+through it, keeps what the customers' phones would have got, and tells the status callbacks, signed. The faults of a bad
+day are those of `local/standin.py`; besides, a message's statuses can be told otherwise: another course, later, or with
+an error's code.
 
     POST /2010-04-01/Accounts/{account}/Messages.json           take a message
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json     one of them
-    POST /_stand-in/faults                                      what befalls the next ones: the fields of `Fault`
-    GET  /_stand-in/deliveries                                  the ledger: what was taken, and what became of it
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
-import signal
-import socketserver
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import ceil
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
-from local.environment import HOST
+from local.standin import SLOW_SECONDS, Answer, Call, Kind, Refused, StandIn, Tell, say_nothing, short, until_stopped
 from local.standin_courier import Callback, Courier, post
 
 API = "/2010-04-01"
 BODY_LENGTH_MAX = 1_600
 STATUSES = ("queued", "sent", "delivered")
 STEP_SECONDS = 0.3
-SLOW_SECONDS = 15.0
 
 _PAGE_SIZE, _PAGE_SIZE_MAX = 50, 1_000
-_REQUEST_SECONDS = 30
-_SHOWN = 64
-"""So many characters of a text are told in a line."""
 _NUMBER = re.compile(r"(whatsapp:)?\+[1-9]\d{6,14}")
 _NOT_ON_THE_PHONE = frozenset({"failed", "undelivered"})
 _COURSE = ("accepted", "queued", "sending", "sent", "delivered", "read", "undelivered", "failed")
@@ -71,21 +51,6 @@ _ERRORS = {
     21617: (HTTPStatus.BAD_REQUEST, "The concatenated message body exceeds the 1600 character limit"),
     63016: (HTTPStatus.BAD_REQUEST, "Failed to send freeform message because you are outside the allowed window"),
 }
-
-Tell = Callable[..., None]
-"""Takes a step and its fields."""
-
-
-class Kind(StrEnum):
-    """What can befall a request."""
-
-    TOO_MANY = "429"
-    SERVER_ERROR = "5xx"
-    REFUSE = "refuse"
-    SLOW = "slow"
-    LOST = "lost"
-    GARBLED = "garbled"
-    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -199,27 +164,20 @@ class Message:
         }
 
 
-class Refused(Exception):  # noqa: N818  # it is an answer, not an error of ours
+def error(code: int, **headers: str) -> Refused:
     """An error of Twilio's."""
-
-    def __init__(self, code: int, **headers: str) -> None:
-        super().__init__(code)
-        self.status, message = _ERRORS.get(code, (HTTPStatus.BAD_REQUEST, "Refused"))
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.document = {
-            "code": code,
-            "message": message,
-            "more_info": f"https://www.twilio.com/docs/errors/{code}",
-            "status": int(self.status),
-        }
+    status, message = _ERRORS.get(code, (HTTPStatus.BAD_REQUEST, "Refused"))
+    document = {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": int(status),
+    }
+    return Refused(Answer.json(document, status, **headers))
 
 
-def say_nothing(_step: str, **_fields: Any) -> None:
-    """Tell no step."""
-
-
-class StandInTwilio:
-    """Answers on the loopback interface for as long as the block lasts.
+class StandInTwilio(StandIn[Fault]):
+    """Stands in for as long as the block lasts.
 
     Args:
         accounts: who may send.
@@ -238,40 +196,19 @@ class StandInTwilio:
         slow_seconds: float = SLOW_SECONDS,
         tell: Tell = say_nothing,
     ) -> None:
+        super().__init__("twilio", port=port, slow_seconds=slow_seconds, tell=tell)
         self._accounts = {one.sid: one for one in accounts}
         self._step_seconds = step_seconds
-        self._slow_seconds = slow_seconds
-        self._tell = tell
         self._messages: dict[str, Message] = {}
-        self._faults: list[Fault] = []
-        self._changing = threading.Lock()
-        self._closing = threading.Event()
         self._courier = Courier()
-        self._server = _Server((HOST, port), partial(_Request, self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="twilio", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._server.shutdown()
+    def close(self) -> None:
         self._courier.close()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        """The base of the API."""
-        return f"http://{HOST}:{self._server.server_address[1]}"
 
     @property
     def messages(self) -> list[Message]:
         """Everything that was taken, in order."""
-        with self._changing:
+        with self.changing:
             return list(self._messages.values())
 
     @property
@@ -279,10 +216,21 @@ class StandInTwilio:
         """Everything that was taken, and how many callbacks are still to come."""
         return {"deliveries": [one.ledger_row for one in self.messages], "callbacks_to_come": self._courier.unfinished}
 
-    def fail_next(self, *faults: Fault) -> None:
-        """Let each of these befall one request, the first that it fits."""
-        with self._changing:
-            self._faults += faults
+    def fault(self, document: Mapping[str, Any]) -> Fault:
+        return Fault.from_document(document)
+
+    def perform(self, call: Call) -> Answer | None:
+        match call.path:
+            case ("2010-04-01", "Accounts", account, *rest):
+                self.authenticate(account, call.headers.get("Authorization"))
+                match call.method, rest:
+                    case "POST", ["Messages.json"]:
+                        return self.create(account, parse_qs(call.body.decode()))
+                    case "GET", ["Messages.json"]:
+                        return Answer.json(self.page(account, call.query))
+                    case "GET", ["Messages", name]:
+                        return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
+        raise error(20404)
 
     def wait_until_told(self, seconds: float = 5.0) -> bool:
         """Whether all statuses of all messages were told within `seconds`."""
@@ -293,40 +241,37 @@ class StandInTwilio:
         account = self._accounts.get(account_sid)
         user, password = _basic_auth(authorization)
         if account is None or not account.takes(user, password):
-            raise Refused(20003)
+            raise error(20003)
 
-    def create(self, account_sid: str, form: Mapping[str, Sequence[str]]) -> bytes | None:
+    def create(self, account_sid: str, form: Mapping[str, Sequence[str]]) -> Answer | None:
         """Take a message; what it is answered, or None where that is lost.
 
         Raises:
             Refused: it was not taken.
         """
         told = {name: values[0] for name, values in form.items()}
-        fault = self._next_fault(told.get("To", ""), is_of_list=False)
+        fault = self.next_fault(told.get("To", ""), is_of_list=False) or Fault()
         _refuse(fault)
         _check(told)
         message = _message(account_sid, told, form.get("MediaUrl", ()))
-        with self._changing:
+        with self.changing:
             self._messages[message.sid] = message
-        self._tell("taken", to=message.to, message_sid=message.sid, shows=_short(message.body))
+        self.tell("taken", to=message.to, message_sid=message.sid, shows=short(message.body))
         self._plan_callbacks(message, fault)
-        if fault.kind is Kind.SLOW:
-            self._closing.wait(self._slow_seconds)
-        answers = {Kind.LOST: None, Kind.GARBLED: b"<html>Bad day</html>"}
-        return answers.get(fault.kind, json.dumps(message.document).encode())
+        return self.late(fault.kind, Answer.json(message.document, HTTPStatus.CREATED))
 
     def fetch(self, account_sid: str, sid: str) -> Message:
         """One message. Raises `Refused`: the account has none of that sid."""
-        with self._changing:
+        with self.changing:
             found = self._messages.get(sid)
         if found is None or found.account_sid != account_sid:
-            raise Refused(20404)
+            raise error(20404)
         return found
 
     def page(self, account_sid: str, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """One page of an account's messages, the newest first, as Twilio's API tells it."""
         told = {name: values[0] for name, values in query.items()}
-        _refuse(self._next_fault(told.get("To", ""), is_of_list=True))
+        _refuse(self.next_fault(told.get("To", ""), is_of_list=True) or Fault())
         size = min(int(told.get("PageSize", _PAGE_SIZE)), _PAGE_SIZE_MAX)
         number = int(told.get("Page", 0))
         found = [
@@ -355,14 +300,6 @@ class StandInTwilio:
             "previous_page_uri": uri(number - 1) if number else None,
         }
 
-    def _next_fault(self, address: str, *, is_of_list: bool) -> Fault:
-        with self._changing:
-            for fault in self._faults:
-                if fault.befalls(address, is_of_list=is_of_list):
-                    self._faults.remove(fault)
-                    return fault
-        return Fault()
-
     def _plan_callbacks(self, message: Message, fault: Fault) -> None:
         for number, status in enumerate(fault.statuses):
             seconds = fault.after_seconds + number * self._step_seconds
@@ -372,7 +309,7 @@ class StandInTwilio:
         """The message has a new status: keep it, and tell it to whoever wanted to know."""
         is_refused = status in _NOT_ON_THE_PHONE
         answer = self._call_back(message, status, error_code if is_refused else None)
-        with self._changing:
+        with self.changing:
             before = self._messages[message.sid]
             told = before.callbacks if answer is None else (*before.callbacks, (status, answer))
             self._messages[message.sid] = replace(
@@ -381,7 +318,7 @@ class StandInTwilio:
                 error_code=error_code if is_refused else before.error_code,
                 callbacks=told,
             )
-        self._tell("status", to=message.to, message_sid=message.sid, outcome=status, count=answer or 0)
+        self.tell("status", to=message.to, message_sid=message.sid, outcome=status, count=answer or 0)
 
     def _call_back(self, message: Message, status: str, error_code: str | None) -> int | None:
         if message.status_callback is None:
@@ -411,13 +348,13 @@ def segments(body: str) -> int:
 def _refuse(fault: Fault) -> None:
     match fault.kind:
         case Kind.TOO_MANY if fault.retry_after_seconds is not None:
-            raise Refused(20429, Retry_After=str(fault.retry_after_seconds))
+            raise error(20429, Retry_After=str(fault.retry_after_seconds))
         case Kind.TOO_MANY:
-            raise Refused(20429)
+            raise error(20429)
         case Kind.SERVER_ERROR:
-            raise Refused(20500)
+            raise error(20500)
         case Kind.REFUSE:
-            raise Refused(fault.code)
+            raise error(fault.code)
         case _:
             return
 
@@ -425,13 +362,13 @@ def _refuse(fault: Fault) -> None:
 def _check(told: Mapping[str, str]) -> None:
     """What Twilio checks of every message, in its order."""
     if not _NUMBER.fullmatch(told.get("To", "")):
-        raise Refused(21211)
+        raise error(21211)
     if not (told.get("From") or told.get("MessagingServiceSid")):
-        raise Refused(21603)
+        raise error(21603)
     if not (told.get("Body") or told.get("MediaUrl") or told.get("ContentSid")):
-        raise Refused(21602)
+        raise error(21602)
     if len(told.get("Body", "")) > BODY_LENGTH_MAX:
-        raise Refused(21617)
+        raise error(21617)
 
 
 def _message(account_sid: str, told: Mapping[str, str], media_urls: Sequence[str]) -> Message:
@@ -452,10 +389,6 @@ def _message(account_sid: str, told: Mapping[str, str], media_urls: Sequence[str
     )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
-
-
 def _basic_auth(authorization: str | None) -> tuple[str, str]:
     """The user and the password of a header; blank ones where it has none."""
     scheme, _, encoded = (authorization or "").partition(" ")
@@ -468,88 +401,6 @@ def _basic_auth(authorization: str | None) -> tuple[str, str]:
     return user, password
 
 
-class _Server(socketserver.ThreadingMixIn, HTTPServer):
-    """A thread for each request; closing waits for all of them."""
-
-    daemon_threads = False
-
-    def server_bind(self) -> None:
-        """Bind without asking what the machine is called, which takes seconds where no name server answers."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = HOST, self.server_address[1]
-
-
-class _Request(BaseHTTPRequestHandler):
-    """One request, answered by `twilio`."""
-
-    timeout = _REQUEST_SECONDS
-
-    def __init__(self, twilio: StandInTwilio, *arguments: Any) -> None:
-        self._twilio = twilio
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:  # the library's name
-        """Answer a GET."""
-        self._answer()
-
-    def do_POST(self) -> None:  # the library's name
-        """Answer a POST."""
-        self._answer()
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Leave the telling to the stand-in."""
-
-    def _answer(self) -> None:
-        try:
-            found = self._result()
-        except Refused as refusal:
-            self._send(refusal.status, json.dumps(refusal.document).encode(), refusal.headers)
-        except (AttributeError, TypeError, ValueError) as fault:
-            self._send(HTTPStatus.BAD_REQUEST, json.dumps({"message": str(fault)}).encode())
-        else:
-            if found is not None:
-                is_created = self.command == "POST"
-                self._send(HTTPStatus.CREATED if is_created else HTTPStatus.OK, found)
-
-    def _result(self) -> bytes | None:
-        """The body of the answer; None: it is lost."""
-        parts, body = urlsplit(self.path), self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        match self.command, parts.path.strip("/").split("/"):
-            case "POST", ["_stand-in", "faults"]:
-                self._twilio.fail_next(Fault.from_document(json.loads(body)))
-                return b"{}"
-            case "GET", ["_stand-in", "deliveries"]:
-                return json.dumps(self._twilio.ledger).encode()
-            case method, ["2010-04-01", "Accounts", account, *rest]:
-                self._twilio.authenticate(account, self.headers.get("Authorization"))
-                match method, rest:
-                    case "POST", ["Messages.json"]:
-                        return self._twilio.create(account, parse_qs(body.decode()))
-                    case "GET", ["Messages.json"]:
-                        return json.dumps(self._twilio.page(account, parse_qs(parts.query))).encode()
-                    case "GET", ["Messages", name]:
-                        return json.dumps(self._twilio.fetch(account, name.removesuffix(".json")).document).encode()
-        raise Refused(20404)
-
-    def _send(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        try:
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            return  # the caller has given up; it is a slow answer's point
-
-
 def stand_in(port: int, accounts: Iterable[Account]) -> None:
-    """Stand in for Twilio until SIGTERM, telling each step as a line in the shape of the app's log lines."""
-
-    def tell(step: str, **fields: Any) -> None:
-        print(json.dumps({"level": "INFO", "step": step, **fields}), flush=True)
-
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    with StandInTwilio(accounts, port=port, step_seconds=STEP_SECONDS, tell=tell):
-        stopped.wait()
+    """Stand in for Twilio until SIGTERM."""
+    until_stopped(lambda tell: StandInTwilio(accounts, port=port, step_seconds=STEP_SECONDS, tell=tell))

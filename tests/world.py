@@ -22,6 +22,7 @@ from twilio.request_validator import RequestValidator
 
 from chalicelib import doors, wiring
 from chalicelib.channels import channels
+from chalicelib.channels.answering_mail import Heading
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
@@ -112,7 +113,7 @@ DELIVER = Sent("as it comes")
 
 
 class Phone:
-    """The customer's phone, and Twilio's sending before it: a `Sender` whose every call passes the plan of faults."""
+    """The customer's phone and mailbox, and the sending before them: a `Sender` whose calls pass the plan of faults."""
 
     def __init__(self, clock: FakeClock, plan: FaultPlan) -> None:
         self.clock = clock
@@ -126,6 +127,9 @@ class Phone:
     def texts(self) -> list[str]:
         """The texts that the phone shows."""
         return [part.body for _, part, _ in self.received]
+
+    def extras(self, part: OutboundPart) -> dict[str, str]:
+        return Heading.of(part).extras if "@" in part.to else {}
 
     def send(self, part: OutboundPart, secret: str) -> SendOutcome:
         call = Call("CreateMessage", "twilio", "write", Code.QUEUE_ERROR, Code.QUEUE_ERROR)

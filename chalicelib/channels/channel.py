@@ -32,8 +32,14 @@ class Vendor(StrEnum):
         """How its webhooks are answered."""
         return _ANSWER_STYLES[self]
 
+    @property
+    def report_path(self) -> str | None:
+        """Where it tells what became of a message that was sent, up to our id of it; None: it is not asked to."""
+        return _REPORT_PATHS.get(self)
+
 
 _ANSWER_STYLES = {Vendor.TWILIO: AnswerStyle.TWIML, Vendor.SENDGRID: AnswerStyle.JSON}
+_REPORT_PATHS = {Vendor.TWILIO: "/webhooks/twilio/status/"}
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,8 @@ class OutboundPart:
     status_callback: str | None
     answers: Mapping[str, str] = field(default_factory=dict)
     """The extras of the message that it answers, by which some providers thread a conversation."""
+    is_automatic: bool = True
+    """Whether no person wrote it: some providers tell that to the machines on the other side."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,9 @@ SendOutcome = Sent | RefusedForGood | NotNow | InDoubt
 
 class Sender(Protocol):
     """What `replying` needs of a provider."""
+
+    def extras(self, part: OutboundPart) -> Mapping[str, str]:
+        """What the message bears beyond its text, by the names of an inbound message's extras; the record keeps it."""
 
     def send(self, part: OutboundPart, secret: str) -> SendOutcome:
         """Send one message, once; never raises for what the provider does.

@@ -14,15 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ConnectTimeout, RequestException
+from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
-from urllib3.exceptions import NewConnectionError
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
+from chalicelib.channels.requesting import never_left, whole_seconds
 from chalicelib.channels.twilio import REFUSALS
 from chalicelib.credentials import TwilioCredentials
 from chalicelib.errors import Code, Misconfigured, TryAgain
@@ -38,7 +37,6 @@ _LISTED_MAX: Final = 200
 
 _silent = logging.getLogger("replies-engine.twilio")
 _silent.disabled = True
-logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs, and a look-up's tells a number
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
@@ -67,6 +65,10 @@ class TwilioSender:
         self._read_seconds = read_seconds
         self._base_url = base_url
 
+    def extras(self, part: OutboundPart) -> Mapping[str, str]:  # noqa: ARG002  # Twilio's messages are all text
+        """Nothing: what Twilio sends is the text."""
+        return {}
+
     def send(self, part: OutboundPart, secret: str) -> SendOutcome:
         """Send one message, once.
 
@@ -79,7 +81,7 @@ class TwilioSender:
         except TwilioRestException as answer:
             return _refusal(answer, http.retry_after)
         except RequestException as error:
-            return NotNow("UNREACHABLE") if _never_left(error) else InDoubt()
+            return NotNow("UNREACHABLE") if never_left(error) else InDoubt()
         except (TwilioException, ValueError):
             return InDoubt()  # an answer that the library cannot read: the message may have been taken
         return Sent(created.sid) if created.sid else InDoubt()
@@ -151,18 +153,10 @@ def _refusal(answer: TwilioRestException, retry_after: str | None) -> SendOutcom
     code = str(answer.code or answer.status)
     # Wrong credentials are ours to mend: the reply waits for that, and does not end its batch.
     if answer.status in {_TOO_MANY, *_WRONG_CREDENTIALS} or answer.status >= _SERVER_ERROR:
-        return NotNow(code, int(retry_after) if retry_after and retry_after.isdigit() else 0)
+        return NotNow(code, whole_seconds(retry_after))
     return RefusedForGood(code, is_opt_out=code == REFUSALS.opted_out)
 
 
 def _status_of_page(error: Exception) -> int:
     """The HTTP status of a page that could not be fetched, which the library tells by its last argument; 0: none."""
     return int(getattr(error, "status", 0) or getattr(error.args[-1] if error.args else None, "status_code", 0))
-
-
-def _never_left(error: RequestException) -> bool:
-    """Whether the request certainly did not reach Twilio: no connection was made."""
-    if isinstance(error, ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, RequestsConnectionError) and isinstance(reason, NewConnectionError)

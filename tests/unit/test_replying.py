@@ -115,6 +115,118 @@ class TestOneReply:
         assert [entry["content"] for entry in world.row["messages"][-3:]] == world.phone.texts
 
 
+QUESTION = {
+    "message_id": "mail-2",
+    "direction": "INBOUND",
+    "content": "Which room?",
+    "timestamp": "2026-01-31T17:59:00+00:00",
+    "channel_type": "email",
+    "metadata": {"sender": "ann@example.net", "recipient": "sales@acme.example"},
+    "extras": {"subject": "Booking", "email_message_id": "<q2@example.net>", "references": "<q1@example.net>"},
+}
+EARLIER = {
+    **QUESTION,
+    "message_id": "mail-1",
+    "metadata": {"sender": "ann@work.example", "recipient": "help@acme.example"},
+    "extras": {"subject": "Hello", "email_message_id": "<q1@example.net>"},
+}
+
+
+def mail_world(*entries: dict, batch_id: str | None = None) -> World:
+    """A conversation by e-mail that holds these entries: as a batch with the AI, if it has an id."""
+    locked = {
+        "conversation_status": "processing_reply",
+        "last_batch_id": batch_id,
+        "unanswered_ids": [entry["message_id"] for entry in entries],
+        "processing_started_at": "2026-01-31T17:59:30.000000+00:00",
+        "conversation_version": 1,
+    }
+    row = conversation(
+        allowed_channels=["email"],
+        channel_config={"email": {"credential_ref": SECRET_REF}},
+        messages=list(entries),
+        **(locked if batch_id else {}),
+    )
+    return World(None, row)
+
+
+class TestMail:
+    def test_a_reply_to_a_batch_of_e_mails_is_one_e_mail_in_the_last_one_s_thread(self):
+        """From the address that it was sent to, to the one that it came from; Twilio's callback is not asked for."""
+        world = mail_world(EARLIER, QUESTION, batch_id="b-1")
+        reply = {**KEY.item, "version": "1.0", "batch_id": "b-1", "body": "Room 7."}
+        world.queues.replies.inject(json.dumps(reply), group="acme")
+
+        world.send_replies()
+
+        ((_, part, _),) = world.phone.received
+        assert (part.to, part.sender, part.body) == ("ann@example.net", "sales@acme.example", "Room 7.")
+        assert part.answers == QUESTION["extras"]
+        assert part.is_automatic
+        assert part.status_callback is None
+        assert world.is_at_rest
+
+    def test_the_record_keeps_what_threads_the_next_e_mail(self):
+        """The OUTBOUND entry bears the subject and the ids that the customer's mailbox knows it by."""
+        world = mail_world(EARLIER, QUESTION, batch_id="b-1")
+        reply = {**KEY.item, "version": "1.0", "batch_id": "b-1", "body": "Room 7."}
+        world.queues.replies.inject(json.dumps(reply), group="acme")
+
+        world.send_replies()
+
+        entry = world.row["messages"][-1]
+        assert entry["metadata"] == {"sender": "sales@acme.example", "recipient": "ann@example.net"}
+        assert entry["extras"] == {
+            "subject": "Re: Booking",
+            "email_message_id": f"<{entry['send_id']}@acme.example>",
+            "in_reply_to": "<q2@example.net>",
+            "references": "<q1@example.net> <q2@example.net>",
+        }
+
+    def test_a_person_s_e_mail_is_no_automatic_one(self):
+        """It is threaded like the AI's."""
+        world = mail_world(QUESTION)
+        world.queues.replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        ((_, part, _),) = world.phone.received
+        assert not part.is_automatic
+        assert part.answers == QUESTION["extras"]
+
+    def test_a_long_answer_is_one_e_mail(self):
+        """Only messages to a phone are cut into parts."""
+        world = mail_world(QUESTION)
+        world.queues.replies.inject(human(LONG * 3), group="acme")
+
+        world.send_replies()
+
+        assert world.phone.texts == [LONG * 3]
+
+    @pytest.mark.parametrize("extras", [None, "lost", ["a"], {"subject": 7, "email_message_id": None}])
+    def test_extras_that_the_company_has_damaged_cost_the_thread_and_not_the_answer(self, extras: object):
+        """The record is the company's; what is no text there is as if it were not there."""
+        world = mail_world({**QUESTION, "extras": extras})
+        world.queues.replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        assert world.phone.texts == ["a person says"]
+        assert world.row["messages"][-1]["extras"]["subject"] == "Re:"
+
+    def test_a_code_means_an_opt_out_only_where_its_provider_says_so(self):
+        """SendGrid's words are not Twilio's: the same text from there marks nobody."""
+        world = mail_world(QUESTION)
+        world.queues.replies.inject(human(), group="acme")
+        world.queues.replies.inject(human(), group="acme")
+        world.phone.outcomes = [RefusedForGood("21610")]
+
+        world.send_replies()
+        world.send_replies()
+
+        assert "opted_out" not in world.row
+
+
 class TestRefused:
     def test_a_second_answer_to_a_batch_is_refused_and_told(self):
         """Only the first reply to a batch counts, also when the second comes after the end of the first."""

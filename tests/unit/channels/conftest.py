@@ -1,7 +1,8 @@
-"""What tests of channels share: a stand-in for Twilio's API on the loopback interface."""
+"""What tests of channels share: a stand-in for Twilio's API on the loopback interface, and an ear for all logs."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -16,3 +17,21 @@ def twilio() -> Iterator[StandInTwilio]:
     account = Account(ACCOUNT_SID, AUTH_TOKEN, api_key="SK" + "1" * 32, api_secret="secret-of-the-key")
     with StandInTwilio([account]) as running:
         yield running
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """Every line that any logger tells on any level, its arguments and its traceback included."""
+    told: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(f"{logging.Formatter().format(record)} {record.__dict__}")
+
+    ear, root = Ear(), logging.getLogger()
+    before = root.level
+    root.addHandler(ear)
+    root.setLevel(1)
+    yield told
+    root.setLevel(before)
+    root.removeHandler(ear)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,24 +51,6 @@ def sender_to(url: str) -> TwilioSender:
 @pytest.fixture
 def sender(twilio: StandInTwilio) -> TwilioSender:
     return sender_to(twilio.url)
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """Every line that any logger tells on any level, its arguments and its traceback included."""
-    told: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.append(f"{logging.Formatter().format(record)} {record.__dict__}")
-
-    ear, root = Ear(), logging.getLogger()
-    before = root.level
-    root.addHandler(ear)
-    root.setLevel(1)
-    yield told
-    root.setLevel(before)
-    root.removeHandler(ear)
 
 
 class TestSend:

@@ -1,0 +1,200 @@
+"""Sending e-mail through SendGrid's v3 API.
+
+Imported only in the function that sends. By `requests`, which Twilio's library brings along, and not by the `sendgrid`
+package: that one takes no timeout by its constructor, and a send without a timeout holds its conversation's lock.
+
+What SendGrid gives: a 202 once it has queued the e-mail, under an id (`X-Message-Id`). What it does not give: an
+idempotency key, and an answer to "did you take it?" but for accounts that bought the Email Activity API. There our send
+id, which goes along among the `custom_args`, is looked up; elsewhere nobody can tell, and a send in doubt stays so. The
+Activity API is fed with a delay that SendGrid tells nobody, so an e-mail may be missing there that was taken.
+
+The text goes out as it is written: click tracking would replace its links, open tracking and subscription tracking
+would add to it. Media go as links below the text: to attach them we would have to fetch what a reply names, from
+wherever it says, between the claim and the send.
+
+Known from others only (SendGrid's documentation is silent): a `Message-ID` among the headers reaches the recipient as
+it is. Guessed: which status an account without the Email Activity API gets; every refusal but a 401 is taken for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import requests
+from requests import PreparedRequest, RequestException, Response
+
+from chalicelib.channels.answering_mail import Heading
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
+from chalicelib.channels.requesting import never_left, whole_seconds
+from chalicelib.credentials import SendGridCredentials
+from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
+
+SEND_ID: Final = "send_id"
+"""The custom argument that bears our id of a part."""
+
+_API: Final = "https://api.sendgrid.com"
+_OURS_TO_MEND: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""A key that is revoked, out of credits or without the right; a sender that SendGrid has not verified; a block."""
+_FOUND_MAX: Final = 10
+_ADDRESS = re.compile(r"[^\s\x00-\x20\x7f<>,;@]+@[^\s\x00-\x20\x7f<>,;@]+")
+"""One address and nothing beside it; whether it is a good one SendGrid tells."""
+_KEY = re.compile(r"[!-~]+")
+_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_OFF = {"enable": False}
+
+
+class SendGridSender:
+    """Sends and looks up e-mails for any account."""
+
+    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str) -> None:
+        self._timeout = connect_seconds, read_seconds
+        self._base_url = base_url or _API
+
+    def extras(self, part: OutboundPart) -> Mapping[str, str]:
+        """The subject and the ids by which the e-mail is threaded, as an inbound e-mail's extras tell them."""
+        return Heading.of(part).extras
+
+    def send(self, part: OutboundPart, secret: str) -> SendOutcome:
+        """Send one e-mail, once.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed, or has no `api_key`.
+        """
+        key = _key(secret)
+        if not _ADDRESS.fullmatch(part.to) or not _ADDRESS.fullmatch(part.sender):
+            return RefusedForGood(ReplyCode.NO_RECIPIENT)
+        try:
+            answer = self._request("POST", "/v3/mail/send", key, json=_document(part))
+        except RequestException as error:
+            return NotNow("UNREACHABLE") if never_left(error) else InDoubt()
+        if answer.status_code == HTTPStatus.ACCEPTED:
+            return Sent(answer.headers.get("X-Message-Id") or part.send_id)
+        return _refusal(answer)
+
+    def find(
+        self,
+        part: OutboundPart,
+        secret: str,
+        *,
+        since: datetime,  # noqa: ARG002  # the send id was never another e-mail's
+    ) -> list[str]:
+        """SendGrid's ids of the e-mails that bear the part's send id; none where the account cannot be asked.
+
+        Raises:
+            TryAgain: `QUEUE_ERROR`; SendGrid cannot be asked now.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or SendGrid does not take it.
+        """
+        query = {"limit": str(_FOUND_MAX), "query": f"(unique_args['{SEND_ID}']=\"{part.send_id}\")"}
+        try:
+            answer = self._request("GET", "/v3/messages", _key(secret), params=query)
+        except RequestException as error:
+            raise TryAgain(Code.QUEUE_ERROR, f"SendGrid cannot be asked: {type(error).__name__}") from error
+        status = answer.status_code
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"SendGrid answered {status} to a look-up")
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise TryAgain(Code.QUEUE_ERROR, f"SendGrid cannot be asked: {status}")
+        if status != HTTPStatus.OK:
+            return []
+        return _found(answer)
+
+    def _request(self, method: str, path: str, key: str, **what: Any) -> Response:
+        return requests.request(
+            method,
+            f"{self._base_url}{path}",
+            auth=_bearer(key),
+            headers={"Accept": "application/json"},
+            timeout=self._timeout,
+            allow_redirects=False,
+            **what,
+        )
+
+
+def _key(secret: str) -> str:
+    """The key that sends. Raises `Misconfigured` where the secret has none that can stand in a header."""
+    key = SendGridCredentials.from_secret(secret).api_key
+    if key is None or not _KEY.fullmatch(key):
+        raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has no api_key")
+    return key
+
+
+def _bearer(key: str) -> Callable[[PreparedRequest], PreparedRequest]:
+    """As `auth`, and not as a header, for which a machine's own list of passwords would win."""
+
+    def authorize(request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return authorize
+
+
+def _document(part: OutboundPart) -> dict[str, Any]:
+    """The e-mail as `POST /v3/mail/send` wants it."""
+    heading = Heading.of(part)
+    recipient: dict[str, Any] = {"to": [{"email": part.to}]}
+    document: dict[str, Any] = {
+        "personalizations": [recipient],
+        "from": {"email": part.sender},
+        "subject": heading.subject,
+        "headers": heading.headers,
+        "custom_args": {SEND_ID: part.send_id},
+        "tracking_settings": {
+            "click_tracking": {**_OFF, "enable_text": False},
+            "open_tracking": _OFF,
+            "subscription_tracking": _OFF,
+        },
+    }
+    if part.content_sid is None:
+        text = "\n\n".join(filter(None, [part.body, "\n".join(part.media_urls)]))
+        return {**document, "content": [{"type": "text/plain", "value": text}]}
+    # A template has a subject of its own; with `{{subject}}` as that it stays in the thread.
+    variables = {"subject": heading.subject, "media_urls": list(part.media_urls), **part.content_variables}
+    recipient["dynamic_template_data"] = variables
+    return {**document, "template_id": part.content_sid}
+
+
+def _refusal(answer: Response) -> SendOutcome:
+    status = answer.status_code
+    code = _code(answer)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return NotNow(code, _wait_seconds(answer.headers))
+    # What is ours to mend waits for that, and does not end its batch.
+    if status in _OURS_TO_MEND or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return NotNow(code)
+    if status >= HTTPStatus.BAD_REQUEST:
+        return RefusedForGood(code)
+    return InDoubt()  # neither taken nor refused: who answered is not SendGrid
+
+
+def _code(answer: Response) -> str:
+    """The status, and the field that SendGrid complains of; its sentence may quote an address, and is left out."""
+    try:
+        field = answer.json()["errors"][0]["field"]
+    except (ValueError, LookupError, TypeError):
+        field = None
+    is_name = isinstance(field, str) and _FIELD.fullmatch(field)
+    return f"{answer.status_code} {field}" if is_name else str(answer.status_code)
+
+
+def _wait_seconds(headers: Mapping[str, str]) -> int:
+    """How long SendGrid wants to be left alone: seconds, or an instant, which its own clock tells beside it."""
+    if told := whole_seconds(headers.get("Retry-After")):
+        return told
+    try:
+        now = parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except ValueError:
+        return 0
+    return max(0, round(whole_seconds(headers.get("X-RateLimit-Reset")) - now))
+
+
+def _found(answer: Response) -> list[str]:
+    """The ids of a page of the Email Activity API. Raises `TryAgain` where it is none."""
+    try:
+        return [str(one["msg_id"]) for one in answer.json()["messages"]]
+    except (ValueError, LookupError, TypeError) as fault:
+        raise TryAgain(Code.QUEUE_ERROR, "SendGrid's answer to a look-up cannot be read") from fault

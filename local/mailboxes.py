@@ -1,0 +1,28 @@
+"""The customers' mailboxes, as the stand-in for SendGrid knows them: what they hold, and what befalls the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from local.standin import ask
+from local.standin_sendgrid import Fault
+
+Delivery = Mapping[str, Any]
+"""One e-mail of the stand-in's ledger."""
+
+
+@dataclass(frozen=True)
+class Mailboxes:
+    """Asks the stand-in at one URL."""
+
+    url: str
+
+    def fail_next(self, fault: Fault) -> None:
+        """Let `fault` befall the next e-mail that it fits."""
+        ask(self.url, "faults", asdict(fault))
+
+    def deliveries(self) -> list[Delivery]:
+        """Everything that the mailboxes got, in order."""
+        return list(ask(self.url, "deliveries")["deliveries"])
