@@ -1,4 +1,4 @@
-"""The tables and queues of a stage, as `infrastructure/template.yaml` tells them.
+"""The tables and queues of a stage, as `infrastructure/template.yaml` tells them; and any other template's resources.
 
 Guarantee: nothing else spells a key schema. What the local AWS is created from, what the tests' in-memory tables and
 queues are shaped by and what production gets is the same file, read here with its tags evaluated for one stage.
@@ -6,14 +6,18 @@ queues are shaped by and what production gets is the same file, read here with i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 TEMPLATE_FILE = Path(__file__).parent.parent / "infrastructure" / "template.yaml"
+
+MONITORING_FILE = TEMPLATE_FILE.with_name("monitoring.yaml")
+
+_FOR_EACH = "Fn::ForEach::"
 
 _ABSENT = object()
 """What `AWS::NoValue` leaves: the property is not there."""
@@ -61,8 +65,15 @@ class Template:
     queues: dict[str, QueueSchema]
 
 
+class Resource(NamedTuple):
+    """One resource of a template."""
+
+    kind: str
+    properties: dict[str, Any]
+
+
 def load(stage: str, **parameters: object) -> Template:
-    """The template's tables and queues for `stage`.
+    """The tables and queues for `stage`.
 
     Args:
         stage: the parameter `Stage`.
@@ -71,22 +82,36 @@ def load(stage: str, **parameters: object) -> Template:
     Raises:
         ValueError: the template has no such parameter.
     """
-    document = yaml.load(TEMPLATE_FILE.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
+    found = resources(TEMPLATE_FILE, stage, **parameters)
+    return Template(
+        tables={table.name: table for table in map(_table, _of_type(found, "AWS::DynamoDB::Table"))},
+        queues=_queues(found),
+    )
+
+
+def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resource]:
+    """The resources of a template for `stage` by logical id, loops unrolled and every function of theirs evaluated.
+
+    Args:
+        file: the template.
+        stage: the parameter `Stage`.
+        parameters: other parameters of the template by name, in place of their defaults.
+
+    Raises:
+        ValueError: the template has no such parameter.
+    """
+    document = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
     values = {name: str(one["Default"]) for name, one in document["Parameters"].items()}
     given = {"Stage": stage, **parameters}
     if unknown := given.keys() - values.keys():
         raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values |= {name: _text(value) for name, value in given.items()}
-    scope = _Scope(values, document.get("Conditions", {}))
-    resources = {
-        name: (one["Type"], scope.evaluate(one["Properties"]))
-        for name, one in document["Resources"].items()
+    scope = _Scope(values, document.get("Conditions", {}), document.get("Mappings", {}))
+    return {
+        name: Resource(one["Type"], its_scope.evaluate(one["Properties"]))
+        for name, one, its_scope in _unrolled(document["Resources"], scope)
         if "Condition" not in one or scope.holds(one["Condition"])
     }
-    return Template(
-        tables={table.name: table for table in map(_table, _of_type(resources, "AWS::DynamoDB::Table"))},
-        queues=_queues(resources),
-    )
 
 
 class _Tagged:
@@ -117,9 +142,16 @@ _Loader.add_multi_constructor("!", _keep_tag)
 class _Scope:
     """The values of parameters and conditions, in which the template's functions are evaluated."""
 
-    def __init__(self, parameters: Mapping[str, str], conditions: Mapping[str, Any]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, str], conditions: Mapping[str, Any], mappings: Mapping[str, Any]
+    ) -> None:
         self._parameters = parameters
         self._conditions = conditions
+        self._mappings = mappings
+
+    def with_parameters(self, **more: str) -> _Scope:
+        """A scope inside this one."""
+        return _Scope({**self._parameters, **more}, self._conditions, self._mappings)
 
     def holds(self, condition: str) -> bool:
         """Whether the named condition holds."""
@@ -140,16 +172,19 @@ class _Scope:
 
     def _apply(self, function: str, argument: Any) -> Any:
         match function, argument:
-            case "Ref", "AWS::NoValue":
-                return _ABSENT
             case "Ref", name:
-                return self._parameters.get(name, name)
+                return _ABSENT if name == "AWS::NoValue" else self._parameters.get(name, name)
             case "GetAtt", attribute:
                 return attribute
             case "Sub", str(text):
-                for name, one in self._parameters.items():
-                    text = text.replace(f"${{{name}}}", one)
-                return text
+                return self.substituted(text)
+            case "Sub", [text, names]:
+                return self.with_parameters(**self.evaluate(names)).substituted(text)
+            case "FindInMap", [mapping, *keys]:
+                first, second = map(self.evaluate, keys)
+                return self._mappings[mapping][first][second]
+            case "Not", [one]:
+                return not self.evaluate(one)
             case "If", [condition, then, otherwise]:
                 return self.evaluate(then if self.holds(condition) else otherwise)
             case "Equals", [left, right]:
@@ -157,13 +192,33 @@ class _Scope:
             case _:
                 raise ValueError(f"!{function} is not known here")
 
+    def substituted(self, text: str) -> str:
+        """`text` with the names of this scope's parameters replaced by their values."""
+        for name, one in self._parameters.items():
+            text = text.replace(f"${{{name}}}", one)
+        return text
+
+
+def _unrolled(fragment: Mapping[str, Any], scope: _Scope) -> Iterator[tuple[str, Any, _Scope]]:
+    """What a section holds, each with the scope that it stands in: a loop's fragment once for each of its items."""
+    for name, one in fragment.items():
+        if not name.startswith(_FOR_EACH):
+            yield name, one, scope
+            continue
+        identifier, items, inner = one
+        for item in items:
+            inside = scope.with_parameters(**{identifier: item})
+            for key, value, its_scope in _unrolled(inner, inside):
+                letters = "".join(filter(str.isalnum, item))
+                yield key.replace(f"${{{identifier}}}", item).replace(f"&{{{identifier}}}", letters), value, its_scope
+
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _of_type(resources: Mapping[str, tuple[str, Any]], kind: str) -> list[Any]:
-    return [properties for its_kind, properties in resources.values() if its_kind == kind]
+def _of_type(found: Mapping[str, Resource], kind: str) -> list[dict[str, Any]]:
+    return [one.properties for one in found.values() if one.kind == kind]
 
 
 def _keys(schema: list[dict[str, str]]) -> tuple[str, str | None]:
@@ -195,14 +250,10 @@ def _index(properties: dict[str, Any], table_keys: set[Any]) -> IndexSchema:
     )
 
 
-def _queues(resources: Mapping[str, tuple[str, Any]]) -> dict[str, QueueSchema]:
-    names = {
-        f"{name}.Arn": properties["QueueName"]
-        for name, (kind, properties) in resources.items()
-        if kind == "AWS::SQS::Queue"
-    }
+def _queues(found: Mapping[str, Resource]) -> dict[str, QueueSchema]:
+    names = {f"{name}.Arn": one.properties["QueueName"] for name, one in found.items() if one.kind == "AWS::SQS::Queue"}
     queues = {}
-    for properties in _of_type(resources, "AWS::SQS::Queue"):
+    for properties in _of_type(found, "AWS::SQS::Queue"):
         redrive = properties.get("RedrivePolicy", {})
         receives = redrive.get("maxReceiveCount")
         queues[properties["QueueName"]] = QueueSchema(
