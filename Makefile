@@ -41,7 +41,7 @@ engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over 
 chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)
 	@$(VENV)/python -m local.chaos $(ARGS)
 
-check: .venv/made-dev ## lint, format, types, the CloudFormation template
+check: .venv/made-dev ## lint, format, types, the CloudFormation templates
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
@@ -54,8 +54,8 @@ format: .venv/made-dev ## let ruff format and mend what it can
 simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
-bench: .venv/made-dev ## what a message costs as a deployment grows, and the webhook's hot path
-	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.hot_path
+bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, and the webhook's hot path
+	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path
 
 clean: ## remove what make made
 	rm -rf .venv .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -156,9 +156,9 @@ def consumed(world: World) -> tuple[float, float, float]:
     )
 
 
-def long_conversation(count: int) -> World:
+def long_conversation(count: int, **settings: str) -> World:
     """One conversation of so many messages: its record keeps the latest, the history holds the rest."""
-    world = World(Meter())
+    world = World(Meter(), **settings)
     entries = entries_of(world, KEY, count)
     kept = world.settings.messages_keep
     moved, left = entries[:-kept], entries[-kept:]

@@ -402,8 +402,8 @@ class Batching:
     def _taken(self, view: View) -> list[StagedMessage]:
         """The new messages that this batch takes; the rest stays staged and is triggered after release.
 
-        As many as one batch may have and the record has room for. Where nothing is carried the first one is taken in any
-        case: nothing would ever make more room.
+        As many as one batch may have and the record has room for. Where nothing is carried the first one is taken in
+        any case: nothing would ever make more room.
         """
         room = history.room_bytes(view.record)
         taken: list[StagedMessage] = []

@@ -1,4 +1,4 @@
-"""The tables, queues and buckets of a stage, as `infrastructure/template.yaml` tells them.
+"""The tables, queues and buckets of a stage, as `infrastructure/template.yaml` tells them; and any template's contents.
 
 Guarantee: nothing else spells a key schema. What the local AWS is created from, what the tests' in-memory tables and
 queues are shaped by and what production gets is the same file, read here with its tags evaluated for one stage.
@@ -6,10 +6,10 @@ queues are shaped by and what production gets is the same file, read here with i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -17,6 +17,10 @@ TEMPLATE_FILE = Path(__file__).parent.parent / "infrastructure" / "template.yaml
 
 ACCOUNT = "{account}"
 """Stands for the account's number in a name, as the configuration spells it: the template is read for no account."""
+
+MONITORING_FILE = TEMPLATE_FILE.with_name("monitoring.yaml")
+
+_FOR_EACH = "Fn::ForEach::"
 
 _ABSENT = object()
 """What `AWS::NoValue` leaves: the property is not there."""
@@ -76,6 +80,14 @@ class Template:
     buckets: dict[str, BucketSchema]
 
 
+class Resource(NamedTuple):
+    """One resource of a template."""
+
+    kind: str
+    properties: dict[str, Any]
+    deletion_policy: str | None
+
+
 def load(stage: str, **parameters: object) -> Template:
     """The template's tables, queues and buckets for `stage`.
 
@@ -86,23 +98,39 @@ def load(stage: str, **parameters: object) -> Template:
     Raises:
         ValueError: the template has no such parameter.
     """
-    document = yaml.load(TEMPLATE_FILE.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
+    found = resources(TEMPLATE_FILE, stage, **parameters)
+    return Template(
+        tables={table.name: table for table in map(_table, _of_type(found, "AWS::DynamoDB::Table"))},
+        queues=_queues(found),
+        buckets={bucket.name: bucket for bucket in _buckets(found)},
+    )
+
+
+def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resource]:
+    """The resources of a template for `stage` by logical id, loops unrolled and every function of theirs evaluated.
+
+    Args:
+        file: the template.
+        stage: the parameter `Stage`.
+        parameters: other parameters of the template by name, in place of their defaults.
+
+    Raises:
+        ValueError: the template has no such parameter.
+    """
+    document = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
     values = {name: str(one["Default"]) for name, one in document["Parameters"].items()}
     given = {"Stage": stage, **parameters}
     if unknown := given.keys() - values.keys():
         raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values |= {name: _text(value) for name, value in given.items()}
-    scope = _Scope(values | {"AWS::AccountId": ACCOUNT}, document.get("Conditions", {}))
-    resources = {
-        name: (one["Type"], scope.evaluate(one["Properties"]), scope.evaluate(one.get("DeletionPolicy")))
-        for name, one in document["Resources"].items()
+    scope = _Scope(values | {"AWS::AccountId": ACCOUNT}, document.get("Conditions", {}), document.get("Mappings", {}))
+    return {
+        name: Resource(
+            one["Type"], its_scope.evaluate(one["Properties"]), its_scope.evaluate(one.get("DeletionPolicy"))
+        )
+        for name, one, its_scope in _unrolled(document["Resources"], scope)
         if "Condition" not in one or scope.holds(one["Condition"])
     }
-    return Template(
-        tables={table.name: table for table in map(_table, _of_type(resources, "AWS::DynamoDB::Table"))},
-        queues=_queues(resources),
-        buckets={bucket.name: bucket for bucket in _buckets(resources)},
-    )
 
 
 class _Tagged:
@@ -133,9 +161,16 @@ _Loader.add_multi_constructor("!", _keep_tag)
 class _Scope:
     """The values of parameters and conditions, in which the template's functions are evaluated."""
 
-    def __init__(self, parameters: Mapping[str, str], conditions: Mapping[str, Any]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, str], conditions: Mapping[str, Any], mappings: Mapping[str, Any]
+    ) -> None:
         self._parameters = parameters
         self._conditions = conditions
+        self._mappings = mappings
+
+    def with_parameters(self, **more: str) -> _Scope:
+        """A scope inside this one."""
+        return _Scope({**self._parameters, **more}, self._conditions, self._mappings)
 
     def holds(self, condition: str) -> bool:
         """Whether the named condition holds."""
@@ -156,16 +191,19 @@ class _Scope:
 
     def _apply(self, function: str, argument: Any) -> Any:
         match function, argument:
-            case "Ref", "AWS::NoValue":
-                return _ABSENT
             case "Ref", name:
-                return self._parameters.get(name, name)
+                return _ABSENT if name == "AWS::NoValue" else self._parameters.get(name, name)
             case "GetAtt", attribute:
                 return attribute
             case "Sub", str(text):
-                for name, one in self._parameters.items():
-                    text = text.replace(f"${{{name}}}", one)
-                return text
+                return self.substituted(text)
+            case "Sub", [text, names]:
+                return self.with_parameters(**self.evaluate(names)).substituted(text)
+            case "FindInMap", [mapping, *keys]:
+                first, second = map(self.evaluate, keys)
+                return self._mappings[mapping][first][second]
+            case "Not", [one]:
+                return not self.evaluate(one)
             case "If", [condition, then, otherwise]:
                 return self.evaluate(then if self.holds(condition) else otherwise)
             case "Equals", [left, right]:
@@ -173,17 +211,33 @@ class _Scope:
             case _:
                 raise ValueError(f"!{function} is not known here")
 
+    def substituted(self, text: str) -> str:
+        """`text` with the names of this scope's parameters replaced by their values."""
+        for name, one in self._parameters.items():
+            text = text.replace(f"${{{name}}}", one)
+        return text
+
+
+def _unrolled(fragment: Mapping[str, Any], scope: _Scope) -> Iterator[tuple[str, Any, _Scope]]:
+    """What a section holds, each with the scope that it stands in: a loop's fragment once for each of its items."""
+    for name, one in fragment.items():
+        if not name.startswith(_FOR_EACH):
+            yield name, one, scope
+            continue
+        identifier, items, inner = one
+        for item in items:
+            inside = scope.with_parameters(**{identifier: item})
+            for key, value, its_scope in _unrolled(inner, inside):
+                letters = "".join(filter(str.isalnum, item))
+                yield key.replace(f"${{{identifier}}}", item).replace(f"&{{{identifier}}}", letters), value, its_scope
+
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_Resources = Mapping[str, tuple[str, Any, Any]]
-"""Type, properties and deletion policy of each resource by its logical id."""
-
-
-def _of_type(resources: _Resources, kind: str) -> list[Any]:
-    return [properties for its_kind, properties, _ in resources.values() if its_kind == kind]
+def _of_type(found: Mapping[str, Resource], kind: str) -> list[dict[str, Any]]:
+    return [one.properties for one in found.values() if one.kind == kind]
 
 
 def _keys(schema: list[dict[str, str]]) -> tuple[str, str | None]:
@@ -215,30 +269,26 @@ def _index(properties: dict[str, Any], table_keys: set[Any]) -> IndexSchema:
     )
 
 
-def _buckets(resources: _Resources) -> list[BucketSchema]:
+def _buckets(found: Mapping[str, Resource]) -> list[BucketSchema]:
     buckets = []
-    for kind, properties, deletion_policy in resources.values():
-        if kind == "AWS::S3::Bucket":
-            rules = properties["LifecycleConfiguration"]["Rules"]
+    for one in found.values():
+        if one.kind == "AWS::S3::Bucket":
+            rules = one.properties["LifecycleConfiguration"]["Rules"]
             days = [int(rule["ExpirationInDays"]) for rule in rules if "ExpirationInDays" in rule]
             buckets.append(
                 BucketSchema(
-                    name=properties["BucketName"],
+                    name=one.properties["BucketName"],
                     expires_days=min(days, default=None),
-                    kept_with_stack_gone=deletion_policy == "Retain",
+                    kept_with_stack_gone=one.deletion_policy == "Retain",
                 )
             )
     return buckets
 
 
-def _queues(resources: _Resources) -> dict[str, QueueSchema]:
-    names = {
-        f"{name}.Arn": properties["QueueName"]
-        for name, (kind, properties, _) in resources.items()
-        if kind == "AWS::SQS::Queue"
-    }
+def _queues(found: Mapping[str, Resource]) -> dict[str, QueueSchema]:
+    names = {f"{name}.Arn": one.properties["QueueName"] for name, one in found.items() if one.kind == "AWS::SQS::Queue"}
     queues = {}
-    for properties in _of_type(resources, "AWS::SQS::Queue"):
+    for properties in _of_type(found, "AWS::SQS::Queue"):
         redrive = properties.get("RedrivePolicy", {})
         receives = redrive.get("maxReceiveCount")
         queues[properties["QueueName"]] = QueueSchema(

@@ -32,10 +32,10 @@ ENTRY = "entry"
 ENTRIES_BYTES_MAX = 327_680
 """Bytes of entries up to which a record is filled by us, whatever it is to keep in the long run.
 
-DynamoDB takes items of 409,600 bytes. A fifth of that, 81,920, is left: for the attributes of the company's own, which we
-do not read; for the ids of what is unanswered; and for the entries that cannot wait - a reply, a customer's STOP, a message
-for people. `MESSAGES_BYTES_MAX` is 262,144 at most, so that a batch finds 65,536 even on a record that keeps as much as it
-may."""
+DynamoDB takes items of 409,600 bytes. A fifth of that, 81,920, is left: for the attributes of the company's own, which
+we do not read; for the ids of what is unanswered; and for the entries that cannot wait - a reply, a customer's STOP, a
+message for people. `MESSAGES_BYTES_MAX` is 262,144 at most, so that a batch finds 65,536 even on a record that keeps as
+much as it may."""
 
 MOVED_AT_ONCE_MAX = 100
 """Entries that one move takes; a long record that we find is brought down over several batches."""

@@ -1,0 +1,289 @@
+"""What a million messages cost, and what a month costs in which nothing happens: counted use, times prices.
+
+    python -m bench.costs
+
+Messages are received, batched, answered, sent and reported on by the shipped doors over the in-memory deployment of the
+tests. Counted are the capacity units that DynamoDB would bill, the requests to SQS, API Gateway and Lambda, and the
+bytes of the lines and metrics that are written. How long a call takes cannot be counted here: it is assumed, and stands
+among the figures below.
+
+docs/operations.md has the tables that this prints; a test holds them to what is counted.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from math import ceil
+
+from chalice.app import SQSEventConfig
+
+from app import app
+from bench.growth import TEXT, consumed, long_conversation, many_conversations
+from bench.tables import show
+from chalicelib.observability import SERVICE, CloudWatch
+from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
+from local.template import MONITORING_FILE, resources
+from tests.world import World
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """In US dollars in us-east-1, without free tiers and discounts."""
+
+    dollars: float
+    of: float
+    unit: str
+    """What `of` of costs `dollars`."""
+
+    @property
+    def told(self) -> str:
+        return f"${self.dollars:g} per {self.unit}"
+
+
+PRICES: Mapping[str, Price] = {
+    "DynamoDB writes": Price(0.625, MILLION, "million write units"),
+    "DynamoDB reads": Price(0.125, MILLION, "million read units"),
+    "SQS": Price(0.40, MILLION, "million requests of 64 KB"),
+    "API Gateway": Price(3.50, MILLION, "million requests"),
+    "Lambda requests": Price(0.20, MILLION, "million requests"),
+    "Lambda time": Price(0.0000133334, 1, "GB-second on arm64"),
+    "CloudWatch Logs": Price(0.50, 1e9, "GB taken in"),
+    "X-Ray": Price(5.00, MILLION, "million traces recorded"),
+}
+MONTHLY: Mapping[str, Price] = {
+    "Secrets Manager": Price(0.40, 1, "secret"),
+    "CloudWatch alarms": Price(0.10, 1, "metric that an alarm looks at"),
+    "CloudWatch dashboard": Price(3.00, 1, "dashboard"),
+    "CloudWatch metrics": Price(0.30, 1, "metric under one set of dimensions"),
+}
+
+# Assumed: this is what the machine cannot be asked. The dashboard shows how long the functions really take.
+CALL_MILLISECONDS = 8
+"""One call to AWS from a Lambda function."""
+PROVIDER_MILLISECONDS = 300
+"""One call to the provider's API."""
+OWN_MILLISECONDS = 10
+"""What an invocation takes beside its calls."""
+MEMORY_GB = 0.5
+POLLERS = 5
+POLLS_A_MINUTE = 3
+"""Lambda asks an empty queue so: by five connections, each of which waits twenty seconds for an answer."""
+PLATFORM_BYTES = 350
+"""Of Lambda's own lines on one invocation."""
+TRACED = 0.05
+"""The share of requests that X-Ray's default rule records, beside the first of each second."""
+STATUSES = ("sent", "delivered", "read")
+"""What the provider reports of each part of a reply."""
+
+ROUNDS = 26
+"""Batches that are counted: a full record is brought down twice in them."""
+CHUNK = 65_536
+MINUTES = 30 * 24 * 60
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is used, by the names of `PRICES`."""
+
+    amounts: Mapping[str, float]
+
+    def times(self, factor: float) -> Usage:
+        return Usage({name: amount * factor for name, amount in self.amounts.items()})
+
+    @property
+    def dollars(self) -> dict[str, float]:
+        """By the same names."""
+        return {name: amount * PRICES[name].dollars / PRICES[name].of for name, amount in self.amounts.items()}
+
+
+@dataclass
+class Tally:
+    """What a world is seen to do, beside its calls."""
+
+    invocations: int = 0
+    requests: int = 0
+    """To the API."""
+    received: int = 0
+    """Messages that our functions took off a queue."""
+    more_chunks: int = 0
+    """Of messages larger than one request's 64 KB, beyond the first."""
+    written: io.StringIO = field(default_factory=io.StringIO)
+    """All that the functions wrote."""
+
+    @property
+    def metrics(self) -> int:
+        """How many metrics were told, each set of dimensions by itself."""
+        blobs = [json.loads(line) for line in self.written.getvalue().splitlines() if line.startswith('{"_aws"')]
+        told = [(blob["_aws"]["CloudWatchMetrics"][0], blob) for blob in blobs]
+        return len(
+            {
+                (metric["Metrics"][0]["Name"], *(blob[name] for name in names))
+                for metric, blob in told
+                for names in metric["Dimensions"]
+            }
+        )
+
+
+@contextmanager
+def as_deployed(world: World, tally: Tally) -> Iterator[None]:
+    """The world writes what a deployed function writes."""
+    loggers = logging.Logger.manager.loggerDict
+    loggers.pop(SERVICE, None)  # a logger keeps the output that it first saw
+    with redirect_stdout(tally.written):
+        vars(world.engine)["telemetry"] = CloudWatch("prod", "INFO")
+        yield
+    loggers.pop(SERVICE, None)
+
+
+def used_by(world: World, act: Callable[[Tally], None]) -> tuple[Usage, Tally]:
+    """What an act uses."""
+    tally, before, first = Tally(), consumed(world), len(world.plan.calls)
+    with as_deployed(world, tally):
+        act(tally)
+    reads, writes, index_writes = (now - then for now, then in zip(consumed(world), before, strict=True))
+    calls = Counter(call.operation for call in world.plan.calls[first:])
+    of_provider = calls["CreateMessage"]
+    milliseconds = (
+        tally.invocations * OWN_MILLISECONDS
+        + (calls.total() - of_provider) * CALL_MILLISECONDS
+        + of_provider * PROVIDER_MILLISECONDS
+    )
+    amounts = {
+        "DynamoDB writes": writes + index_writes,
+        "DynamoDB reads": reads,
+        "SQS": calls["SendMessage"] + tally.more_chunks + 2 * tally.received,  # to receive it, and to delete it
+        "API Gateway": tally.requests,
+        "Lambda requests": tally.invocations,
+        "Lambda time": milliseconds / 1_000 * MEMORY_GB,
+        "CloudWatch Logs": len(tally.written.getvalue().encode()) + tally.invocations * PLATFORM_BYTES,
+        "X-Ray": tally.invocations * TRACED,
+    }
+    return Usage(amounts), tally
+
+
+def one_message(fill: Callable[[], World], burst: int) -> Usage:
+    """What one message uses, where so many become a batch that gets one reply of one part."""
+    usage, _ = answered(fill(), burst)
+    return usage.times(1 / (ROUNDS * burst))
+
+
+def answered(world: World, burst: int) -> tuple[Usage, Tally]:
+    """What `ROUNDS` batches use; a record that is not full is put back as it was after each."""
+    (row,) = world.tables.conversations.rows
+    is_full = len(row["messages"]) == world.settings.messages_keep
+    turn(world, burst, Tally())  # the first one fetches the secret, which the others find in memory
+
+    def act(tally: Tally) -> None:
+        for _ in range(ROUNDS):
+            if not is_full:
+                world.tables.conversations.seed(row)
+            turn(world, burst, tally)
+
+    return used_by(world, act)
+
+
+def turn(world: World, burst: int, tally: Tally) -> None:
+    """One batch, from its first message to the last report on its reply."""
+    for _ in range(burst):
+        answer = world.post(world.form(TEXT))
+        assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
+    world.clock.advance(world.settings.batch_window_seconds + 1)
+    world.work()
+    tally.more_chunks += sum(ceil(len(one.body.encode()) / CHUNK) - 1 for one in world.queues.ai.messages)
+    (document,) = world.take(world.queues.ai)
+    world.reply(document, TEXT)
+    world.send_replies()
+    part = max(world.tables.sends.rows, key=lambda row: row["claimed_at"])
+    for status in STATUSES:
+        world.report(part["send_id"], status, MessageSid=part["provider_sid"])
+    tally.requests += burst + len(STATUSES)
+    tally.invocations += burst + 2 + len(STATUSES)
+    tally.received += 2  # the trigger, and the reply
+
+
+def idle_month() -> Usage:
+    """What the sweeps use in a month: both of them as often as the more frequent one, which is a little too much."""
+    world = World()
+
+    def act(tally: Tally) -> None:
+        world.sweep()
+        tally.invocations = 2
+
+    usage, _ = used_by(world, act)
+    return usage.times(MINUTES / min(SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES))
+
+
+SCENARIOS: Mapping[str, Callable[[], Usage]] = {
+    "three a batch": lambda: one_message(lambda: many_conversations(1), 3),
+    "one a batch": lambda: one_message(lambda: many_conversations(1), 1),
+    "record full": lambda: one_message(lambda: long_conversation(1_000), 1),
+    "full at 30": lambda: one_message(lambda: long_conversation(1_000, messages_keep="30"), 1),
+}
+"""What one message uses as messages come in such ways: in a young conversation, and in one whose record is full."""
+
+
+def idle_polls() -> float:
+    """How often Lambda asks our queues in a month."""
+    queues = [source for source in app.event_sources if isinstance(source, SQSEventConfig)]
+    return len(queues) * POLLERS * POLLS_A_MINUTE * MINUTES
+
+
+def held() -> dict[str, int]:
+    """What a stage with one tenant and one channel in use has of what is paid by the month."""
+    alarms = [one for one in resources(MONITORING_FILE, "prod").values() if one.kind == "AWS::CloudWatch::Alarm"]
+    of_math = [sum("MetricStat" in one for one in alarm.properties.get("Metrics", ())) for alarm in alarms]
+    _, tally = answered(many_conversations(1), 1)
+    return {
+        "Secrets Manager": 1,
+        "CloudWatch alarms": sum(count or 1 for count in of_math),
+        "CloudWatch dashboard": 1,
+        "CloudWatch metrics": tally.metrics,
+    }
+
+
+Table = tuple[list[str], list[list[str]]]
+"""Heads, and rows."""
+
+
+def of_messages(used: Mapping[str, Usage]) -> Table:
+    """Dollars for a million messages that come in each way."""
+    dollars = {name: one.times(MILLION).dollars for name, one in used.items()}
+    rows = [[name, price.told, *(f"{one[name]:.2f}" for one in dollars.values())] for name, price in PRICES.items()]
+    return ["", "price", *dollars], [*rows, ["all", "", *(f"{sum(one.values()):.2f}" for one in dollars.values())]]
+
+
+def of_a_month() -> Table:
+    """Dollars for a month in which nothing happens."""
+    counts = held()
+    rows = [[name, price.told, counts[name], counts[name] * price.dollars] for name, price in MONTHLY.items()]
+    polls, price = idle_polls(), PRICES["SQS"]
+    rows.append(["Lambda's polling of empty queues", price.told, polls, polls * price.dollars / price.of])
+    rows.append(["the sweeps, with nothing to do", "as above", "", sum(idle_month().dollars.values())])
+    rows.append(["all", "", "", sum(row[3] for row in rows)])
+    return ["", "price", "count", "dollars"], [
+        [*row[:2], f"{row[2]:,}" if row[2] else "", f"{row[3]:.2f}"] for row in rows
+    ]
+
+
+def main() -> None:
+    """Count, and print the tables."""
+    used = {name: scenario() for name, scenario in SCENARIOS.items()}
+    show(
+        "What one message uses",
+        ["", *used],
+        [[name, *(f"{one.amounts[name]:.4g}" for one in used.values())] for name in PRICES],
+    )
+    show("Dollars for a million messages", *of_messages(used))
+    show("Dollars for a month in which nothing happens", *of_a_month())
+
+
+if __name__ == "__main__":
+    main()
