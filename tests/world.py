@@ -7,7 +7,7 @@ each batch once and then releases the lock, people who take each message once, a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -134,7 +134,7 @@ class Phone:
     def send(self, part: OutboundPart, secret: str) -> SendOutcome:
         call = Call("CreateMessage", "twilio", "write", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         try:
-            return self.plan.perform(call, lambda _: self._deliver(part))
+            return self.plan.perform(call, lambda _: self._deliver(part, secret))
         except TryAgain as fault:
             return InDoubt() if fault.maybe_applied else NotNow("503")
         except Misconfigured:
@@ -146,7 +146,7 @@ class Phone:
             call, lambda _: [sid for sid, one, at in self.received if one.body == part.body and at >= since - BEFORE]
         )
 
-    def _deliver(self, part: OutboundPart) -> SendOutcome:
+    def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
         outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
         if outcome is not DELIVER:
             return outcome
@@ -181,12 +181,18 @@ def conversation(**changes: Any) -> dict[str, Any]:
 class World:
     """One deployment, its surroundings, and a ledger of what came of everything."""
 
+    clock_kind = FakeClock
+    table_kind = InMemoryTable
+    queue_kind = InMemoryQueue
+    phone_kind = Phone
+    telemetry_kind = RecordingTelemetry
+
     def __init__(self, plan: FaultPlan | None = None, *rows: dict[str, Any], **settings: str) -> None:
-        self.clock = FakeClock()
+        self.clock = self.clock_kind()
         self.plan = plan or FaultPlan()
-        self.telemetry = RecordingTelemetry()
+        self.telemetry = self.telemetry_kind()
         self.settings = settings_of(tuple(sorted(settings.items())))
-        tables = {name: InMemoryTable(schema, self.plan) for name, schema in TEMPLATE.tables.items()}
+        tables = {name: self.table_kind(schema, self.plan) for name, schema in TEMPLATE.tables.items()}
         self.tables = Tables(
             conversations=tables["conversations-local"],
             stage=tables["conversations-stage-local"],
@@ -200,7 +206,7 @@ class World:
             {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
         )
         self.bucket = InMemoryBucket(self.plan)
-        self.phone = Phone(self.clock, self.plan)
+        self.phone = self.phone_kind(self.clock, self.plan)
         """The customer's, and Twilio before it."""
         self.engine = self._engine()
         self.sids = (f"SM{number:032x}" for number in count(1))
@@ -293,16 +299,17 @@ class World:
             received = queue.receive()
             if received:
                 with self.process():
-                    self.invoke(channel, [message.body for message in received])
+                    self.invoke(channel, [one.body for one in received], groups=[one.group for one in received])
                     for message in received:
                         queue.delete(message.receipt)
 
-    def invoke(self, channel: str, bodies: list[str], **attributes: str) -> None:
+    def invoke(self, channel: str, bodies: list[str], *, groups: Sequence[str] = (), **attributes: str) -> None:
         """One invocation of a worker, as Lambda makes it; an error of the function leaves its messages in the queue."""
-        known = {"MessageGroupId": "acme", "ApproximateReceiveCount": "1", **attributes}
+        known = {"ApproximateReceiveCount": "1", **attributes}
+        told = zip(bodies, groups or ["acme"] * len(bodies), strict=True)
         records = [
-            {"messageId": f"message-{number}", "body": body, "attributes": known}
-            for number, body in enumerate(bodies, start=1)
+            {"messageId": f"message-{number}", "body": body, "attributes": {"MessageGroupId": group, **known}}
+            for number, (body, group) in enumerate(told, start=1)
         ]
         doors.triggers({"Records": records}, self._lambda_context(30), channel, self.engine)
 
@@ -351,15 +358,19 @@ class World:
         ids = [message["message_id"] for message in document["messages"]]
         self.batches.setdefault(document["meta"]["batch_id"], ids)
         self.replies.setdefault(document["meta"]["batch_id"], []).append(body)
-        self.queues.replies.inject(json.dumps(reply), group="acme")
+        self.queues.replies.inject(json.dumps(reply), group=document["company"]["company_id"])
 
     def send_replies(self) -> None:
         """Run the reply function over everything that is visible, once, one reply at a time as SQS does."""
         for message in self.queues.replies.receive():
             with self.process():
-                event = {"Records": [{"body": message.body, "attributes": {"MessageGroupId": "acme"}}]}
-                doors.replies(event, self._lambda_context(30), self.engine)
+                self.invoke_replies(message.body, group=message.group)
                 self.queues.replies.delete(message.receipt)
+
+    def invoke_replies(self, body: str, *, group: str) -> None:
+        """One invocation of the reply function."""
+        event = {"Records": [{"body": body, "attributes": {"MessageGroupId": group}}]}
+        doors.replies(event, self._lambda_context(30), self.engine)
 
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""
@@ -463,7 +474,7 @@ class World:
 
     def _queues(self) -> Queues:
         def queue(name: str, dead: InMemoryQueue | None = None) -> InMemoryQueue:
-            return InMemoryQueue(
+            return self.queue_kind(
                 name,
                 self.clock,
                 self.plan,

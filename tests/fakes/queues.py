@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import Code, Misconfigured
@@ -15,8 +13,6 @@ LATE_SECONDS = 3_600.0
 """By how much a message that meets the fault LATE comes late."""
 
 DEFAULT_VISIBILITY_SECONDS = 30.0
-
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,9 @@ class Received:
     receipt: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Message:
-    """One message as the queue keeps it."""
+    """One message as the queue keeps it: replaced where it changes, so that a list of them stays as it was."""
 
     message_id: str
     body: str
@@ -45,8 +41,19 @@ class Message:
     receipt: str | None = None
     """The latest receipt handle; None: never received."""
 
-    def delivery(self, receipt: str) -> Received:
-        return Received(self.message_id, self.body, self.group, self.reason, self.receive_count, receipt)
+    def delivery(self, receipt: str, count: int) -> Received:
+        return Received(self.message_id, self.body, self.group, self.reason, count, receipt)
+
+
+@dataclass
+class _Counter:
+    """Numbers messages and deliveries; shared by all copies of one queue."""
+
+    count: int = 0
+
+    def next(self) -> int:
+        self.count += 1
+        return self.count
 
 
 class InMemoryQueue:
@@ -79,11 +86,12 @@ class InMemoryQueue:
         self.receives_max = receives_max
         self.messages: list[Message] = []
         """All that were sent and not deleted, visible or not, in order of sending."""
+        self.numbers = _Counter()
         self._deadline: Deadline | None = None
 
     def within(self, deadline: Deadline) -> InMemoryQueue:
-        bounded = copy.copy(self)
-        bounded._deadline = deadline
+        bounded = object.__new__(type(self))
+        vars(bounded).update(vars(self), _deadline=deadline)
         return bounded
 
     def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
@@ -109,11 +117,22 @@ class InMemoryQueue:
             if self._is_spent(message):
                 self._move_to_dead_letters(message)
                 continue
-            message.receive_count += 1
-            message.receipt = f"{message.message_id}/{message.receive_count}/{next(_numbers)}"
-            message.visible_at = now + self.visibility_seconds
-            received.append(message.delivery(message.receipt))
+            received.append(self.take(message, invisible_until=now + self.visibility_seconds))
         return received
+
+    def take(self, message: Message, *, invisible_until: float) -> Received:
+        """Deliver one message of this queue, which nobody else sees until then."""
+        count = message.receive_count + 1
+        receipt = f"{message.message_id}/{count}/{self.numbers.next()}"
+        self._replace(message, replace(message, receive_count=count, receipt=receipt, visible_at=invisible_until))
+        return message.delivery(receipt, count)
+
+    def give_back(self, receipt: str) -> None:
+        """Make the message whose latest delivery has this receipt visible again, at once."""
+        for message in self.messages:
+            if message.receipt == receipt:
+                self._replace(message, replace(message, visible_at=self.clock.monotonic()))
+                return
 
     def delete(self, receipt: str) -> None:
         """Delete the message whose latest delivery has this receipt; an older receipt deletes nothing."""
@@ -122,9 +141,7 @@ class InMemoryQueue:
     def repeat(self, message_id: str) -> None:
         """Deliver a message of this queue once more, at once: standard queues may."""
         message = next(one for one in self.messages if one.message_id == message_id)
-        self.messages.append(copy.copy(message))
-        self.messages[-1].visible_at = self.clock.monotonic()
-        self.messages[-1].receipt = None
+        self.messages.append(replace(message, visible_at=self.clock.monotonic(), receipt=None))
 
     @property
     def seconds_until_next(self) -> float | None:
@@ -138,7 +155,7 @@ class InMemoryQueue:
             raise Misconfigured(Code.QUEUE_ERROR, f"SendMessage {self.name}: InvalidParameterValue")
         late = LATE_SECONDS if fault is Fault.LATE else 0.0
         message = Message(
-            message_id=f"message-{next(_numbers)}",
+            message_id=f"{self.name}-{self.numbers.next()}",
             body=body,
             group=fair_group(group),
             reason=reason or None,
@@ -146,7 +163,7 @@ class InMemoryQueue:
         )
         self.messages.append(message)
         if fault is Fault.DUPLICATED:
-            self.messages.append(copy.copy(message))
+            self.messages.append(message)
 
     def _is_spent(self, message: Message) -> bool:
         return self.receives_max is not None and message.receive_count >= self.receives_max
@@ -154,7 +171,10 @@ class InMemoryQueue:
     def _move_to_dead_letters(self, message: Message) -> None:
         self.messages.remove(message)
         if self.dead_letter is not None:
-            message.visible_at = self.clock.monotonic()
-            message.receipt = None
-            message.receive_count = 0
-            self.dead_letter.messages.append(message)
+            self.dead_letter.messages.append(
+                replace(message, visible_at=self.clock.monotonic(), receipt=None, receive_count=0)
+            )
+
+    def _replace(self, message: Message, by: Message) -> None:
+        """One of several alike, which a duplicate delivery makes, is as good as the other."""
+        self.messages[self.messages.index(message)] = by

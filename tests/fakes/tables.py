@@ -128,8 +128,8 @@ class InMemoryTable:
                 del self._store.rows[row_id]
 
     def within(self, deadline: Deadline) -> InMemoryTable:
-        bounded = copy.copy(self)
-        bounded._deadline = deadline
+        bounded = object.__new__(type(self))
+        vars(bounded).update(vars(self), _deadline=deadline)
         return bounded
 
     def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
@@ -153,13 +153,13 @@ class InMemoryTable:
     def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:
         def changed(old: Item | None) -> tuple[Item, Item]:
             new = self._checked("UpdateItem", self._changed(old or dict(key), change))
-            return new, copied(new)
+            return new, self._copied(new)
 
         self._checked_type({**change.set, **change.append, **change.add})
         return self._write("UpdateItem", key, when, changed)
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:
-        return self._write("DeleteItem", key, when, lambda old: (None, copied(old or {})))
+        return self._write("DeleteItem", key, when, lambda old: (None, self._copied(old or {})))
 
     def put_many(self, items: Sequence[Item]) -> None:
         self._write_many([(item, self._checked_type(item)) for item in items])
@@ -228,8 +228,8 @@ class InMemoryTable:
 
     def _read(self, operation: str, key: Key, attributes: Sequence[str]) -> Item | None:
         row = self._store.rows.get(self._checked_id(operation, key))
-        self._store.consumed.read_units += max(1, math.ceil(item_bytes(row or {}) / READ_UNIT_BYTES))
-        return None if row is None else _projected(row, attributes)
+        self._store.consumed.read_units += max(1, math.ceil(self._bytes(row or {}) / READ_UNIT_BYTES))
+        return None if row is None else self._projected(row, attributes)
 
     def _write(
         self,
@@ -244,9 +244,9 @@ class InMemoryTable:
             row_id = self._checked_id(operation, key)
             old = self._store.rows.get(row_id)
             if when is not None and not holds(when, old or {}):
-                self._store.consumed.write_units += _write_units(old)
-                return Refused(copied(old or {}))
-            new, answer = change(copied(old))
+                self._store.consumed.write_units += self._write_units(old)
+                return Refused(self._copied(old or {}))
+            new, answer = change(self._copied(old))
             self._replace(row_id, new)
             return Written(answer)
 
@@ -274,11 +274,7 @@ class InMemoryTable:
             self._replace(row_id, new)
 
     def _replace(self, row_id: RowId, new: Item | None) -> None:
-        old = self._store.rows.get(row_id)
-        consumed = self._store.consumed
-        consumed.write_units += max(_write_units(old), _write_units(new))
-        for index in self.schema.indexes.values():
-            consumed.index_write_units += _index_write_units(index, old, new)
+        self._bill_write(self._store.rows.get(row_id), new)
         if new is None:
             self._store.rows.pop(row_id, None)
         else:
@@ -315,13 +311,13 @@ class InMemoryTable:
         candidates = self._candidates(operation, read, after)
         bytes_read = count = 0
         while count < len(candidates) and count != limit and bytes_read < self._store.page_bytes:
-            bytes_read += item_bytes(candidates[count][1])
+            bytes_read += self._bytes(candidates[count][1])
             count += 1
         units = max(1, math.ceil(bytes_read / READ_UNIT_BYTES))
         self._store.consumed.read_units += units if read.index is None else units / 2
         rows = [row for _, row in candidates[:count] if read.keep is None or holds(read.keep, row)]
         last = candidates[count - 1][0] if count < len(candidates) else None
-        return [_projected(row, read.attributes) for row in rows], last, count
+        return [self._projected(row, read.attributes) for row in rows], last, count
 
     def _candidates(
         self, operation: str, read: _Reading, after: tuple[Any, ...] | None
@@ -391,6 +387,40 @@ class InMemoryTable:
             raise self._refusal(operation)
         return row
 
+    # What every call costs, in the world and here; a simulation's tables leave it out.
+
+    @staticmethod
+    def _copied(value: Any) -> Any:
+        return copied(value)
+
+    @staticmethod
+    def _bytes(row: Item) -> int:
+        return item_bytes(row)
+
+    def _projected(self, row: Item, attributes: Sequence[str]) -> Item:
+        names = attributes or row.keys()
+        return {name: self._copied(row[name]) for name in names if name in row}
+
+    def _write_units(self, row: Item | None) -> int:
+        return max(1, math.ceil(self._bytes(row or {}) / WRITE_UNIT_BYTES))
+
+    def _bill_write(self, old: Item | None, new: Item | None) -> None:
+        consumed = self._store.consumed
+        consumed.write_units += max(self._write_units(old), self._write_units(new))
+        for index in self.schema.indexes.values():
+            consumed.index_write_units += self._index_write_units(index, old, new)
+
+    def _index_write_units(self, index: IndexSchema, old: Item | None, new: Item | None) -> int:
+        before, after = _index_entry(index, old), _index_entry(index, new)
+        if before == after:
+            return 0
+        if before is None or after is None:
+            return self._write_units(before or after)
+        keys = [index.hash_key, *([index.range_key] if index.range_key else [])]
+        if any(before[name] != after[name] for name in keys):
+            return self._write_units(before) + self._write_units(after)  # one entry goes, another comes
+        return max(self._write_units(before), self._write_units(after))
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -402,10 +432,6 @@ class _Reading:
     index: str | None
 
 
-def _write_units(row: Item | None) -> int:
-    return max(1, math.ceil(item_bytes(row or {}) / WRITE_UNIT_BYTES))
-
-
 def _index_entry(index: IndexSchema, row: Item | None) -> Item | None:
     """What stands in an index for `row`; None: nothing, because a key of the index is missing."""
     if row is None or index.hash_key not in row or (index.range_key is not None and index.range_key not in row):
@@ -413,26 +439,9 @@ def _index_entry(index: IndexSchema, row: Item | None) -> Item | None:
     return {name: row[name] for name in index.projected if name in row}
 
 
-def _index_write_units(index: IndexSchema, old: Item | None, new: Item | None) -> int:
-    before, after = _index_entry(index, old), _index_entry(index, new)
-    if before == after:
-        return 0
-    if before is None or after is None:
-        return _write_units(before or after)
-    keys = [index.hash_key, *([index.range_key] if index.range_key else [])]
-    if any(before[name] != after[name] for name in keys):
-        return _write_units(before) + _write_units(after)  # one entry goes, another comes
-    return max(_write_units(before), _write_units(after))
-
-
 def _order_in_table(row_id: RowId) -> tuple[Any, ...]:
     """Where a scan meets a row: hash keys in no order that means anything, range keys in theirs."""
     return hashlib.sha256(row_id.hash_value.encode()).hexdigest(), *row_id
-
-
-def _projected(row: Item, attributes: Sequence[str]) -> Item:
-    names = attributes or row.keys()
-    return {name: copied(row[name]) for name in names if name in row}
 
 
 def _table_of(read: Read) -> InMemoryTable:

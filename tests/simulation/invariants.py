@@ -4,15 +4,17 @@ I1  Never lost: an acknowledged message ends with the AI and answered, with peop
 I2  Never again: a message that was answered, handed off or refused is in no batch that is answered later.
 I3  In order: of two messages of which one was acknowledged before the other came in, the record has that one first,
     and each batch has the record's order.
-I4  One holder: the lock's batch changes only while the record is open.
+I4  One holder: the lock's batch changes only while the record is open. Watched as it happens, by the deployment.
 I5  One reply: the customer gets at most one reply to a batch.
 I6  At rest: once faults stop nothing stays staged, locked or unanswered - and where no fault took the trigger away for
     good, without the sweep.
+I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens, by the deployment.
 """
 
 from __future__ import annotations
 
-from tests.simulation.scheduler import Simulation, Violation
+from tests.simulation.deployment import Tenant, Violation
+from tests.simulation.simulation import Simulation
 
 REST_SECONDS = 290
 """Less than the stall timeout: what redelivery, requeues and reconciling have to manage without the sweep."""
@@ -30,7 +32,7 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
     Raises:
         Violation: an invariant does not hold.
     """
-    if not simulation.needs_sweep:
+    if not simulation.course.needs_sweep:
         simulation.undisturbed(REST_SECONDS, sweeps=False)
         _demand(simulation.world.is_at_rest, "I6: at rest without the sweep", simulation)
     simulation.undisturbed(REPAIR_SECONDS)
@@ -40,61 +42,48 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
 def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     """Check the invariants of a world that has come to rest."""
     world = simulation.world
-    row = world.row
+    answered, batches = world.answered, world.answered_ids
     _demand(world.is_at_rest, "I6: at rest", simulation)
     _demand(not world.dead, "I6: no trigger was given up", simulation)
     _demand(len(world.phone.texts) == len(set(world.phone.texts)), "I5: a reply was delivered twice", simulation)
-    _demand(len(world.answered) == len(set(world.answered)), "I5: a batch was answered twice", simulation)
-    ended_by_rule = {one["message_id"] for one in row["messages"] if "refused" in one or "opt_out" in one}
-    told = set(world.told_ids) if is_reply_lossy else set()
-    ended = set(world.answered_ids) | set(world.with_people) | ended_by_rule | told
-    _demand(set(simulation.acknowledged) <= ended, "I1: an acknowledged message is lost", simulation)
-    answered = world.answered_ids
-    _demand(len(answered) == len(set(answered)), "I2: a message was answered twice", simulation)
-    _demand(not set(answered) & ended_by_rule, "I2: a refused message was answered", simulation)
-    _in_order(simulation)
+    _demand(len(answered) == len(set(answered)), "I5: a batch was answered twice", simulation)
+    entries = {tenant: world.entries_of(tenant) for tenant in world.tenants}
+    told = {sid for batch in simulation.course.told for sid in world.batches[batch]} if is_reply_lossy else set()
+    ended_by_rule = {
+        one["message_id"] for kept in entries.values() for one in kept if "refused" in one or "opt_out" in one
+    }
+    ended = set(batches) | set(world.with_people) | ended_by_rule | told
+    _demand(set(simulation.course.acknowledged) <= ended, "I1: an acknowledged message is lost", simulation)
+    _demand(len(batches) == len(set(batches)), "I2: a message was answered twice", simulation)
+    _demand(not set(batches) & ended_by_rule, "I2: a refused message was answered", simulation)
+    for tenant, kept in entries.items():
+        _in_order(simulation, tenant, [one for one in kept if one["direction"] == "INBOUND"])
 
 
-def _in_order(simulation: Simulation) -> None:
+def _in_order(simulation: Simulation, tenant: Tenant, entries: list[dict[str, object]]) -> None:
     world = simulation.world
-    entries = [one for one in world.row["messages"] if one["direction"] == "INBOUND"]
     ids = [one["message_id"] for one in entries]
+    owners = {world.owners[one] for one in ids}
+    _demand(owners <= {tenant}, "I7: a message is in the record of another tenant", simulation)
     _demand(len(ids) == len(set(ids)), "I2: a message is in the record twice", simulation)
+    at = {one: number for number, one in enumerate(ids)}
     for batch_id, batch in world.batches.items():
-        at = [ids.index(one) for one in batch if one in ids]
-        _demand(at == sorted(at), f"I3: batch {batch_id} is out of order", simulation)
+        places = [at[one] for one in batch if one in at]
+        _demand(places == sorted(places), f"I3: batch {batch_id} is out of order", simulation)
     handed = {one["message_id"] for one in entries if "handed_off" in one}
-    for first, then in simulation.one_after_another:
-        if {first, then} <= set(ids) - handed:
-            _demand(ids.index(first) < ids.index(then), "I3: the record is out of order", simulation)
+    for first, then in simulation.course.one_after_another:
+        if {first, then} <= at.keys() - handed:
+            _demand(at[first] < at[then], "I3: the record is out of order", simulation)
 
 
 def _demand(holds: bool, name: str, simulation: Simulation) -> None:
     if not holds:
-        trace = "\n".join(f"  {number:3} {step}" for number, step in enumerate(simulation.scheduler.trace, start=1))
         world = simulation.world
+        rows = [
+            {name: row.get(name) for name in ("conversation_status", "unanswered_ids", "last_batch_id", "reply_claim")}
+            for row in map(world.row_of, world.tenants)
+        ]
         raise Violation(
-            f"{name}\nschedule {simulation.choices.taken}\n{trace}\n"
-            f"acknowledged {simulation.acknowledged}, answered {world.answered_ids}, people {world.with_people}, "
-            f"staged {world.staged_ids}, status {world.row['conversation_status']}, "
-            f"unanswered {world.row.get('unanswered_ids')}"
+            f"{name}\nacknowledged {simulation.course.acknowledged}, answered {world.answered_ids}, "
+            f"people {world.with_people}, told {simulation.course.told}, staged {world.staged_ids}, records {rows}"
         )
-
-
-def watch_locks(simulation: Simulation) -> None:
-    """I4: from here on every write of the record is checked as it happens."""
-    table = simulation.world.tables.conversations
-    replace = table._replace
-
-    def watched(row_id, new):
-        old = table._store.rows.get(row_id)
-        is_stolen = (
-            old is not None
-            and new is not None
-            and old.get("conversation_status") == "processing_reply"
-            and old.get("last_batch_id") != new.get("last_batch_id")
-        )
-        _demand(not is_stolen, "I4: a lock was taken from its holder", simulation)
-        replace(row_id, new)
-
-    table._replace = watched

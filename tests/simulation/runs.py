@@ -7,43 +7,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
-from tests.simulation.choices import Choices, Pruned, Replay, Seeded, every_schedule
+from tests.simulation.choices import Replay, Seeded
+from tests.simulation.deployment import Violation
+from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
-from tests.simulation.scheduler import Simulation, Violation
+from tests.simulation.simulation import Simulation
 from tests.simulation.worlds import SMALL, swarm
 
 
-@dataclass
-class Explored:
-    """How much of one variant of a small world was explored."""
-
-    schedules: int = 0
-    """Runs begun; each differs from every other in a choice."""
-    ended: int = 0
-    """Runs that came to their end, and not to a state of an earlier one."""
-
-
-def explore(world_number: int, variant_number: int) -> Explored:
+def explore(world_number: int, variant_number: int, *, steps_max: int | None = None) -> Explored:
     """Run every schedule of one variant of a small world.
 
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    explored = Explored()
-    for choices in every_schedule():
-        explored.schedules += 1
-        simulation = SMALL[world_number].build(choices, SMALL[world_number].variants[variant_number])
-        try:
-            _run(simulation, is_reply_lossy=SMALL[world_number].is_reply_lossy)
-        except Pruned:
-            continue
-        except Violation as violation:
-            schedule = ".".join(map(str, choices.taken))
-            raise Violation(f"small/{world_number}/{variant_number}/{schedule}\n{violation}") from violation
-        explored.ended += 1
-    return explored
+    world = SMALL[world_number]
+    exploration = Exploration(
+        partial(world.build, world.variants[variant_number]),
+        partial(settle_and_check, is_reply_lossy=world.is_reply_lossy),
+    )
+    try:
+        return exploration.run(steps_max=steps_max)
+    except Violation as violation:
+        name = f"small/{world_number}/{variant_number}/{name_of(exploration.taken)}"
+        raise Violation(f"{name}\n{violation}") from violation
 
 
 def swarm_run(seed: int) -> Simulation:
@@ -52,11 +41,12 @@ def swarm_run(seed: int) -> Simulation:
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    simulation = swarm(Seeded(seed), seed)
+    simulation = swarm(seed)
     try:
-        _run(simulation, is_reply_lossy=True)
+        simulation.run(Seeded(seed))
+        settle_and_check(simulation, is_reply_lossy=True)
     except Violation as violation:
-        raise Violation(f"swarm/{seed}\n{violation}") from violation
+        raise Violation(f"swarm/{seed}\n{violation}\n{_listed(simulation)}") from violation
     return simulation
 
 
@@ -64,16 +54,19 @@ def replay(name: str) -> Simulation:
     """The run of that name, once more.
 
     Raises:
-        Violation: as it did before.
+        Violation: as it did before; the message tells the run step by step.
     """
     kind, _, rest = name.partition("/")
     if kind == "swarm":
         return swarm_run(int(rest))
     number, variant, schedule = rest.split("/")
     world = SMALL[int(number)]
-    choices: Choices = Replay([int(one) for one in schedule.split(".") if one])
-    simulation = world.build(choices, world.variants[int(variant)])
-    _run(simulation, is_reply_lossy=world.is_reply_lossy)
+    simulation = world.build(world.variants[int(variant)], None)
+    try:
+        simulation.run(Replay([int(one) for one in schedule.split(".") if one]))
+        settle_and_check(simulation, is_reply_lossy=world.is_reply_lossy)
+    except Violation as violation:
+        raise Violation(f"{name}\n{violation}\n{_listed(simulation)}") from violation
     return simulation
 
 
@@ -84,10 +77,9 @@ def variants() -> Iterator[tuple[int, int]]:
             yield number, variant
 
 
-def _run(simulation: Simulation, *, is_reply_lossy: bool) -> None:
-    simulation.explore()
-    settle_and_check(simulation, is_reply_lossy=is_reply_lossy)
+def _listed(simulation: Simulation) -> str:
+    return "\n".join(f"  {number:3} {step}" for number, step in enumerate(simulation.trace, start=1))
 
 
 if __name__ == "__main__":
-    print("\n".join(replay(sys.argv[1]).scheduler.trace))  # noqa: T201 - what it is asked for
+    print("\n".join(replay(sys.argv[1]).trace))  # noqa: T201 - what it is asked for

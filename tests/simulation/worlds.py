@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tests.simulation.choices import Choices
-from tests.simulation.invariants import watch_locks
-from tests.simulation.scheduler import Budgets, Simulation, Webhook
-from tests.world import CUSTOMER, conversation
+from tests.simulation.actors import Memory
+from tests.simulation.deployment import ACME, TENANTS, Tenant
+from tests.simulation.simulation import Budgets, Simulation, Webhook
 
 
 @dataclass(frozen=True)
@@ -17,138 +17,188 @@ class SmallWorld:
     """One world: how it is set up, and the variants that are explored one after another."""
 
     name: str
-    build: Callable[[Choices, Any], Simulation]
+    build: Callable[[Any, Memory | None], Simulation]
     variants: tuple[Any, ...] = (None,)
     is_reply_lossy: bool = False
 
 
-def _webhooks(simulation: Simulation, *bodies: str) -> None:
-    simulation.webhooks += [Webhook(simulation.world.form(body)) for body in bodies]
+def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME) -> None:
+    """A tenant's customer sends messages, which its provider will deliver."""
+    simulation.course.webhooks += tuple(Webhook(tenant, simulation.world.new_sid(tenant), body) for body in bodies)
 
 
 def _staged(simulation: Simulation, body: str) -> str:
     """A message was received before the choices begin; its sid."""
-    with simulation._ids():
-        sid = simulation.world.deliver(body)
-    simulation.acknowledged.append(sid)
-    simulation.seen.add(sid)
+    world = simulation.world
+    sid = world.new_sid(ACME)
+    with simulation.ids():
+        world.receive(ACME, sid, body)
+    world.telemetry.lines.clear()
+    simulation.course.acknowledged += (sid,)
+    simulation.course.seen |= {sid}
     return sid
 
 
 def _crashed_batch(simulation: Simulation, calls: int) -> None:
     """A worker took the trigger and died before its call number `calls` + 1; the trigger is visible again."""
     queue = simulation.world.queues.triggers["whatsapp"]
-    simulation._work("whatsapp", queue, queue.messages[0])
-    simulation.to_the_end(simulation.actors[-1], calls=calls)
+    with simulation.ids():
+        simulation._work("whatsapp", queue, queue.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
 
 
 def _batch(simulation: Simulation) -> None:
     queue = simulation.world.queues.triggers["whatsapp"]
-    simulation._work("whatsapp", queue, queue.messages[0])
-    simulation.to_the_end(simulation.actors[-1])
+    with simulation.ids():
+        simulation._work("whatsapp", queue, queue.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1])
 
 
-def two_messages(choices: Choices, crashes: int) -> Simulation:
-    """Two messages of one conversation race with one batch worker and one crash."""
-    simulation = Simulation(choices, Budgets(crashes=crashes, deliveries=2))
-    watch_locks(simulation)
-    _webhooks(simulation, "one", "two")
+def _answered(simulation: Simulation) -> None:
+    with simulation.ids():
+        for message in list(simulation.world.queues.ai.messages):
+            simulation._take_context(message)
+
+
+def two_messages(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """Two messages of one conversation race with batch workers and crashes."""
+    crashes, workers = variant
+    simulation = Simulation(Budgets(crashes=crashes, deliveries=2, workers=workers), memory=memory)
+    webhooks(simulation, "one", "two")
     return simulation
 
 
-def redelivery_and_sweep(choices: Choices, calls: int) -> Simulation:
+def redelivery_and_sweep(calls: int, memory: Memory | None) -> Simulation:
     """A worker died at any call; its trigger comes again while the sweep runs, after the lock has stalled."""
-    simulation = Simulation(choices, Budgets(deliveries=2, sweeps=1, crashes=1))
-    watch_locks(simulation)
+    simulation = Simulation(Budgets(deliveries=2, sweeps=1, crashes=1), memory=memory)
     _staged(simulation, "one")
     _crashed_batch(simulation, calls)
     simulation.world.clock.advance(400)
     return simulation
 
 
-def reply_and_reset(choices: Choices, crashes: int) -> Simulation:
+def reply_and_reset(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """A reply races with the reset of its stalled lock and with a new batch."""
-    simulation = Simulation(choices, Budgets(deliveries=1, sweeps=1, replies=1, crashes=crashes))
-    watch_locks(simulation)
+    crashes, workers = variant
+    simulation = Simulation(
+        Budgets(deliveries=1, sweeps=1, replies=workers, crashes=crashes, workers=workers), memory=memory
+    )
     _staged(simulation, "one")
     _batch(simulation)
-    with simulation._ids():
-        simulation.world.answer_batches()
+    _answered(simulation)
     simulation.world.clock.advance(400)
     _staged(simulation, "two")
     return simulation
 
 
-def duplicate_and_settle(choices: Choices, crashes: int) -> Simulation:
+def duplicate_and_settle(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """A retry of a message that was staged races with its batch and its settling; the answer comes after."""
-    simulation = Simulation(choices, Budgets(deliveries=2, crashes=crashes))
-    watch_locks(simulation)
+    crashes, workers = variant
+    simulation = Simulation(Budgets(deliveries=2, crashes=crashes, workers=workers), memory=memory)
     sid = _staged(simulation, "one")
-    simulation.webhooks.append(Webhook({**simulation.world.form("one"), "MessageSid": sid}))
+    simulation.course.webhooks += (Webhook(ACME, sid, "one"),)
     return simulation
 
 
-def handoff_and_batch(choices: Choices, crashes: int) -> Simulation:
+def handoff_and_batch(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """The company switches a conversation to people while a message is batched and another comes in."""
-    simulation = Simulation(choices, Budgets(deliveries=1, company_writes=1, crashes=crashes))
-    watch_locks(simulation)
+    crashes, workers = variant
+    simulation = Simulation(
+        Budgets(deliveries=workers, company_writes=1, crashes=crashes, workers=workers), memory=memory
+    )
     _staged(simulation, "one")
-    _webhooks(simulation, "two")
-
-    def switch() -> None:
-        table = simulation.world.tables.conversations
-        ((row_id, row),) = table._store.rows.items()
-        table._store.rows[row_id] = {**row, "auto_queue_reply_message_from_number": [CUSTOMER]}
-
-    simulation.company_acts.append(switch)
+    webhooks(simulation, "two")
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
     return simulation
 
 
 SMALL = (
-    SmallWorld("two messages, one batch worker, one crash", two_messages, (0, 1)),
+    SmallWorld("two messages and their batches", two_messages, ((0, 1), (1, 1), (0, 2), (1, 2))),
     SmallWorld("a redelivered trigger and the sweep", redelivery_and_sweep, tuple(range(7))),
-    SmallWorld("a reply, a stall reset and a new batch", reply_and_reset, (0, 1), is_reply_lossy=True),
-    SmallWorld("a duplicate webhook and settle", duplicate_and_settle, (0, 1), is_reply_lossy=True),
-    SmallWorld("handoff and a batch", handoff_and_batch, (0, 1)),
+    SmallWorld(
+        "a reply, a stall reset and a new batch",
+        reply_and_reset,
+        ((0, 1), (1, 1), (0, 2)),
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a duplicate webhook and settle", duplicate_and_settle, ((0, 1), (1, 1), (0, 2), (1, 2)), is_reply_lossy=True
+    ),
+    SmallWorld("handoff and a batch", handoff_and_batch, ((0, 1), (1, 1), (0, 2), (1, 2))),
 )
 
 
-def swarm(choices: Choices, seed: int) -> Simulation:
+QUICK = {(0, 0), (1, 0), (1, 3), (1, 4), (1, 6), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0)}
+"""Variants that take a few seconds, by the numbers of world and variant."""
+
+
+def swarm(seed: int) -> Simulation:
     """A larger world with a mix of faults that the seed tells."""
-    mix = [(seed * 2_654_435_761 >> shift) % 4 for shift in range(0, 24, 3)]
+    mix = [(seed * 2_654_435_761 >> shift) % 4 for shift in range(0, 45, 3)]
     budgets = Budgets(
         crashes=mix[0],
         losses=mix[1],
         throttles=mix[2],
+        refusals=mix[8] // 3,
+        stale_reads=mix[9] % 3,
         duplicates=mix[3] % 3,
         sweeps=mix[4],
         jumps=mix[5] % 2,
+        waits=2 + mix[10],
+        expiries=mix[11] // 2,
         company_writes=mix[6] % 3,
+        reports=mix[12] % 3,
         workers=1 + mix[7] % 2,
         answers=9,
         replies=9,
     )
-    settings = {"stall_action": "handoff"} if seed % 7 == 0 else {}
-    simulation = Simulation(choices, budgets, conversation(), **settings)
-    watch_locks(simulation)
-    _webhooks(simulation, *(f"message {number}" for number in range(2 + seed % 4)))
+    settings: dict[str, str] = {}
+    if seed % 7 == 0:
+        settings |= {"stall_action": "handoff"}
+    if seed % 5 == 0:
+        settings |= {"messages_keep": "1", "dedupe_hours": "0"}
+    if seed % 4 == 1:
+        settings |= {"batch_window_seconds": "3", "batch_max_wait_seconds": "5"}
+    if seed % 6 == 5:
+        settings |= {"batch_messages_max": "1"}
+    tenants = TENANTS if seed % 3 == 1 else TENANTS[:1]
+    simulation = Simulation(
+        budgets,
+        tenants=tenants,
+        skewed=seed % 8 == 3,
+        answer="answer " * 300 if seed % 11 == 2 else "answer",
+        **settings,
+    )
+    for number in range(2 + seed % 4):
+        webhooks(simulation, f"message {number}", tenant=tenants[number % len(tenants)])
     if seed % 3 == 0:
-        again = simulation.webhooks[0].form
-        simulation.webhooks.append(Webhook(dict(again)))
-    simulation.company_acts.append(lambda: _company_appends(simulation))
+        simulation.course.webhooks += simulation.course.webhooks[:1]
+    simulation.company_acts = (
+        ("appends", partial(_appends, simulation, tenants[0])),
+        ("sets a status", partial(_sets_a_status, simulation, tenants[0])),
+        ("switches to people", partial(_switches_to_people, simulation, tenants[-1])),
+    )
     return simulation
 
 
-def _company_appends(simulation: Simulation) -> None:
+def _switches_to_people(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": [tenant.customer]})
+
+
+def _appends(simulation: Simulation, tenant: Tenant) -> None:
     """The company's own systems append to the record, and raise no version."""
-    table = simulation.world.tables.conversations
-    ((row_id, row),) = table._store.rows.items()
-    note = {"message_id": f"note-{len(row['messages'])}", "direction": "OUTBOUND", "content": "a note"}
-    table._store.rows[row_id] = {**row, "messages": [*row["messages"], note]}
+
+    def with_note(row: dict[str, Any]) -> dict[str, Any]:
+        note = {"message_id": f"note-{len(row['messages'])}", "direction": "OUTBOUND", "content": "a note"}
+        return {**row, "messages": [*row["messages"], note]}
+
+    _writes(simulation, tenant, with_note)
 
 
-def every_small_world() -> Iterator[tuple[SmallWorld, Any]]:
-    """Each small world with each of its variants."""
-    for world in SMALL:
-        for variant in world.variants:
-            yield world, variant
+def _sets_a_status(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems set a status of theirs, whatever ours is, and raise no version."""
+    _writes(simulation, tenant, lambda row: {**row, "conversation_status": "looked_at"})
+
+
+def _writes(simulation: Simulation, tenant: Tenant, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    simulation.world.tables.conversations.change(tenant.key.item, change)

@@ -1,0 +1,333 @@
+"""The deployment of a simulated run: two tenants, tables without the costs, and a clock for each function.
+
+The tables leave out what DynamoDB checks and bills: `tests/walk` and the unit tests run the same code over the fake
+that tells all of it. What they add are reads that need not be consistent: such a one may see the rows as they were one
+write ago. Which reads those are is asked of the requests that the shipped `DynamoTable` makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.tables import Item, Read
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Call, FaultPlan
+from tests.fakes.queues import InMemoryQueue
+from tests.fakes.tables import InMemoryTable, _Store
+from tests.world import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    COMPANY,
+    CUSTOMER,
+    KEY,
+    SECRET_REF,
+    Phone,
+    RecordingTelemetry,
+    World,
+    conversation,
+)
+
+
+class Violation(AssertionError):  # noqa: N818 - a word of the simulation, not an error of the code
+    """An invariant does not hold."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One company, its one customer and their conversation."""
+
+    name: str
+    key: ConversationKey
+    customer: str
+    company: str
+    token: str
+    secret_ref: str
+
+    def row(self, **changes: Any) -> dict[str, Any]:
+        """Its conversation, as its own systems write it."""
+        secret = {"credential_ref": self.secret_ref}
+        return {
+            **conversation(),
+            **self.key.item,
+            "gsi_company_whatsapp_number": self.company,
+            "gsi_company_sms_number": self.company,
+            "gsi_recipient_tel": self.customer,
+            "recipient_tel": self.customer,
+            "company_id": self.name,
+            "channel_config": {"whatsapp": secret, "sms": secret},
+            **changes,
+        }
+
+    @property
+    def secret(self) -> str:
+        """What its secret says."""
+        return json.dumps({"account_sid": ACCOUNT_SID, "auth_token": self.token})
+
+
+ACME = Tenant("acme", KEY, CUSTOMER, COMPANY, AUTH_TOKEN, SECRET_REF)
+
+GLOBEX = Tenant(
+    "globex",
+    ConversationKey("+4915187654321", KEY.conversation_id),
+    "+4915187654321",
+    "+14155230000",
+    "token-of-the-second-tenant",
+    "ai-multi-comms/whatsapp-credentials/globex/main/twilio-local",
+)
+"""Its conversation bears the id of the other's, under another primary channel."""
+
+TENANTS = (ACME, GLOBEX)
+_BY_CHANNEL = {one.key.primary_channel: one for one in TENANTS}
+
+
+class SkewedClock(FakeClock):
+    """A clock whose wall time is off by what the function has that reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skew = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.instant + self.skew
+
+
+class FewTold(RecordingTelemetry):
+    """Keeps the lines and counts nothing."""
+
+    def count(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+@dataclass
+class _LeanStore(_Store):
+    rows_before: dict[Any, Item] = field(default_factory=dict)
+    watch: Callable[[Item | None, Item | None], None] | None = None
+
+
+class LeanTable(InMemoryTable):
+    """A table without copies, checks and bills: rows are replaced, never changed, so all may look at the same."""
+
+    def __init__(self, schema: Any, plan: FaultPlan | None = None) -> None:
+        super().__init__(schema, plan)
+        self._store = _LeanStore(schema, self._store.page_bytes)
+
+    @property
+    def state(self) -> tuple[dict[Any, Item], dict[Any, Item]]:
+        """The rows by their ids, now and one write ago: both are replaced, never changed."""
+        return self._store.rows, self._store.rows_before
+
+    @state.setter
+    def state(self, state: tuple[dict[Any, Item], dict[Any, Item]]) -> None:
+        self._store.rows, self._store.rows_before = state
+
+    def watch(self, see: Callable[[Item | None, Item | None], None]) -> None:
+        """Let each write be seen: what the row was, and what it is now."""
+        self._store.watch = see
+
+    def read_stale(self, read: Callable[[], Any]) -> Any:
+        """What a read sees that need not be consistent, at its worst."""
+        now, before = self.state
+        self.state = before, before
+        try:
+            return read()
+        finally:
+            self.state = now, before
+
+    def change(self, key: Mapping[str, str], change: Callable[[Item], Item]) -> None:
+        """Change a row as the company's own systems do: no call of ours, and no version raised."""
+        row_id = self._id_of(key)
+        self._replace(row_id, change(self._store.rows[row_id]))
+
+    def expire(self, epoch_seconds: int) -> None:
+        self.state = dict(self._store.rows), self._store.rows
+        super().expire(epoch_seconds)
+
+    def _replace(self, row_id: Any, new: Item | None) -> None:
+        old = self._store.rows.get(row_id)
+        self.state = dict(self._store.rows), self._store.rows
+        super()._replace(row_id, new)
+        if self._store.watch is not None:
+            self._store.watch(old, new)
+
+    def _bill_write(self, old: Item | None, new: Item | None) -> None:
+        pass
+
+    @staticmethod
+    def _checked_type(item: Mapping[str, Any]) -> Item:
+        return {name: Decimal(value) if type(value) is int else value for name, value in item.items()}
+
+    def _checked(self, operation: str, item: Mapping[str, Any]) -> Item:
+        return self._checked_type(item)
+
+    def _checked_id(self, operation: str, key: Mapping[str, Any]) -> Any:
+        return self._id_of(key)
+
+    @staticmethod
+    def _copied(value: Any) -> Any:
+        return value
+
+    @staticmethod
+    def _bytes(_: Item) -> int:
+        return 0
+
+
+class WatchedQueue(InMemoryQueue):
+    """A queue whose every message is looked at: does it tell of one tenant, and go under that tenant's name?"""
+
+    see: Callable[[str, str], None] | None = None
+
+    def _add(self, body: str, group: str, *rest: Any) -> None:
+        super()._add(body, group, *rest)
+        if self.see is not None:
+            self.see(body, group)
+
+
+class Phones(Phone):
+    """The phones of all customers, and the provider before them, who knows by the secret whose account it is."""
+
+    violate: Callable[[str], None]
+
+    def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        outcome = super()._deliver(part, secret)
+        owner = next((one for one in TENANTS if part.to.endswith(one.customer)), None)
+        is_his = owner is not None and secret == owner.secret and part.sender.endswith(owner.company)
+        if isinstance(outcome, Sent) and not is_his:
+            self.violate("I7: a message went out of another tenant's account, or to another tenant's customer")
+        return outcome
+
+
+class Deployment(World):
+    """What is deployed, for one tenant or two; its ledger tells them apart."""
+
+    clock_kind = SkewedClock
+    table_kind = LeanTable
+    queue_kind = WatchedQueue
+    phone_kind = Phones
+    telemetry_kind = FewTold
+
+    def __init__(self, plan: FaultPlan, tenants: tuple[Tenant, ...], row: Mapping[str, Any], **settings: str) -> None:
+        super().__init__(plan, *(one.row(**row) for one in tenants), **settings)
+        self.tenants = tenants
+        self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
+        self.broken: list[str] = []
+        """What was violated as it happened; the doors catch what is raised within a function."""
+        self.owners: dict[str, Tenant] = {}
+        """Whose message each sid is."""
+        if len(tenants) > 1:
+            for queue in self.all_queues:
+                queue.see = self._see
+        self.phone.violate = self.violate
+        self.tables.conversations.watch(self._see_lock)
+
+    @property
+    def all_tables(self) -> tuple[LeanTable, ...]:
+        return tuple(vars(self.tables).values())
+
+    @property
+    def all_queues(self) -> tuple[WatchedQueue, ...]:
+        queues = self.queues
+        many = (*queues.triggers.values(), *queues.dead_triggers.values())
+        return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies)
+
+    def receive(self, tenant: Tenant, sid: str, body: str) -> tuple[int, str]:
+        """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
+        numbers = {"From": f"whatsapp:{tenant.customer}", "To": f"whatsapp:{tenant.company}"}
+        response = self.post(self.form(body, sid=sid, **numbers), token=tenant.token)
+        return response.status_code, self.telemetry.lines[-1]["outcome"]
+
+    def new_sid(self, tenant: Tenant) -> str:
+        """The sid of a new message of a tenant's customer."""
+        sid = next(self.sids)
+        self.owners[sid] = tenant
+        return sid
+
+    def row_of(self, tenant: Tenant) -> Item:
+        """The tenant's conversation; not a copy."""
+        table: Any = self.tables.conversations
+        return table.state[0][table._id_of(tenant.key.item)]
+
+    def entries_of(self, tenant: Tenant) -> list[Item]:
+        """The entries of the tenant's conversation: those in the history, then those on the record."""
+        table: Any = self.tables.history
+        moved = [row for row in table.state[0].values() if row["primary_channel"] == tenant.key.primary_channel]
+        moved.sort(key=lambda row: (row["moved_at"], row["entry"].get("timestamp", "")))
+        kept = self.row_of(tenant)["messages"]
+        ids = {one.get("message_id") for one in kept}
+        return [*(row["entry"] for row in moved if row["message_id"] not in ids), *kept]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing staged, nothing locked, nothing unanswered, of no tenant."""
+        rows = [self.row_of(one) for one in self.tenants]
+        return not self.tables.stage.state[0] and not any(
+            row["conversation_status"] == "processing_reply"
+            or row.get("unanswered_ids")
+            or "lock_shard" in row
+            or "reply_claim" in row
+            for row in rows
+        )
+
+    def _see(self, body: str, group: str) -> None:
+        """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
+        document = json.loads(body)
+        owner = _BY_CHANNEL[document.get("conversation", document)["primary_channel"]]
+        ids = [one["message_id"] for name in ("messages", "history") for one in document.get(name, ())]
+        strangers = [sid for sid in ids if self.owners.get(sid, owner) is not owner]
+        company = document.get("company", {"company_id": owner.name, "credentials_reference": owner.secret_ref})
+        told = (company["company_id"], company["credentials_reference"], group)
+        if strangers or told != (owner.name, owner.secret_ref, owner.name):
+            self.violate("I7: a message in a queue tells of another tenant")
+
+    def _see_lock(self, old: Item | None, new: Item | None) -> None:
+        """I4: the lock's batch changes only while the record is open."""
+        was_locked = old is not None and (old["conversation_status"] == "processing_reply" or "reply_claim" in old)
+        if was_locked and new is not None and old.get("last_batch_id") != new.get("last_batch_id"):
+            self.violate("I4: a lock was taken from its holder")
+
+    def violate(self, name: str) -> None:
+        """Tell of a violation, wherever it happens."""
+        self.broken.append(name)
+        raise Violation(name)
+
+
+@cache
+def reads_consistently(operation: str) -> bool:
+    """Whether the shipped table asks for a consistent read of rows by this operation."""
+    asked: list[Mapping[str, Any]] = []
+
+    class Service:
+        def call(self, _: str, __: str, request: Mapping[str, Any], **___: Any) -> dict[str, Any]:
+            asked.append(request)
+            return {"Items": [], "Responses": {}}
+
+    table: Any = DynamoTable(Service(), "rows")  # type: ignore[arg-type]
+    match operation:
+        case "GetItem":
+            table.get({"name": "one"})
+        case "BatchGetItem":
+            table.get_together([Read(table, {"name": "one"})])
+        case "Query":
+            list(table.query(("name", "one")))
+        case "Scan":
+            table.scan()
+        case _:
+            raise AssertionError(f"{operation} reads no rows")
+    request = asked[0]
+    return bool(request.get("RequestItems", {}).get("rows", request).get("ConsistentRead"))
+
+
+def may_be_stale(call: Call) -> bool:
+    """Whether a read may see what was before the last write: one of an index, or one that does not ask for more."""
+    if call.kind != "read" or call.operation not in ("GetItem", "BatchGetItem", "Query", "Scan"):
+        return False
+    is_of_index = call.operation == "Query" and call.resource == "conversations-local"
+    return is_of_index or not reads_consistently(call.operation)

@@ -1,0 +1,604 @@
+"""The simulated world: actors that run the shipped code, and all that may happen between any two of their calls.
+
+Every call to a table, a queue or the provider is a point at which another actor may go on, the actor may crash, or the
+call may meet a fault. An actor is an invocation of a shipped door, unchanged, over the fakes of the tests; time is a
+fake clock. What may happen next is a list of options; which does is a `Choices`, or every one of them in turn
+(`exploring`). The world's budgets bound it.
+
+Not points of choice, because they commute with every other call of these worlds: reading a secret, and the webhook's
+look-up on the index, whose attributes never change here.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from chalicelib import doors, wiring
+from chalicelib.clock import epoch
+from chalicelib.errors import Code, EngineError
+from tests.fakes.faults import Call, Fault
+from tests.fakes.queues import InMemoryQueue, Message, Received
+from tests.simulation.actors import Actor, Answered, Before, Digests, Ended, Failed, Memory, Outcome, Stage
+from tests.simulation.choices import Choices
+from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
+
+TRIES = 4
+"""Deliveries of one message by a provider that is not answered: the first, and three retries."""
+
+SKEWS = (timedelta(0), timedelta(seconds=0.4), timedelta(seconds=-0.4), timedelta(0), timedelta(0))
+"""By how much the clocks of the functions are off, one after another, where they are: less than the second that lies
+between two messages."""
+
+_LAST_CALLS = ("DeleteMessage", "Answer")
+"""The platform's own: they fail by a crash alone."""
+
+_MENDED_BY_SWEEP = ("QUEUE_ERROR", "TRIGGER_LOCK_WRITE_ERROR")
+"""Outcomes of a webhook that are acknowledged: the message is staged, and its trigger may be missing."""
+
+Option = tuple[str, Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How much may happen beyond actors that go on."""
+
+    crashes: int = 0
+    losses: int = 0
+    """Answers lost, and conditional writes refused by themselves."""
+    throttles: int = 0
+    refusals: int = 0
+    """Calls refused for good: a right that is missing for a moment."""
+    stale_reads: int = 0
+    """Reads that see what was before the last write, where they do not ask for more."""
+    duplicates: int = 0
+    """Deliveries of a message that stays in its queue."""
+    sweeps: int = 0
+    jumps: int = 0
+    """Leaps of the clock, each past the stall timeout."""
+    waits: int = 0
+    """Waits for the next message that is delayed."""
+    expiries: int = 0
+    """Time to live deletes what is past it; at all other times it lingers."""
+    company_writes: int = 0
+    reports: int = 0
+    """Status callbacks of the provider, which may come twice."""
+    workers: int = 1
+    """Workers of a kind at once."""
+    deliveries: int = 99
+    """Messages that the trigger queues deliver while choices are made; the rest comes when things are undisturbed."""
+    answers: int = 0
+    """Batches that the AI answers while choices are made."""
+    replies: int = 0
+    """Replies that the queue delivers while choices are made."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A message that a provider will deliver, again until it is acknowledged."""
+
+    tenant: Tenant
+    sid: str
+    body: str
+    tries: int = TRIES
+
+
+@dataclass
+class Course:
+    """What a run came to, beside the rows and the messages: values that are replaced, never changed."""
+
+    budgets: Budgets
+    actors: tuple[Actor, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
+    one_after_another: tuple[tuple[str, str], ...] = ()
+    """Pairs of sids of one conversation: the first was acknowledged before the second came in."""
+    told: tuple[str, ...] = ()
+    """Batches whose reply ended with a code that an operator was told."""
+    taken_contexts: frozenset[str] = frozenset()
+    starts: Mapping[str, int] = field(default_factory=dict)
+    setup_ids: int = 0
+    needs_sweep: bool = False
+    """A trigger may be gone for good: no redelivery brings it back."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Everything that a run can go back to."""
+
+    course: Course
+    tables: tuple[Any, ...]
+    queues: tuple[tuple[list[Message], int], ...]
+    clock: tuple[Any, float]
+    phone: list[Any]
+    batches: dict[str, list[str]]
+    replies: dict[str, list[str]]
+    with_people: list[str]
+
+
+class Simulation:
+    """One run of one world, or with a memory many of one world.
+
+    Args:
+        budgets: bound what may happen.
+        tenants: whose conversations there are.
+        row: attributes of theirs.
+        skewed: whether the functions' clocks differ.
+        answer: what the AI answers to a batch.
+        memory: keeps what actors did, for runs that go back.
+        settings: beyond those of the tests' world.
+    """
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        *,
+        tenants: tuple[Tenant, ...] = (ACME,),
+        row: Mapping[str, Any] = MappingProxyType({}),
+        skewed: bool = False,
+        answer: str = "answer",
+        memory: Memory | None = None,
+        **settings: str,
+    ) -> None:
+        self.stage = Stage(_is_silent, memory)
+        windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
+        self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
+        self.course = Course(budgets)
+        self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
+        self.trace: list[str] = []
+        self._skewed = skewed
+        self._answer = answer
+        self._digests = memory.digests if memory else Digests()
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, choices: Choices) -> None:
+        """Choose until nothing is left to choose.
+
+        Raises:
+            Violation: an invariant does not hold.
+        """
+        with self.ids():
+            while options := self.options():
+                names = [name for name, _ in options]
+                at = choices.choose(names)
+                self.trace.append(names[at])
+                options[at][1]()
+
+    def undisturbed(self, seconds: float, *, sweeps: bool = True) -> None:
+        """Let the world come to rest without choices: the AI answers, messages are delivered, the sweep runs."""
+        world, passed = self.world, 0.0
+        with self.ids():
+            while passed < seconds and not (world.is_at_rest and world.is_silent):
+                world.clock.advance(5)
+                passed += 5
+                world.work()
+                for message in list(world.queues.ai.messages):
+                    self._take_context(message)
+                world.send_replies()
+                world.take_handoffs()
+                if sweeps and passed % 60 == 0:
+                    world.sweep()
+        self._hear(world.telemetry.lines)
+        if world.broken:
+            raise Violation(world.broken[0])
+
+    def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
+        """Let one actor go on alone: to its end, or for so many calls and then crash."""
+        with self.ids():
+            done = 0
+            name = actor.name
+            while current := next((one for one in self.course.actors if one.name == name), None):
+                self._step(current, Fault.CRASH_BEFORE if done == calls else None)
+                done += 1
+
+    # ------------------------------------------------------------------ going back
+
+    def save(self) -> Saved:
+        """Where the run is now."""
+        world = self.world
+        return Saved(
+            copy.copy(self.course),
+            tuple(table.state for table in world.all_tables),
+            tuple((list(queue.messages), queue.numbers.count) for queue in world.all_queues),
+            (world.clock.instant, world.clock.monotonic()),
+            list(world.phone.received),
+            dict(world.batches),
+            {batch_id: list(texts) for batch_id, texts in world.replies.items()},
+            list(world.with_people),
+        )
+
+    def load(self, saved: Saved) -> None:
+        """Go back to where the run was then."""
+        world = self.world
+        self.course = copy.copy(saved.course)
+        for table, state in zip(world.all_tables, saved.tables, strict=True):
+            table.state = state
+        for queue, (messages, count) in zip(world.all_queues, saved.queues, strict=True):
+            queue.messages[:], queue.numbers.count = messages, count
+        world.clock.instant, world.clock._elapsed_seconds = saved.clock
+        world.phone.received[:] = saved.phone
+        world.batches = dict(saved.batches)
+        world.replies = {batch_id: list(texts) for batch_id, texts in saved.replies.items()}
+        world.with_people = list(saved.with_people)
+        world.telemetry.lines.clear()
+
+    def digest(self) -> int:
+        """A digest of all that the future and the verdict depend on.
+
+        Sound for pruning: two states of one digest have the same futures, up to the names of actors and ids, which
+        nothing compares but for being the same.
+        """
+        world, course, row = self.world, self.course, self._digests.of_row
+        return hash(
+            (
+                tuple(row(one) for table in world.all_tables for _, one in sorted(table.state[0].items())),
+                tuple(row(one) for table in world.all_tables for _, one in sorted(table.state[1].items()))
+                if course.budgets.stale_reads
+                else (),
+                tuple(
+                    sorted((queue.name, one.body, one.visible_at, one.receive_count) for one in queue.messages)
+                    for queue in world.all_queues
+                    if queue.messages
+                ).__repr__(),
+                tuple(sorted((one.role, one.point.digest) for one in course.actors)),
+                course.webhooks,
+                course.budgets,
+                course.acknowledged,
+                course.one_after_another,
+                course.told,
+                course.needs_sweep,
+                world.clock.instant,
+                tuple(world.phone.texts),
+                tuple(world.replies),
+                tuple(world.with_people),
+            )
+        )
+
+    # ------------------------------------------------------------------ what may happen next
+
+    def options(self) -> list[Option]:
+        """What may happen next, each with its name; a disturbance's begins with an exclamation mark."""
+        actors = self.course.actors
+        options: list[Option] = [
+            (f"{one.name}: {one.call.operation} {one.call.resource}", partial(self._step, one, None)) for one in actors
+        ]
+        options += self._deliveries()
+        options += self._outside()
+        for actor in actors:
+            options += self._disturbances(actor)
+        return options
+
+    def _deliveries(self) -> Iterable[Option]:
+        course, budgets = self.course, self.course.budgets
+        for webhook in course.webhooks:
+            yield f"webhook {webhook.body} comes in", partial(self._post, webhook)
+        if budgets.deliveries:
+            for channel, queue in self.world.queues.triggers.items():
+                if queue.messages and self._count(f"batch {channel}") < budgets.workers:
+                    for message in self._visible(queue):
+                        yield f"a trigger of {channel}", partial(self._work, channel, queue, message)
+                        if budgets.duplicates:
+                            yield f"!a trigger of {channel}, twice", partial(self._again, channel, queue, message)
+        replies = self.world.queues.replies
+        if budgets.replies and replies.messages and self._count("reply") < budgets.workers:
+            for message in self._visible(replies):
+                yield "a reply", partial(self._reply, message)
+
+    def _outside(self) -> Iterable[Option]:
+        budgets = self.course.budgets
+        contexts = self.world.queues.ai.messages
+        if budgets.answers and contexts:
+            yield "the AI answers", partial(self._ai_answers, contexts[0])
+        if budgets.reports:
+            for sid, part, _ in self.world.phone.received:
+                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
+        if budgets.sweeps and not self._count("sweep"):
+            yield "!the sweep", self._sweep
+        if budgets.jumps:
+            yield "!time passes", self._jump
+        if budgets.waits and self._seconds_until_next():
+            yield "a while passes", self._wait
+        if budgets.expiries and self._has_expired():
+            yield "!expired rows vanish", self._expire
+        if budgets.company_writes:
+            for name, act in self.company_acts:
+                yield f"!the company {name}", partial(self._company_writes, act)
+
+    def _disturbances(self, actor: Actor) -> Iterable[Option]:
+        call, budgets, name = actor.call, self.course.budgets, actor.name
+        if budgets.crashes:
+            yield f"!{name}: crash", partial(self._disturb, actor, "crashes", Fault.CRASH_BEFORE)
+        if call.operation in _LAST_CALLS:
+            return
+        if budgets.losses:
+            yield f"!{name}: lost answer", partial(self._disturb, actor, "losses", Fault.LOST_ANSWER)
+            if call.is_conditional:
+                refused = Fault.REFUSED_BY_OWN_WRITE
+                yield f"!{name}: refused by its own write", partial(self._disturb, actor, "losses", refused)
+        if budgets.throttles:
+            yield f"!{name}: throttled", partial(self._disturb, actor, "throttles", Fault.THROTTLED)
+        if budgets.refusals:
+            yield f"!{name}: refused for good", partial(self._disturb, actor, "refusals", Fault.MISCONFIGURED)
+        if budgets.stale_reads and may_be_stale(call):
+            yield f"!{name}: a stale read", partial(self._read_stale, actor)
+
+    # ------------------------------------------------------------------ what happens
+
+    def _step(self, actor: Actor, fault: Fault | None) -> None:
+        """An actor's call meets a fault, or none, and the actor goes on to its next."""
+        if fault is Fault.CRASH_BEFORE:
+            self._leave(actor)
+            actor.on_crash()
+            return
+        before = actor.point.stretch.next
+        assert isinstance(before, Before)
+        detail = f"{before.call.operation} {before.call.resource}"
+        outcome: Outcome
+        try:
+            outcome = Answered(self.stage.befall(before.call, before.apply, fault, detail))
+        except EngineError as error:
+            outcome = Failed(error)
+        self._go_on(actor, outcome)
+
+    def _go_on(self, actor: Actor, outcome: Outcome) -> None:
+        point = self.stage.go_on(actor, outcome)
+        if point.stretch.told:
+            self._hear(point.stretch.told)
+        if isinstance(point.stretch.next, Ended):
+            self._leave(actor)
+            self._end(actor, point.stretch.next)
+        else:
+            on = Actor(actor.name, actor.role, actor.begin, actor.on_end, actor.on_crash, actor.skew, point)
+            self.course.actors = tuple(on if one is actor else one for one in self.course.actors)
+
+    def _end(self, actor: Actor, end: Ended) -> None:
+        if end.error is not None:
+            actor.on_crash()
+        else:
+            actor.on_end(end.result)
+
+    def _leave(self, actor: Actor) -> None:
+        self.course.actors = tuple(one for one in self.course.actors if one is not actor)
+
+    def start(
+        self,
+        role: str,
+        told: Any,
+        begin: Callable[[], Any],
+        on_end: Callable[[Any], None] = lambda _: None,
+        on_crash: Callable[[], None] = lambda: None,
+    ) -> Actor:
+        """Let an actor begin; it stops before its first call."""
+        course = self.course
+        number = course.starts.get(role, 0) + 1
+        course.starts = {**course.starts, role: number}
+        skew = SKEWS[sum(course.starts.values()) % len(SKEWS)] if self._skewed else SKEWS[0]
+        actor = self.stage.enter(f"{role}#{number}", role, told, begin, on_end, on_crash, skew)
+        self._hear(actor.point.stretch.told)
+        if isinstance(actor.point.stretch.next, Ended):
+            self._end(actor, actor.point.stretch.next)
+        else:
+            course.actors = (*course.actors, actor)
+        return actor
+
+    def _spend(self, budget: str) -> None:
+        self.course.budgets = _less(self.course.budgets, budget)
+
+    def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
+        self._spend(budget)
+        if actor.role.startswith("webhook") and actor.call.operation == "SendMessage":
+            self.course.needs_sweep = True  # its trigger lock may stand for a trigger that was never sent
+        self._step(actor, fault)
+
+    def _read_stale(self, actor: Actor) -> None:
+        self._spend("stale_reads")
+        before = actor.point.stretch.next
+        assert isinstance(before, Before)
+        tables = [one for one in self.world.all_tables if one.name in before.call.resource.split(", ")]
+        read: Callable[[], Any] = partial(before.apply, None)
+        for table in tables:
+            read = partial(table.read_stale, read)
+        self._go_on(actor, Answered(read()))
+
+    def _post(self, webhook: Webhook) -> None:
+        """A provider delivers a message; what it is answered decides whether it comes again."""
+        course, sid = self.course, webhook.sid
+        course.webhooks = tuple(one for one in course.webhooks if one is not webhook)
+        if sid not in course.seen:
+            course.seen |= {sid}
+            earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
+            course.one_after_another += tuple((one, sid) for one in earlier)
+        self.world.clock.advance(1)
+
+        def begin() -> tuple[int, str]:
+            answer = self.world.receive(webhook.tenant, sid, webhook.body)
+            self.stage.perform(_answer_to_provider(), lambda _: None)  # a crash may come just before
+            return answer
+
+        def on_end(answer: tuple[int, str]) -> None:
+            status, outcome = answer
+            if status >= 500:
+                come_again()
+                return
+            if outcome == "success" or outcome in _MENDED_BY_SWEEP:
+                self.course.acknowledged += (sid,)
+
+        def come_again() -> None:
+            if webhook.tries > 1:
+                self.course.webhooks += (replace(webhook, tries=webhook.tries - 1),)
+            else:
+                self.course.needs_sweep = True  # perhaps staged, and its provider comes no more
+
+        self.start(f"webhook {webhook.body}", webhook, begin, on_end, come_again)
+
+    def _work(self, channel: str, queue: InMemoryQueue, message: Message) -> None:
+        received = self._receive(queue, message, "deliveries")
+
+        def begin() -> None:
+            self.world.invoke(channel, [received.body], groups=[received.group])
+            self._acknowledge(queue, received)
+
+        self.start(f"batch {channel}", received, begin, on_crash=partial(queue.give_back, received.receipt))
+
+    def _again(self, channel: str, queue: InMemoryQueue, message: Message) -> None:
+        self._spend("duplicates")
+        queue.repeat(message.message_id)
+        self._work(channel, queue, message)
+
+    def _reply(self, message: Message) -> None:
+        queue = self.world.queues.replies
+        received = self._receive(queue, message, "replies")
+
+        def begin() -> None:
+            self.world.invoke_replies(received.body, group=received.group)
+            self._acknowledge(queue, received)
+
+        self.start("reply", received, begin, on_crash=partial(queue.give_back, received.receipt))
+
+    def _ai_answers(self, message: Message) -> None:
+        self._spend("answers")
+        self._take_context(message)
+
+    def _take_context(self, message: Message) -> None:
+        """The AI takes a context and answers its batch, once; it has no calls that could fail."""
+        self.world.queues.ai.messages.remove(message)
+        document = json.loads(message.body)
+        batch_id = document["meta"]["batch_id"]
+        ids = [one["message_id"] for one in document["messages"]]
+        if self.world.batches.setdefault(batch_id, ids) != ids:
+            raise Violation("I5: two batches bear one id")
+        if batch_id not in self.world.replies:
+            self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+
+    def _report(self, sid: str, part: Any) -> None:
+        """The provider tells that a message was delivered; it may tell so more than once."""
+        self._spend("reports")
+        send_id = part.status_callback.rpartition("/")[2].partition("#")[0]
+        tenant = next(one for one in self.world.tenants if part.to.endswith(one.customer))
+        self.start(
+            "report",
+            (sid, send_id),
+            lambda: self.world.report(send_id, "delivered", token=tenant.token, MessageSid=sid).status_code,
+        )
+
+    def _sweep(self) -> None:
+        self._spend("sweeps")
+
+        def begin() -> None:
+            doors.reset_stalled(self.world._lambda_context(60), self.world.engine)
+            doors.recover_orphaned(self.world._lambda_context(60), self.world.engine)
+
+        self.start("sweep", "", begin)
+
+    def _jump(self) -> None:
+        self._spend("jumps")
+        self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
+
+    def _wait(self) -> None:
+        self._spend("waits")
+        self.world.clock.advance(self._seconds_until_next())
+
+    def _expire(self) -> None:
+        self._spend("expiries")
+        now = epoch(self.world.clock.instant)
+        for table in self.world.all_tables:
+            if table.schema.ttl_attribute is not None:
+                table.expire(now)
+
+    def _company_writes(self, act: Callable[[], None]) -> None:
+        self._spend("company_writes")
+        act()
+
+    # ------------------------------------------------------------------ the platform
+
+    def _visible(self, queue: InMemoryQueue) -> Iterable[Message]:
+        now = self.world.clock.monotonic()
+        bodies: dict[str, Message] = {}
+        for message in queue.messages:
+            if message.visible_at <= now:
+                bodies.setdefault(message.body, message)  # which of two alike is taken makes no difference
+        return bodies.values()
+
+    def _seconds_until_next(self) -> float:
+        """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
+        now = self.world.clock.monotonic()
+        queues = (*self.world.queues.triggers.values(), self.world.queues.replies)
+        due = [one.visible_at - now for queue in queues for one in queue.messages]
+        return max(0.0, min((one for one in due if one != float("inf")), default=0.0))
+
+    def _has_expired(self) -> bool:
+        now = epoch(self.world.clock.instant)
+        return any(row["expires_at"] < now for row in self.world.tables.trigger_lock.state[0].values())
+
+    def _receive(self, queue: InMemoryQueue, message: Message, budget: str) -> Received:
+        """A message is delivered, and invisible until it is given back: how late it comes again is a choice."""
+        self._spend(budget)
+        return queue.take(message, invisible_until=float("inf"))
+
+    def _acknowledge(self, queue: InMemoryQueue, received: Received) -> None:
+        """SQS deletes what a function took without an error; a point of choice, for a crash may come just before."""
+        call = Call("DeleteMessage", queue.name, "write", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        self.stage.perform(call, lambda _: queue.delete(received.receipt))
+
+    def _count(self, role: str) -> int:
+        return sum(actor.role == role for actor in self.course.actors)
+
+    def _hear(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """What an operator was told of the ends of replies, and of faults that the sweep mends."""
+        for line in lines:
+            match line["step"]:
+                case "released" | "gave_stalled_reply_up" if line["code"] != "none":
+                    self.course.told += (line["batch_id"],)
+                case "answered_provider" if line["outcome"] in _MENDED_BY_SWEEP:
+                    self.course.needs_sweep = True
+
+    # ------------------------------------------------------------------ ids
+
+    def ids(self) -> Any:
+        """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
+        return _Ids(self)
+
+    def new_id(self) -> str:
+        """An id that tells who asked for it, so that it does not depend on who asks first."""
+        asking: Any = self.stage.running
+        if asking is None:
+            self.course.setup_ids += 1
+            return f"id-{self.course.setup_ids}"
+        asking.ids += 1
+        return f"{asking.name.replace(' ', '-')}-{asking.ids}"
+
+
+class _Ids:
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+
+    def __enter__(self) -> None:
+        self.before = wiring.new_id, doors.new_id
+        wiring.new_id = doors.new_id = self.simulation.new_id
+
+    def __exit__(self, *_: object) -> None:
+        wiring.new_id, doors.new_id = self.before
+
+
+def _answer_to_provider() -> Call:
+    return Call("Answer", "provider", "write", Code.INTERNAL_ERROR, Code.INTERNAL_ERROR)
+
+
+def _less(budgets: Budgets, name: str) -> Budgets:
+    return replace(budgets, **{name: getattr(budgets, name) - 1})
+
+
+def _is_silent(role: str, call: Call) -> bool:
+    """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""
+    if call.operation == "GetSecretValue":
+        return True
+    return role.startswith("webhook") and call.operation == "Query" and call.resource == "conversations-local"
