@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class QueueSchema:
 
 
 @dataclass(frozen=True)
+class Resource:
+    """One resource of the template, its properties evaluated for a stage."""
+
+    kind: str
+    """As CloudFormation spells it, such as `AWS::SQS::Queue`."""
+    properties: dict[str, Any]
+    is_created: bool
+    """Whether the stack creates it; the company's account may hold it already."""
+
+
+@dataclass(frozen=True)
 class Template:
     """The tables and queues of one stage by name."""
 
@@ -62,7 +74,16 @@ class Template:
 
 
 def load(stage: str, **parameters: object) -> Template:
-    """The template's tables and queues for `stage`.
+    """The template's tables and queues for `stage`; parameters and errors are those of `resources`."""
+    created = {name: one for name, one in resources(stage, **parameters).items() if one.is_created}
+    return Template(
+        tables={table.name: table for table in map(_table, _of_type(created, "AWS::DynamoDB::Table"))},
+        queues=_queues(created),
+    )
+
+
+def resources(stage: str, **parameters: object) -> dict[str, Resource]:
+    """Every resource of the template for `stage`, by its logical id.
 
     Args:
         stage: the parameter `Stage`.
@@ -71,22 +92,27 @@ def load(stage: str, **parameters: object) -> Template:
     Raises:
         ValueError: the template has no such parameter.
     """
-    document = yaml.load(TEMPLATE_FILE.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
+    document = _document(TEMPLATE_FILE)
     values = {name: str(one["Default"]) for name, one in document["Parameters"].items()}
     given = {"Stage": stage, **parameters}
     if unknown := given.keys() - values.keys():
         raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values |= {name: _text(value) for name, value in given.items()}
     scope = _Scope(values, document.get("Conditions", {}))
-    resources = {
-        name: (one["Type"], scope.evaluate(one["Properties"]))
+    return {
+        name: Resource(
+            kind=one["Type"],
+            properties=scope.evaluate(one["Properties"]),
+            is_created="Condition" not in one or scope.holds(one["Condition"]),
+        )
         for name, one in document["Resources"].items()
-        if "Condition" not in one or scope.holds(one["Condition"])
     }
-    return Template(
-        tables={table.name: table for table in map(_table, _of_type(resources, "AWS::DynamoDB::Table"))},
-        queues=_queues(resources),
-    )
+
+
+@lru_cache
+def _document(file: Path) -> dict[str, Any]:
+    """The template as it stands in the file; nobody changes it."""
+    return dict(yaml.load(file.read_text(), Loader=_Loader))  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
 
 
 class _Tagged:
@@ -162,8 +188,8 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _of_type(resources: Mapping[str, tuple[str, Any]], kind: str) -> list[Any]:
-    return [properties for its_kind, properties in resources.values() if its_kind == kind]
+def _of_type(created: Mapping[str, Resource], kind: str) -> list[dict[str, Any]]:
+    return [one.properties for one in created.values() if one.kind == kind]
 
 
 def _keys(schema: list[dict[str, str]]) -> tuple[str, str | None]:
@@ -195,14 +221,12 @@ def _index(properties: dict[str, Any], table_keys: set[Any]) -> IndexSchema:
     )
 
 
-def _queues(resources: Mapping[str, tuple[str, Any]]) -> dict[str, QueueSchema]:
+def _queues(created: Mapping[str, Resource]) -> dict[str, QueueSchema]:
     names = {
-        f"{name}.Arn": properties["QueueName"]
-        for name, (kind, properties) in resources.items()
-        if kind == "AWS::SQS::Queue"
+        f"{name}.Arn": one.properties["QueueName"] for name, one in created.items() if one.kind == "AWS::SQS::Queue"
     }
     queues = {}
-    for properties in _of_type(resources, "AWS::SQS::Queue"):
+    for properties in _of_type(created, "AWS::SQS::Queue"):
         redrive = properties.get("RedrivePolicy", {})
         receives = redrive.get("maxReceiveCount")
         queues[properties["QueueName"]] = QueueSchema(
