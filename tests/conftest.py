@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from tests.rights import Recorder, is_allowed, recording
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,3 +32,19 @@ def pytest_configure() -> None:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nobody asks the network for credentials
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+@pytest.fixture(scope="session")
+def recorder() -> Iterator[Recorder]:
+    """What each function called, over the whole run."""
+    with pytest.MonkeyPatch.context() as patch, recording(patch) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def no_call_without_a_right(recorder: Recorder) -> Iterator[None]:
+    """Every test holds every call that a function makes against the policy of its role."""
+    known = set(recorder.uses)
+    yield
+    new = recorder.uses - known
+    assert not [use for use in new if not is_allowed(use)]

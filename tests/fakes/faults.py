@@ -55,6 +55,8 @@ class Call:
     transient: Code
     permanent: Code
     is_conditional: bool = False
+    index: str | None = None
+    """Of a query that reads one."""
 
 
 def faults_for(call: Call) -> tuple[Fault, ...]:

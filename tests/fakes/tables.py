@@ -183,7 +183,7 @@ class InMemoryTable:
         left, after = limit, None
         while left is None or left > 0:
             page, after, count = self._perform(
-                "Query", "read", lambda after=after, left=left: self._page("Query", read, after, left)
+                "Query", "read", lambda after=after, left=left: self._page("Query", read, after, left), index=index
             )
             yield from page
             if after is None:
@@ -208,11 +208,12 @@ class InMemoryTable:
         is_conditional: bool = False,
         own_write: Callable[[Any], Any] | None = None,
         resource: str | None = None,
+        index: str | None = None,
     ) -> Any:
         if self._deadline is not None:
             self._deadline.check(f"{operation} {resource or self.name}", Code.DB_TRANSIENT_ERROR)
         call = Call(
-            operation, resource or self.name, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional
+            operation, resource or self.name, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional, index
         )
 
         def applied(fault: Fault | None) -> Any:

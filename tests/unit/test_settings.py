@@ -234,7 +234,7 @@ class TestStages:
     def test_the_functions_have_the_timeouts_that_the_settings_lean_on(self, stage: str):
         """Workers as the settings say; the webhook 15 s and 512 MB."""
         settings = Settings.from_environment(STAGES["stages"][stage]["environment_variables"])
-        functions = STAGES["stages"][stage]["lambda_functions"]
+        functions = STAGES["lambda_functions"]
 
         workers = {name: one["lambda_timeout"] for name, one in functions.items() if name.startswith("batch_")}
 

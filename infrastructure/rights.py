@@ -1,0 +1,84 @@
+"""What each function may do: one table, and nothing of it is written anywhere else.
+
+The policy files are generated from it and from the template. A test fails on a call that a function makes without a
+right, and on a right that no call uses.
+
+A function has places and what it does there. A place is a logical resource of the template, or an index of one, told by
+the setting that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Actions = tuple[str, ...]
+Rights = Mapping[str, Actions]
+
+SECRETS = "Secrets"
+"""The place of the tenants' secrets, which are known by the pattern of their names alone."""
+
+NAME_PATTERN = "ai-multi-comms/*-credentials/*/*/*-{stage}"
+"""How a stage's secrets are named: by channel, company, project and provider."""
+
+_SEND: Actions = ("GetQueueUrl", "SendMessage")
+"""A queue is known by its name, so that its URL is asked for before the first message."""
+
+_ENSURE: Rights = {"TriggerLockTable": ("DeleteItem", "PutItem"), "WhatsappQueue": _SEND, "SmsQueue": _SEND}
+"""To see to it that a conversation has a trigger, whatever its channel."""
+
+
+def _batches(channel: str) -> Rights:
+    """What a channel's worker does; its triggers come again on its own queue, or are buried in the one beside it."""
+    return {
+        "TriggerLockTable": ("DeleteItem", "PutItem"),
+        "StageTable": ("BatchWriteItem", "Query"),
+        "ConversationsTable": ("BatchGetItem", "GetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
+        "AiQueue": _SEND,
+        "HumanHandoffQueue": _SEND,
+        f"{channel}Queue": _SEND,
+        f"{channel}DeadLetterQueue": _SEND,
+    }
+
+
+RIGHTS: Mapping[str, Rights] = {
+    "api_handler": {
+        **_ENSURE,
+        "ConversationsTable/WHATSAPP_INDEX": ("Query",),
+        "ConversationsTable/SMS_INDEX": ("Query",),
+        "ConversationsTable": ("BatchGetItem", "GetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem",),
+        "StageTable": ("BatchWriteItem", "PutItem"),
+        "SendsTable": ("GetItem", "UpdateItem"),
+        "HumanHandoffQueue": _SEND,
+        SECRETS: ("GetSecretValue",),
+    },
+    "batch_whatsapp": _batches("Whatsapp"),
+    "batch_sms": _batches("Sms"),
+    "batch_email": _batches("Email"),
+    "send_replies": {
+        **_ENSURE,
+        "ConversationsTable": ("GetItem", "UpdateItem"),
+        "StageTable": ("Query",),
+        "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
+        "AiRepliesQueue": _SEND,
+        "AiRepliesDeadLetterQueue": _SEND,
+        SECRETS: ("GetSecretValue",),
+    },
+    "check_and_reset_stalled_conversations": {
+        **_ENSURE,
+        "ConversationsTable/LOCK_INDEX": ("Query",),
+        "ConversationsTable": ("GetItem", "UpdateItem"),
+        "StageTable": ("Query",),
+        "SendsTable": ("GetItem",),
+        "HumanHandoffQueue": _SEND,
+    },
+    "recover_orphaned_messages": {
+        **_ENSURE,
+        "TriggerLockTable": ("DeleteItem", "GetItem", "PutItem"),
+        "StageTable": ("BatchWriteItem", "Scan", "UpdateItem"),
+        "ConversationsTable": ("BatchGetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem",),
+        "HumanHandoffQueue": _SEND,
+    },
+}

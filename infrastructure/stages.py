@@ -1,0 +1,85 @@
+"""The stages that `.chalice/config.json` tells, and the functions that `app.py` registers.
+
+Chalice names things after the app, the stage and the function; these are the rules by which it does, in one place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from chalice.app import SQSEventConfig
+
+from chalicelib.settings import Settings
+
+PROJECT = Path(__file__).parent.parent
+CHALICE = PROJECT / ".chalice"
+
+HTTP_FUNCTION = "api_handler"
+"""What Chalice calls the function behind the routes."""
+
+_DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the app as it is configured."""
+
+    name: str
+    app_name: str
+    variables: Mapping[str, str]
+    """The environment of its functions."""
+    api_stage: str
+    """The stage of the API, the first part of each URL's path."""
+
+    @property
+    def is_deployable(self) -> bool:
+        """Whether its functions would find AWS; those of the stage for `chalice local` look for one on this machine."""
+        return "AWS_ENDPOINT_URL" not in self.variables
+
+    @property
+    def stack_name(self) -> str:
+        """The name of its CloudFormation stack."""
+        return f"{self.app_name}-{self.name}"
+
+    def function_name(self, function: str) -> str:
+        """The name of a function as Lambda knows it."""
+        short = f"{self.app_name}-{self.name}"
+        return short if function == HTTP_FUNCTION else f"{short}-{function}"
+
+    def setting(self, variable: str) -> str:
+        """The text of a setting: the stage's own, or the default."""
+        return self.variables.get(variable, _DEFAULTS[variable] or "")
+
+
+def stages() -> dict[str, Stage]:
+    """Every stage of `.chalice/config.json` by name."""
+    config = json.loads((CHALICE / "config.json").read_text())
+    return {
+        name: Stage(
+            name=name,
+            app_name=config["app_name"],
+            variables=one.get("environment_variables", {}),
+            api_stage=one["api_gateway_stage"],
+        )
+        for name, one in config["stages"].items()
+    }
+
+
+def queue_readers() -> dict[str, str]:
+    """The queue, as the local stage names it, of each function that an event source mapping feeds."""
+    return {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
+
+
+def functions() -> list[str]:
+    """Every function of the app, the one behind the routes first."""
+    return [HTTP_FUNCTION, *(one.name for one in _event_sources())]
+
+
+def _event_sources() -> list[Any]:
+    from app import app  # noqa: PLC0415  # its decorators read the environment, which Chalice sets before it imports it
+
+    return list(app.event_sources)

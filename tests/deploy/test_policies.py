@@ -1,0 +1,173 @@
+"""The policy files: generated, exact, used to the last action, and enough for every call."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure import policies
+from infrastructure.rights import RIGHTS
+from infrastructure.stages import Stage, functions, stages
+from tests.fakes.faults import Fault, FaultPlan
+from tests.rights import Use, is_allowed, recording
+from tests.walk.scenarios import SCENARIOS, Scenario
+from tests.world import World
+
+DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]
+CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
+
+ROLE_CHARACTERS_MAX = 10_240
+"""What IAM takes as the inline policies of one role, white space not counted."""
+
+READS = {"batch_whatsapp": "whatsapp", "batch_sms": "sms", "batch_email": "email", "send_replies": "ai-replies"}
+"""The queue that an event source mapping reads for a function."""
+
+EACH = pytest.mark.parametrize(
+    ("stage", "function"),
+    [pytest.param(stage, function, id=f"{stage.name}-{function}") for stage in DEPLOYED for function in functions()],
+)
+
+
+class TextedWorld(World):
+    """A world whose customer writes SMS."""
+
+    def form(self, body: str = "hello", **parameters: str) -> dict[str, str]:
+        form = super().form(body, **parameters)
+        return {**form, **{end: form[end].removeprefix("whatsapp:") for end in ("From", "To")}}
+
+
+def statements(stage: Stage, function: str) -> list[dict[str, Any]]:
+    """The statements of the file that Chalice reads."""
+    return json.loads(policies.path(stage.name, function).read_text())["Statement"]
+
+
+def play(scenario: Scenario, kind: type[World], fault: Fault | None = None, at: int = 0) -> int:
+    """Play a scenario, its call number `at` meeting `fault`, until all is at rest; how many calls it made itself."""
+    world = kind(FaultPlan(), scenario.row(), **scenario.settings)
+    scenario.prepare(world)
+    before = len(world.plan.calls)
+    world.plan.faults = {} if fault is None else {before + at: fault}
+    scenario.act(world)
+    made = len(world.plan.calls) - before
+    world.run(600, step=30)
+    return made
+
+
+class TestFiles:
+    def test_the_committed_files_are_those_that_are_generated(self):
+        """`make policies` would change nothing."""
+        assert policies.stale() == []
+
+    @EACH
+    def test_chalice_is_told_of_the_file_of_each_function(self, stage: Stage, function: str):
+        """And generates none of its own, which would grant what app.py alone calls, everywhere."""
+        told = CONFIG["stages"][stage.name]["lambda_functions"][function]
+
+        assert CONFIG["autogen_policy"] is False
+        assert policies.CHALICE / told["iam_policy_file"] == policies.path(stage.name, function)
+
+    def test_a_file_that_is_edited_missing_or_left_over_is_stale_and_written_anew(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Whatever became of the files, one command brings them back."""
+        monkeypatch.setattr(policies, "CHALICE", tmp_path)
+        policies.write()
+        edited, gone = policies.path("dev", "batch_sms"), policies.path("prod", "api_handler")
+        left_over = tmp_path / "policy-dev-long_gone.json"
+        edited.write_text(edited.read_text().replace("Query", "*"))
+        gone.unlink()
+        left_over.write_text("{}")
+
+        changed = policies.write()
+
+        assert changed == sorted([edited, gone, left_over])
+        assert policies.stale() == []
+        assert not left_over.exists()
+
+    def test_the_table_of_rights_has_every_function_and_no_other(self):
+        """A function without a row would have no rights, and a row without a function none to give."""
+        assert sorted(RIGHTS) == sorted(functions())
+
+
+class TestExactness:
+    @EACH
+    def test_no_action_and_no_resource_is_a_wildcard_but_x_ray_s(self, stage: Stage, function: str):
+        """X-Ray has no finer resource; its statement says so."""
+        others = [one for one in statements(stage, function) if one["Sid"] != "TracesHaveNoFinerResource"]
+
+        assert len(others) == len(statements(stage, function)) - 1
+        assert not [action for one in others for action in one["Action"] if "*" in action]
+        for one in others:
+            partition, service, region, account, name = re.fullmatch(
+                r"arn:([^:]*):([^:]*):([^:]*):([^:]*):(.+)", one["Resource"]
+            ).groups()
+            assert (partition, region, account) == ("*", "*", "*")
+            assert service in {"dynamodb", "sqs", "secretsmanager", "logs"}
+            assert not name.startswith("*")
+
+    @EACH
+    def test_a_stage_s_function_reaches_nothing_of_another_stage(self, stage: Stage, function: str):
+        """Each resource's name carries the stage."""
+        names = [one["Resource"].split(":", 5)[5] for one in statements(stage, function) if one["Resource"] != "*"]
+
+        assert [name for name in names if not re.search(rf"\b{stage.name}\b", name)] == []
+
+    @EACH
+    def test_lambda_may_do_with_queue_and_log_what_it_does_in_the_function_s_name(self, stage: Stage, function: str):
+        """Chalice adds nothing to a policy of one's own."""
+        arns = {action: one["Resource"] for one in statements(stage, function) for action in one["Action"]}
+
+        read = {arns.get(f"sqs:{action}") for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
+
+        assert read == {f"arn:*:sqs:*:*:replies-engine-{stage.name}-{READS[function]}" if function in READS else None}
+        group = f"arn:*:logs:*:*:log-group:/aws/lambda/{stage.function_name(function)}:*"
+        assert {arns[f"logs:{action}"] for action in ("CreateLogStream", "PutLogEvents")} == {group}
+        assert "logs:CreateLogGroup" not in arns
+
+    @EACH
+    def test_the_file_is_no_longer_than_iam_takes(self, stage: Stage, function: str):
+        """As the inline policy of a role."""
+        text = policies.path(stage.name, function).read_text()
+
+        assert len("".join(text.split())) <= ROLE_CHARACTERS_MAX
+
+
+class TestUse:
+    def test_every_right_is_used(self):
+        """By the walk's scenarios on each channel, with what makes a function undo, by reports and by bad messages."""
+        with pytest.MonkeyPatch.context() as patch, recording(patch) as recorder:
+            for kind in (World, TextedWorld):
+                for scenario in SCENARIOS:
+                    for at in range(play(scenario, kind)):
+                        play(scenario, kind, Fault.UNREACHABLE, at + 1)
+                world = kind()
+                world.deliver()
+                world.run(60)
+                world.report(
+                    world.tables.sends.rows[0]["send_id"], "delivered", MessageSid="SMffffffff" + "1".zfill(24)
+                )
+                for channel in world.queues.triggers:
+                    world.invoke(channel, ["no trigger"])
+                world.queues.replies.inject("no reply", group="acme")
+                world.send_replies()
+        without_channel = {f"batch_{channel}" for channel in ("email",) if channel not in world.engine.channels}
+
+        assert [right for right in recorder.unused() if right[0] not in without_channel] == []
+
+    @pytest.mark.parametrize(
+        ("action", "arn"),
+        [
+            ("dynamodb:Scan", "table/conversations-local"),
+            ("dynamodb:Query", "table/conversations-local"),
+            ("dynamodb:PutItem", "table/conversations-stage-prod"),
+        ],
+    )
+    def test_a_call_without_a_right_is_seen(self, action: str, arn: str):
+        """Another action, another resource, another stage."""
+        use = Use("api_handler", action, f"arn:aws:dynamodb:eu-west-1:000000000000:{arn}")
+
+        assert not is_allowed(use)

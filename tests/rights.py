@@ -1,0 +1,166 @@
+"""Which function makes which call to AWS: recorded at both boundaries, and held against the function's rights.
+
+    chalicelib.aws.calls.Service.call      the adapters' one way to AWS, whatever engine is behind it
+    tests.fakes.faults.FaultPlan.perform   the fakes' one way to happen: units, walks, simulations, fuzzing
+
+A call counts as a function's while one of the doors that app.py opens for it is being passed. A name that the template
+does not have is an invention of the test that uses it, and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache, wraps
+from typing import Any
+
+import pytest
+
+from chalicelib import doors
+from chalicelib.aws.calls import Service
+from infrastructure import policies
+from infrastructure.rights import NAME_PATTERN, RIGHTS
+from infrastructure.stages import HTTP_FUNCTION, stages
+from local.template import TEMPLATE_FILE, resources
+from tests.fakes.faults import Call, FaultPlan
+
+STAGE = stages()["local"]
+"""The stage whose names the tests use."""
+
+FUNCTIONS: Mapping[str, Callable[[tuple[Any, ...]], str]] = {
+    "webhook": lambda _: HTTP_FUNCTION,
+    "delivery_report": lambda _: HTTP_FUNCTION,
+    "triggers": lambda arguments: f"batch_{arguments[2]}",
+    "replies": lambda _: "send_replies",
+    "reset_stalled": lambda _: "check_and_reset_stalled_conversations",
+    "recover_orphaned": lambda _: "recover_orphaned_messages",
+}
+"""The function of each door, by the door's arguments."""
+
+_SERVICES = {"SendMessage": "sqs", "GetQueueUrl": "sqs", "GetSecretValue": "secretsmanager"}
+"""The services of the fakes' operations; all others are DynamoDB's."""
+
+_COMES_WITH = {"SendMessage": ("GetQueueUrl",)}
+"""What the adapters call beside an operation of the fakes: the first message to a queue asks for its URL."""
+
+_NOT_AWS = frozenset({"CreateMessage", "ListMessages", "DeleteMessage"})
+"""The provider's, and what a simulated Lambda does with a queue itself."""
+
+_passing: ContextVar[str | None] = ContextVar("function", default=None)
+
+
+@dataclass(frozen=True, order=True)
+class Use:
+    """One action of a function on one resource."""
+
+    function: str
+    action: str
+    arn: str
+
+
+@dataclass
+class Recorder:
+    """What was used so far."""
+
+    uses: set[Use] = field(default_factory=set)
+
+    def note(self, service: str, operation: str, names: Iterable[str]) -> None:
+        function = _passing.get()
+        if function is not None:
+            self.uses |= {Use(function, f"{service}:{operation}", arn) for arn in _arns(service, names)}
+
+    def unused(self) -> list[tuple[str, str, str]]:
+        """Each function's rights that nothing used: function, action, place in the table of rights."""
+        return [
+            (function, action, place)
+            for function in RIGHTS
+            for (action, arn), place in policies.allowed(STAGE, function).items()
+            if not any((use.function, use.action) == (function, action) and _matches(arn, use.arn) for use in self.uses)
+        ]
+
+
+@lru_cache
+def is_allowed(use: Use) -> bool:
+    """Whether the policy of the function's role allows it, as IAM decides."""
+    return any(
+        use.action in statement["Action"] and _matches(statement["Resource"], use.arn)
+        for statement in policies.document(STAGE, use.function)["Statement"]
+    )
+
+
+@contextmanager
+def recording(patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """Record what happens in the block."""
+    recorder = Recorder()
+    call, perform = Service.call, FaultPlan.perform
+
+    @wraps(call)
+    def noted_call(self: Service, operation: str, resource: str, request: Mapping[str, Any], **options: Any) -> Any:
+        recorder.note(self.client.meta.service_model.signing_name, operation, _named(request))
+        return call(self, operation, resource, request, **options)
+
+    @wraps(perform)
+    def noted_perform(self: FaultPlan, one: Call, apply: Callable[..., Any]) -> Any:
+        if one.operation not in _NOT_AWS and not self._is_another_acting:
+            index = f"/index/{one.index}" if one.index else ""
+            names = [name + index for name in one.resource.split(", ")]
+            for operation in (one.operation, *_COMES_WITH.get(one.operation, ())):
+                recorder.note(_SERVICES.get(operation, "dynamodb"), operation, names)
+        return perform(self, one, apply)
+
+    with patch.context() as patches:
+        patches.setattr(Service, "call", noted_call)
+        patches.setattr(FaultPlan, "perform", noted_perform)
+        for door, function in FUNCTIONS.items():
+            patches.setattr(doors, door, _passed(getattr(doors, door), function))
+        yield recorder
+
+
+def _passed(door: Callable[..., Any], function: Callable[[tuple[Any, ...]], str]) -> Callable[..., Any]:
+    @wraps(door)
+    def passed(*arguments: Any) -> Any:
+        token = _passing.set(function(arguments))
+        try:
+            return door(*arguments)
+        finally:
+            _passing.reset(token)
+
+    return passed
+
+
+def _named(request: Mapping[str, Any]) -> list[str]:
+    """The names of what a request is about."""
+    if "RequestItems" in request:
+        return list(request["RequestItems"])
+    if "IndexName" in request:
+        return [f"{request['TableName']}/index/{request['IndexName']}"]
+    (name,) = (request[key] for key in ("TableName", "QueueUrl", "QueueName", "SecretId") if key in request)
+    return [name.rpartition("/")[2] if "QueueUrl" in request else name]
+
+
+def _arns(service: str, names: Iterable[str]) -> list[str]:
+    scope = f"arn:aws:{service}:eu-west-1:000000000000:"
+    if service == "secretsmanager":  # which secret it is, the company's row says and not the code
+        return [f"{scope}secret:{NAME_PATTERN.format(stage=STAGE.name).replace('*', 'x')}-AbCdEf"]
+    where = "table/" if service == "dynamodb" else ""
+    return [f"{scope}{where}{name}" for name in names if name.partition("/")[0] in _known()]
+
+
+@lru_cache
+def _known() -> frozenset[str]:
+    return frozenset(
+        one.properties.get("TableName") or one.properties.get("QueueName", "")
+        for one in resources(TEMPLATE_FILE, STAGE.name).values()
+    )
+
+
+def _matches(pattern: str, arn: str) -> bool:
+    return _compiled(pattern).fullmatch(arn) is not None
+
+
+@lru_cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile("".join({"*": ".*", "?": "."}.get(sign) or re.escape(sign) for sign in pattern))
