@@ -104,7 +104,7 @@ def load(stage: str, **parameters: object) -> Template:
 
 
 def resources(file: Path, stage: str, **parameters: object) -> dict[str, Resource]:
-    """Every resource of a template for `stage` by its logical id, loops unrolled and every function of theirs evaluated.
+    """Every resource of a template for `stage` by its logical id, loops unrolled and functions evaluated.
 
     Args:
         file: the template.

@@ -58,7 +58,15 @@ def test_a_late_answer_to_what_people_have_is_refused():
     world, lock, _ = stalled(stall_action="handoff")
     reset(world, lock)
 
-    world.reply({"conversation": KEY.item, "meta": {"batch_id": lock.batch_id}, "messages": []}, "too late")
+    world.reply(
+        {
+            "conversation": KEY.item,
+            "meta": {"batch_id": lock.batch_id},
+            "messages": [],
+            "company": {"company_id": "acme"},
+        },
+        "too late",
+    )
     world.send_replies()
 
     assert world.phone.texts == []
@@ -68,7 +76,12 @@ def test_a_late_answer_to_what_people_have_is_refused():
 def test_a_late_answer_does_not_come_between_people_and_the_reset():
     """People's claim is taken before they get the batch: from then on an answer is a second one."""
     world, lock, sids = stalled(stall_action="handoff")
-    document = {"conversation": KEY.item, "meta": {"batch_id": lock.batch_id}, "messages": []}
+    document = {
+        "conversation": KEY.item,
+        "meta": {"batch_id": lock.batch_id},
+        "messages": [],
+        "company": {"company_id": "acme"},
+    }
 
     def answer() -> None:
         world.reply(document, "too late")
