@@ -31,7 +31,7 @@ def same(told: str, counted: str) -> bool:
     ("words", "counted"),
     [
         (
-            "(`MESSAGES_KEEP`), as it is and lowered to 30.",
+            "lowered to 30.",
             lambda: costs.of_messages({name: one() for name, one in costs.SCENARIOS.items()}),
         ),
         ("before the first message:", costs.of_a_month),
