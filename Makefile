@@ -28,8 +28,8 @@ run: $(LOCAL) ## local AWS, app, workers and two demo tenants, until Ctrl-C (AWS
 aws: $(LOCAL) ## the same without the app's HTTP server, for `chalice local --stage local` beside it
 	@$(RUN) aws --aws-port $(AWS_PORT) $(ARGS)
 
-send: .venv/made-local ## one signed Twilio request: make send ARGS="--body Hello" (ARGS=--help tells more)
-	@$(RUN) send $(ARGS)
+send: .venv/made-local ## one signed request of Twilio or SendGrid: make send ARGS="--body Hello" (ARGS=--help tells more)
+	@$(RUN) send --aws-port $(AWS_PORT) $(ARGS)
 
 test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
 	@$(VENV)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)

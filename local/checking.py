@@ -89,8 +89,8 @@ class Outcome:
 
     def phone(self, company: Tenant, customer: str) -> list[Delivery]:
         """What a customer's phone got, in order."""
-        number = company.customer(customer).number
-        return [one for one in self.deliveries if one["to"].rpartition(":")[2] == number]
+        address = company.customer(customer).address
+        return [one for one in self.deliveries if one["to"].rpartition(":")[2] == address]
 
     def told(self, step: str, company: Tenant, customer: str) -> list[Document]:
         """The fields of the log lines of a step about a customer's conversation."""

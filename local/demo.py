@@ -25,7 +25,7 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         click.ClickException: something did not start, or did not come.
     """
     aws_port, http_port, twilio_port = ports.free(3)
-    conversations = {who.number: one.conversation_id(who) for one in TENANTS for who in one.customers}
+    conversations = {who.address: one.conversation_id(who) for one in TENANTS for who in one.customers}
     timeline = Timeline(console, conversations=conversations, verbose=verbose)
     console.print(
         "Starting a local AWS, the app, its workers, and stand-ins for Twilio and for the AI ...", style="dim"

@@ -127,11 +127,11 @@ class Script:
 
     def _bad_day_at_twilio(self) -> None:
         """What is going to befall three of the answers."""
-        numbers = {name: NORDIC.customer(name).number for name in ("david", "edith")}
-        clara = SUNRISE.customer("clara").number
+        addresses = {name: NORDIC.customer(name).address for name in ("david", "edith")}
+        clara = SUNRISE.customer("clara").address
         phones = self.machine.phones
-        phones.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2, to=numbers["david"]))
-        phones.fail_next(Fault(kind=Kind.LOST, after_seconds=_LATE_SECONDS, to=numbers["edith"]))
+        phones.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2, to=addresses["david"]))
+        phones.fail_next(Fault(kind=Kind.LOST, after_seconds=_LATE_SECONDS, to=addresses["edith"]))
         phones.fail_next(Fault(statuses=("delivered", "sent", "queued", "delivered"), to=clara))
 
     def _burst(self) -> None:
@@ -188,7 +188,7 @@ class Script:
 
     def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
         """Put a reply on the ai-replies queue, as a system of the company's would."""
-        key = {"conversation_id": company.conversation_id(who), "primary_channel": who.number}
+        key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
         self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
         self.machine.aws.sqs.send_message(
             QueueUrl=self.machine.aws.queue_url(self.machine.settings.ai_replies_queue),
@@ -216,8 +216,8 @@ class Script:
         who = company.customer(customer)
         message = Message(
             channel=channel,
-            sender=who.number,
-            recipient=company.numbers[channel],
+            sender=who.address,
+            recipient=company.addresses[channel],
             account_sid=company.account_sid,
             profile_name=who.name.capitalize(),
             **what,
@@ -228,7 +228,7 @@ class Script:
     def _sends(
         self, name: str, company: Tenant, message: Message, *, forge: bool = False, request_token: str | None = None
     ) -> None:
-        who = company.conversation_id(company.by_number(message.sender))
+        who = company.conversation_id(company.by_address(message.sender))
         self.timeline.show(who, "forger" if forge else "customer", _told(message, is_again=name.endswith("-again")))
         url = webhook_url(self.url, message.channel)
         answer = send(url, message, company.auth_token, forge=forge, request_token=request_token)

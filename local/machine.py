@@ -83,7 +83,7 @@ class Machine:
     def record(self, company: Tenant, customer: str) -> dict[str, Any]:
         """The row of a customer's conversation."""
         who = company.customer(customer)
-        key = {"primary_channel": who.number, "conversation_id": company.conversation_id(who)}
+        key = {"primary_channel": who.address, "conversation_id": company.conversation_id(who)}
         table = self.aws.dynamodb.Table(self.settings.conversations_table)
         return dict(table.get_item(Key=key, ConsistentRead=True)["Item"])
 

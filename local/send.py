@@ -1,15 +1,27 @@
-"""`python -m local send`: one signed Twilio request from the command line."""
+"""`python -m local send`: one signed request of Twilio's or SendGrid's from the command line."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from local import tenants
-from local.sending import CHANNELS, Answer, Message, fresh_sid, send, webhook_url
-from local.tenants import Tenant
+from local import sending, sending_mail, tenants
+from local.clients import LocalAws
+from local.environment import HOST
+from local.sending import Answer, Message, fresh_sid, webhook_url
+from local.sending_mail import Attachment, Mail, fresh_message_id
+from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
+
+_STAGE = "local"
+_OF_A_PHONE = ("account_sid", "token", "media", "button", "location")
+_OF_MAIL = ("subject", "html", "attach", "header", "raw")
 
 
 class _Location(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -24,83 +36,139 @@ class _Location(click.ParamType):  # type: ignore[type-arg]  # generic in newer 
         return (latitude, longitude) if comma else self.fail("two numbers and a comma, as 51.5,-0.12", param, ctx)
 
 
+class _Header(click.ParamType):  # type: ignore[type-arg]  # as above
+    name = "NAME:VALUE"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, colon, told = value.partition(":")
+        return (
+            (name.strip(), told.strip())
+            if colon and name.strip()
+            else self.fail("a name, a colon, a value", param, ctx)
+        )
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What is to be sent, and how."""
+
+    sid: str
+    post: Callable[[], Answer]
+
+
 @click.command("send")
-@click.option(
-    "--url", default="http://127.0.0.1:8000", show_default=True, help="The server, or the webhook's whole URL."
-)
+@click.option("--url", default=f"http://{HOST}:8000", show_default=True, help="The server, or the webhook's whole URL.")
 @click.option(
     "--tenant", "tenant", type=click.Choice([one.name for one in tenants.TENANTS]), help="The company written to."
 )
-@click.option("--channel", type=click.Choice(CHANNELS), help="Default: the customer's, else whatsapp.")
-@click.option("--from", "sender", help="A customer of the tenant by name, or any number. Default: the first customer.")
-@click.option("--to", "recipient", help="The company's number. Default: the tenant's.")
-@click.option("--account-sid", help="Default: the tenant's.")
-@click.option("--token", help="The auth token that signs. Default: the tenant's.")
-@click.option("--body", help="The text. Default: Hello, or blank with --media, --button or --location.")
-@click.option("--media", multiple=True, metavar="URL", help="A picture or a file; may be given several times.")
-@click.option("--button", metavar="TEXT", help="A press on the quick-reply button with this text.")
-@click.option("--location", type=_Location(), help="A place.")
-@click.option("--sid", help="The MessageSid. Default: a fresh one.")
-@click.option("--repeat", default=1, show_default=True, help="Send it so many times, as Twilio's retries do.")
-@click.option("--forge", is_flag=True, help="Sign with a wrong token.")
+@click.option("--channel", type=click.Choice([*sending.CHANNELS, MAIL]), help="Default: the customer's, else whatsapp.")
+@click.option("--from", "sender", help="A customer of the tenant by name, or any address. Default: the first customer.")
+@click.option("--to", "recipient", help="The company's number or address. Default: the tenant's.")
+@click.option("--body", help="The text. Default: Hello, or blank with --media, --button, --location or --html.")
+@click.option("--sid", help="The MessageSid, or the e-mail's Message-ID. Default: a fresh one.")
+@click.option("--repeat", default=1, show_default=True, help="Send it so many times, as the provider's retries do.")
+@click.option("--forge", is_flag=True, help="Sign with a wrong token or key.")
+@click.option("--account-sid", help="Twilio: the account. Default: the tenant's.")
+@click.option("--token", help="Twilio: the auth token that signs. Default: the tenant's.")
+@click.option("--media", multiple=True, metavar="URL", help="Twilio: a picture or a file; several times for several.")
+@click.option("--button", metavar="TEXT", help="Twilio: a press on the quick-reply button with this text.")
+@click.option("--location", type=_Location(), help="Twilio: a place.")
+@click.option("--subject", help="E-mail: its subject. Default: Hello.")
+@click.option("--html", metavar="HTML", help="E-mail: the same as HTML; alone with a blank --body.")
+@click.option(
+    "--attach",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="E-mail: a file; several times for several.",
+)
+@click.option(
+    "--header", multiple=True, type=_Header(), help="E-mail: one more header, as Auto-Submitted:auto-replied."
+)
+@click.option("--raw", is_flag=True, help="E-mail: send the whole MIME message as one field.")
+@click.option(
+    "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="E-mail: the local AWS, which has the keys."
+)
 def send_command(
-    *,
-    url: str,
-    tenant: str | None,
-    channel: str | None,
-    sender: str | None,
-    recipient: str | None,
-    account_sid: str | None,
-    token: str | None,
-    body: str | None,
-    media: tuple[str, ...],
-    button: str | None,
-    location: tuple[str, str] | None,
-    sid: str | None,
-    repeat: int,
-    forge: bool,
+    *, url: str, tenant: str | None, channel: str | None, sender: str | None, repeat: int, **told: Any
 ) -> None:
-    """Send one message as Twilio does: signed, with every parameter that Twilio sends.
+    """Send one message as Twilio or SendGrid does: signed, with every parameter that they send.
 
     Without options, the first customer of the first demo tenant writes to the server on this machine. Ends with code 1
     where the answer is no success or nobody answers.
     """
     company = tenants.named(tenant) if tenant else tenants.TENANTS[0]
-    number, its_channel = _customer(company, sender)
-    channel = channel or its_channel
-    message = Message(
-        channel=channel,
-        sender=number,
-        recipient=(recipient or company.numbers[channel]).removeprefix("whatsapp:"),
-        account_sid=account_sid or company.account_sid,
-        body=body if body is not None else "" if media or button or location else "Hello",
-        media=media,
-        button=button,
-        location=location,
-        sid=sid or fresh_sid(),
-    )
-    request_token = str(uuid.uuid4())
+    customer = _customer(company, sender, channel)
+    channel = channel or customer.channel
+    others = _OF_A_PHONE if channel == MAIL else _OF_MAIL
+    if surplus := [name for name in others if told[name]]:
+        raise click.UsageError(f"--{surplus[0].replace('_', '-')} is nothing that {channel} has")
+    make = _mail if channel == MAIL else _message
+    ready = make(url, company, customer, channel, **told)
     console = Console(highlight=False)
     answers = []
     for _ in range(repeat):
-        answer = send(
-            webhook_url(url, channel), message, token or company.auth_token, forge=forge, request_token=request_token
-        )
-        _show(console, message, answer)
+        answer = ready.post()
+        console.print(f"{ready.sid} -> {answer.status} in {answer.seconds * 1_000:.0f} ms", markup=False)
+        console.print(answer.body, markup=False, soft_wrap=True)
         answers.append(answer)
     raise SystemExit(0 if all(answer.is_success for answer in answers) else 1)
 
 
-def _customer(company: Tenant, told: str | None) -> tuple[str, str]:
-    """The number and the channel of a customer, who is told by name, by number or not at all."""
-    for customer in company.customers:
-        if told in {None, customer.name, customer.number}:
-            return customer.number, customer.channel
-    assert told is not None
-    channel = "whatsapp" if told.startswith("whatsapp:") else company.customers[0].channel
-    return told.removeprefix("whatsapp:"), channel
+def _message(url: str, company: Tenant, customer: Customer, channel: str, **told: Any) -> _Ready:
+    media, button, location, body = told["media"], told["button"], told["location"], told["body"]
+    message = Message(
+        channel=channel,
+        sender=customer.address,
+        recipient=(told["recipient"] or company.addresses[channel]).removeprefix("whatsapp:"),
+        account_sid=told["account_sid"] or company.account_sid,
+        body=body if body is not None else "" if media or button or location else "Hello",
+        media=media,
+        button=button,
+        location=location,
+        sid=told["sid"] or fresh_sid(),
+    )
+    post = partial(
+        sending.send,
+        webhook_url(url, channel),
+        message,
+        told["token"] or company.auth_token,
+        forge=told["forge"],
+        request_token=str(uuid.uuid4()),  # the same for each retry
+    )
+    return _Ready(message.sid, post)
 
 
-def _show(console: Console, message: Message, answer: Answer) -> None:
-    console.print(f"{message.sid} -> {answer.status} in {answer.seconds * 1_000:.0f} ms", markup=False)
-    console.print(answer.body, markup=False, soft_wrap=True)
+def _mail(url: str, company: Tenant, customer: Customer, channel: str, **told: Any) -> _Ready:
+    html, body = told["html"], told["body"]
+    secret = tenants.secret(LocalAws(f"http://{HOST}:{told['aws_port']}"), company.credential_ref(channel, _STAGE))
+    mail = Mail(
+        sender=customer.address,
+        recipient=told["recipient"] or company.addresses[channel],
+        subject=told["subject"] if told["subject"] is not None else "Hello",
+        body=body if body is not None else "" if html else "Hello",
+        html=html,
+        attachments=tuple(Attachment(one.name, one.read_bytes()) for one in told["attach"]),
+        headers=dict(told["header"]),
+        message_id=told["sid"] or fresh_message_id(customer.address.rpartition("@")[2]),
+    )
+    post = partial(
+        sending_mail.send,
+        sending_mail.mail_url(url, secret),
+        mail,
+        secret.get(PRIVATE_KEY),
+        is_raw=told["raw"],
+        forge=told["forge"],
+    )
+    return _Ready(mail.sid, post)
+
+
+def _customer(company: Tenant, told: str | None, channel: str | None) -> Customer:
+    """A customer, who is told by name, by address or not at all; one whom nobody knows writes as the first would."""
+    known = [one for one in company.customers if told in {None, one.name, one.address}]
+    if told is None and channel is not None:
+        known = [one for one in known if (one.channel == MAIL) == (channel == MAIL)]
+    if known:
+        return known[0]
+    assert told is not None, "each company has a customer for each kind of address"
+    channel = MAIL if "@" in told else "whatsapp" if told.startswith("whatsapp:") else company.customers[0].channel
+    return Customer("", told.removeprefix("whatsapp:"), channel, "")

@@ -1,4 +1,4 @@
-"""One inbound message as Twilio sends it: the form of a WhatsApp message or an SMS, signed and posted.
+"""One inbound message as Twilio sends it: the form of a WhatsApp message or an SMS, signed and posted; and any request.
 
 Guarantee: a request of ours has the parameters, the order of headers that matter and the signature of a real one, so
 that what works here works with Twilio. What can be told of a message beyond its text is an option of `Message`.
@@ -161,12 +161,21 @@ def send(url: str, message: Message, token: str, *, forge: bool = False, request
             "I-Twilio-Idempotency-Token": request_token or str(uuid.uuid4()),
         },
     )
+    return exchange(request)
+
+
+def exchange(request: Request) -> Answer:
+    """Send a request, once; what came back, whatever its status.
+
+    Raises:
+        UnreachableError: nobody answered.
+    """
     started = time.monotonic()
-    status, body = _exchange(request)
+    status, body = _exchanged(request)
     return Answer(status, body, time.monotonic() - started)
 
 
-def _exchange(request: Request) -> tuple[int, str]:
+def _exchanged(request: Request) -> tuple[int, str]:
     opener: Any = build_opener(ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:

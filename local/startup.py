@@ -60,12 +60,12 @@ def _urls(machine: Machine, *, is_served: bool) -> Table:
 
 def _tenants(tenants: Iterable[Tenant]) -> Table:
     table = Table(title="Tenants", title_justify="left", title_style="bold", box=box.SIMPLE)
-    for name in ("tenant", "customer", "number", "writes to", "special"):
+    for name in ("tenant", "customer", "address", "writes to", "special"):
         table.add_column(name, no_wrap=True)
     for one in tenants:
         for customer in one.customers:
-            writes_to = f"{customer.channel} {one.numbers[customer.channel]}"
-            table.add_row(one.name, customer.name, customer.number, writes_to, customer.about)
+            writes_to = f"{customer.channel} {one.addresses[customer.channel]}"
+            table.add_row(one.name, customer.name, customer.address, writes_to, customer.about)
     return table
 
 

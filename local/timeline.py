@@ -21,7 +21,7 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 _BATCH_SHOWN = 6
 _LOUD = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
-_LANES = {"app": "webhook", "work": "worker", "ai": "AI", "twilio": "phone"}
+_LANES = {"app": "webhook", "work": "worker", "ai": "AI", "twilio": "phone", "sendgrid": "mailbox"}
 
 _TOLD: dict[str, str] = {
     "staged": "staged, route {route}",
@@ -40,8 +40,8 @@ _TOLD: dict[str, str] = {
     "known_batch": "batch {batch_id} came again; it is answered once",
     "sent": "part {count} sent",
     "taken": "shows: {shows}",
-    "send_in_doubt": "no answer from Twilio: was part {count} sent? Never again blind",
-    "reconciled": "part {count} is in Twilio's list: it was sent",
+    "send_in_doubt": "no answer from the provider: was part {count} sent? Never again blind",
+    "reconciled": "part {count} is in the provider's list: it was sent",
     "requeued": "comes again in {seconds} s: {reason}",
     "released": "the reply has ended: {count} part(s) sent, error {code}",
     "reply_refused": "reply refused: {code}",
@@ -58,7 +58,7 @@ class Timeline:
 
     def __init__(self, console: Console, *, conversations: Mapping[str, str], verbose: bool) -> None:
         self._console = console
-        self._conversations = conversations  # by the customer's number
+        self._conversations = conversations  # by the customer's number or address
         self._verbose = verbose
         self._started = time.monotonic()
         self._colours: dict[str, str] = {}
@@ -97,8 +97,8 @@ class Timeline:
                 self._news.notify_all()
             if heard.step in _TOLD and not self._verbose:
                 style = "red" if heard.level in _LOUD else "dim"
-                number = str(heard.fields.get("to", "")).rpartition(":")[2]
-                who = str(heard.fields.get("conversation_id") or self._conversations.get(number, ""))
+                address = str(heard.fields.get("to", "")).rpartition(":")[2]
+                who = str(heard.fields.get("conversation_id") or self._conversations.get(address, ""))
                 self.show(who, _LANES.get(child, child), _sentence(heard), style)
         if self._verbose:
             logs.show(self._console, child, line)

@@ -39,7 +39,7 @@ def companies(count: int, customers_each: int) -> tuple[Tenant, ...]:
         Tenant(
             name=f"company{number}",
             company_name=f"Company {number}",
-            numbers={"whatsapp": f"+4477009001{number:02}", "sms": f"+4477009002{number:02}"},
+            addresses={"whatsapp": f"+4477009001{number:02}", "sms": f"+4477009002{number:02}"},
             customers=tuple(_customer(index, one) for index, one in enumerate(numbers)),
         )
         for number in range(count)
@@ -191,8 +191,8 @@ class Load:
                 continue  # Twilio gives a message up that nobody acknowledged
             message = Message(
                 channel=script.customer.channel,
-                sender=script.customer.number,
-                recipient=script.company.numbers[script.customer.channel],
+                sender=script.customer.address,
+                recipient=script.company.addresses[script.customer.channel],
                 account_sid=script.company.account_sid,
                 body=line.sent.text,
                 sid=line.sent.sid,

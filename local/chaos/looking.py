@@ -100,7 +100,7 @@ class View:
     def _deliveries(self) -> Iterator[Delivery]:
         parts = {row["send_id"]: row for row in self._rows(self.machine.settings.sends_table)}
         conversations = {
-            (company.account_sid, customer.number): company.conversation_id(customer)
+            (company.account_sid, customer.address): company.conversation_id(customer)
             for company in self.tenants
             for customer in company.customers
         }

@@ -17,7 +17,7 @@ def message(**more) -> Message:
         **{
             "channel": "whatsapp",
             "sender": "+447700900111",
-            "recipient": SUNRISE.numbers["whatsapp"],
+            "recipient": SUNRISE.addresses["whatsapp"],
             "account_sid": SUNRISE.account_sid,
             **more,
         }
