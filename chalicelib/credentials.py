@@ -155,6 +155,11 @@ class SendGridCredentials:
     api_key: str | None = field(default=None, repr=False)
     """For sending."""
 
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """The keys that may have signed a request, the current one first."""
+        return tuple(key for key in (self.public_key, self.next_public_key) if key is not None)
+
     @classmethod
     def from_secret(cls, text: str) -> SendGridCredentials:
         """The credentials that a secret's JSON tells; fields of other names are left alone.

@@ -64,10 +64,12 @@ class Enclosure:
     filename: str | None = None
     problem: str | None = None
     """Why it is not to be kept (its type, its size, their number); None: it is."""
+    dropped_bytes: int = 0
+    """How much of its content was let go of, where it is not to be kept."""
 
     @property
     def size_bytes(self) -> int:
-        return len(self.content)
+        return len(self.content) + self.dropped_bytes
 
 
 @dataclass(frozen=True, repr=False)

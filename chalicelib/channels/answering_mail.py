@@ -44,12 +44,12 @@ class Heading:
         """What `part` bears as the answer to the e-mail that its `answers` tell of."""
         told = part.answers
         answered = _first_id(told.get("email_message_id", ""))
-        before = _ids(told.get("references", "")) or _ids(told.get("in_reply_to", ""))
+        before = message_ids(told.get("references", "")) or message_ids(told.get("in_reply_to", ""))
         return cls(
             subject=_subject(told.get("subject", "")),
             message_id=_first_id(f"<{part.send_id}@{part.sender.rpartition('@')[2]}>"),
             in_reply_to=answered,
-            references=_references([*(one for one in before if one != answered), *([answered] if answered else [])]),
+            references=thread([*(one for one in before if one != answered), *([answered] if answered else [])]),
             is_automatic=part.is_automatic,
         )
 
@@ -76,24 +76,12 @@ class Heading:
         return {name: value for name, value in told.items() if value is not None}
 
 
-def _subject(answered: str) -> str:
-    """`Re:` and the subject that is answered; an e-mail without one is answered by `Re:` alone."""
-    line = " ".join("".join(" " if category(one) in _BREAKS else one for one in answered).split())
-    before = _ALREADY_ANSWERED.match(line)
-    return f"Re: {line[before.end() :] if before else line}"[:SUBJECT_LENGTH_MAX].rstrip()
-
-
-def _first_id(text: str) -> str | None:
-    """`text` where it is one message id and nothing else."""
-    return text.strip() if _ID.fullmatch(text.strip()) else None
-
-
-def _ids(text: str) -> list[str]:
+def message_ids(text: str) -> list[str]:
     """The message ids of a header, in order."""
     return _ID.findall(text)
 
 
-def _references(ids: Sequence[str]) -> str | None:
+def thread(ids: Sequence[str]) -> str | None:
     """All of the ids where they fit; else the first, which names the thread, and as many of the newest as fit."""
     if not ids:
         return None
@@ -106,3 +94,15 @@ def _references(ids: Sequence[str]) -> str | None:
             break
         kept.insert(0, one)
     return " ".join([first, *kept])
+
+
+def _subject(answered: str) -> str:
+    """`Re:` and the subject that is answered; an e-mail without one is answered by `Re:` alone."""
+    line = " ".join("".join(" " if category(one) in _BREAKS else one for one in answered).split())
+    before = _ALREADY_ANSWERED.match(line)
+    return f"Re: {line[before.end() :] if before else line}"[:SUBJECT_LENGTH_MAX].rstrip()
+
+
+def _first_id(text: str) -> str | None:
+    """`text` where it is one message id and nothing else."""
+    return text.strip() if _ID.fullmatch(text.strip()) else None

@@ -1,0 +1,63 @@
+"""Whether the domain that an e-mail says it is from vouches for it, by what SendGrid found out on receiving it.
+
+    pass   a DKIM signature that holds is of the sender's domain; or SPF passed, and the envelope's sender is of it
+    fail   SendGrid told results, and none is such a pass: `none`, `softfail` and another domain's pass are failures
+    none   SendGrid told no result at all; nobody outside can bring that about
+
+That `none` and `neutral` fail is on purpose: whoever forges a sender uses a server that nobody said anything about. Of
+a domain is the domain itself, one above it or one below it, as DMARC's relaxed alignment has it; we know no list of
+public suffixes, but nobody signs for `com`, and below a domain only its owner gives names out, hosts of free subdomains
+excepted. Several senders, or several headers From, pass for nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+
+_DKIM = re.compile(r"@([^\s@:{},]{1,255})\s{0,8}:\s{0,8}([a-z]{1,16})")
+"""SendGrid writes `{@example.com : pass, @other.example : fail}`, or `none`."""
+
+
+class Verdict(StrEnum):
+    """What is made of the results."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NONE = "none"
+
+
+def judge(*, spf: str | None, dkim: str | None, sender: str | None, return_path: str) -> Verdict:
+    """What SPF and DKIM say of an e-mail's sender.
+
+    Args:
+        spf: SendGrid's field `SPF`; None: it told none.
+        dkim: its field `dkim`; None: it told none.
+        sender: the address that the e-mail says it is from; None: it does not say it of one.
+        return_path: the envelope's sender; empty: none.
+    """
+    if spf is None and dkim is None:
+        return Verdict.NONE
+    if sender is None:
+        return Verdict.FAIL
+    vouching = [domain for domain, result in _DKIM.findall((dkim or "").lower()) if result == "pass"]
+    if (spf or "").strip().lower() == "pass":
+        vouching.append(return_path)
+    domain = _domain(sender)
+    return Verdict.PASS if any(_is_aligned(domain, _domain(one)) for one in vouching) else Verdict.FAIL
+
+
+def _domain(text: str) -> str:
+    return text.rpartition("@")[2].strip().rstrip(".").lower()
+
+
+def _is_aligned(one: str, other: str) -> bool:
+    return any(other == above for above in _with_parents(one)) or any(one == above for above in _with_parents(other))
+
+
+def _with_parents(domain: str) -> Iterator[str]:
+    """A domain and those above it that have two labels or more."""
+    labels = domain.split(".")
+    for start in range(len(labels) - 1):
+        yield ".".join(labels[start:])

@@ -1,0 +1,42 @@
+"""What could not be read of an e-mail as it was meant, by a few words of ours that its context carries."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Note(StrEnum):
+    """What a reader of the context should know; docs/email.md tells the same."""
+
+    ATTACHMENTS = "attachments"
+    """There were more attachments than are told."""
+    CHARSET = "charset"
+    """A text did not fit the character set that it was said to be in; it is told as well as it could be read."""
+    ENCODING = "encoding"
+    """A part was damaged on its way; what is left of it is told."""
+    HEADERS = "headers"
+    """Some headers could not be read, or there were too many."""
+    HTML = "html"
+    """The HTML was too large, or nested too deeply, to be read to its end."""
+    MESSAGE_ID = "message_id"
+    """No id by which an answer could be threaded."""
+    PARTS = "parts"
+    """The e-mail had too many parts, nested them too deeply or did not end its last one."""
+    SENDER = "sender"
+    """The header From names nobody, or several; the sender is the first, or the envelope's."""
+    TRUNCATED = "truncated"
+    """The new text was longer than a context carries; its beginning is there."""
+
+
+class Notes:
+    """Collects the notes of one e-mail while it is read."""
+
+    def __init__(self) -> None:
+        self._told: set[Note] = set()
+
+    def add(self, note: Note) -> None:
+        """Tell of something, once however often it happens."""
+        self._told.add(note)
+
+    def __str__(self) -> str:
+        return ",".join(sorted(self._told))

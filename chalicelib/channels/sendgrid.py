@@ -1,0 +1,171 @@
+"""SendGrid's Inbound Parse: one e-mail per request, told once for each company's address that it is for.
+
+What SendGrid gives: a signature over a timestamp and the body's bytes (ECDSA, by a security policy of the company's
+account), the envelope with the addresses that it accepted the e-mail for, and what SPF and DKIM said. What it does not
+give: an id of its own, and an account. So a retry is known by the e-mail's Message-ID or by what it says, and the proof
+is the secret of the company whose address it is for. Whether a retry is stamped and signed anew is not documented, so
+no timestamp is too old: a request that is posted again finds its message staged, or answered.
+
+Loaded by the first e-mail only: its parsers would cost the webhooks of other channels their cold start.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from chalicelib.channels.channel import Channel, WebhookRequest
+from chalicelib.channels.email_attachments import Attachments
+from chalicelib.channels.email_authentication import Verdict, judge
+from chalicelib.channels.email_automatic import is_automatic
+from chalicelib.channels.email_extras import extras_of
+from chalicelib.channels.email_headers import mailboxes
+from chalicelib.channels.email_notes import Note, Notes
+from chalicelib.channels.email_texts import text_of
+from chalicelib.channels.sendgrid_reading import Mail, read_mail
+from chalicelib.clock import Clock
+from chalicelib.credentials import SendGridCredentials
+from chalicelib.errors import Code, Misconfigured, Rejected
+from chalicelib.messages import Address, AddressKind, Enclosure, InboundMessage
+from chalicelib.settings import Settings
+
+SIGNATURE_HEADER: Final = "x-twilio-email-event-webhook-signature"
+TIMESTAMP_HEADER: Final = "x-twilio-email-event-webhook-timestamp"
+
+URL_TOKEN_LENGTH_MIN: Final = 32
+"""As many hexadecimal digits as make 128 bits."""
+
+PLAIN_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class SendGrid:
+    """Parses and proves the webhooks of the channel that SendGrid carries."""
+
+    def __init__(self, channels: Sequence[Channel], clock: Clock, settings: Settings) -> None:
+        (self._channel,) = channels
+        self._clock = clock
+        self._settings = settings
+
+    def parse(self, request: WebhookRequest) -> tuple[InboundMessage, ...]:
+        """The e-mail, once for each distinct address of its envelope.
+
+        Raises:
+            Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
+        """
+        notes = Notes()
+        attachments = Attachments(self._settings, notes)
+        mail = read_mail(request, attachments, notes)
+        claimed = mailboxes(mail.mime.headers.get("from")) or mailboxes(mail.fields.get("from", ""))
+        name, sender = claimed[0] if claimed else ("", mail.envelope.return_path)
+        if not sender:
+            raise Rejected(Code.MISSING_REQUIRED_FIELD, "from names nobody")
+        is_one = len(claimed) == 1 and len(mail.mime.headers.all("from")) <= 1
+        if not is_one:
+            notes.add(Note.SENDER)
+        verdict = _verdict(mail, sender if is_one else None)
+        text = text_of(mail.mime.plain, mail.mime.html, notes, bytes_max=self._settings.email_text_bytes_max)
+        extras = extras_of(mail.mime.headers, mail.fields, notes, sender_name=name)
+        known_by = extras.get("email_message_id", "")
+        if not known_by:
+            notes.add(Note.MESSAGE_ID)
+        extras |= {"authentication": verdict.value, "attachments_count": str(attachments.count), "notes": str(notes)}
+        is_of_machine = is_automatic(mail.mime.headers, mail.envelope.return_path, sender)
+        first = InboundMessage(
+            message_sid=known_by or mail.digest,
+            channel=self._channel.name,
+            account_id="",
+            sender=Address(AddressKind.EMAIL, sender),
+            recipient=Address(AddressKind.EMAIL, mail.envelope.recipients[0]),
+            body=text.body,
+            received_at=self._clock.now(),
+            enclosures=attachments.enclosures,
+            whole=None if text.whole is None else Enclosure(text.whole.encode(), PLAIN_TEXT),
+            refusal=self._refusal(verdict, is_of_machine=is_of_machine),
+            may_be_told=verdict is Verdict.PASS,
+            extras={one: value for one, value in extras.items() if value},
+        )
+        return tuple(_for_recipient(first, recipient) for recipient in mail.envelope.recipients)
+
+    def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:  # noqa: ARG002
+        """Whether one of the company's keys signed the request; or, where it has none, the URL bears its token.
+
+        SendGrid tells no account: the secret is the company's whose address the e-mail is for.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret proves nothing, or what it has to is malformed.
+        """
+        credentials = SendGridCredentials.from_secret(secret)
+        keys = [_public_key(one) for one in credentials.public_keys]
+        if keys:
+            return any(_has_signed(key, request) for key in keys)
+        token = credentials.url_token
+        if token is None:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has neither public_key nor url_token")
+        if len(token) < URL_TOKEN_LENGTH_MIN:
+            raise Misconfigured(
+                Code.SECRET_FETCH_FAILED, f"url_token of a SendGrid secret is shorter than {URL_TOKEN_LENGTH_MIN}"
+            )
+        return hmac.compare_digest(_bytes(request.url_token), _bytes(token))
+
+    def _refusal(self, verdict: Verdict, *, is_of_machine: bool) -> Code | None:
+        if is_of_machine:
+            return Code.AUTOMATIC_MESSAGE
+        is_forged = verdict is Verdict.FAIL and self._settings.email_authentication == "refuse"
+        return Code.SENDER_NOT_AUTHENTICATED if is_forged else None
+
+
+def _verdict(mail: Mail, sender: str | None) -> Verdict:
+    told = mail.fields
+    return_path = mail.envelope.return_path or ""
+    return judge(spf=told.get("SPF"), dkim=told.get("dkim"), sender=sender, return_path=return_path)
+
+
+def _for_recipient(message: InboundMessage, recipient: str) -> InboundMessage:
+    """The message for one of its recipients, under an id that is the same whenever it is posted.
+
+    From a company's own address to that address is a loop.
+    """
+    digest = sha256(f"{message.message_sid}\n{recipient}".encode()).hexdigest()
+    is_loop = recipient == message.sender.value
+    return replace(
+        message,
+        message_sid=f"em-{digest[:40]}",
+        recipient=Address(AddressKind.EMAIL, recipient),
+        refusal=Code.AUTOMATIC_MESSAGE if is_loop else message.refusal,
+    )
+
+
+def _public_key(text: str) -> EllipticCurvePublicKey:
+    """The key that SendGrid's console shows. Raises `Misconfigured` where it is none."""
+    try:
+        key = load_der_public_key(base64.b64decode("".join(text.split()), validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise Misconfigured(Code.SECRET_FETCH_FAILED, "a public_key of a SendGrid secret is no key of its policies")
+    return key
+
+
+def _has_signed(key: EllipticCurvePublicKey, request: WebhookRequest) -> bool:
+    signed = _bytes(request.headers.get(TIMESTAMP_HEADER, "")) + request.body
+    try:
+        signature = base64.b64decode(_bytes(request.headers.get(SIGNATURE_HEADER, "")), validate=True)
+        key.verify(signature, signed, ECDSA(SHA256()))
+    except (binascii.Error, InvalidSignature):
+        return False
+    return True
+
+
+def _bytes(text: str) -> bytes:
+    """A header or a part of the path; API Gateway can hand over halves of characters."""
+    return text.encode("utf-8", "surrogatepass")
