@@ -1,7 +1,7 @@
 """Stage 2: a trigger becomes one batch for the AI.
 
-    give the trigger lock up - read - ours already? - empty? - still typing? - duplicates - locked? - rules - acquire
-      - dispatch - settle
+    give the trigger lock up - read - ours already? - empty? - still typing? - duplicates - locked? - rules
+      - copy media, where that is on - acquire - dispatch - settle
 
 Guarantee: each staged message of the channel route is dispatched under the lock that appended it, settled as a
 duplicate, handed off, or refused by a named rule; whatever fails in between is taken up by the same trigger, come again
@@ -22,8 +22,9 @@ from typing import Any
 
 from chalicelib import contexts, conversations
 from chalicelib.burying import bury
-from chalicelib.clock import Clock
+from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import Conversation
+from chalicelib.copying import Copies, Copying
 from chalicelib.errors import Code, EngineError, TryAgain
 from chalicelib.handing_off import HandingOff
 from chalicelib.messages import Address
@@ -60,6 +61,8 @@ class Job:
     """The fairness group that the trigger came with."""
     tables: Tables
     queues: Queues
+    deadline: Deadline
+    """After which nothing further is begun."""
     trail: Trail
 
     @property
@@ -123,12 +126,14 @@ class Batching:
         *,
         handing_off: HandingOff,
         resetting: Resetting,
+        copying: Copying | None,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
     ) -> None:
         self._handing_off = handing_off
         self._resetting = resetting
+        self._copying = copying  # None: media stay where they are
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -141,8 +146,9 @@ class Batching:
             TryAgain, Misconfigured: this trigger must come again; see `come_again`.
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
+        copies = self._copying.begin(job.deadline, job.trail) if self._copying else None
         for look in range(_LOOKS):
-            if self._look_and_act(job, may_move=look == 0):
+            if self._look_and_act(job, copies, may_move=look == 0):
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
@@ -167,7 +173,7 @@ class Batching:
         job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
         job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
 
-    def _look_and_act(self, job: Job, *, may_move: bool) -> bool:
+    def _look_and_act(self, job: Job, copies: Copies | None, *, may_move: bool) -> bool:
         """One look, and the one thing to do about it; False: look again.
 
         Old entries are moved once at most: a long record that we find is brought down over several batches.
@@ -194,7 +200,7 @@ class Batching:
         if verdicts.ended:
             self._set_aside(job, view, taken, verdicts)
             return False
-        return self._acquire(job, view, taken)
+        return self._acquire(job, view, copies.of(taken, view.conversation) if copies else taken)
 
     def _look(self, job: Job) -> View | None:
         """Read the stage, then the record; None: the conversation is gone, and its messages are refused."""

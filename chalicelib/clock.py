@@ -52,6 +52,11 @@ class Deadline:
     def has_passed(self) -> bool:
         return self.clock.monotonic() >= self.at
 
+    @property
+    def seconds_left(self) -> float:
+        """How long until then; zero or less: it has passed."""
+        return self.at - self.clock.monotonic()
+
     def check(self, call: str, code: Code) -> None:
         """Refuse to start `call` once the deadline has passed.
 

@@ -100,6 +100,18 @@ def sender_of(context: Document) -> str:
     return sender
 
 
+def media_of(context: Document) -> Sequence[Mapping[str, Any]]:
+    """The media of a staged message."""
+    media: Sequence[Mapping[str, Any]] = context["messages"][0]["media"]
+    return media
+
+
+def with_media(context: Document, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The context of a staged message with these media in place of its own."""
+    (document,) = context["messages"]
+    return {**context, "messages": [{**document, "media": list(media)}]}
+
+
 def batch_context(
     conversation: Conversation, *, batch_id: str, request_id: str, context_attributes: Sequence[str], now: datetime
 ) -> str:

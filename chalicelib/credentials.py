@@ -121,6 +121,13 @@ class TwilioCredentials:
     api_secret: str | None = field(default=None, repr=False)
 
     @property
+    def login(self) -> tuple[str, str]:
+        """User and password for the API: the key where there is one, else the account itself."""
+        if self.api_key and self.api_secret:
+            return self.api_key, self.api_secret
+        return self.account_sid, self.auth_token
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """The tokens that may have signed a request, the current one first."""
         return (self.auth_token,) if self.next_auth_token is None else (self.auth_token, self.next_auth_token)

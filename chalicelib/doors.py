@@ -143,7 +143,7 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         own = carried.with_fields(
             conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
         )
-        job = Job(trigger, channel, tenant, tables, queues, own)
+        job = Job(trigger, channel, tenant, tables, queues, deadline, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
         again = replace(job, tables=engine.tables, queues=engine.queues)
         failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)

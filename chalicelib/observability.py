@@ -42,6 +42,8 @@ class Step(StrEnum):
     NO_CALLBACK = "no_status_callback"
     NOTHING_STAGED = "nothing_staged"
     STILL_TYPING = "still_typing"
+    MEDIA_COPIED = "media_copied"
+    MEDIA_NOT_COPIED = "media_not_copied"
     ACQUIRED = "acquired"
     CHANGED = "record_changed"
     CONTENDED = "LockContention"
@@ -84,6 +86,7 @@ class Metric(StrEnum):
     REFUSED = "Refused"
     BATCH_SIZE = "BatchSize"
     WINDOW_WAIT = "WindowWait"
+    MEDIA_COPIED = "MediaCopied"
     DISPATCHED = "Dispatched"
     RECEIPT_TO_DISPATCH = "ReceiptToDispatch"
     HANDED_OFF = "HandedOff"
@@ -155,6 +158,10 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.REFUSED: Measure("a message was refused by a named rule", _CODES),
     Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),
     Metric.WINDOW_WAIT: Measure("from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds),
+    Metric.MEDIA_COPIED: Measure(
+        "a medium that a provider keeps was copied to the bucket, or was not, by why",
+        frozenset({"copied", "copy_failed", "too_many", "too_large", "type_not_allowed"}),
+    ),
     Metric.DISPATCHED: Measure("a batch was sent to the AI queue, repeats after a crash included"),
     Metric.RECEIPT_TO_DISPATCH: Measure(
         "from the receipt of a batch's first new message to its dispatch, crashes included", unit=MetricUnit.Seconds

@@ -22,9 +22,10 @@ from chalicelib.aws.sqs import SqsQueue
 from chalicelib.batching import Batching
 from chalicelib.buckets import Bucket
 from chalicelib.channels import channels
-from chalicelib.channels.channel import Channel, Provider, Sender, Vendor
+from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.twilio import REFUSALS, Twilio
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.copying import Copying
 from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code
 from chalicelib.handing_off import HandingOff
@@ -189,10 +190,21 @@ class Engine:
         return Batching(
             handing_off=self._handing_off,
             resetting=self._resetting,
+            copying=self._copying,
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
         )
+
+    @cached_property
+    def fetchers(self) -> Mapping[str, Fetcher]:
+        """By channel, where its provider keeps the media of messages; what e-mails enclose is in our bucket already."""
+        from chalicelib.channels.twilio_media import TwilioMedia  # noqa: PLC0415 - only where media are copied
+
+        names = self.settings
+        timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
+        fetchers: Mapping[Vendor, Fetcher] = {Vendor.TWILIO: TwilioMedia(*timeouts, base_url=names.twilio_api_base_url)}
+        return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
 
     @cached_property
     def sweeping(self) -> Sweeping:
@@ -231,6 +243,20 @@ class Engine:
     @cached_property
     def _resetting(self) -> Resetting:
         return Resetting(self._handing_off, self.clock, self.settings)
+
+    @cached_property
+    def _copying(self) -> Copying | None:
+        """None: media stay where they are, and nothing that fetches is loaded."""
+        if not self.settings.media_copying:
+            return None
+        return Copying(
+            fetchers=self.fetchers,
+            bucket=self.bucket,
+            credentials=self.credentials,
+            clock=self.clock,
+            new_id=new_id,
+            settings=self.settings,
+        )
 
     @cached_property
     def _dynamodb(self) -> Service:

@@ -36,6 +36,7 @@ from local.template import load
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, Crash, FaultPlan
+from tests.fakes.media import InMemoryMedia
 from tests.fakes.queues import InMemoryQueue
 from tests.fakes.secrets import InMemorySecrets
 from tests.fakes.tables import InMemoryTable
@@ -206,6 +207,8 @@ class World:
             {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
         )
         self.bucket = InMemoryBucket(self.plan)
+        self.media = InMemoryMedia(self.plan)
+        """What Twilio keeps of WhatsApp and MMS messages."""
         self.phone = self.phone_kind(self.clock, self.plan)
         """The customer's, and Twilio before it."""
         self.engine = self._engine()
@@ -233,6 +236,17 @@ class World:
             "NumMedia": "0",
         }
         return {**form, **parameters}
+
+    def with_media(self, *files: tuple[bytes, str]) -> dict[str, str]:
+        """Further parameters of a message with media, which Twilio keeps: their contents and content types."""
+        parameters = {"NumMedia": str(len(files))}
+        for number, (content, content_type) in enumerate(files):
+            url = (
+                f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/MM1/Media/ME{len(self.media.files)}"
+            )
+            self.media.files[url] = (content, content_type)
+            parameters |= {f"MediaUrl{number}": url, f"MediaContentType{number}": content_type}
+        return parameters
 
     def post(
         self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp", **headers: str
@@ -503,6 +517,7 @@ class World:
             tables=self.tables,
             queues=self.queues,
             bucket=self.bucket,
+            fetchers=dict.fromkeys(("whatsapp", "sms"), self.media),
             senders=dict.fromkeys(self.queues.triggers, self.phone),
             credentials=CredentialCache(
                 self.secrets,

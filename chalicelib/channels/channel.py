@@ -5,12 +5,13 @@ A new channel of a known provider is a new row and no new branch. Code outside t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from chalicelib.clock import Deadline
 from chalicelib.messages import AddressKind, InboundMessage, OptOut
 
 
@@ -210,6 +211,44 @@ class Sender(Protocol):
         Raises:
             TryAgain: `QUEUE_ERROR`; the provider cannot be asked now.
             Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed or the provider does not take it.
+        """
+
+
+@dataclass(frozen=True, repr=False)
+class Fetched:
+    """The content of a medium."""
+
+    content: bytes
+    content_type: str
+    """As the provider told it with the content; empty: it told none."""
+
+
+@dataclass(frozen=True)
+class NotFetched:
+    """A medium that could not be had, or is not wanted."""
+
+    reason: str
+    """For the operator: a status, a type of error, or words of ours; never an address."""
+    problem: str | None = None
+    """By which of our rules it is not wanted; None: it could not be had."""
+
+
+class Fetcher(Protocol):
+    """What `copying` needs of a provider that keeps the media of its messages; one that keeps none has no fetcher."""
+
+    def fetch(
+        self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline
+    ) -> Fetched | NotFetched:
+        """Fetch one medium; never raises for what the provider does or the message says.
+
+        Args:
+            url: where the message says that it is; not to be trusted.
+            secret: of the company's account with the provider.
+            refuse: why content of so many bytes and this type is not wanted; asked before and while it comes in.
+            deadline: when it must be there.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
         """
 
 

@@ -123,11 +123,7 @@ class TwilioSender:
     def _client(self, secret: str) -> tuple[Client, _Http]:
         credentials = TwilioCredentials.from_secret(secret)
         http = _Http(self._connect_seconds, self._read_seconds, self._base_url)
-        if credentials.api_key and credentials.api_secret:
-            client = Client(credentials.api_key, credentials.api_secret, credentials.account_sid, http_client=http)
-        else:
-            client = Client(credentials.account_sid, credentials.auth_token, http_client=http)
-        return client, http
+        return Client(*credentials.login, credentials.account_sid, http_client=http), http
 
 
 def _parameters(part: OutboundPart) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 NO_NETWORK = """
@@ -64,6 +66,23 @@ assert wiring.engine().receiving(Vendor.TWILIO) is wiring.engine().receiving(Ven
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize(("is_copying", "loads"), [("false", False), ("true", True)])
+def test_a_batch_function_loads_what_fetches_media_where_that_is_on(is_copying: str, loads: bool):
+    """It costs the start of every function that has no use for it."""
+    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
+        "environment_variables"
+    ]
+    on_lambda = {"AWS_LAMBDA_FUNCTION_NAME": "replies-engine", "_HANDLER": "app.batch_sms"}
+
+    done = python(
+        'import app\nprint(json.dumps("requests" in sys.modules))',
+        **{**environment, **on_lambda, "MEDIA_COPYING": is_copying},
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) is loads
 
 
 def test_on_lambda_a_function_with_wrong_settings_does_not_start():

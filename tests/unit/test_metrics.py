@@ -192,6 +192,15 @@ def a_report_tells_of_a_delivery() -> World:
     return world
 
 
+@event(Metric.MEDIA_COPIED, 1, "whatsapp", "copied")
+def a_picture_is_copied() -> World:
+    world = World(media_copying="true")
+    world.deliver(**world.with_media((b"x", "image/png")))
+    world.clock.advance(11)
+    world.work()
+    return world
+
+
 @event(Metric.UNKNOWN_SEND, 1, NONE)
 def a_report_is_about_nothing() -> World:
     world = World()

@@ -35,6 +35,14 @@ def _deliver(*bodies: str) -> Callable[[World], list[str]]:
     return lambda world: [world.deliver(body) for body in bodies]
 
 
+def _pictures_and_due(world: World) -> list[str]:
+    """Messages with media whose provider keeps them are staged and due."""
+    picture = (b"\x89PNG", "image/png")
+    sids = [world.deliver(body, **world.with_media(picture)) for body in ("one", "two")]
+    world.clock.advance(11)
+    return sids
+
+
 def _work(world: World) -> list[str]:
     world.work()
     return []
@@ -242,6 +250,7 @@ SCENARIOS = (
     Scenario("receive for people", _deliver("one", "two"), row=_for_people, ends="with people"),
     Scenario("receive while locked", _deliver("three"), prepare=_locked_by_a_silent_ai),
     Scenario("batch", _work, prepare=_delivered_and_due),
+    Scenario("batch and copy media", _work, prepare=_pictures_and_due, settings={"MEDIA_COPYING": "true"}),
     Scenario("batch and duplicates", _work, prepare=_answered_before),
     Scenario("batch while still typing", _work, prepare=lambda world: [*_delivered_and_due(world), world.deliver("3")]),
     Scenario(

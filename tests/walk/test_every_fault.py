@@ -63,6 +63,7 @@ def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: 
     assert len(world.phone.texts) == len(set(world.phone.texts)), "the phone shows no text twice"
     assert scenario.is_in_doubt or world.sent_contents == world.phone.texts, "what the phone shows the record holds"
     assert len(world.answered_ids) == len(set(world.answered_ids)), "no message was answered twice"
+    assert _named_objects(world) <= set(world.bucket.objects), "the record names only objects that are there"
     assert not world.dead, "no trigger was given up"
 
 
@@ -87,6 +88,12 @@ def _written_again(world: World) -> list[str]:
     sid = world.deliver("are you there?")
     world.run(120)
     return [sid]
+
+
+def _named_objects(world: World) -> set[str]:
+    """The keys of the bucket's objects that the record's media name."""
+    urls = [medium["url"] for entry in world.row["messages"] for medium in entry.get("media", ())]
+    return {url.partition(f"{world.bucket.name}/")[2] for url in urls if url.startswith("s3://")}
 
 
 def _refused_sids(world: World) -> set[str]:

@@ -1,0 +1,144 @@
+"""Fetching the media of a message from Twilio, and from nowhere else.
+
+    what the message names --must be a medium of the account--> the API, with its credentials
+      --at most two redirects, to hosts where Twilio keeps media, without credentials--> the content
+
+Guarantee: no request goes to an address that a message or an answer chose. The first URL is built anew from our own
+base and the path, which must be a medium of the secret's own account; a redirect is followed by hand, only under one of
+the prefixes below. So no private address can be reached, and credentials go to the API alone. Size and type are judged
+while the content streams in, undecoded, and time by each piece of it.
+
+Imported only where media are copied: `requests` costs the start of a function.
+
+Where Twilio keeps media: the API answers a medium with a redirect; `mms.twiliocdn.com` serves accounts that demand
+credentials for media, `media.twiliocdn.com` and Twilio's bucket behind `s3-external-1.amazonaws.com` those that do not.
+Twilio's support pages name the first and the last; the second, and the path of the last, are known from what others
+report of their redirects.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from chalicelib.channels.channel import Fetched, NotFetched
+from chalicelib.clock import Deadline
+from chalicelib.credentials import TwilioCredentials
+
+Authorize = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+API_BASE_URL: Final = "https://api.twilio.com"
+
+KEPT_UNDER: Final = (
+    "https://mms.twiliocdn.com/",
+    "https://media.twiliocdn.com/",
+    "https://s3-external-1.amazonaws.com/media.twiliocdn.com/",
+)
+"""The prefixes of the URLs that the API may redirect to; each ends behind the host, so that it is that host."""
+
+_REDIRECTS_MAX: Final = 2
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_OK: Final = 200
+_PIECE_BYTES: Final = 65_536
+_MEDIUM = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/\w+", re.ASCII)
+_CLIMBS = re.compile(r"\.\.|%2e", re.IGNORECASE)
+
+logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs, and a redirect's opens the medium
+
+
+class TwilioMedia:
+    """Fetches media of any account; see `chalicelib.channels.channel.Fetcher`."""
+
+    def __init__(
+        self, connect_seconds: float, read_seconds: float, *, base_url: str, kept_under: tuple[str, ...] = KEPT_UNDER
+    ) -> None:
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._base_url = base_url or API_BASE_URL
+        self._kept_under = kept_under
+
+    def fetch(
+        self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline
+    ) -> Fetched | NotFetched:
+        credentials = TwilioCredentials.from_secret(secret)
+        path = self._path_of(url, credentials.account_sid)
+        if path is None:
+            return NotFetched("no medium of the account")
+        authorize: Authorize = HTTPBasicAuth(*credentials.login)
+        at = self._base_url + path
+        try:
+            with requests.Session() as session:
+                for _ in range(_REDIRECTS_MAX + 1):
+                    with self._get(session, at, authorize, deadline) as response:
+                        if response.status_code not in _REDIRECTS:
+                            return _content(response, refuse, deadline)
+                        at = urljoin(at, response.headers.get("Location", ""))
+                    if _CLIMBS.search(urlsplit(at).path) or not at.startswith(self._kept_under):
+                        return NotFetched("redirected to a host that is not Twilio's")
+                    authorize = _nobody
+                return NotFetched("redirected too often")
+        except (RequestException, HTTPError, OSError, ValueError) as error:
+            return NotFetched(type(error).__name__)
+
+    def _path_of(self, url: str, account_sid: str) -> str | None:
+        """The path of a medium of the account on the API; None: the URL is anything else."""
+        for base in (API_BASE_URL, self._base_url):
+            path = url.removeprefix(base)
+            medium = _MEDIUM.fullmatch(path)
+            if path != url and medium is not None and medium["account"] == account_sid:
+                return path
+        return None
+
+    def _get(
+        self,
+        session: requests.Session,
+        url: str,
+        authorize: Authorize,
+        deadline: Deadline,
+    ) -> requests.Response:
+        # Half of what is left for each wait: a server that is silent after a redirect cannot take twice the time.
+        wait_max = max(deadline.seconds_left / 2, 0.001)
+        return session.get(
+            url,
+            auth=authorize,
+            headers={"Accept-Encoding": "identity"},  # what is packed small could be large
+            timeout=(min(self._connect_seconds, wait_max), min(self._read_seconds, wait_max)),
+            allow_redirects=False,
+            stream=True,
+        )
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Nobody's credentials; told to the library, which would else look for some in a file of the user's."""
+    return request
+
+
+def _content(
+    response: requests.Response, refuse: Callable[[int, str], str | None], deadline: Deadline
+) -> Fetched | NotFetched:
+    """What a final answer brings, as long as it is wanted and in time."""
+    if response.status_code != _OK:
+        return NotFetched(f"status {response.status_code}")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return NotFetched("encoded")
+    told, length = response.headers.get("Content-Type", ""), response.headers.get("Content-Length", "")
+    content = bytearray()
+    size = int(length) if length.isascii() and length.isdigit() else 0
+    while True:
+        problem = refuse(max(size, len(content)), told)
+        if problem is not None:
+            return NotFetched("refused", problem)
+        if deadline.has_passed:
+            return NotFetched("too slow")
+        piece = response.raw.read1(_PIECE_BYTES, decode_content=False)  # whatever is there: one wait at most
+        if not piece:  # the whole of it, by the length that was told: the library sees to that
+            return Fetched(bytes(content), told)
+        content += piece

@@ -1,0 +1,143 @@
+"""Copying: media that a provider keeps are put into our bucket before their batch is dispatched.
+
+So that an AI worker needs no tenant's secret. Off by default, and never in anybody's way: a copy that fails leaves the
+provider's URL and says so in the medium's `problem`; it fails no batch and delays one by a bounded time at most. It is
+done before the lock is taken, so that the record and whatever resumes its batch name the copies; a process that dies
+after it leaves objects that nothing names, which go with the bucket's own expiry. What goes to people goes as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib import contexts
+from chalicelib.attachment_rules import problem_of
+from chalicelib.buckets import Bucket
+from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
+from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations import Conversation
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code, EngineError, Misconfigured
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.protocol.staging import StagedMessage
+from chalicelib.settings import Settings
+from chalicelib.storing import folder_of
+
+COPIED = "copied"
+COPY_FAILED = "copy_failed"
+
+Medium = Mapping[str, Any]
+"""An element of a message's `media`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Wanted:
+    """One medium that is to be copied."""
+
+    medium: Medium
+    number: int
+    """Its place in its message, from 1."""
+    key: str
+    """Where its copy goes."""
+    credential_ref: str | None
+    fetcher: Fetcher
+    until: Deadline
+    trail: Trail
+
+
+class Copying:
+    """Copies the media of messages whose channels' providers keep them."""
+
+    def __init__(
+        self,
+        *,
+        fetchers: Mapping[str, Fetcher],
+        bucket: Bucket,
+        credentials: CredentialCache,
+        clock: Clock,
+        new_id: Callable[[], str],
+        settings: Settings,
+    ) -> None:
+        self._fetchers = fetchers
+        self._bucket = bucket
+        self._credentials = credentials
+        self._clock = clock
+        self._new_id = new_id
+        self._settings = settings
+
+    def begin(self, deadline: Deadline, trail: Trail) -> Copies:
+        """The copies of one batch, whose invocation ends at `deadline`."""
+        latest = deadline.at - self._settings.keeping_seconds  # what is begun then has ended by the deadline
+        until = Deadline(self._clock, min(self._clock.monotonic() + self._settings.media_copying_seconds, latest))
+        return Copies(self, until, trail)
+
+    def copied(
+        self, message: StagedMessage, conversation: Conversation, until: Deadline, trail: Trail
+    ) -> StagedMessage:
+        """The message with its media in our bucket, as far as they can be had."""
+        media, fetcher = contexts.media_of(message.context), self._fetchers.get(message.channel)
+        if fetcher is None or not media:
+            return message
+        own = trail.with_fields(message_sid=message.message_sid, channel=message.channel)
+        folder, ref = folder_of(conversation.tenant, self._new_id()), conversation.credential_ref(message.channel)
+        told = []
+        for number, medium in enumerate(media, start=1):
+            outcome = self._copy(Wanted(medium, number, f"{folder}/{number}", ref, fetcher, until, own))
+            own.count(Metric.MEDIA_COPIED, outcome=outcome.get("problem", COPIED))
+            told.append(outcome)
+        return replace(message, context=contexts.with_media(message.context, told))
+
+    def _copy(self, wanted: Wanted) -> Medium:
+        """The medium as it is told from here on: in our bucket, or where it was and why."""
+        try:
+            outcome = self._fetch(wanted)
+            if isinstance(outcome, Fetched):
+                return self._keep(wanted, outcome)
+        except EngineError as fault:
+            wanted.trail.fault(Step.MEDIA_NOT_COPIED, fault, Level.WARNING)
+            return {**wanted.medium, "problem": COPY_FAILED}
+        problem = outcome.problem or COPY_FAILED
+        wanted.trail.log(Step.MEDIA_NOT_COPIED, Level.WARNING, outcome=problem, reason=outcome.reason)
+        return {**wanted.medium, "problem": problem}
+
+    def _fetch(self, wanted: Wanted) -> Fetched | NotFetched:
+        told = wanted.medium["content_type"]
+
+        def refuse(size_bytes: int, content_type: str) -> str | None:
+            return problem_of(wanted.number, size_bytes, content_type or told, self._settings)
+
+        problem = refuse(0, told)
+        if problem is not None:
+            return NotFetched("refused", problem)
+        if wanted.credential_ref is None:
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, "the conversation names no secret of the channel")
+        if wanted.until.has_passed:
+            return NotFetched("no time left")
+        secret = self._credentials.get(wanted.credential_ref, wanted.until)
+        return wanted.fetcher.fetch(wanted.medium["url"], secret, refuse=refuse, deadline=wanted.until)
+
+    def _keep(self, wanted: Wanted, fetched: Fetched) -> Medium:
+        content_type = fetched.content_type or wanted.medium["content_type"]
+        url = self._bucket.within(wanted.until).put(wanted.key, fetched.content, content_type=content_type)
+        wanted.trail.log(Step.MEDIA_COPIED, Level.DEBUG)
+        return {**wanted.medium, "url": url, "content_type": content_type, "size_bytes": len(fetched.content)}
+
+
+class Copies:
+    """The copies of one batch: each message is copied once, however often its record is looked at."""
+
+    def __init__(self, copying: Copying, until: Deadline, trail: Trail) -> None:
+        self._copying = copying
+        self._until = until
+        self._trail = trail
+        self._made: dict[str, StagedMessage] = {}
+
+    def of(self, messages: Sequence[StagedMessage], conversation: Conversation) -> list[StagedMessage]:
+        """The messages with their media copied."""
+        for message in messages:
+            if message.message_sid not in self._made:
+                made = self._copying.copied(message, conversation, self._until, self._trail)
+                self._made[message.message_sid] = made
+        return [self._made[message.message_sid] for message in messages]

@@ -1,0 +1,269 @@
+"""Media that a provider keeps are copied before dispatch, where that is on, and never in anybody's way."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.observability import Metric
+from tests.fakes.faults import Fault
+from tests.world import SECRET_REF, World, conversation
+
+PICTURE, SOUND = (b"\x89PNG", "image/png"), (b"OggS", "audio/ogg")
+ON = {"media_copying": "true"}
+FETCH, PUT = 4, 5
+"""The calls of a batch's first medium: after giving up the trigger lock and reading stage and record."""
+
+
+def due(world: World, *files: tuple[bytes, str], body: str = "look") -> str:
+    """A message with media whose window is over; its sid."""
+    sid = world.deliver(body, **world.with_media(*files))
+    world.clock.advance(11)
+    return sid
+
+
+def media(world: World) -> list[dict[str, Any]]:
+    """The media of the first message of the one batch that the AI receives."""
+    (document,) = world.take(world.queues.ai)
+    return document["messages"][0]["media"]
+
+
+def counted(world: World) -> list[str]:
+    return [outcome for name, _, _, outcome in world.telemetry.counts if name == Metric.MEDIA_COPIED.value]
+
+
+def operations(world: World) -> list[str]:
+    return [call.operation for call in world.plan.calls]
+
+
+@pytest.fixture
+def copying() -> World:
+    return World(None, **ON)
+
+
+class TestCopies:
+    def test_the_ai_gets_urls_of_our_bucket(self, copying: World):
+        """With type and size; the company's folder, a name that nobody can guess, and the medium's number."""
+        due(copying, PICTURE, SOUND)
+
+        copying.work()
+
+        first, second = media(copying)
+        assert (first["content_type"], first["size_bytes"], "problem" in first) == ("image/png", 4, False)
+        assert first["url"].startswith("s3://attachments/acme/")
+        assert [one["url"].rpartition("/")[2] for one in (first, second)] == ["1", "2"]
+        assert [(content, kind) for content, kind, _ in copying.bucket.objects.values()] == [PICTURE, SOUND]
+        assert counted(copying) == ["copied", "copied"]
+
+    def test_the_record_names_the_copies_too(self, copying: World):
+        """So whatever comes of the batch later - a resume, a carry - needs no secret either."""
+        due(copying, PICTURE)
+        copying.plan.faults = {len(copying.plan.calls) + 7: Fault.CRASH_BEFORE}
+        copying.work()
+        copying.clock.advance(181)
+
+        copying.work()
+
+        (one,) = media(copying)
+        assert one["url"].startswith("s3://")
+        assert copying.row["messages"][0]["media"] == [one]
+        assert operations(copying).count("FetchMedia") == 1
+
+    def test_nothing_is_copied_unless_it_is_switched_on(self):
+        """The provider's URL stays, and not a call is made for it."""
+        world = World()
+        due(world, PICTURE)
+
+        world.work()
+
+        (one,) = media(world)
+        assert one == {"url": next(iter(world.media.files)), "content_type": "image/png"}
+        assert {"FetchMedia", "PutObject"}.isdisjoint(operations(world))
+
+    def test_a_batch_without_media_costs_nothing_more(self, copying: World):
+        """Not even the secret is asked for."""
+        copying.deliver()
+        copying.clock.advance(11)
+        before = len(copying.plan.calls)
+
+        copying.work()
+
+        batch = ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
+        assert operations(copying)[before:] == batch
+
+    def test_what_goes_to_people_goes_as_it_came(self, copying: World):
+        """At the webhook or in stage 2: they are not kept waiting."""
+        due(copying, PICTURE)
+        copying.tables.conversations.seed({**copying.row, "auto_queue_reply_message": True})
+
+        copying.work()
+
+        (document,) = copying.take(copying.queues.handoff)
+        assert document["messages"][0]["media"][0]["url"].startswith("https://api.twilio.com/")
+        assert "FetchMedia" not in operations(copying)
+
+    def test_a_channel_whose_provider_keeps_no_media_has_nothing_to_copy(self, copying: World):
+        """What an e-mail encloses is in the bucket already: its channel has no fetcher."""
+        copying.engine.fetchers = {}
+        due(copying, PICTURE)
+
+        copying.work()
+
+        assert media(copying)[0]["url"].startswith("https://")
+        assert counted(copying) == []
+
+    def test_a_look_that_is_repeated_fetches_nothing_twice(self, copying: World):
+        """The record changed while the media came in; what was copied is not fetched again."""
+        due(copying, PICTURE)
+        copying.plan.interleave(
+            len(copying.plan.calls) + PUT + 1,
+            lambda: copying.tables.conversations.seed({**copying.row, "messages": [{"message_id": "of the company"}]}),
+        )
+
+        copying.work()
+
+        assert media(copying)[0]["url"].startswith("s3://")
+        assert operations(copying).count("FetchMedia") == operations(copying).count("PutObject") == 1
+
+    def test_the_type_that_came_with_the_content_is_told(self, copying: World):
+        """It is what the object is; the message's is only what was announced."""
+        sid = copying.deliver(**copying.with_media(PICTURE))
+        copying.media.files = dict.fromkeys(copying.media.files, (b"x", "image/webp"))
+        copying.clock.advance(11)
+
+        copying.work()
+
+        (one,) = media(copying)
+        assert one["content_type"] == "image/webp"
+        assert [kind for _, kind, _ in copying.bucket.objects.values()] == ["image/webp"]
+        assert copying.entry_ids == [sid]
+
+
+class TestFailures:
+    @pytest.mark.parametrize("call", [FETCH, PUT])
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
+    def test_a_copy_that_fails_leaves_the_provider_s_url_and_says_so(self, copying: World, call: int, fault: Fault):
+        """The batch goes on, and the next medium is copied."""
+        due(copying, PICTURE, SOUND)
+        copying.plan.faults = {len(copying.plan.calls) + call: fault}
+
+        copying.work()
+
+        first, second = media(copying)
+        assert first["url"].startswith("https://api.twilio.com/")
+        assert first["problem"] == "copy_failed"
+        assert second["url"].startswith("s3://")
+        assert counted(copying) == ["copy_failed", "copied"]
+
+    def test_the_line_of_a_failure_tells_why_and_no_address(self, copying: World):
+        """A medium's URL may open it."""
+        due(copying, PICTURE)
+        copying.media.files.clear()
+
+        copying.work()
+
+        (line,) = (line for line in copying.telemetry.lines if line["step"] == "media_not_copied")
+        assert (line["level"], line["outcome"], line["reason"]) == ("warning", "copy_failed", "status 404")
+        assert "https:" not in json.dumps(copying.telemetry.lines)
+
+    @pytest.mark.parametrize(
+        ("limit", "value", "problems"),
+        [
+            ("attachment_bytes_max", "3", ["too_large", "too_large"]),
+            ("attachment_types", "audio/*", ["type_not_allowed", None]),
+            ("attachments_max", "1", [None, "too_many"]),
+        ],
+    )
+    def test_what_breaks_a_limit_stays_where_it_is(self, limit: str, value: str, problems: list[str | None]):
+        """The same limits as for what an e-mail encloses, by the same words."""
+        world = World(None, **ON, **{limit: value})
+        due(world, PICTURE, SOUND)
+
+        world.work()
+
+        told = media(world)
+        assert [one.get("problem") for one in told] == problems
+        assert [one["url"].startswith("s3://") for one in told] == [problem is None for problem in problems]
+        assert counted(world) == [problem or "copied" for problem in problems]
+
+    def test_what_is_announced_as_unwanted_is_not_fetched(self):
+        """Its type alone is enough."""
+        world = World(None, **ON, attachment_types="audio/*")
+        due(world, PICTURE)
+
+        world.work()
+
+        assert "FetchMedia" not in operations(world)
+
+    def test_all_media_of_a_batch_share_one_time(self, copying: World):
+        """What does not come in time stays where it is, and nothing is asked for any more."""
+        due(copying, PICTURE, SOUND, PICTURE)
+        copying.plan.interleave(len(copying.plan.calls) + PUT, lambda: copying.clock.advance(9))
+
+        copying.work()
+
+        assert [one.get("problem") for one in media(copying)] == [None, "copy_failed", "copy_failed"]
+        assert operations(copying).count("FetchMedia") == 1
+
+    def test_no_copy_begins_that_could_outlast_the_worker(self, copying: World):
+        """An object may take as long as two answers of S3 to be kept; the batch goes out without its copies."""
+        due(copying, PICTURE)
+        copying.plan.interleave(len(copying.plan.calls) + 3, lambda: copying.clock.advance(15))
+
+        copying.work()
+
+        assert media(copying)[0]["problem"] == "copy_failed"
+        assert "FetchMedia" not in operations(copying)
+
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.MISCONFIGURED])
+    def test_without_the_secret_the_batch_goes_out_without_copies(self, copying: World, fault: Fault):
+        """The world's fault or ours: told, and in nobody's way."""
+        due(copying, PICTURE)
+        copying.clock.advance(300)
+        copying.plan.faults = {len(copying.plan.calls) + FETCH: fault}
+
+        copying.work()
+
+        assert media(copying)[0]["problem"] == "copy_failed"
+        assert operations(copying).count("GetSecretValue") == 2
+
+    def test_a_conversation_that_names_no_secret_any_more_is_dispatched_all_the_same(self):
+        """As above; the company took the name away after the message was received."""
+        world = World(None, **ON)
+        due(world, PICTURE)
+        world.tables.conversations.seed({**world.row, "channel_config": {}})
+
+        world.work()
+
+        assert media(world)[0]["problem"] == "copy_failed"
+
+    @pytest.mark.parametrize("call", [FETCH, PUT])
+    @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
+    def test_a_crash_while_copying_is_taken_up_by_the_trigger(self, copying: World, call: int, fault: Fault):
+        """Nothing is locked yet: it begins anew, and what nothing names expires."""
+        sid = due(copying, PICTURE)
+        copying.plan.faults = {len(copying.plan.calls) + call: fault}
+        copying.work()
+        copying.clock.advance(181)
+
+        copying.work()
+
+        (one,) = media(copying)
+        assert one["url"].removeprefix("s3://attachments/") in copying.bucket.objects
+        assert copying.entry_ids == [sid]
+
+
+def test_each_company_s_media_go_into_its_own_folder():
+    """Its readers have the right to that one alone."""
+    world = World(
+        None,
+        conversation(company_id="acme/x", channel_config={"whatsapp": {"credential_ref": SECRET_REF}}),
+        **ON,
+    )
+    due(world, PICTURE)
+
+    world.work()
+
+    assert all(key.startswith("acme%2Fx/") for key in world.bucket.objects)
