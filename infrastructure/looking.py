@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from infrastructure import policies
 from infrastructure.account import Account, error_code
 from infrastructure.stages import Stage
-from local.template import resources
+from local.template import TEMPLATE_FILE, resources
 
 _NAMES = {"_TABLE": "TableName", "_QUEUE": "QueueName"}
 """By the ending of a variable: the property of the template's resource that it must name."""
@@ -25,7 +25,7 @@ _NOT_THERE = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.Non
 
 def faults_of_configuration(stage: Stage) -> Iterator[str]:
     """What in `.chalice/config.json` does not fit the template, and policy files that do not fit the rights."""
-    made = resources(stage.name).values()
+    made = resources(TEMPLATE_FILE, stage.name).values()
     for variable, name in stage.variables.items():
         ending = variable[variable.rfind("_") :]
         if ending in _NAMES and not any(one.properties.get(_NAMES[ending]) == name for one in made):
@@ -41,7 +41,7 @@ def faults_of_configuration(stage: Stage) -> Iterator[str]:
 def faults_of_account(account: Account, stage: Stage) -> Iterator[str]:
     """Which tables, indexes and queues of the stage are not in the account's region."""
     dynamodb, sqs = account.client("dynamodb"), account.client("sqs")
-    for logical, one in resources(stage.name).items():
+    for logical, one in resources(TEMPLATE_FILE, stage.name).items():
         if one.kind == "AWS::DynamoDB::Table":
             table = _table(dynamodb, one.properties["TableName"])
             if table is None:

@@ -50,6 +50,7 @@ RIGHTS: Mapping[str, Rights] = {
         "HistoryTable": ("BatchGetItem",),
         "StageTable": ("BatchWriteItem", "PutItem"),
         "SendsTable": ("GetItem", "UpdateItem"),
+        "AttachmentsBucket": ("PutObject",),
         "HumanHandoffQueue": _SEND,
         SECRETS: ("GetSecretValue",),
     },

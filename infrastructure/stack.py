@@ -68,14 +68,12 @@ class Stack:
             {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
         ]
         if found is None:
-            request = {"StackName": self.name, "TemplateBody": body, "Parameters": told}
-            self._do("CREATE", again, lambda: self._client.create_stack(**request))
+            self._do("CREATE", again, lambda: self._client.create_stack(**self._request(body, told)))
             return "made"
         kept = {one["ParameterKey"] for one in found.get("Parameters", [])} & known - parameters.keys()
         told += [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)]
-        request = {"StackName": self.name, "TemplateBody": body, "Parameters": told}
         try:
-            self._do("UPDATE", again, lambda: self._client.update_stack(**request))
+            self._do("UPDATE", again, lambda: self._client.update_stack(**self._request(body, told)))
         except ClientError as error:
             if "No updates are to be performed" not in str(error):
                 raise
@@ -85,6 +83,10 @@ class Stack:
     @property
     def _client(self) -> Any:
         return self.account.client("cloudformation")
+
+    def _request(self, body: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        may_transform = ["CAPABILITY_AUTO_EXPAND"]
+        return {"StackName": self.name, "TemplateBody": body, "Parameters": parameters, "Capabilities": may_transform}
 
     def _found(self) -> dict[str, Any] | None:
         try:

@@ -51,8 +51,10 @@ def deployed(account: Account, stage: Stage) -> Iterator[str]:
             Environment={"Variables": {"STAGE": STAGE}},
         )
     for function, queue in queue_readers().items():
-        (logical,) = (key for key, one in resources("local").items() if one.properties.get("QueueName") == queue)
-        own = resources(STAGE)[logical].properties["QueueName"]
+        (logical,) = (
+            key for key, one in resources(TEMPLATE_FILE, "local").items() if one.properties.get("QueueName") == queue
+        )
+        own = resources(TEMPLATE_FILE, STAGE)[logical].properties["QueueName"]
         client.create_event_source_mapping(
             EventSourceArn=f"arn:aws:sqs:{account.region}:000000000000:{own}",
             FunctionName=stage.function_name(function),
