@@ -48,7 +48,7 @@ RIGHTS: Mapping[str, Rights] = {
         "ConversationsTable/SMS_INDEX": ("Query",),
         "ConversationsTable": ("BatchGetItem", "GetItem", "UpdateItem"),
         "HistoryTable": ("BatchGetItem",),
-        "StageTable": ("BatchWriteItem", "PutItem"),
+        "StageTable": ("BatchWriteItem", "GetItem", "PutItem"),
         "SendsTable": ("GetItem", "UpdateItem"),
         "AttachmentsBucket": ("PutObject",),
         "HumanHandoffQueue": _SEND,
