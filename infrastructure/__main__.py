@@ -4,13 +4,46 @@ from __future__ import annotations
 
 import click
 
+from infrastructure import deploying
 from infrastructure import policies as policy_files
 from infrastructure.stages import PROJECT
+
+_STAGE = click.option("--stage", required=True, metavar="NAME", help="A stage of .chalice/config.json: dev or prod.")
+_PARAMETERS = click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of infrastructure/template.yaml; repeatable.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Puts a stage of replies-engine into the account that the shell's AWS credentials lead to."""
+
+
+@cli.command()
+@_STAGE
+@_PARAMETERS
+def create(stage: str, parameters: tuple[str, ...]) -> None:
+    """Make the stage's tables and queues, or bring them up to date; then `chalice deploy --stage NAME` works."""
+    deploying.create(deploying.stage_named(stage), _pairs(parameters), click.echo)
+
+
+@cli.command()
+@_STAGE
+@_PARAMETERS
+def deploy(stage: str, parameters: tuple[str, ...]) -> None:
+    """Do all of it - create, chalice deploy, settle - and tell the webhooks' URLs."""
+    deploying.deploy(deploying.stage_named(stage), _pairs(parameters), click.echo)
+
+
+@cli.command()
+@_STAGE
+def settle(stage: str) -> None:
+    """Set what Chalice cannot: after a `chalice deploy` of your own."""
+    deploying.settle(deploying.stage_named(stage), click.echo)
 
 
 @cli.command()
@@ -20,6 +53,16 @@ def policies() -> None:
     for one in changed:
         click.echo(f"{one.relative_to(PROJECT)} {'written' if one.exists() else 'removed'}")
     click.echo(f"{len(policy_files.files())} policy files, {len(changed)} changed")
+
+
+def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for one in parameters:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise click.UsageError(f"a parameter is NAME=VALUE, and {one} is not")
+        pairs[name] = value
+    return pairs
 
 
 if __name__ == "__main__":

@@ -18,15 +18,19 @@ from typing import Any
 
 from infrastructure.rights import NAME_PATTERN, RIGHTS, SECRETS, Actions
 from infrastructure.stages import CHALICE, Stage, functions, queue_readers, stages
-from local.template import TEMPLATE_FILE, Resource, resources
+from local.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
 
 Statement = dict[str, Any]
 
 _ARNS = {
     "AWS::DynamoDB::Table": ("dynamodb", "arn:*:dynamodb:*:*:table/{TableName}"),
     "AWS::SQS::Queue": ("sqs", "arn:*:sqs:*:*:{QueueName}"),
+    "AWS::S3::Bucket": ("s3", "arn:*:s3:::{BucketName}/*"),
 }
-"""By the template's kind of resource: the service whose actions it takes, and its ARN."""
+"""By the template's kind of resource: the service whose actions it takes, and its ARN. A bucket's is its objects'."""
+
+_ANY_ACCOUNT = "?" * 12
+"""In a bucket's name, which has to be unique among all accounts."""
 
 _CONSUME: Actions = ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
 """What an event source mapping does with its queue, in the name of the function's role."""
@@ -118,7 +122,7 @@ def _service_and_arn(stage: Stage, place: str, known: Mapping[str, Resource]) ->
         return "secretsmanager", f"arn:*:secretsmanager:*:*:secret:{names}{_RANDOM_ENDING}"
     name, _, index = place.partition("/")
     service, arn = _ARNS[known[name].kind]
-    arn = arn.format(**known[name].properties)
+    arn = arn.format(**known[name].properties).replace(ACCOUNT, _ANY_ACCOUNT)
     return service, f"{arn}/index/{stage.setting(index)}" if index else arn
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from chalice.app import SQSEventConfig
+from chalice.app import Chalice, SQSEventConfig
 
 from chalicelib.settings import Settings
 
@@ -79,7 +79,16 @@ def functions() -> list[str]:
     return [HTTP_FUNCTION, *(one.name for one in _event_sources())]
 
 
+def webhooks() -> list[str]:
+    """The paths that a provider's console is given: each webhook but those with a part that varies."""
+    return [path for path in _app().routes if path.startswith("/webhooks/") and "{" not in path]
+
+
 def _event_sources() -> list[Any]:
+    return list(_app().event_sources)
+
+
+def _app() -> Chalice:
     from app import app  # noqa: PLC0415  # its decorators read the environment, which Chalice sets before it imports it
 
-    return list(app.event_sources)
+    return app

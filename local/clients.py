@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.environment import REGION
+from local.environment import REGION, ROOT
 
 _CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
 
@@ -41,8 +41,8 @@ class LocalAws:
         return {
             "endpoint_url": self.endpoint,
             "region_name": REGION,
-            "aws_access_key_id": "local",
-            "aws_secret_access_key": "local",
+            "aws_access_key_id": ROOT,
+            "aws_secret_access_key": ROOT,
             "config": _CONFIG,
         }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from local.environment import HOST, PROJECT, REGION, clean
+from local.environment import HOST, PROJECT, REGION, ROOT, clean
 from local.ports import wait_until_answers
 from local.processes import Child
 
@@ -28,8 +28,16 @@ class NotInstalledError(click.ClickException):
 
 
 @contextmanager
-def local_aws(port: int, *, shell: Mapping[str, str]) -> Iterator[str]:
+def local_aws(
+    port: int, *, shell: Mapping[str, str], program: str = "ministack", enforces_rights: bool = False
+) -> Iterator[str]:
     """A local AWS on `port` of the loopback interface, empty at first, as long as the block lasts; yields its URL.
+
+    Args:
+        port: where.
+        shell: the user's environment.
+        program: what is run: the module, or a file of Python that runs it with something added.
+        enforces_rights: whether a call is refused that no policy of its caller's allows; the parent's own are not.
 
     Raises:
         NotInstalledError: there is none.
@@ -48,8 +56,10 @@ def local_aws(port: int, *, shell: Mapping[str, str]) -> Iterator[str]:
         "DOCKER_HOST": f"unix://{folder}/none",  # it would look for containers of its own to remove
         "STATE_DIR": f"{folder}/state",
         "S3_DATA_DIR": f"{folder}/s3",
+        "AUTH": str(enforces_rights).lower(),
+        "AWS_ACCESS_KEY_ID": ROOT,  # whose calls are the account's own, and may do anything
     }
-    child = Child.start("aws", [str(python), "-I", str(_GUARD), folder, "ministack"], environment=environment)
+    child = Child.start("aws", [str(python), "-I", str(_GUARD), folder, program], environment=environment)
     try:
         if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
             raise click.ClickException("the local AWS did not start:\n" + "\n".join(child.last_lines))

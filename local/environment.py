@@ -18,6 +18,8 @@ from chalicelib.settings import Settings
 PROJECT = Path(__file__).parent.parent
 REGION = "eu-west-1"
 HOST = "127.0.0.1"
+ROOT = "local"
+"""The access key, and the secret, of everything that is started here."""
 
 _HARMLESS = frozenset(
     {
@@ -77,8 +79,8 @@ def local_aws(endpoint: str) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": ROOT,
+        "AWS_SECRET_ACCESS_KEY": ROOT,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -4,7 +4,8 @@ A child holds the reading end of a pipe as its standard input. The parent never 
 killed without a chance to clean up too, the pipe closes and the child ends itself. Standard library only, for it also
 runs in the engine's own virtual environment:
 
-    python -I guard.py FOLDER MODULE    runs MODULE; when the pipe closes, FOLDER is removed and the process ends
+    python -I guard.py FOLDER PROGRAM    runs PROGRAM, a module or a file of Python; when the pipe closes, FOLDER is
+                                         removed and the process ends
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def end_with_parent(tidy: Callable[[], None] = lambda: None) -> None:
 
 
 if __name__ == "__main__":
-    _, folder, module = sys.argv
+    _, folder, program = sys.argv
     end_with_parent(lambda: shutil.rmtree(folder, ignore_errors=True))
-    sys.argv = [module]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = [program]
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)

@@ -10,7 +10,7 @@ does not have is an invention of the test that uses it, and is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from chalicelib.aws.calls import Service
 from infrastructure import policies
 from infrastructure.rights import NAME_PATTERN, RIGHTS
 from infrastructure.stages import HTTP_FUNCTION, stages
-from local.template import TEMPLATE_FILE, resources
+from local.template import ACCOUNT, TEMPLATE_FILE, resources
 from tests.fakes.faults import Call, FaultPlan
 
 STAGE = stages()["local"]
@@ -40,7 +40,7 @@ FUNCTIONS: Mapping[str, Callable[[tuple[Any, ...]], str]] = {
 }
 """The function of each door, by the door's arguments."""
 
-_SERVICES = {"SendMessage": "sqs", "GetQueueUrl": "sqs", "GetSecretValue": "secretsmanager"}
+_SERVICES = {"SendMessage": "sqs", "GetQueueUrl": "sqs", "GetSecretValue": "secretsmanager", "PutObject": "s3"}
 """The services of the fakes' operations; all others are DynamoDB's."""
 
 _COMES_WITH = {"SendMessage": ("GetQueueUrl",)}
@@ -48,6 +48,9 @@ _COMES_WITH = {"SendMessage": ("GetQueueUrl",)}
 
 _NOT_AWS = frozenset({"CreateMessage", "ListMessages", "DeleteMessage"})
 """The provider's, and what a simulated Lambda does with a queue itself."""
+
+_NEEDS_NO_RIGHT = frozenset({"GetCallerIdentity"})
+"""Whoever has credentials may ask whose they are."""
 
 _passing: ContextVar[str | None] = ContextVar("function", default=None)
 
@@ -67,10 +70,10 @@ class Recorder:
 
     uses: set[Use] = field(default_factory=set)
 
-    def note(self, service: str, operation: str, names: Iterable[str]) -> None:
+    def note(self, service: str, operation: str, names: tuple[str, ...]) -> None:
         function = _passing.get()
         if function is not None:
-            self.uses |= {Use(function, f"{service}:{operation}", arn) for arn in _arns(service, names)}
+            self.uses |= _uses(function, service, operation, names)
 
     def unused(self) -> list[tuple[str, str, str]]:
         """Each function's rights that nothing used: function, action, place in the table of rights."""
@@ -99,14 +102,14 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 
     @wraps(call)
     def noted_call(self: Service, operation: str, resource: str, request: Mapping[str, Any], **options: Any) -> Any:
-        recorder.note(self.client.meta.service_model.signing_name, operation, _named(request))
+        if operation not in _NEEDS_NO_RIGHT:
+            recorder.note(self.client.meta.service_model.signing_name, operation, _named(request))
         return call(self, operation, resource, request, **options)
 
     @wraps(perform)
     def noted_perform(self: FaultPlan, one: Call, apply: Callable[..., Any]) -> Any:
         if one.operation not in _NOT_AWS and not self._is_another_acting:
-            index = f"/index/{one.index}" if one.index else ""
-            names = [name + index for name in one.resource.split(", ")]
+            names = (f"{one.resource}/index/{one.index}",) if one.index else tuple(one.resource.split(", "))
             for operation in (one.operation, *_COMES_WITH.get(one.operation, ())):
                 recorder.note(_SERVICES.get(operation, "dynamodb"), operation, names)
         return perform(self, one, apply)
@@ -131,20 +134,28 @@ def _passed(door: Callable[..., Any], function: Callable[[tuple[Any, ...]], str]
     return passed
 
 
-def _named(request: Mapping[str, Any]) -> list[str]:
+def _named(request: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of what a request is about."""
     if "RequestItems" in request:
-        return list(request["RequestItems"])
+        return tuple(request["RequestItems"])
     if "IndexName" in request:
-        return [f"{request['TableName']}/index/{request['IndexName']}"]
-    (name,) = (request[key] for key in ("TableName", "QueueUrl", "QueueName", "SecretId") if key in request)
-    return [name.rpartition("/")[2] if "QueueUrl" in request else name]
+        return (f"{request['TableName']}/index/{request['IndexName']}",)
+    (name,) = (request[key] for key in ("TableName", "QueueUrl", "QueueName", "SecretId", "Bucket") if key in request)
+    return (name.rpartition("/")[2] if "QueueUrl" in request else name,)
 
 
-def _arns(service: str, names: Iterable[str]) -> list[str]:
+@lru_cache  # a simulation makes a few calls a million times
+def _uses(function: str, service: str, operation: str, names: tuple[str, ...]) -> frozenset[Use]:
+    return frozenset(Use(function, f"{service}:{operation}", arn) for arn in _arns(service, names))
+
+
+def _arns(service: str, names: tuple[str, ...]) -> list[str]:
     scope = f"arn:aws:{service}:eu-west-1:000000000000:"
     if service == "secretsmanager":  # which secret it is, the company's row says and not the code
         return [f"{scope}secret:{NAME_PATTERN.format(stage=STAGE.name).replace('*', 'x')}-AbCdEf"]
+    if service == "s3":  # whatever the fake is called: a stage has one bucket
+        bucket = resources(TEMPLATE_FILE, STAGE.name)["AttachmentsBucket"].properties["BucketName"]
+        return [f"arn:aws:s3:::{bucket.replace(ACCOUNT, '0' * 12)}/key"]
     where = "table/" if service == "dynamodb" else ""
     return [f"{scope}{where}{name}" for name in names if name.partition("/")[0] in _known()]
 

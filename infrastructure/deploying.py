@@ -1,0 +1,106 @@
+"""A whole deployment of one stage, in the order in which one thing needs another. Safe to run again, wherever it ended.
+
+configuration -> stack -> tables and queues -> Chalice's memory -> functions, API, schedules -> what Chalice cannot set
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from infrastructure import chalicing, looking, remembering, settling
+from infrastructure.account import Account, Obstacle, in_one_line
+from infrastructure.stack import Stack
+from infrastructure.stages import Stage, stages, webhooks
+from local.template import TEMPLATE_FILE
+
+Tell = Callable[[str], None]
+"""Takes one line on what was done."""
+
+_OF_TWILIO = "#rc=3&rp=all"
+"""Has Twilio try again, three times, on any failure; it neither sends nor signs the fragment."""
+
+_SENDGRID = frozenset({"/webhooks/email"})
+"""The webhooks that SendGrid calls; the others are Twilio's."""
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of that name.
+
+    Raises:
+        Obstacle: `.chalice/config.json` has none that can be deployed.
+    """
+    known = {one.name: one for one in stages().values() if one.is_deployable}
+    if name not in known:
+        raise Obstacle(
+            f"{name or 'no name'} is no stage of .chalice/config.json: `make deploy STAGE={' or '.join(known)}`"
+        )
+    return known[name]
+
+
+def command(verb: str, stage: Stage) -> str:
+    """What the user runs."""
+    return f"make {verb} STAGE={stage.name}"
+
+
+def create(stage: Stage, parameters: dict[str, str], tell: Tell) -> Account:
+    """Make the tables and queues of a stage, or bring them up to date, and wait.
+
+    Raises:
+        Obstacle: something is missing.
+    """
+    again = command("infrastructure", stage)
+    _stop_at(looking.faults_of_configuration(stage))
+    account = Account.of_shell(again)
+    with in_one_line(again):
+        stack = Stack(account, stage.stack_name, TEMPLATE_FILE)
+        tell(f"stack {stack.name} in {account.region}: {stack.bring_up(parameters, again)}")
+        _stop_at(looking.faults_of_account(account, stage))
+    return account
+
+
+def deploy(stage: Stage, parameters: dict[str, str], tell: Tell) -> None:
+    """Make everything of a stage, or bring it up to date, wait, and tell the webhooks' URLs.
+
+    Raises:
+        Obstacle: something is missing.
+        SystemExit: Chalice gave up, and has said why.
+    """
+    again = command("deploy", stage)
+    account = create(stage, parameters, tell)
+    with in_one_line(again):
+        for name in remembering.bring_back(account, stage):
+            tell(f"{name} was found in the account; Chalice knows it again")
+    api = remembering.api(stage)
+    chalicing.deploy(stage, api and api[1], again)
+    settle(stage, tell, account)
+    tell("Webhooks, to be pasted into the provider's console:")
+    for provider, url in webhook_urls(stage, remembering.api(stage)):
+        tell(f"  {provider:<9} {url}")
+
+
+def settle(stage: Stage, tell: Tell, account: Account | None = None) -> None:
+    """Bring a deployed stage to what Chalice cannot set.
+
+    Raises:
+        Obstacle: something is missing.
+    """
+    again = command("deploy", stage)
+    account = account or Account.of_shell(again)
+    with in_one_line(again):
+        remembering.bring_back(account, stage)
+        changed = settling.settle(account, stage, remembering.api(stage))
+    tell("settled: " + ("; ".join(changed) or "as it was"))
+
+
+def webhook_urls(stage: Stage, api: tuple[str, str] | None) -> list[tuple[str, str]]:
+    """Each provider with a URL that it is to call."""
+    base = (stage.variables.get(settling.PUBLIC_BASE_URL) or (api[1] if api else "")).rstrip("/")
+    return [
+        ("SendGrid", f"{base}{path}") if path in _SENDGRID else ("Twilio", f"{base}{path}{_OF_TWILIO}")
+        for path in webhooks()
+    ]
+
+
+def _stop_at(faults: Iterable[str]) -> None:
+    for fault in faults:
+        raise Obstacle(fault)

@@ -1,0 +1,85 @@
+"""What must be there before functions are deployed: a configuration that is sound, and the tables and queues it names.
+
+Each fault is one line that says what is missing and what mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infrastructure import policies
+from infrastructure.account import Account, error_code
+from infrastructure.stages import Stage
+from local.template import TEMPLATE_FILE, resources
+
+_NAMES = {"_TABLE": "TableName", "_QUEUE": "QueueName"}
+"""By the ending of a variable: the property of the template's resource that it must name."""
+
+_INDEXES = ("WHATSAPP_INDEX", "SMS_INDEX", "EMAIL_INDEX", "LOCK_INDEX")
+
+_NOT_THERE = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+
+
+def faults_of_configuration(stage: Stage) -> Iterator[str]:
+    """What in `.chalice/config.json` does not fit the template, and policy files that do not fit the rights."""
+    made = resources(TEMPLATE_FILE, stage.name).values()
+    for variable, name in stage.variables.items():
+        ending = variable[variable.rfind("_") :]
+        if ending in _NAMES and not any(one.properties.get(_NAMES[ending]) == name for one in made):
+            yield (
+                f"{variable} of the stage {stage.name} names {name}, which is nothing of that stage: "
+                "name one of infrastructure/template.yaml in .chalice/config.json, then `make policies`"
+            )
+    if stale := policies.stale():
+        names = ", ".join(one.name for one in stale)
+        yield f"{names} are not what the table of rights says: `make policies` writes them, and wants to be committed"
+
+
+def faults_of_account(account: Account, stage: Stage) -> Iterator[str]:
+    """Which tables, indexes and queues of the stage are not in the account's region."""
+    dynamodb, sqs = account.client("dynamodb"), account.client("sqs")
+    for logical, one in resources(TEMPLATE_FILE, stage.name).items():
+        if one.kind == "AWS::DynamoDB::Table":
+            table = _table(dynamodb, one.properties["TableName"])
+            if table is None:
+                yield _missing(f"table {one.properties['TableName']}", account, stage)
+            elif logical == "ConversationsTable":
+                yield from _faults_of_indexes(table, stage)
+        elif one.kind == "AWS::SQS::Queue" and not _is_queue(sqs, one.properties["QueueName"]):
+            yield _missing(f"queue {one.properties['QueueName']}", account, stage)
+
+
+def _faults_of_indexes(table: dict[str, Any], stage: Stage) -> Iterator[str]:
+    there = {one["IndexName"] for one in table.get("GlobalSecondaryIndexes", [])}
+    for variable in _INDEXES:
+        if (name := stage.setting(variable)) not in there:
+            yield f"the table {table['TableName']} lacks the index {name}: docs/data.md tells its keys; add it"
+
+
+def _missing(what: str, account: Account, stage: Stage) -> str:
+    return (
+        f"the {what} is missing in {account.region}: `make deploy STAGE={stage.name}` makes it with the stack "
+        f"{stage.stack_name}; where the stack is there, docs/deploying.md tells how it comes back"
+    )
+
+
+def _table(dynamodb: Any, name: str) -> dict[str, Any] | None:
+    try:
+        return dict(dynamodb.describe_table(TableName=name)["Table"])
+    except ClientError as error:
+        if error_code(error) in _NOT_THERE:
+            return None
+        raise
+
+
+def _is_queue(sqs: Any, name: str) -> bool:
+    try:
+        sqs.get_queue_url(QueueName=name)
+    except ClientError as error:
+        if error_code(error) in _NOT_THERE:
+            return False
+        raise
+    return True

@@ -1,0 +1,114 @@
+"""What a stage needs beyond what Chalice can set: looked at, and changed only where it differs. Safe at any time.
+
+- Recursion. Lambda cuts a chain of messages between functions and queues after about 16 hops. A trigger that comes
+  again, and a conversation in which batch follows reply, are such chains, bounded by our own counts: the functions that
+  read queues are let recurse.
+- Throttling of the API, for every method.
+- The public URL, which only the API's making tells: the function that sends replies names it to the provider for its
+  status callbacks. A `PUBLIC_BASE_URL` in `.chalice/config.json`, such as a domain of one's own, goes before. The
+  webhook needs none: each request tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infrastructure.account import Account, Obstacle, error_code
+from infrastructure.stages import Stage, queue_readers
+
+SENDER = "send_replies"
+"""The function that must know the public URL."""
+
+PUBLIC_BASE_URL = "PUBLIC_BASE_URL"
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """Requests that the API takes, and answers 429 beyond."""
+
+    per_second: int
+    burst: int
+
+
+_THROTTLING = {"prod": Throttling(500, 1_000)}
+_THROTTLING_ELSEWHERE = Throttling(50, 100)
+
+
+def throttling(stage: Stage) -> Throttling:
+    """What the API of a stage takes."""
+    return _THROTTLING.get(stage.name, _THROTTLING_ELSEWHERE)
+
+
+def settle(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[str]:
+    """Bring a deployed stage to what Chalice cannot set; what was changed.
+
+    Args:
+        account: where.
+        stage: which.
+        api: the id of its API, and the API's URL with its stage; None: it has none.
+
+    Raises:
+        Obstacle: a part of the stage is not deployed.
+    """
+    if api is None:
+        raise _not_deployed("the API", account, stage)
+    api_id, url = api
+    try:
+        return [
+            *_recursion(account.client("lambda"), stage),
+            *_throttling(account.client("apigateway"), stage, api_id),
+            *_public_url(account.client("lambda"), stage, url),
+        ]
+    except ClientError as error:
+        if error_code(error) not in {"ResourceNotFoundException", "NotFoundException"}:
+            raise
+        raise _not_deployed("a function or the API", account, stage) from error
+
+
+def _recursion(client: Any, stage: Stage) -> Iterator[str]:
+    for function in queue_readers():
+        name = stage.function_name(function)
+        if client.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] != "Allow":
+            client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
+            yield f"{name} may recurse"
+
+
+def _throttling(client: Any, stage: Stage, api: str) -> Iterator[str]:
+    wanted = throttling(stage)
+    settings = client.get_stage(restApiId=api, stageName=stage.api_stage).get("methodSettings", {}).get("*/*", {})
+    if (settings.get("throttlingRateLimit"), settings.get("throttlingBurstLimit")) == (wanted.per_second, wanted.burst):
+        return
+    values = {"rateLimit": wanted.per_second, "burstLimit": wanted.burst}
+    client.update_stage(
+        restApiId=api,
+        stageName=stage.api_stage,
+        patchOperations=[
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)} for name, value in values.items()
+        ],
+    )
+    yield f"the API takes {wanted.per_second} requests a second, {wanted.burst} at once"
+
+
+def _public_url(client: Any, stage: Stage, url: str) -> Iterator[str]:
+    if stage.variables.get(PUBLIC_BASE_URL):
+        return
+    name = stage.function_name(SENDER)
+    variables = client.get_function_configuration(FunctionName=name).get("Environment", {}).get("Variables", {})
+    if variables.get(PUBLIC_BASE_URL) == url:
+        return
+    client.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {**variables, PUBLIC_BASE_URL: url}}
+    )
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    yield f"{name} knows the public URL"
+
+
+def _not_deployed(what: str, account: Account, stage: Stage) -> Obstacle:
+    return Obstacle(
+        f"{what} of the stage {stage.name} is not deployed in {account.region}: "
+        f"`make deploy STAGE={stage.name}` deploys it"
+    )

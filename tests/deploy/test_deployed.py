@@ -1,0 +1,215 @@
+"""A deployed stage: what Chalice forgot is found in the account, and what Chalice cannot set is set once."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure import deploying, remembering
+from infrastructure.account import Account, Obstacle
+from infrastructure.settling import PUBLIC_BASE_URL, settle, throttling
+from infrastructure.stack import Stack
+from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
+from local.template import TEMPLATE_FILE, resources
+from tests.deploy.conftest import AGAIN
+
+STAGE = "halfway"
+BASE = "https://hooks.example.com"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A stage of its own, and a folder for what Chalice remembers of it."""
+    monkeypatch.setattr(remembering, "CHALICE", tmp_path)
+    told = {name: value.replace("-dev", f"-{STAGE}") for name, value in stages()["dev"].variables.items()}
+    return replace(stages()["dev"], name=STAGE, variables=told, api_stage=STAGE)
+
+
+@pytest.fixture
+def deployed(account: Account, stage: Stage) -> Iterator[str]:
+    """The stage's functions, mappings and API, made as Chalice makes them; yields the API's id."""
+    Stack(account, stage.stack_name, TEMPLATE_FILE, poll_seconds=0.1).bring_up({"Stage": STAGE}, AGAIN)
+    trusted = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    role = account.client("iam").create_role(RoleName=STAGE, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    client = account.client("lambda")
+    names = [stage.function_name(function) for function in functions()]
+    for name in names:
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=role,
+            Handler="app.app",
+            Code={"ZipFile": empty_zip()},
+            Environment={"Variables": {"STAGE": STAGE}},
+        )
+    for function, queue in queue_readers().items():
+        (logical,) = (
+            key for key, one in resources(TEMPLATE_FILE, "local").items() if one.properties.get("QueueName") == queue
+        )
+        own = resources(TEMPLATE_FILE, STAGE)[logical].properties["QueueName"]
+        client.create_event_source_mapping(
+            EventSourceArn=f"arn:aws:sqs:{account.region}:000000000000:{own}",
+            FunctionName=stage.function_name(function),
+        )
+    api = import_api(account, stage)
+    account.client("apigateway").create_deployment(restApiId=api, stageName=STAGE)
+    yield api
+    account.client("apigateway").delete_rest_api(restApiId=api)
+    for one in client.list_event_source_mappings()["EventSourceMappings"]:
+        client.delete_event_source_mapping(UUID=one["UUID"])
+    for name in names:
+        client.delete_function(FunctionName=name)
+    account.client("iam").delete_role(RoleName=STAGE)
+
+
+def empty_zip() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("app.py", "")
+    return file.getvalue()
+
+
+def import_api(account: Account, stage: Stage) -> str:
+    """An API as Chalice imports it, not deployed to a stage."""
+    function = f"arn:aws:lambda:{account.region}:000000000000:function:{stage.function_name('api_handler')}"
+    uri = f"arn:aws:apigateway:{account.region}:lambda:path/2015-03-31/functions/{function}/invocations"
+    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+    document = {
+        "swagger": "2.0",
+        "info": {"title": stage.app_name, "version": "1.0"},
+        "paths": {"/webhooks/sms": {"post": {"x-amazon-apigateway-integration": integration}}},
+    }
+    body = json.dumps(document).encode()
+    return str(account.client("apigateway").import_rest_api(body=body)["id"])
+
+
+def variables(account: Account, stage: Stage, function: str) -> dict[str, Any]:
+    name = stage.function_name(function)
+    return account.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+
+class TestMemory:
+    def test_what_chalice_cannot_find_by_name_is_brought_back_from_the_account(
+        self, account: Account, stage: Stage, deployed: str
+    ):
+        """The mappings with their ids, and the API behind whose routes the stage's own function is."""
+        found = remembering.bring_back(account, stage)
+
+        known = {one["name"]: one for one in remembering._read(stage)["resources"]}
+        mappings = account.client("lambda").list_event_source_mappings(FunctionName=stage.function_name("batch_sms"))
+        assert sorted(found) == sorted([*(f"{name}-sqs-event-source" for name in queue_readers()), "rest_api"])
+        assert known["batch_sms-sqs-event-source"]["event_uuid"] == mappings["EventSourceMappings"][0]["UUID"]
+        assert known["batch_sms-sqs-event-source"]["queue"] == f"replies-engine-{STAGE}-sms"
+        assert remembering.api(stage) == (
+            deployed,
+            f"https://{deployed}.execute-api.{account.region}.amazonaws.com/{STAGE}",
+        )
+
+    def test_what_chalice_remembers_is_left_as_it_is(self, account: Account, stage: Stage, deployed: str):
+        """And to bring back twice is to bring back once."""
+        remembering.bring_back(account, stage)
+        before = remembering._read(stage)
+
+        again = remembering.bring_back(account, stage)
+
+        assert again == []
+        assert remembering._read(stage) == before
+
+    def test_of_two_apis_the_one_with_the_stage_is_ours(self, account: Account, stage: Stage, deployed: str):
+        """The other is what a deployment left behind that died before its last step."""
+        left_behind = [import_api(account, stage) for _ in range(3)]
+
+        remembering.bring_back(account, stage)
+
+        known = remembering.api(stage)
+        for one in left_behind:
+            account.client("apigateway").delete_rest_api(restApiId=one)
+        assert known is not None
+        assert known[0] == deployed
+
+    def test_another_stage_s_api_is_not_ours(self, account: Account, stage: Stage, deployed: str):
+        """Though both have the app's name."""
+        other = replace(stage, name="elsewhere")
+
+        found = remembering.bring_back(account, other)
+
+        assert found == []
+        assert remembering.api(other) is None
+
+
+class TestSettling:
+    def test_it_sets_what_chalice_cannot_and_nothing_twice(self, account: Account, stage: Stage, deployed: str):
+        """Recursion of what reads queues, throttling of the API, and the public URL of what sends."""
+        url = f"{BASE}/{STAGE}"
+
+        first, second = (settle(account, stage, (deployed, url)) for _ in range(2))
+
+        client = account.client("lambda")
+        loops = {
+            function: client.get_function_recursion_config(FunctionName=stage.function_name(function))["RecursiveLoop"]
+            for function in functions()
+        }
+        limits = account.client("apigateway").get_stage(restApiId=deployed, stageName=STAGE)["methodSettings"]["*/*"]
+        wanted = throttling(stage)
+        assert {function for function, loop in loops.items() if loop == "Allow"} == set(queue_readers())
+        assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (wanted.per_second, wanted.burst)
+        assert variables(account, stage, "send_replies") == {"STAGE": STAGE, PUBLIC_BASE_URL: url}
+        assert variables(account, stage, "api_handler") == {"STAGE": STAGE}
+        assert len(first) == len(queue_readers()) + 2
+        assert second == []
+
+    def test_a_configured_public_url_goes_before(self, account: Account, stage: Stage, deployed: str):
+        """Chalice has given it to the function."""
+        own = replace(stage, variables={**stage.variables, PUBLIC_BASE_URL: BASE})
+
+        settle(account, own, (deployed, f"https://{deployed}.example/{STAGE}"))
+
+        assert PUBLIC_BASE_URL not in variables(account, stage, "send_replies")
+
+    def test_prod_takes_more_than_other_stages(self):
+        """A burst of many companies in prod; a loop of somebody's test elsewhere."""
+        assert throttling(stages()["prod"]).per_second > throttling(stages()["dev"]).per_second
+
+    @pytest.mark.parametrize("api", [None, ("abcd1234", BASE)])
+    def test_a_stage_that_is_not_deployed_is_told_with_the_command(
+        self, account: Account, stage: Stage, api: tuple[str, str] | None
+    ):
+        """Or only half of it is."""
+        with pytest.raises(Obstacle) as obstacle:
+            settle(account, stage, api)
+
+        assert f"of the stage {STAGE} is not deployed in {account.region}: `make deploy STAGE={STAGE}`" in str(
+            obstacle.value
+        )
+
+
+class TestUrls:
+    def test_each_webhook_is_told_with_the_fragment_that_twilio_needs(self, dev: Stage):
+        """Without it Twilio would not try again after a 503."""
+        urls = deploying.webhook_urls(dev, ("abcd1234", f"{BASE}/dev"))
+
+        assert len(urls) == len(webhooks())
+        assert ("Twilio", f"{BASE}/dev/webhooks/whatsapp#rc=3&rp=all") in urls
+        assert ("Twilio", f"{BASE}/dev/webhooks/sms#rc=3&rp=all") in urls
+
+    def test_a_domain_of_one_s_own_goes_before(self, dev: Stage):
+        """It is what the provider signs."""
+        own = replace(dev, variables={**dev.variables, PUBLIC_BASE_URL: f"{BASE}/"})
+
+        urls = deploying.webhook_urls(own, ("abcd1234", "https://abcd1234.example/dev"))
+
+        assert {url.removeprefix(BASE).partition("#")[0] for _, url in urls} == set(webhooks())
+
+    @pytest.mark.parametrize("name", ["", "local", "staging"])
+    def test_a_stage_that_is_not_there_is_told_with_those_that_are(self, name: str):
+        """The one for `chalice local` is none to deploy."""
+        with pytest.raises(Obstacle, match=r"is no stage of .chalice/config.json: `make deploy STAGE=dev or prod`"):
+            deploying.stage_named(name)

@@ -1,0 +1,80 @@
+"""What is missing is found before functions are deployed, and told with what mends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infrastructure import policies
+from infrastructure.account import Account
+from infrastructure.looking import faults_of_account, faults_of_configuration
+from infrastructure.stack import Stack
+from infrastructure.stages import Stage, stages
+from local.template import TEMPLATE_FILE
+from tests.deploy.conftest import AGAIN
+
+
+def changed(stage: Stage, **variables: str) -> Stage:
+    return replace(stage, variables={**stage.variables, **variables})
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize("stage", [one for one in stages().values() if one.is_deployable], ids=lambda one: one.name)
+    def test_the_stages_as_they_are_configured_are_sound(self, stage: Stage):
+        """Nothing to mend."""
+        assert list(faults_of_configuration(stage)) == []
+
+    @pytest.mark.parametrize(
+        ("variable", "name"),
+        [("WHATSAPP_QUEUE", "replies-engine-prod-whatsapp"), ("STAGE_TABLE", "conversations-stage-prod")],
+    )
+    def test_a_queue_or_table_of_another_stage_is_named(self, dev: Stage, variable: str, name: str):
+        """Before a function of one stage reads what is the other's."""
+        (fault,) = faults_of_configuration(changed(dev, **{variable: name}))
+
+        assert fault.startswith(f"{variable} of the stage dev names {name}, which is nothing of that stage")
+        assert "`make policies`" in fault
+
+    def test_stale_policy_files_are_named(self, dev: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """A right that was written and not generated would be missing at night."""
+        monkeypatch.setattr(policies, "CHALICE", tmp_path)
+        policies.write()
+        policies.path("dev", "api_handler").write_text("{}")
+
+        (fault,) = faults_of_configuration(dev)
+
+        assert fault.startswith("policy-dev-api_handler.json are not what the table of rights says: `make policies`")
+
+
+class TestAccount:
+    def test_a_region_without_the_stack_is_told_of_each_table_and_queue(
+        self, account: Account, dev: Stage, monkeypatch: pytest.MonkeyPatch
+    ):
+        """With the region, and the command that makes them."""
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+
+        faults = list(faults_of_account(Account.of_shell(AGAIN), dev))
+
+        assert len(faults) == 6 + 12
+        assert faults[0].startswith(
+            "the table conversations-dev is missing in us-west-2: `make deploy STAGE=dev` makes it"
+        )
+        assert [fault for fault in faults if "queue replies-engine-dev-ai-replies-dlq is missing" in fault]
+
+    def test_a_whole_stack_has_no_faults_and_a_company_s_table_without_an_index_has_one(
+        self, account: Account, dev: Stage, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Where the company's account holds the conversations table, it may lack what the look-up needs."""
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+        account = Account.of_shell(AGAIN)
+        Stack(account, dev.stack_name, TEMPLATE_FILE, poll_seconds=0.1).bring_up({"Stage": "dev"}, AGAIN)
+
+        whole = list(faults_of_account(account, dev))
+        lacking = list(faults_of_account(account, changed(dev, SMS_INDEX="another-index")))
+
+        assert whole == []
+        assert lacking == [
+            "the table conversations-dev lacks the index another-index: docs/data.md tells its keys; add it"
+        ]
