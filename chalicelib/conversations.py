@@ -17,6 +17,7 @@ TASK_COMPLETE = "task_complete"
 CREATED_AT = "created_at"
 CHANNEL_CONFIG = "channel_config"
 CREDENTIAL_REF = "credential_ref"
+UNKNOWN_SENDER_TEXT = "unknown_sender_text"
 COMPANY_ID = "company_id"
 
 _RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT)
@@ -43,6 +44,8 @@ class Found:
     credential_ref: str | None
     active_count: int
     """How many active conversations the pair of addresses has."""
+    unknown_sender_text: str | None = None
+    """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,12 +153,21 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
 
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
     return Found(
-        key, str(row.get(COMPANY_ID, "unknown")), _text_of_channel(row, channel.name, CREDENTIAL_REF), active_count
+        key,
+        str(row.get(COMPANY_ID, "unknown")),
+        _text_of_channel(row, channel.name, CREDENTIAL_REF),
+        active_count,
+        _of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
     )
 
 
 def _text_of_channel(row: Item, channel: str, name: str) -> str | None:
+    return _of_channel(row, channel, name) or None
+
+
+def _of_channel(row: Item, channel: str, name: str) -> str | None:
+    """A text of the channel's configuration, perhaps an empty one; None: there is none."""
     config = row.get(CHANNEL_CONFIG)
     of_channel = config.get(channel) if isinstance(config, Mapping) else None
     text = of_channel.get(name) if isinstance(of_channel, Mapping) else None
-    return text if isinstance(text, str) and text else None
+    return text if isinstance(text, str) else None

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from chalice.app import Request, Response
 
-from chalicelib import replying, responses
+from chalicelib import replying, responses, telling
 from chalicelib.batching import Job
 from chalicelib.burying import bury
 from chalicelib.channels.channel import Vendor, WebhookRequest
@@ -22,6 +22,7 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.observability import MEASURES, Fields, Level, Metric, Step, Trail, describe
 from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.protocol.unknown_senders import Reminder
 from chalicelib.queues import Queue
 from chalicelib.receiving import Outcome
 from chalicelib.replies import Reply
@@ -40,7 +41,6 @@ _LOUDNESS = {
 }
 _REFUSAL_METRICS = {
     Code.INVALID_SIGNATURE: Metric.INVALID_SIGNATURE,
-    Code.CONVERSATION_NOT_FOUND: Metric.UNKNOWN_SENDER,
 }
 
 
@@ -91,26 +91,50 @@ def replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
     for record in event["Records"]:
         tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
         try:
-            reply = Reply.from_body(record["body"])
+            errand = _errand(record["body"], tenant, deadline, last_send, engine, carried)
         except Rejected as refusal:
             failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
             continue
-        own = carried.with_fields(
-            conversation_id=reply.conversation.conversation_id,
-            tenant=tenant,
-            batch_id=reply.batch_id or "none",
-            attempt=reply.attempt,
-        )
-        tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-        job = replying.Job(reply, tenant, tables, queues, last_send, new_id(), own)
-        again = replace(job, tables=engine.tables, queues=engine.queues)
-
-        def come_again(fault: EngineError, again: replying.Job = again) -> None:
-            engine.replying.come_again(again, fault.code.value)
-
-        failures += _one(partial(engine.replying.process, job), come_again, own)
+        failures += _one(*errand)
     if failures:
         raise failures[0]
+
+
+Errand = tuple[Callable[[], None], Callable[[EngineError], None], Trail]
+"""What a message of a queue asks for, how it comes again where that fails, and where it is told."""
+
+
+def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, engine: Engine, carried: Trail) -> Errand:
+    """What a message of the replies queue asks for: a reply to be sent, or our own reminder of an unknown sender.
+
+    Raises:
+        Rejected: it is neither.
+    """
+    tables, queues, token = engine.tables.within(deadline), engine.queues.within(deadline), new_id()
+    reminder = Reminder.from_body(body)
+    if reminder is not None:
+        trail = carried.with_fields(message_sid=reminder.message_sid, attempt=reminder.attempt)
+        to_tell = telling.Job(reminder, tenant, tables, queues, last_send, token, trail)
+        to_tell_again = replace(to_tell, tables=engine.tables, queues=engine.queues)
+        return (
+            partial(engine.telling.process, to_tell),
+            lambda fault: engine.telling.come_again(to_tell_again, fault.code.value),
+            trail,
+        )
+    reply = Reply.from_body(body)
+    trail = carried.with_fields(
+        conversation_id=reply.conversation.conversation_id,
+        tenant=tenant,
+        batch_id=reply.batch_id or "none",
+        attempt=reply.attempt,
+    )
+    job = replying.Job(reply, tenant, tables, queues, last_send, token, trail)
+    again = replace(job, tables=engine.tables, queues=engine.queues)
+    return (
+        partial(engine.replying.process, job),
+        lambda fault: engine.replying.come_again(again, fault.code.value),
+        trail,
+    )
 
 
 def unknown_path() -> Response:

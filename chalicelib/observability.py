@@ -69,6 +69,8 @@ class Step(StrEnum):
     REPLY_REFUSED = "reply_refused"
     GAVE_REPLY_UP = "gave_stalled_reply_up"
     REPORTED = "delivery_reported"
+    TOLD = "told_unknown_sender"
+    UNTOLD = "unknown_sender_not_told"
     FAILED = "failed"
 
 
@@ -83,6 +85,7 @@ class Metric(StrEnum):
     INVALID_SIGNATURE = "InvalidSignature"
     SECRET_FAILURE = "SecretFailure"
     UNKNOWN_SENDER = "UnknownSender"
+    UNTOLD = "UnknownSenderNotTold"
     REFUSED = "Refused"
     BATCH_SIZE = "BatchSize"
     WINDOW_WAIT = "WindowWait"
@@ -152,8 +155,13 @@ MEASURES: Mapping[Metric, Measure] = {
     ),
     Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
     Metric.UNKNOWN_SENDER: Measure(
-        "a proven provider told of a sender who has no active conversation",
-        frozenset({Code.CONVERSATION_NOT_FOUND.value}),
+        "a proven provider told of a sender who has no active conversation, by whether they are told so",
+        frozenset({"told", "silent", "told_already", "failed"}),
+    ),
+    Metric.UNTOLD: Measure(
+        "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",
+        _CODES | {ReplyCode.NO_RECIPIENT, ReplyCode.UNKNOWN_OUTCOME, "UNREACHABLE"},
+        of_provider=True,
     ),
     Metric.REFUSED: Measure("a message was refused by a named rule", _CODES),
     Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),
@@ -183,7 +191,8 @@ MEASURES: Mapping[Metric, Measure] = {
         of_provider=True,
     ),
     Metric.REPLY_RETRIED: Measure(
-        "a reply was sent to its own queue again, by why; a provider's own code is `other`",
+        "a reply, or what an unknown sender is told, was sent to its own queue again, by why; "
+        "a provider's own code is `other`",
         _CODES | _COMES_AGAIN,
         of_provider=True,
     ),

@@ -13,13 +13,16 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from chalicelib.clock import Deadline
-from chalicelib.errors import Code, Misconfigured
+from chalicelib.errors import Code, Misconfigured, Rejected
 
 MESSAGE_BYTES_MAX = 1_048_576
 """What SQS takes as one message, in bytes of UTF-8, attributes included."""
 
 DELAY_SECONDS_MAX = 900
 """The longest delay of one SQS message."""
+
+RETRY_ATTEMPT = "RetryAttempt"
+"""How often a message of ours was sent again; a document without it was not."""
 
 
 _ATTRIBUTE_BYTES = 64
@@ -110,6 +113,37 @@ def decode(body: str) -> Any:
     # JSON spells half a pair as an escape; SQS, DynamoDB and the provider take none.
     told = json.dumps(json.loads(body), ensure_ascii=False)
     return json.loads(told.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def decode_object(body: str, what: str) -> dict[str, Any]:
+    """The JSON object that a message tells; `what` it should be is told where it is none.
+
+    Raises:
+        Rejected: `PARSING_ERROR`.
+    """
+    try:
+        document = decode(body)
+    except (ValueError, RecursionError) as fault:
+        raise Rejected(Code.PARSING_ERROR, f"a {what} is JSON") from fault
+    if not isinstance(document, dict):
+        raise Rejected(Code.PARSING_ERROR, f"a {what} is a JSON object")
+    return document
+
+
+def text_of(document: Mapping[str, Any], name: str, what: str) -> str:
+    """A text that `document` must have. Raises `Rejected`, `PARSING_ERROR`, where it is missing or blank."""
+    value = document.get(name)
+    if not isinstance(value, str) or not value:
+        raise Rejected(Code.PARSING_ERROR, f"a {what}'s {name} is a text that is not empty")
+    return value
+
+
+def attempt_of(document: Mapping[str, Any], what: str) -> int:
+    """How often `document` was sent again. Raises `Rejected`, `PARSING_ERROR`, where that is no number of times."""
+    attempt = document.get(RETRY_ATTEMPT, 0)
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 0:
+        raise Rejected(Code.PARSING_ERROR, f"a {what}'s {RETRY_ATTEMPT} is a whole number from 0")
+    return attempt
 
 
 def fair_group(tenant: str) -> str:

@@ -14,7 +14,7 @@ On the channel route with a cached secret: query, get, put, put, send; the next 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib import contexts, conversations
@@ -35,6 +35,7 @@ from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
 from chalicelib.storing import Storing
 from chalicelib.tables import Tables
+from chalicelib.turning_away import TurningAway
 from chalicelib.validation import validate_conversation_rules
 
 
@@ -45,7 +46,7 @@ class Outcome:
     code: Code | None = None
     """None: it is staged, or was already. Else why it was refused, or what the sweep mends after it was staged."""
     notice: str = ""
-    """What the customer is told at once, because the conversation is locked; empty: nothing."""
+    """What the sender is told at once: the conversation is locked, or nobody knows them; empty: nothing."""
     is_probe: bool = False
     """It was no message: somebody who can sign as the provider does asked whether that is accepted, and it is."""
 
@@ -64,6 +65,7 @@ class Receiving:
         opting_out: OptingOut,
         handing_off: HandingOff,
         storing: Storing,
+        turning_away: TurningAway,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -76,6 +78,7 @@ class Receiving:
         self._opting_out = opting_out
         self._handing_off = handing_off
         self._storing = storing
+        self._turning_away = turning_away
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -92,7 +95,7 @@ class Receiving:
         """Take a message in for one of its recipients.
 
         Raises:
-            Rejected: the sender, a forger or the tenant's own rules; nothing is staged.
+            Rejected: a forger, or the tenant's own rules; nothing is staged.
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
@@ -113,7 +116,8 @@ class Receiving:
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         found = self._begin(tables, self._channels[message.channel], message, trail)
-        return self._take(tables, queues, found, message, deadline, trail)
+        # Nobody waits for an answer that could tell an unknown sender something.
+        return self._take(tables, queues, found, replace(message, may_be_told=False), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         trail.learn(message_sid=message.message_sid, channel=channel.name)
@@ -135,6 +139,9 @@ class Receiving:
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
         conversation = self._load(tables, found)
+        if conversation is None:
+            notice = self._turning_away.turn_away(tables, queues, channel, found, message, trail)
+            return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.learn(conversation_id=conversation.key.conversation_id)
         said = wish(message, is_opted_out=conversation.is_opted_out)
         if said is not None:
@@ -144,6 +151,11 @@ class Receiving:
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
         )
+        if refusal is Code.CONVERSATION_NOT_FOUND:
+            notice = self._turning_away.turn_away(
+                tables, queues, channel, found, message, trail, is_opted_out=conversation.is_opted_out
+            )
+            return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, self._settings.locked_notice)
@@ -172,15 +184,14 @@ class Receiving:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
 
-    def _load(self, tables: Tables, found: Found) -> Conversation:
+    def _load(self, tables: Tables, found: Found) -> Conversation | None:
+        """The conversation; None: the company has no active one with this sender, or it is gone since the index."""
         if found.key is None:
-            raise Rejected(Code.CONVERSATION_NOT_FOUND, "the company has no active conversation with this sender")
+            return None
         item = conversations.load(
             tables.conversations, found.key, self._settings.context_attributes, with_messages=False
         )
-        if item is None:
-            raise Rejected(Code.CONVERSATION_NOT_FOUND, "the index names a conversation that is gone")
-        return Conversation.from_item(item)
+        return Conversation.from_item(item) if item is not None else None
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
         """Nothing is staged for a refused message, so no trigger would ever let such a lock begin to age."""

@@ -11,10 +11,9 @@ from typing import Any
 
 from chalicelib.errors import Code, Rejected
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import decode, encode
+from chalicelib.queues import RETRY_ATTEMPT, decode_object, encode, text_of
 
 VERSION = "1.0"
-ATTEMPT = "RetryAttempt"
 
 
 class Source(StrEnum):
@@ -49,26 +48,21 @@ class Reply:
         Raises:
             Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
         """
-        try:
-            document = decode(body)
-        except (ValueError, RecursionError) as fault:
-            raise Rejected(Code.PARSING_ERROR, "a reply is JSON") from fault
-        if not isinstance(document, dict):
-            raise Rejected(Code.PARSING_ERROR, "a reply is a JSON object")
+        document = decode_object(body, "reply")
         if document.get("version", VERSION) != VERSION:
             raise Rejected(Code.PARSING_ERROR, f"a reply's version is {VERSION}")
         source = _source(document)
-        key = ConversationKey(_text(document, PRIMARY_CHANNEL), _text(document, CONVERSATION_ID))
+        key = ConversationKey(text_of(document, PRIMARY_CHANNEL, "reply"), text_of(document, CONVERSATION_ID, "reply"))
         reply = cls(
             conversation=key,
             source=source,
-            reply_id=_text(document, "reply_id") if source is Source.HUMAN else document.get("reply_id", ""),
-            batch_id=_text(document, "batch_id") if source is Source.AI else None,
+            reply_id=text_of(document, "reply_id", "reply") if source is Source.HUMAN else document.get("reply_id", ""),
+            batch_id=text_of(document, "batch_id", "reply") if source is Source.AI else None,
             body=_optional(document, "body", str, ""),
             content_sid=_optional(document, "content_sid", str, "") or None,
             content_variables=_variables(document),
             media_urls=_media_urls(document),
-            attempt=_optional(document, ATTEMPT, int, 0),
+            attempt=_optional(document, RETRY_ATTEMPT, int, 0),
         )
         if not (reply.body.strip() or reply.content_sid or reply.media_urls):
             raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
@@ -90,7 +84,7 @@ class Reply:
                 **({"content_sid": self.content_sid} if self.content_sid is not None else {}),
                 "content_variables": dict(self.content_variables),
                 "media_urls": list(self.media_urls),
-                ATTEMPT: self.attempt,
+                RETRY_ATTEMPT: self.attempt,
             }
         )
 
@@ -104,13 +98,6 @@ def _source(document: Mapping[str, Any]) -> Source:
         return Source(document.get("source", Source.AI))
     except ValueError as fault:
         raise Rejected(Code.PARSING_ERROR, "a reply's source is ai or human") from fault
-
-
-def _text(document: Mapping[str, Any], name: str) -> str:
-    value = document.get(name)
-    if not isinstance(value, str) or not value:
-        raise Rejected(Code.PARSING_ERROR, f"a reply's {name} is a text that is not empty")
-    return value
 
 
 def _optional(document: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -36,6 +36,7 @@ from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, ReplyCode, TryAgain
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import mark_opted_out
+from chalicelib.postponing import postpone
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id, waited
@@ -199,10 +200,17 @@ class Replying:
             first = replace(job.reply, attempt=0)  # one that is redriven starts anew
             bury(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
             return
-        delay = min(max(seconds, self._settings.requeue_delay(again.attempt)), longest)
-        job.queues.replies.send(again.message, group=job.tenant, delay_seconds=delay)
-        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt, reason=code, seconds=delay)
-        job.trail.count(Metric.REPLY_RETRIED, outcome=code)
+        postpone(
+            job.queues,
+            again.message,
+            attempt=again.attempt,
+            code=code,
+            seconds=seconds,
+            longest=longest,
+            tenant=job.tenant,
+            settings=self._settings,
+            trail=job.trail,
+        )
 
     def _look_and_act(self, job: Job) -> bool:
         """One look, and the one thing to do about it; False: look again."""

@@ -6,6 +6,7 @@ The rule: once a message is staged, acknowledge; before that, ask for a retry on
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from xml.sax.saxutils import escape
@@ -98,6 +99,10 @@ def unknown_path() -> Answer:
     return Answer(HTTPStatus.NOT_FOUND, "application/json", json.dumps({"success": False, "code": "UNKNOWN_PATH"}))
 
 
+# What XML has no character for would make the whole answer unreadable.
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def _twiml(notice: str) -> str:
-    message = f"<Message>{escape(notice)}</Message>" if notice else ""
+    message = f"<Message>{escape(_NO_XML.sub('', notice))}</Message>" if notice else ""
     return f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>'

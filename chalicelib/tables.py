@@ -237,6 +237,7 @@ class Tables:
     trigger_lock: Table
     history: Table
     sends: Table
+    unknown_senders: Table
 
     def within(self, deadline: Deadline) -> Tables:
         """The same tables, whose calls are refused once `deadline` has passed."""
@@ -246,4 +247,5 @@ class Tables:
             trigger_lock=self.trigger_lock.within(deadline),
             history=self.history.within(deadline),
             sends=self.sends.within(deadline),
+            unknown_senders=self.unknown_senders.within(deadline),
         )

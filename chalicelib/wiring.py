@@ -41,7 +41,9 @@ from chalicelib.settings import Settings, SettingsError
 from chalicelib.storing import Storing
 from chalicelib.sweeping import Sweeping
 from chalicelib.tables import Tables
+from chalicelib.telling import Telling
 from chalicelib.tracking import Tracking
+from chalicelib.turning_away import TurningAway
 
 
 def new_id() -> str:
@@ -82,6 +84,7 @@ class Engine:
             trigger_lock=self._table(names.trigger_lock_table),
             history=self._table(names.history_table),
             sends=self._table(names.sends_table),
+            unknown_senders=self._table(names.unknown_senders_table),
         )
 
     @cached_property
@@ -143,6 +146,7 @@ class Engine:
             opting_out=OptingOut(self.clock, self.settings),
             handing_off=self._handing_off,
             storing=Storing(self.bucket, new_id),
+            turning_away=TurningAway(self.clock, self.settings),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -183,6 +187,16 @@ class Engine:
             new_id=new_id,
             settings=self.settings,
             refusals={Vendor.TWILIO: REFUSALS},
+        )
+
+    @cached_property
+    def telling(self) -> Telling:
+        return Telling(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            clock=self.clock,
+            settings=self.settings,
         )
 
     @cached_property
@@ -299,7 +313,7 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.tracking  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.tables, made.queues
+        _ = made.replying, made.telling, made.tables, made.queues
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

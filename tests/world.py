@@ -200,6 +200,7 @@ class World:
             trigger_lock=tables["conversations-trigger-lock-local"],
             history=tables["conversations-history-local"],
             sends=tables["conversations-sends-local"],
+            unknown_senders=tables["unknown-senders-local"],
         )
         self.tables.conversations.seed(*(rows or (conversation(),)))
         self.queues = self._queues()

@@ -21,6 +21,11 @@ class AnswerStyle(StrEnum):
     TWIML = "twiml"
     JSON = "json"
 
+    @property
+    def carries_text(self) -> bool:
+        """Whether the answer can tell the sender something; else that takes a message of its own."""
+        return self is AnswerStyle.TWIML
+
 
 class Vendor(StrEnum):
     """Who carries the messages of one or more channels: one implementation of `Provider` and of `Sender` each."""
@@ -150,6 +155,10 @@ class OutboundPart:
     """The extras of the message that it answers, by which some providers thread a conversation."""
     is_automatic: bool = True
     """Whether no person wrote it: some providers tell that to the machines on the other side."""
+
+
+THREADING: Final = ("subject", "email_message_id", "in_reply_to", "references")
+"""The extras of a message by which an answer to it is put into its thread."""
 
 
 @dataclass(frozen=True)

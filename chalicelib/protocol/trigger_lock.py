@@ -26,14 +26,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.clock import epoch
-from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
+from chalicelib.errors import EngineError, Misconfigured, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import DELAY_SECONDS_MAX, Queue, decode, encode
+from chalicelib.queues import (
+    DELAY_SECONDS_MAX,
+    RETRY_ATTEMPT,
+    Queue,
+    attempt_of,
+    decode_object,
+    encode,
+    text_of,
+)
 from chalicelib.tables import Attr, Item, Refused, Table, Written
 
 TRIGGER_ID = "trigger_id"
 EXPIRES_AT = "expires_at"
-RETRY_ATTEMPT = "RetryAttempt"
 
 SLACK_SECONDS = 60
 """How long past its delay a trigger may come before its lock counts as expired."""
@@ -63,20 +70,11 @@ class Trigger:
         Raises:
             Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
         """
-        try:
-            document = decode(body)
-        except (ValueError, RecursionError) as fault:
-            raise Rejected(Code.PARSING_ERROR, "a trigger is JSON") from fault
-        if not isinstance(document, dict):
-            raise Rejected(Code.PARSING_ERROR, "a trigger is a JSON object")
-        for name in (CONVERSATION_ID, PRIMARY_CHANNEL, TRIGGER_ID):
-            if not isinstance(document.get(name), str) or not document[name]:
-                raise Rejected(Code.PARSING_ERROR, f"a trigger's {name} is a text that is not empty")
-        attempt = document.get(RETRY_ATTEMPT, 0)
-        if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 0:
-            raise Rejected(Code.PARSING_ERROR, f"a trigger's {RETRY_ATTEMPT} is a whole number from 0")
-        key = ConversationKey(document[PRIMARY_CHANNEL], document[CONVERSATION_ID])
-        return cls(key, document[TRIGGER_ID], attempt)
+        document = decode_object(body, "trigger")
+        conversation_id, primary_channel, trigger_id = (
+            text_of(document, name, "trigger") for name in (CONVERSATION_ID, PRIMARY_CHANNEL, TRIGGER_ID)
+        )
+        return cls(ConversationKey(primary_channel, conversation_id), trigger_id, attempt_of(document, "trigger"))
 
     def again(self) -> Trigger:
         """This trigger, come once more: the same id (T4), one attempt on."""

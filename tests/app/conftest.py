@@ -42,6 +42,7 @@ TABLES = {
     "trigger lock": "conversations-trigger-lock-local",
     "history": "conversations-history-local",
     "sends": "conversations-sends-local",
+    "unknown senders": "unknown-senders-local",
 }
 
 

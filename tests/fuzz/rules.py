@@ -37,9 +37,11 @@ def the_answer_is_of_the_table(world: World, response: Response) -> None:
     """Status, type and body are those of the outcome that was told, with the notice or without."""
     (outcome,) = [line["outcome"] for line in world.telemetry.lines if line["step"] == "answered_provider"][-1:]
     code = None if outcome == "success" else Code(outcome)
-    answers = [
-        responses.answer(AnswerStyle.TWIML, code, notice=notice) for notice in ("", world.settings.locked_notice)
-    ]
+    notices = {
+        "",
+        world.settings.unknown_sender_text if code is Code.CONVERSATION_NOT_FOUND else world.settings.locked_notice,
+    }
+    answers = [responses.answer(AnswerStyle.TWIML, code, notice=notice) for notice in notices]
     given = (response.status_code, response.headers, response.body)
     assert given in [(one.status, {"Content-Type": one.content_type}, one.body) for one in answers]
 

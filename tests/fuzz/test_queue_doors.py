@@ -69,6 +69,15 @@ def bent(document: dict[str, Any], *names: str) -> some.SearchStrategy[str]:
 BROKEN_TRIGGERS = NO_OBJECTS | broken(TRIGGER, "conversation_id", "primary_channel", "trigger_id")
 BENT_TRIGGERS = bent(TRIGGER, "conversation_id", "primary_channel", "trigger_id", "RetryAttempt")
 BROKEN_REPLIES = NO_OBJECTS | broken(REPLY, "conversation_id", "primary_channel", "batch_id")
+REMINDER = {
+    "version": "1.0",
+    "source": "engine",
+    "company_address": "help@acme.example",
+    "sender": "stranger@customer.example",
+    "message_sid": "SM9",
+    "RetryAttempt": 0,
+}
+BENT_REMINDERS = bent({**REMINDER, "sender": CUSTOMER}, "version", "company_address", "message_sid", "RetryAttempt")
 REPLY_FIELDS = (
     "version",
     "source",
@@ -173,3 +182,20 @@ class TestReplies:
         assert told & {"sent", "reply_refused", "dead_letter", "requeued", "released"}
         sent = [entry for entry in world.row["messages"] if entry["direction"] == "OUTBOUND"]
         assert len(sent) == len(world.phone.received)
+
+
+class TestReminders:
+    @FUZZ
+    @given(body=BENT_REMINDERS, group=GROUPS)
+    @example(body=json.dumps({**REMINDER, "RetryAttempt": 10**6}), group={})  # given up: there is no row to be dropped
+    def test_any_reminder_of_a_row_that_is_not_there_ends_in_nothing(self, body, group):
+        """U5: buried or done with; nothing is sent and nothing written."""
+        world = with_message()
+        staged = set(world.staged_ids)
+
+        doors.replies(records([body], group), CONTEXT, world.engine)
+
+        holds_every_rule(world)
+        assert world.phone.received == []
+        assert world.tables.unknown_senders.rows == []
+        assert staged <= rules.kept_ids(world)

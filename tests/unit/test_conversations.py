@@ -76,6 +76,17 @@ class TestFind:
 
         assert found == conversations.Found(None, "acme", SECRET_REF, 0)
 
+    @pytest.mark.parametrize(
+        ("told", "expected"), [("Who are you?", "Who are you?"), ("", ""), (None, None), (7, None), (["Who?"], None)]
+    )
+    def test_it_tells_what_the_company_says_to_unknown_senders_on_the_channel(self, told: object, expected: str | None):
+        """An empty text is one too: silence; what is no text is none."""
+        config = {"whatsapp": {"credential_ref": SECRET_REF, "unknown_sender_text": told}}
+
+        found = conversations.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
+
+        assert found == conversations.Found(None, "acme", SECRET_REF, 0, expected)
+
     def test_an_unknown_company_is_none(self):
         """Nothing proves anything then."""
         stranger = conversation(gsi_company_whatsapp_number="+19995550000")

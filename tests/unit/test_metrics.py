@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, NotNow
+from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
 from chalicelib.errors import Code
 from chalicelib.messages import OptOut
 from chalicelib.observability import CHANNELS, MEASURES, NONE, OTHER, Metric, bounded_channel, bounded_outcome
@@ -18,6 +18,7 @@ from chalicelib.protocol.sends import _RANKS
 from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
 from tests.fakes.faults import Fault
+from tests.mail_world import MailWorld
 from tests.world import World, conversation
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -82,10 +83,19 @@ def a_forger_calls() -> World:
     return world
 
 
-@event(Metric.UNKNOWN_SENDER, 1, "whatsapp", "CONVERSATION_NOT_FOUND")
+@event(Metric.UNKNOWN_SENDER, 1, "whatsapp", "told")
 def a_stranger_writes() -> World:
     world = World()
     world.deliver(From="whatsapp:+4999")
+    return world
+
+
+@event(Metric.UNTOLD, 1, "email", "NO_RECIPIENT")
+def a_stranger_cannot_be_reached() -> World:
+    world = MailWorld()
+    world.mail()
+    world.phone.outcomes = [RefusedForGood("NO_RECIPIENT")]
+    world.send_replies()
     return world
 
 

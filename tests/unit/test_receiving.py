@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from chalicelib.channels.channel import PROBE_HEADER, Vendor
-from chalicelib.errors import Rejected
+from chalicelib.errors import Code, Rejected
 from chalicelib.messages import Address, AddressKind, InboundMessage
 from chalicelib.observability import Metric, Trail
 from tests.fakes.faults import Fault
@@ -29,7 +29,7 @@ def outcome(world: World) -> str:
 
 def is_untouched(world: World) -> bool:
     """Nothing was written, and nothing sent."""
-    tables = (world.tables.stage, world.tables.trigger_lock, world.tables.history)
+    tables = (world.tables.stage, world.tables.trigger_lock, world.tables.history, world.tables.unknown_senders)
     return (
         world.is_silent
         and not any(table.rows for table in tables)
@@ -129,12 +129,13 @@ class TestProof:
         assert is_untouched(world)
 
     def test_a_proven_provider_is_told_of_an_unknown_sender(self, world: World):
-        """The company alone is looked up, for its secret."""
+        """The company alone is looked up, for its secret; nothing is kept but that the sender was told."""
         world.post(world.form(From="whatsapp:+4999"))
 
         assert outcome(world) == "CONVERSATION_NOT_FOUND"
         assert world.telemetry.total(Metric.UNKNOWN_SENDER) == 1
-        assert is_untouched(world)
+        assert world.is_silent
+        assert [call.resource for call in world.plan.calls if call.kind != "read"] == ["unknown-senders-local"]
 
     def test_an_address_that_is_no_company_s_is_told_as_a_bad_signature(self, world: World):
         """Without fetching a secret: there is none to prove it by."""
@@ -514,6 +515,16 @@ class TestProvenMessages:
 
         assert world.staged_ids == ["SM1"]
         assert world.telemetry.total(Metric.DUPLICATE) == 1
+
+    def test_a_proven_message_of_an_unknown_sender_tells_nobody(self, world: World):
+        """No answer of ours waits for it that could."""
+        stranger = self.message(world, sender=Address(AddressKind.PHONE, "+4999"))
+
+        taken = world.engine.receiving(Vendor.TWILIO).receive_proven(stranger, Trail(world.telemetry, world.clock))
+
+        assert (taken.code, taken.notice) == (Code.CONVERSATION_NOT_FOUND, "")
+        assert is_untouched(world)
+        assert ("UnknownSender", 1, "whatsapp", "silent") in world.telemetry.counts
 
     def test_a_proven_message_obeys_the_conversation_s_rules(self):
         """It is refused by the same rule as at the webhook."""

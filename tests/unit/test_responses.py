@@ -86,6 +86,15 @@ def test_of_several_outcomes_the_one_that_asks_for_most_is_answered(outcomes: li
     assert min(outcomes, key=responses.demand) is answered
 
 
+@pytest.mark.parametrize("unreadable", ["\x00", "\x0b", "\ufffe", "\x1b"])
+def test_what_xml_has_no_character_for_is_left_out_of_a_notice(unreadable: str):
+    """One of them would make the whole answer unreadable."""
+    answer = responses.answer(AnswerStyle.TWIML, None, notice=f"One{unreadable} moment.\n\tWe are here.")
+
+    (message,) = ET.fromstring(answer.body.encode())  # noqa: S314  # our own answer
+    assert message.text == "One moment.\n\tWe are here."
+
+
 def test_an_unknown_path_is_not_found():
     """In JSON, for no provider calls it."""
     answer = responses.unknown_path()

@@ -1,0 +1,41 @@
+"""Postponing: what cannot be sent to somebody now comes again by the queue of replies, later each time."""
+
+from __future__ import annotations
+
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.settings import Settings
+
+
+def postpone(
+    queues: Queues,
+    body: str,
+    *,
+    attempt: int,
+    code: str,
+    seconds: int,
+    tenant: str,
+    settings: Settings,
+    trail: Trail,
+    longest: int = DELAY_SECONDS_MAX,
+) -> None:
+    """Send a message of the queue of replies to it once more.
+
+    Args:
+        queues: of the invocation.
+        body: the message, telling its attempt.
+        attempt: how often it came again, this time included.
+        code: why.
+        seconds: how long to wait at least.
+        tenant: the fairness group that it came with.
+        settings: tell how the delay grows.
+        trail: of the message.
+        longest: how long to wait at most.
+
+    Raises:
+        TryAgain, Misconfigured: `QUEUE_ERROR`.
+    """
+    delay = min(max(seconds, settings.requeue_delay(attempt)), longest)
+    queues.replies.send(body, group=tenant, delay_seconds=delay)
+    trail.log(Step.REQUEUED, Level.WARNING, attempt=attempt, reason=code, seconds=delay)
+    trail.count(Metric.REPLY_RETRIED, outcome=code)

@@ -1,0 +1,298 @@
+"""Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
+
+    (no row) --note--> answered                        the webhook's own answer tells them
+    (no row) --ask--> pending --claim--> claimed --conclude--> told | refused | unknown
+       ^                |  ^                |
+       `----- drop -----'  `-- give back ---'
+    any of them, expired: as good as no row
+
+Guarantees
+    U1  While a row lives, a company's address tells a sender once, whatever the channel: the put is conditional on
+        there being no row, or an expired one.
+    U2  A message that comes again - a provider's retry, or our own write whose answer was lost - finds the row under
+        its own sid and gets the same again: the answer's text, or a further message to the queue while nobody sends.
+    U3  A text is sent at most once: one process claims the row, under its own token, and only that one gives it back,
+        while it knows that nothing was sent.
+    U4  A row from which nobody will send is dropped while it is pending, so that the sender's next message is told.
+    U5  The queue's message only names a row. What is sent, to whom and with whose secret, is what the row says, which
+        a webhook wrote after its provider was proven: who may write to the queue cannot choose any of it.
+
+A courtesy and no promise: at most once, and what a crash or a lost answer takes away is not made up for. DynamoDB
+removes expired rows days late, so every condition compares `expires_at` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from chalicelib.clock import epoch, iso
+from chalicelib.errors import Misconfigured, TryAgain
+from chalicelib.queues import RETRY_ATTEMPT, Queue, attempt_of, decode_object, encode, text_of
+from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
+
+COMPANY_ADDRESS = "company_address"
+SENDER = "sender"
+MESSAGE_SID = "message_sid"
+STATE = "notice_state"
+NOTED_AT = "noted_at"
+EXPIRES_AT = "expires_at"
+TOKEN = "claim_token"
+LETTER = "letter"
+
+SOURCE = "engine"
+"""What tells a reminder from the replies of the company's AI and its people, whose queue it shares."""
+
+VERSION = "1.0"
+
+Answers = Mapping[str, str]
+
+
+class State(StrEnum):
+    """What is known of the text that a sender gets."""
+
+    ANSWERED = "answered"
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    TOLD = "told"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Whose address was written to, and who wrote: the key of a row. Both are addresses: never log them."""
+
+    company_address: str
+    sender: str
+
+    @property
+    def item(self) -> dict[str, str]:
+        """The key as the table spells it."""
+        return {COMPANY_ADDRESS: self.company_address, SENDER: self.sender}
+
+    def __repr__(self) -> str:
+        """Without the addresses."""
+        return "Pair()"
+
+
+@dataclass(frozen=True, repr=False)
+class Letter:
+    """What is sent to a sender whom the webhook's answer cannot tell."""
+
+    tenant: str
+    channel: str
+    credential_ref: str
+    text: str
+    answers: Answers
+    """The extras of their message by which the channel threads a conversation."""
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The letter as the row holds it."""
+        return {
+            "tenant": self.tenant,
+            "channel": self.channel,
+            "credential_ref": self.credential_ref,
+            "text": self.text,
+            "answers": dict(self.answers),
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Notice:
+    """A row that waits to be sent from."""
+
+    pair: Pair
+    message_sid: str
+    noted_at: str
+    """When the row was written, as it spells it."""
+    letter: Letter
+
+    @property
+    def send_id(self) -> str:
+        """Our id of the text: always the same for the same row, and telling nothing."""
+        told = f"{self.pair.company_address}\n{self.pair.sender}\n{self.noted_at}"
+        return sha256(told.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, repr=False)
+class Reminder:
+    """The message of the queue that makes somebody look at a row; it names the row and nothing else (U5)."""
+
+    pair: Pair
+    message_sid: str
+    attempt: int = 0
+    """How often it came again."""
+
+    @property
+    def body(self) -> str:
+        """The message as the queue carries it."""
+        told = {"version": VERSION, "source": SOURCE, **self.pair.item, MESSAGE_SID: self.message_sid}
+        return encode({**told, RETRY_ATTEMPT: self.attempt})
+
+    @classmethod
+    def from_body(cls, body: str) -> Reminder | None:
+        """The reminder that a message of the replies queue is; None: it is no message of our own.
+
+        Raises:
+            Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
+        """
+        document = decode_object(body, "reply")
+        if document.get("source") != SOURCE:
+            return None
+        company_address, sender, message_sid = (
+            text_of(document, name, "reminder") for name in (COMPANY_ADDRESS, SENDER, MESSAGE_SID)
+        )
+        return cls(Pair(company_address, sender), message_sid, attempt_of(document, "reminder"))
+
+    def again(self) -> Reminder:
+        """This reminder, come once more."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+@dataclass(frozen=True)
+class MayTell:
+    """The sender of this message is to be told by it."""
+
+
+@dataclass(frozen=True)
+class ToldAlready:
+    """The sender was told by an earlier message, or is being told by this one already."""
+
+
+def note(table: Table, pair: Pair, *, message_sid: str, now: datetime, hours: int) -> MayTell | ToldAlready:
+    """Write down that the answer to this message tells its sender, unless they were told before."""
+    row = _row(pair, message_sid, State.ANSWERED, now=now, hours=hours)
+    return _put(table, row, now=now)
+
+
+def ask(
+    table: Table,
+    queue: Queue,
+    pair: Pair,
+    letter: Letter,
+    *,
+    message_sid: str,
+    now: datetime,
+    hours: int,
+    group: str,
+) -> MayTell | ToldAlready:
+    """Have a letter sent to the sender of this message, unless they were told before.
+
+    Args:
+        table: of unknown senders.
+        queue: of replies.
+        pair: the two addresses.
+        letter: what is sent.
+        message_sid: of the sender's message.
+        now: the current instant.
+        hours: how long nothing more is told.
+        group: the queue's fairness group.
+
+    Raises:
+        TryAgain, Misconfigured: the row is not written, or nobody is reminded of it, or perhaps nobody is.
+    """
+    row = {**_row(pair, message_sid, State.PENDING, now=now, hours=hours), LETTER: letter.item}
+    try:
+        outcome = _put(table, row, now=now)
+    except TryAgain as fault:
+        if not fault.maybe_applied:
+            raise
+        outcome = MayTell()  # U2: perhaps the row is there; a reminder of one that is not is harmless
+    if isinstance(outcome, ToldAlready):
+        return outcome
+    reminder = Reminder(pair, message_sid)
+    try:
+        queue.send(reminder.body, group=group)
+    except (TryAgain, Misconfigured) as fault:
+        if isinstance(fault, Misconfigured) or not fault.maybe_applied:
+            # U4: nobody is reminded. Where even that fails, the sender is told once the row has expired.
+            with suppress(TryAgain, Misconfigured):
+                drop(table, reminder)
+        raise
+    return outcome
+
+
+def find_due(table: Table, reminder: Reminder, *, now: datetime) -> Notice | None:
+    """The row that a reminder names, if it waits to be sent from; a later message has a reminder of its own."""
+    row = table.get(reminder.pair.item)
+    if row is None or row[MESSAGE_SID] != reminder.message_sid:
+        return None
+    if row[STATE] != State.PENDING or int(row[EXPIRES_AT]) <= epoch(now):
+        return None
+    return Notice(reminder.pair, row[MESSAGE_SID], row[NOTED_AT], Letter(**row[LETTER]))
+
+
+def claim(table: Table, notice: Notice, *, token: str, now: datetime) -> bool:
+    """Take the row for one process; whether it may send (U3).
+
+    Raises:
+        TryAgain, Misconfigured: it may not; a claim of which nobody knows is given back, as far as that can be done.
+    """
+    is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(EXPIRES_AT).gt(epoch(now))
+    is_the_same = Attr(MESSAGE_SID).eq(notice.message_sid) & Attr(NOTED_AT).eq(notice.noted_at)
+    change = Change(set={STATE: State.CLAIMED.value, TOKEN: token})
+    try:
+        write = table.update(notice.pair.item, change, when=is_waiting & is_the_same)  # U3: one process claims.
+    except TryAgain as fault:
+        if fault.maybe_applied:
+            with suppress(TryAgain, Misconfigured):
+                give_back(table, notice, token=token)
+        raise
+    match write:
+        case Written():
+            return True
+        case Refused(item):
+            return item.get(TOKEN) == token  # our own write, applied on a try whose answer was lost
+
+
+def give_back(table: Table, notice: Notice, *, token: str) -> None:
+    """Free a row from which certainly nothing was sent, so that the reminder's next coming may claim it."""
+    change = Change(set={STATE: State.PENDING.value}, remove=[TOKEN])
+    table.update(notice.pair.item, change, when=_is_claimed_by(token))  # U3: only our own.
+
+
+def conclude(table: Table, notice: Notice, state: State, *, token: str) -> None:
+    """Write down what became of the text; what it said, and whose message it answered, is needed no more."""
+    change = Change(set={STATE: state.value}, remove=[TOKEN, LETTER])
+    table.update(notice.pair.item, change, when=_is_claimed_by(token))  # U3: only our own.
+
+
+def drop(table: Table, reminder: Reminder) -> None:
+    """Take away the row of a reminder that will not come again."""
+    is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(MESSAGE_SID).eq(reminder.message_sid)
+    table.delete(reminder.pair.item, when=is_waiting)  # U4: never one from which something may have been sent.
+
+
+def _row(pair: Pair, message_sid: str, state: State, *, now: datetime, hours: int) -> Item:
+    return {
+        **pair.item,
+        MESSAGE_SID: message_sid,
+        STATE: state.value,
+        NOTED_AT: iso(now),
+        EXPIRES_AT: epoch(now + timedelta(hours=hours)),
+    }
+
+
+def _put(table: Table, row: Item, *, now: datetime) -> MayTell | ToldAlready:
+    is_new = Attr(MESSAGE_SID).missing()
+    # A message that comes again days later was told in its time.
+    is_past = Attr(EXPIRES_AT).le(epoch(now)) & Attr(MESSAGE_SID).ne(row[MESSAGE_SID])
+    match table.put(row, when=is_new | is_past):  # U1: told once while a row lives.
+        case Written():
+            return MayTell()
+        case Refused(item) if item.get(MESSAGE_SID) == row[MESSAGE_SID]:
+            # U2: this very message, come again.
+            return MayTell() if item[STATE] in (State.ANSWERED, State.PENDING) else ToldAlready()
+        case Refused():
+            return ToldAlready()
+
+
+def _is_claimed_by(token: str) -> Condition:
+    return Attr(STATE).eq(State.CLAIMED.value) & Attr(TOKEN).eq(token)

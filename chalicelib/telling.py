@@ -1,0 +1,150 @@
+"""Telling: an unknown sender whom no webhook's answer can tell gets the text as a message of its own, once at most.
+
+    find - claim - send - conclude
+
+The row of the sender says all of it: the queue's message only names the row. What the provider did not take comes again
+like a reply, and as often; then the row is dropped, so that the sender's next message is told. What is in doubt is left
+at that, for a text that nobody asked for is not worth being looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
+from chalicelib.clock import Clock, Deadline
+from chalicelib.credentials import CredentialCache
+from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.postponing import postpone
+from chalicelib.protocol import unknown_senders
+from chalicelib.protocol.unknown_senders import Notice, Reminder, State
+from chalicelib.queues import Queues
+from chalicelib.settings import Settings
+from chalicelib.tables import Tables
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reminder at work."""
+
+    reminder: Reminder
+    tenant: str
+    """The fairness group that the reminder came with."""
+    tables: Tables
+    queues: Queues
+    deadline: Deadline
+    """After which no send begins."""
+    token: str
+    """Fresh for this invocation."""
+    trail: Trail
+
+
+class Telling:
+    """Sends what unknown senders are told, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        senders: Mapping[str, Sender],
+        channels: Mapping[str, Channel],
+        credentials: CredentialCache,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._senders = senders
+        self._channels = channels
+        self._credentials = credentials
+        self._clock = clock
+        self._settings = settings
+
+    def process(self, job: Job) -> None:
+        """Send the text that a reminder's row waits for, if it does.
+
+        Raises:
+            TryAgain, Misconfigured: nothing was sent, or nobody could write down what became of it; see `come_again`.
+        """
+        table = job.tables.unknown_senders
+        notice = unknown_senders.find_due(table, job.reminder, now=self._clock.now())
+        if notice is None:
+            job.trail.log(Step.TOLD, Level.DEBUG, outcome="nothing_due")
+            return
+        letter = notice.letter
+        job.trail.learn(tenant=letter.tenant, channel=letter.channel)
+        # Before the claim, for a secret that cannot be had leaves none behind.
+        secret = self._credentials.get(letter.credential_ref, job.deadline)
+        job.deadline.check("a send", Code.QUEUE_ERROR)
+        if unknown_senders.claim(table, notice, token=job.token, now=self._clock.now()):
+            self._send(job, notice, secret)
+        else:
+            job.trail.log(Step.CHANGED, Level.DEBUG)
+
+    def come_again(self, job: Job, code: str, *, seconds: int = 0) -> None:
+        """Send the reminder to its queue once more, later each time; in the end give the text up.
+
+        Args:
+            job: the reminder.
+            code: why.
+            seconds: how long to wait at least.
+
+        Raises:
+            TryAgain, Misconfigured: even that failed.
+        """
+        again = job.reminder.again()
+        if again.attempt > self._settings.reply_attempts_max:
+            unknown_senders.drop(job.tables.unknown_senders, job.reminder)
+            self._tell_untold(job, code)
+            return
+        postpone(
+            job.queues,
+            again.body,
+            attempt=again.attempt,
+            code=code,
+            seconds=seconds,
+            tenant=job.tenant,
+            settings=self._settings,
+            trail=job.trail,
+        )
+
+    def _send(self, job: Job, notice: Notice, secret: str) -> None:
+        table, letter = job.tables.unknown_senders, notice.letter
+        channel = self._channels[letter.channel]
+        try:
+            outcome = self._senders[channel.name].send(_part(notice, channel), secret)
+        except Misconfigured:
+            unknown_senders.give_back(table, notice, token=job.token)
+            raise
+        match outcome:
+            case Sent(sid):
+                job.trail.log(Step.TOLD, outcome="told", message_sid=sid)
+                unknown_senders.conclude(table, notice, State.TOLD, token=job.token)
+            case RefusedForGood(code):
+                self._tell_untold(job, code)
+                unknown_senders.conclude(table, notice, State.REFUSED, token=job.token)
+            case NotNow(code, after_seconds):
+                unknown_senders.give_back(table, notice, token=job.token)
+                self.come_again(job, code, seconds=after_seconds)
+            case InDoubt():
+                self._tell_untold(job, ReplyCode.UNKNOWN_OUTCOME)
+                unknown_senders.conclude(table, notice, State.UNKNOWN, token=job.token)
+
+    @staticmethod
+    def _tell_untold(job: Job, code: str) -> None:
+        job.trail.log(Step.UNTOLD, Level.WARNING, code=code)
+        job.trail.count(Metric.UNTOLD, outcome=code)
+
+
+def _part(notice: Notice, channel: Channel) -> OutboundPart:
+    return OutboundPart(
+        send_id=notice.send_id,
+        to=channel.address_prefix + notice.pair.sender,
+        sender=channel.address_prefix + notice.pair.company_address,
+        messaging_service_sid=None,
+        body=notice.letter.text,
+        content_sid=None,
+        content_variables={},
+        media_urls=(),
+        status_callback=None,
+        answers=notice.letter.answers,
+    )

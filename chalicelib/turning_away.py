@@ -1,0 +1,142 @@
+"""Turning away: a sender with whom the company has no active conversation is told so, at most once in a while.
+
+Only who is proven to come from the company's own provider is turned away at all. The text is the company's own, where
+the index row has one, else that of the settings; an empty one is silence. Where the provider takes a text in the answer
+to its webhook, that is how it is told; elsewhere a letter is left for the function that sends.
+
+Guarantee: nothing that goes wrong here changes the answer's code. The text is a courtesy: a retry of the provider for
+its sake would cost more than it is worth, and where the sender is not told it is logged and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from chalicelib import splitting
+from chalicelib.channels.channel import THREADING, Channel
+from chalicelib.clock import Clock
+from chalicelib.conversations import Found, require_credential_ref
+from chalicelib.errors import Code, Misconfigured, TryAgain
+from chalicelib.messages import InboundMessage
+from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.opting_out import wish
+from chalicelib.protocol import unknown_senders
+from chalicelib.protocol.unknown_senders import Letter, MayTell, Pair, ToldAlready
+from chalicelib.queues import Queues, fair_group
+from chalicelib.settings import Settings
+from chalicelib.tables import Tables
+
+TEXT_LENGTH_MAX = 1_600
+"""Characters of the text: what the shortest of the channels takes as one message."""
+
+_THREADING_BYTES_MAX = 4_096
+"""Of what the row keeps of the sender's message; what does not fit is left out whole."""
+
+
+class Told(StrEnum):
+    """Whether an unknown sender hears of it."""
+
+    TOLD = "told"
+    """By the answer; or a letter is on its way."""
+    SILENT = "silent"
+    """The company wants nothing told, or this message is none that is answered."""
+    ALREADY = "told_already"
+    FAILED = "failed"
+    """They should have been told, and were not for certain."""
+
+
+class TurningAway:
+    """Turns unknown senders away."""
+
+    def __init__(self, clock: Clock, settings: Settings) -> None:
+        self._clock = clock
+        self._settings = settings
+
+    def turn_away(
+        self,
+        tables: Tables,
+        queues: Queues,
+        channel: Channel,
+        found: Found,
+        message: InboundMessage,
+        trail: Trail,
+        *,
+        is_opted_out: bool = False,
+    ) -> str:
+        """What the answer to the webhook tells the sender; empty: nothing.
+
+        Args:
+            tables: within the webhook's deadline.
+            queues: within the webhook's deadline.
+            channel: of the message.
+            found: what the look-up told of the company.
+            message: proven.
+            trail: of the webhook.
+            is_opted_out: the conversation that the sender once had says that they want no messages.
+        """
+        text = "" if is_opted_out else self._text(found, message)
+        told = Told.SILENT
+        if text:
+            try:
+                told = self._tell(tables, queues, channel, found, message, text)
+            except (TryAgain, Misconfigured) as fault:
+                level = Level.ERROR if isinstance(fault, Misconfigured) else Level.WARNING
+                trail.fault(Step.FAILED, fault, level)
+                trail.count(Metric.FAULT, outcome=fault.code.value)
+                told = Told.FAILED
+        trail.log(Step.REFUSED, code=Code.CONVERSATION_NOT_FOUND.value, outcome=told.value)
+        trail.count(Metric.UNKNOWN_SENDER, outcome=told.value)
+        return text if told is Told.TOLD and channel.vendor.answer_style.carries_text else ""
+
+    def _text(self, found: Found, message: InboundMessage) -> str:
+        # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
+        if not message.may_be_told or wish(message, is_opted_out=True) is not None:
+            return ""
+        of_company = found.unknown_sender_text
+        text = self._settings.unknown_sender_text if of_company is None else of_company
+        return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]
+
+    def _tell(
+        self, tables: Tables, queues: Queues, channel: Channel, found: Found, message: InboundMessage, text: str
+    ) -> Told:
+        pair = Pair(message.recipient.value, message.sender.value)
+        now, hours = self._clock.now(), self._settings.unknown_sender_hours
+        if channel.vendor.answer_style.carries_text:
+            outcome = unknown_senders.note(
+                tables.unknown_senders, pair, message_sid=message.message_sid, now=now, hours=hours
+            )
+        else:
+            outcome = unknown_senders.ask(
+                tables.unknown_senders,
+                queues.replies,
+                pair,
+                Letter(
+                    tenant=found.tenant,
+                    channel=channel.name,
+                    credential_ref=require_credential_ref(found, channel),
+                    text=text,
+                    answers=_threading(message.extras),
+                ),
+                message_sid=message.message_sid,
+                now=now,
+                hours=hours,
+                group=fair_group(found.tenant),
+            )
+        match outcome:
+            case MayTell():
+                return Told.TOLD
+            case ToldAlready():
+                return Told.ALREADY
+
+
+def _threading(extras: Mapping[str, str]) -> dict[str, str]:
+    """The extras by which the text is put into the sender's thread, within a bound."""
+    kept: dict[str, str] = {}
+    room = _THREADING_BYTES_MAX
+    for name in THREADING:
+        size = len(extras.get(name, "").encode())
+        if 0 < size <= room:
+            kept[name] = extras[name]
+            room -= size
+    return kept
