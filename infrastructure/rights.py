@@ -23,7 +23,12 @@ NAME_PATTERN = "ai-multi-comms/*-credentials/*/*/*-{stage}"
 _SEND: Actions = ("GetQueueUrl", "SendMessage")
 """A queue is known by its name, so that its URL is asked for before the first message."""
 
-_ENSURE: Rights = {"TriggerLockTable": ("DeleteItem", "PutItem"), "WhatsappQueue": _SEND, "SmsQueue": _SEND}
+_ENSURE: Rights = {
+    "TriggerLockTable": ("DeleteItem", "PutItem"),
+    "WhatsappQueue": _SEND,
+    "SmsQueue": _SEND,
+    "EmailQueue": _SEND,
+}
 """To see to it that a conversation has a trigger, whatever its channel."""
 
 
@@ -41,27 +46,34 @@ def _batches(channel: str) -> Rights:
     }
 
 
+_COPY_MEDIA: Rights = {"AttachmentsBucket": ("PutObject",), SECRETS: ("GetSecretValue",)}
+"""To copy what Twilio keeps with the company's credentials, where `MEDIA_COPYING` is on."""
+
 RIGHTS: Mapping[str, Rights] = {
     "api_handler": {
         **_ENSURE,
         "ConversationsTable/WHATSAPP_INDEX": ("Query",),
         "ConversationsTable/SMS_INDEX": ("Query",),
+        "ConversationsTable/EMAIL_INDEX": ("Query",),
         "ConversationsTable": ("BatchGetItem", "GetItem", "UpdateItem"),
         "HistoryTable": ("BatchGetItem",),
         "StageTable": ("BatchWriteItem", "GetItem", "PutItem"),
         "SendsTable": ("GetItem", "UpdateItem"),
+        "UnknownSendersTable": ("DeleteItem", "PutItem"),
         "AttachmentsBucket": ("PutObject",),
         "HumanHandoffQueue": _SEND,
+        "AiRepliesQueue": _SEND,
         SECRETS: ("GetSecretValue",),
     },
-    "batch_whatsapp": _batches("Whatsapp"),
-    "batch_sms": _batches("Sms"),
+    "batch_whatsapp": {**_batches("Whatsapp"), **_COPY_MEDIA},
+    "batch_sms": {**_batches("Sms"), **_COPY_MEDIA},
     "batch_email": _batches("Email"),
     "send_replies": {
         **_ENSURE,
         "ConversationsTable": ("GetItem", "UpdateItem"),
         "StageTable": ("Query",),
         "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
+        "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),
         "AiRepliesQueue": _SEND,
         "AiRepliesDeadLetterQueue": _SEND,
         SECRETS: ("GetSecretValue",),
