@@ -41,7 +41,7 @@ class Server:
 def sends(content: bytes, content_type: str = "image/png", status: int = 200, **headers: str) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
-        told = {"Content_Type": content_type, "Content_Length": str(len(content)), **headers}
+        told = {"Content_Type": content_type, "Content_Length": str(len(content)), "Connection": "close", **headers}
         for name, value in told.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
@@ -59,7 +59,7 @@ def streams(pieces: Iterator[bytes], pause_seconds: float = 0, **headers: str) -
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
-        for name, value in {"Content_Type": "image/png", **headers}.items():
+        for name, value in {"Content_Type": "image/png", "Connection": "close", **headers}.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         for piece in pieces:
@@ -84,7 +84,6 @@ def hosts() -> Iterator[Callable[[], Server]]:
                 server.asked.append((self.path, self.headers.get("Authorization")))
                 with suppress(OSError):  # who asked is gone
                     server.answers.get(self.path, sends(b"", status=404))(self)
-                self.close_connection = True
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
