@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infrastructure.rights import NAME_PATTERN, RIGHTS, SECRETS, Actions
+from infrastructure.rights import COPYING, NAME_PATTERN, RIGHTS, SECRETS, Actions
 from infrastructure.stages import CHALICE, Stage, functions, queue_readers, stages
 from local.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
 
@@ -56,7 +56,8 @@ def allowed(stage: Stage, function: str) -> dict[tuple[str, str], str]:
     """What of the table of rights a function may do in a stage: the place in the table by action and ARN."""
     known = resources(TEMPLATE_FILE, stage.name)
     rows: dict[tuple[str, str], str] = {}
-    for place, actions in RIGHTS[function].items():
+    copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
+    for place, actions in {**RIGHTS[function], **copying}.items():
         service, arn = _service_and_arn(stage, place, known)
         rows |= {(f"{service}:{action}", arn): place for action in actions}
     return rows

@@ -95,3 +95,8 @@ RIGHTS: Mapping[str, Rights] = {
         "HumanHandoffQueue": _SEND,
     },
 }
+
+_COPIES: Rights = {"AttachmentsBucket": ("PutObject",), SECRETS: ("GetSecretValue",)}
+
+COPYING: Mapping[str, Rights] = {"batch_whatsapp": _COPIES, "batch_sms": _COPIES}
+"""What further rights a stage's functions have that copies media: with the tenants' credentials, to the bucket."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -27,8 +27,9 @@ from infrastructure.stages import HTTP_FUNCTION, stages
 from local.template import ACCOUNT, TEMPLATE_FILE, resources
 from tests.fakes.faults import Call, FaultPlan
 
-STAGE = stages()["local"]
-"""The stage whose names the tests use."""
+_LOCAL = stages()["local"]
+STAGE = replace(_LOCAL, variables={**_LOCAL.variables, "MEDIA_COPYING": "true"})
+"""The stage whose names the tests use, with the rights of what is off by default."""
 
 FUNCTIONS: Mapping[str, Callable[[tuple[Any, ...]], str]] = {
     "webhook": lambda _: HTTP_FUNCTION,
@@ -46,7 +47,7 @@ _SERVICES = {"SendMessage": "sqs", "GetQueueUrl": "sqs", "GetSecretValue": "secr
 _COMES_WITH = {"SendMessage": ("GetQueueUrl",)}
 """What the adapters call beside an operation of the fakes: the first message to a queue asks for its URL."""
 
-_NOT_AWS = frozenset({"CreateMessage", "ListMessages", "DeleteMessage"})
+_NOT_AWS = frozenset({"CreateMessage", "FetchMedia", "ListMessages", "DeleteMessage"})
 """The provider's, and what a simulated Lambda does with a queue itself."""
 
 _NEEDS_NO_RIGHT = frozenset({"GetCallerIdentity"})

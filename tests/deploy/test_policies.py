@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ class TestExactness:
         names = [one["Resource"].split(":", 5)[5] for one in statements(stage, function) if one["Resource"] != "*"]
 
         assert [name for name in names if not re.search(rf"\b{stage.name}\b", name)] == []
+
+    @pytest.mark.parametrize(("is_copying", "workers"), [("false", set()), ("true", {"batch_whatsapp", "batch_sms"})])
+    def test_a_worker_has_secrets_and_bucket_only_where_it_copies_media(self, is_copying: str, workers: set[str]):
+        """Else it needs neither, and whoever got into it would have nothing of them."""
+        stage = replace(stages()["prod"], variables={**stages()["prod"].variables, "MEDIA_COPYING": is_copying})
+
+        of_copying = {"secretsmanager:GetSecretValue", "s3:PutObject"}
+        batches = [function for function in functions() if function.startswith("batch_")]
+        have = {one for one in batches if of_copying & {action for action, _ in policies.allowed(stage, one)}}
+
+        assert have == workers
 
     @EACH
     def test_lambda_may_do_with_queue_and_log_what_it_does_in_the_function_s_name(self, stage: Stage, function: str):

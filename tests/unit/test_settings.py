@@ -131,6 +131,14 @@ class TestRelations:
                 ),
             ),
             (
+                {"bucket_read_timeout_seconds": "5"},
+                "WEBHOOK_DEADLINE_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave 3 s of the webhook's 15 s",
+            ),
+            (
+                {"media_copying_seconds": "14", "media_copying": "true"},
+                "MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 9 s",
+            ),
+            (
                 {"stage_ttl_hours": "1", "requeue_attempts_max": "20"},
                 "STAGE_TTL_HOURS must outlast the retries of a trigger",
             ),
@@ -139,6 +147,12 @@ class TestRelations:
     def test_a_relation_that_does_not_hold_is_named(self, changes: dict[str, str], fault: str):
         """Each is one that the protocol's timing premise leans on."""
         assert faults(**changes) == [fault]
+
+    def test_what_is_off_is_held_to_no_relation(self):
+        """A worker that copies no media may be as short as its sends allow."""
+        settings = Settings.from_environment({**ENVIRONMENT, "MEDIA_COPYING_SECONDS": "20"})
+
+        assert not settings.media_copying
 
     def test_several_broken_relations_are_named_together(self):
         """One error that lists them all."""
@@ -282,5 +296,8 @@ class TestDocs:
             ("REQUEUE_DELAY_SECONDS", "REQUEUE_ATTEMPTS_MAX"),
             ("RECONCILE_AFTER_SECONDS", "STALL_TIMEOUT_SECONDS"),
             ("STAGE_TTL_HOURS", "BATCH_MAX_WAIT_SECONDS"),
+            ("PROVIDER_CONNECT_TIMEOUT_SECONDS", "WORKER_TIMEOUT_SECONDS"),
+            ("WEBHOOK_DEADLINE_SECONDS", "BUCKET_READ_TIMEOUT_SECONDS"),
+            ("MEDIA_COPYING_SECONDS", "WORKER_TIMEOUT_SECONDS"),
         ):
             assert re.search(rf"- `{first}`[^-]*`{second}`", relations), (first, second)

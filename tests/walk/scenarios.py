@@ -39,7 +39,7 @@ def _pictures_and_due(world: World) -> list[str]:
     """Messages with media whose provider keeps them are staged and due."""
     picture = (b"\x89PNG", "image/png")
     sids = [world.deliver(body, **world.with_media(picture)) for body in ("one", "two")]
-    world.clock.advance(11)
+    world.clock.advance(world.settings.secret_ttl_seconds + 11)  # the worker has not fetched the secret lately
     return sids
 
 
