@@ -61,6 +61,8 @@ RIGHTS: Mapping[str, Rights] = {
         "SendsTable": ("GetItem", "UpdateItem"),
         "UnknownSendersTable": ("DeleteItem", "PutItem"),
         "AttachmentsBucket": ("PutObject",),
+        "UnknownSendersTable": ("DeleteItem", "PutItem"),
+        "AiRepliesQueue": _SEND,
         "HumanHandoffQueue": _SEND,
         "AiRepliesQueue": _SEND,
         SECRETS: ("GetSecretValue",),

@@ -236,7 +236,7 @@ def claim(table: Table, notice: Notice, *, token: str, now: datetime) -> bool:
         TryAgain, Misconfigured: it may not; a claim of which nobody knows is given back, as far as that can be done.
     """
     is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(EXPIRES_AT).gt(epoch(now))
-    is_the_same = Attr(MESSAGE_SID).eq(notice.message_sid) & Attr(NOTED_AT).eq(notice.noted_at)
+    is_the_same = Attr(MESSAGE_SID).eq(notice.message_sid)
     change = Change(set={STATE: State.CLAIMED.value, TOKEN: token})
     try:
         write = table.update(notice.pair.item, change, when=is_waiting & is_the_same)  # U3: one process claims.

@@ -142,7 +142,7 @@ class Deployment:
                 self.dynamodb.delete_item(
                     TableName=name, Key={one["AttributeName"]: row[one["AttributeName"]] for one in schema}
                 )
-        for queue in ("whatsapp", "sms", "whatsapp-dlq", "ai", "human-handoff"):
+        for queue in ("whatsapp", "sms", "whatsapp-dlq", "ai", "human-handoff", "ai-replies"):
             self.messages_gone(queue)
 
     def messages_gone(self, queue: str) -> None:

@@ -91,6 +91,17 @@ class TestEndToEnd:
         assert document["conversation"]["language"] == "de"
         assert deployment.rows("stage") == []
 
+    def test_an_unknown_sender_is_told_once_by_the_answer(self, deployment: Deployment):
+        """The row is kept for a day, under the two addresses."""
+        before = deployment.row
+
+        answers = [deployment.post(deployment.form(sid=sid(number), From="whatsapp:+4999")).body for number in (1, 2)]
+
+        (row,) = deployment.rows("unknown senders")
+        assert [b"<Message>Thank you for your message." in answer for answer in answers] == [True, False]
+        assert (row["company_address"], row["sender"], row["message_sid"]) == (COMPANY, "+4999", sid(1))
+        assert is_untouched(deployment, before)
+
     def test_the_schedules_find_what_a_lost_trigger_left_behind(self, deployment: Deployment):
         """By the sparse index and the scan, as DynamoDB has them."""
         deployment.post(deployment.form())

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.channels.channel import NotNow
 from infrastructure import policies
 from infrastructure.rights import RIGHTS
 from infrastructure.stages import Stage, functions, stages
 from tests.fakes.faults import Fault, FaultPlan
 from tests.rights import Use, is_allowed, recording
 from tests.walk.scenarios import SCENARIOS, Scenario
+from tests.walk.ways import WAYS, Way, tell
 from tests.world import World
 
 DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]
@@ -62,6 +64,19 @@ def play(scenario: Scenario, kind: type[World], fault: Fault | None = None, at: 
     scenario.act(world)
     made = len(world.plan.calls) - before
     world.run(600, step=30)
+    return made
+
+
+def turn_away(way: Way, fault: Fault | None = None, at: int = 0) -> int:
+    """The same of an unknown sender's message, which the provider will not send, until that is given up."""
+    world = way.world()
+    world.plan.faults = {} if fault is None else {at: fault}
+    world.phone.outcomes = [NotNow("429")] * (world.settings.reply_attempts_max + 1)
+    tell(world, way)
+    made = len(world.plan.calls)
+    while not world.is_silent:
+        world.clock.advance(300)
+        world.send_replies()
     return made
 
 
@@ -174,6 +189,9 @@ class TestUse:
                     world.invoke(channel, ["no trigger"])
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
+            for way in WAYS:
+                for at in range(turn_away(way)):
+                    turn_away(way, Fault.UNREACHABLE, at + 1)
 
         assert [right for right in recorder.unused() if right not in OF_MAIL and right[0] != "batch_email"] == []
 

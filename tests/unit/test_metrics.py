@@ -17,6 +17,7 @@ from chalicelib.observability import CHANNELS, MEASURES, NONE, OTHER, Metric, bo
 from chalicelib.protocol.sends import _RANKS
 from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
+from chalicelib.turning_away import Told
 from tests.fakes.faults import Fault
 from tests.mail_world import MailWorld
 from tests.world import World, conversation
@@ -307,6 +308,7 @@ class TestBounds:
 
         assert MEASURES[Metric.STAGED].outcomes == MEASURES[Metric.ORPHAN_RECOVERED].outcomes == set(Route)
         assert MEASURES[Metric.OPT_OUT].outcomes == set(OptOut)
+        assert MEASURES[Metric.UNKNOWN_SENDER].outcomes == set(Told)
         assert MEASURES[Metric.DELIVERY].outcomes == set(_RANKS)
         assert MEASURES[Metric.STALL_RESET].outcomes == set(actions)
 

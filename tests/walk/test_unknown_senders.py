@@ -6,64 +6,14 @@ next day's. Where a crash or a lost answer leaves it open whether they were told
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 
 from tests.fakes.faults import Fault, faults_for
-from tests.mail_world import MailWorld
+from tests.walk.ways import WAYS, Way, tell
 from tests.world import World
 
-TEXT = "Nobody reads this."
-STRANGER = "whatsapp:+4999"
 QUIET_SECONDS = 4 * 3_600
 DAY = 24 * 3_600
-
-
-def _told_by_answers(world: World) -> int:
-    return sum(TEXT in answer.body for answer in world.answers)
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way in which an unknown sender is told."""
-
-    name: str
-    world: Callable[[], World]
-    write: Callable[[World], object]
-    heard: Callable[[World], int]
-    """How many texts have reached the sender."""
-    lost: frozenset[tuple[int, Fault]]
-    """By the number of the call, the faults that leave it open whether the text was told: it is not told again."""
-
-
-BY_THE_ANSWER = Way(
-    "by the answer",
-    lambda: World(unknown_sender_text=TEXT),
-    lambda world: world.deliver(From=STRANGER),
-    _told_by_answers,
-    frozenset({(4, Fault.LOST_ANSWER)}),  # the row may be there
-)
-BY_A_LETTER = Way(
-    "by a letter",
-    lambda: MailWorld(unknown_sender_text=TEXT),
-    lambda world: world.deliver_mail(),
-    lambda world: len(world.mails),
-    frozenset(
-        {
-            (7, Fault.CRASH_AFTER),  # claimed, and not sent
-            (8, Fault.CRASH_BEFORE),
-            (8, Fault.MISCONFIGURED),  # refused for good
-        }
-    ),
-)
-WAYS = (BY_THE_ANSWER, BY_A_LETTER)
-
-
-def _act(world: World, way: Way) -> None:
-    way.write(world)
-    world.send_replies()
 
 
 def _let_pass(world: World, seconds: int) -> None:
@@ -76,7 +26,7 @@ def _let_pass(world: World, seconds: int) -> None:
 def _cases():
     for way in WAYS:
         world = way.world()
-        _act(world, way)
+        tell(world, way)
         for number, call in enumerate(world.plan.calls, start=1):
             for fault in faults_for(call):
                 name = f"{way.name}: call {number} {call.operation} {call.resource}: {fault}"
@@ -90,16 +40,16 @@ def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Way, 
     before = world.row
     world.plan.faults = {number: fault}
 
-    _act(world, way)
+    tell(world, way)
     _let_pass(world, QUIET_SECONDS)
-    _act(world, way)
+    tell(world, way)
     _let_pass(world, QUIET_SECONDS)
 
     heard = way.heard(world)
     assert heard == (0 if (number, fault) in way.lost else 1)
     assert world.is_silent, "nothing is on its way any more"
     world.clock.advance(DAY)
-    _act(world, way)
+    tell(world, way)
     assert way.heard(world) == heard + 1, "the next day they are told anew"
     assert world.row == before, "nobody's conversation is touched"
     assert world.staged_ids == []
@@ -111,7 +61,7 @@ def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Way, 
 def test_what_may_be_lost_are_faults_that_can_befall(way: Way):
     """The exceptions name calls as they are."""
     world = way.world()
-    _act(world, way)
+    tell(world, way)
 
     befallen = {(number, fault) for number, call in enumerate(world.plan.calls, start=1) for fault in faults_for(call)}
     assert way.lost <= befallen

@@ -1,0 +1,59 @@
+"""The ways in which an unknown sender is told, as the fault walk plays them: by the webhook's answer, by a letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.fakes.faults import Fault
+from tests.mail_world import MailWorld
+from tests.world import World
+
+TEXT = "Nobody reads this."
+STRANGER = "whatsapp:+4999"
+
+
+def _told_by_answers(world: World) -> int:
+    return sum(TEXT in answer.body for answer in world.answers)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in which an unknown sender is told."""
+
+    name: str
+    world: Callable[[], World]
+    write: Callable[[World], object]
+    heard: Callable[[World], int]
+    """How many texts have reached the sender."""
+    lost: frozenset[tuple[int, Fault]]
+    """By the number of the call, the faults that leave it open whether the text was told: it is not told again."""
+
+
+BY_THE_ANSWER = Way(
+    "by the answer",
+    lambda: World(unknown_sender_text=TEXT),
+    lambda world: world.deliver(From=STRANGER),
+    _told_by_answers,
+    frozenset({(4, Fault.LOST_ANSWER)}),  # the row may be there
+)
+BY_A_LETTER = Way(
+    "by a letter",
+    lambda: MailWorld(unknown_sender_text=TEXT),
+    lambda world: world.deliver_mail(),
+    lambda world: len(world.mails),
+    frozenset(
+        {
+            (7, Fault.CRASH_AFTER),  # claimed, and not sent
+            (8, Fault.CRASH_BEFORE),
+            (8, Fault.MISCONFIGURED),  # refused for good
+        }
+    ),
+)
+WAYS = (BY_THE_ANSWER, BY_A_LETTER)
+
+
+def tell(world: World, way: Way) -> None:
+    """They write, and what is left to be sent is sent."""
+    way.write(world)
+    world.send_replies()
