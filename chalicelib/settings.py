@@ -347,8 +347,10 @@ def _broken_relations(settings: Settings) -> list[str]:
         f"of the webhook's {WEBHOOK_TIMEOUT_SECONDS} s": (
             settings.webhook_deadline_seconds + settings.keeping_seconds <= WEBHOOK_TIMEOUT_SECONDS
         ),
-        "MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 9 s": (
-            settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
+        "with MEDIA_COPYING, MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave "
+        "WORKER_TIMEOUT_SECONDS 9 s": (
+            not settings.media_copying
+            or settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
             <= settings.worker_timeout_seconds
         ),
         "STAGE_TTL_HOURS must outlast the retries of a trigger": (
