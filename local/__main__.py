@@ -1,7 +1,6 @@
 """`python -m local`: the local AWS, the app and its workers on this machine.
 
-The commands `serve`, `work`, `stand-in-twilio` and `stand-in-ai` are the children of the others; nobody needs to type
-them.
+The commands `serve`, `work` and `stand-in-...` are the children of the others; nobody needs to type them.
 """
 
 from __future__ import annotations
@@ -29,6 +28,13 @@ _TWILIO_PORT = click.option(
     show_default=True,
     help="Port of the stand-in for Twilio's API.",
 )
+_SENDGRID_PORT = click.option(
+    "--sendgrid-port",
+    envvar="SENDGRID_PORT",
+    default=8011,
+    show_default=True,
+    help="Port of the stand-in for SendGrid's API.",
+)
 _REAL_TWILIO = click.option(
     "--real-twilio",
     is_flag=True,
@@ -48,6 +54,7 @@ def cli() -> None:
 @_AWS_PORT
 @_HTTP_PORT
 @_TWILIO_PORT
+@_SENDGRID_PORT
 @_REAL_TWILIO
 @_THINKING
 def run(**options: Any) -> None:
@@ -59,6 +66,7 @@ def run(**options: Any) -> None:
 @_AWS_PORT
 @_HTTP_PORT
 @_TWILIO_PORT
+@_SENDGRID_PORT
 @_REAL_TWILIO
 @_THINKING
 def aws(**options: Any) -> None:
@@ -67,7 +75,14 @@ def aws(**options: Any) -> None:
 
 
 def _run(
-    aws_port: int, http_port: int, twilio_port: int, thinking_seconds: float, *, real_twilio: bool, is_served: bool
+    aws_port: int,
+    http_port: int,
+    twilio_port: int,
+    sendgrid_port: int,
+    thinking_seconds: float,
+    *,
+    real_twilio: bool,
+    is_served: bool,
 ) -> None:
     from local import running, tenants  # noqa: PLC0415  # a child command must not load what only the parent needs
 
@@ -84,6 +99,7 @@ def _run(
         http_port=http_port,
         is_served=is_served,
         twilio_port=None if real_twilio else twilio_port,
+        sendgrid_port=sendgrid_port,
         own=own,
         thinking_seconds=thinking_seconds,
     )
@@ -135,6 +151,17 @@ def stand_in_twilio(port: int) -> None:
     from local.clients import LocalAws  # noqa: PLC0415  # as above
 
     standin_twilio.stand_in(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+
+
+@cli.command("stand-in-sendgrid", hidden=True)
+@click.option("--port", type=int, required=True)
+def stand_in_sendgrid(port: int) -> None:
+    """Stand in for SendGrid's API (a child of `run`)."""
+    guard.end_with_parent()
+    from local import standin_sendgrid, tenants  # noqa: PLC0415  # a child loads only what it needs
+    from local.clients import LocalAws  # noqa: PLC0415  # as above
+
+    standin_sendgrid.stand_in(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
 
 
 @cli.command("stand-in-ai", hidden=True)

@@ -2,120 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from rich.console import Console
 
-from local.evening import BATCHES, FROM_A_PERSON, PHOTO, Died, Sent
-from local.logs import DOCUMENT
-from local.machine import STAGE, Machine
-from local.phones import Delivery
+from local import checking_mail
+from local.evening import BATCHES, FROM_A_PERSON, PHOTO
+from local.machine import STAGE
+from local.outcome import Check, Outcome, sids_of, told_of
 from local.standin_ai import reply_to
 from local.standin_twilio import BODY_LENGTH_MAX
-from local.template import load
-from local.tenants import NORDIC, SUNRISE, TENANTS, Tenant
-from local.timeline import Timeline
-
-Document = Mapping[str, Any]
-
-_STEPS = (
-    "refused",
-    "resumed",
-    "failed",
-    "known_batch",
-    "requeued",
-    "send_in_doubt",
-    "reconciled",
-    "reply_refused",
-    "delivery_reported",
-    "opt_out",
-    "released",
-)
-"""The steps whose log lines are looked at."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that must be so."""
-
-    what: str
-    expected: Any
-    found: Any
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.expected == self.found)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Everything that the evening left behind."""
-
-    sent: Mapping[str, Sent]
-    died: Died
-    batches: list[Document]
-    """The contexts that reached the AI queue, in order, repeated ones repeated."""
-    handoffs: list[Document]
-    records: Mapping[str, Document]
-    """The rows of the conversations by id."""
-    deliveries: list[Delivery]
-    """What the customers' phones got, in order."""
-    sends: Mapping[str, Document]
-    """The rows of the parts that were sent, by Twilio's sid."""
-    other_rows: Mapping[str, int]
-    """How many rows each other table holds."""
-    waiting: Mapping[str, int]
-    """How many messages each queue held."""
-    notice: str
-    steps: Mapping[str, list[Document]]
-    """The fields of the log lines of some steps."""
-
-    def sid(self, name: str) -> str:
-        """The message sid of a request."""
-        return self.sent[name].message.sid
-
-    def record(self, company: Tenant, customer: str) -> Document:
-        """A customer's conversation."""
-        return self.records[company.conversation_id(company.customer(customer))]
-
-    def batches_of(self, company: Tenant, customer: str) -> list[Document]:
-        """The contexts of a customer's batches."""
-        conversation_id = company.conversation_id(company.customer(customer))
-        return [one for one in self.batches if one["conversation"]["conversation_id"] == conversation_id]
-
-    def phone(self, company: Tenant, customer: str) -> list[Delivery]:
-        """What a customer's phone got, in order."""
-        address = company.customer(customer).address
-        return [one for one in self.deliveries if one["to"].rpartition(":")[2] == address]
-
-    def told(self, step: str, company: Tenant, customer: str) -> list[Document]:
-        """The fields of the log lines of a step about a customer's conversation."""
-        conversation_id = company.conversation_id(company.customer(customer))
-        return [fields for fields in self.steps[step] if fields.get("conversation_id") == conversation_id]
-
-
-def look(machine: Machine, timeline: Timeline, sent: Mapping[str, Sent], died: Died) -> Outcome:
-    """Read the queues and tables."""
-    aws, template = machine.aws, load(STAGE)
-    conversations, sends = machine.settings.conversations_table, machine.settings.sends_table
-    waiting = {queue: aws.waiting(queue) for queue in template.queues}
-    return Outcome(
-        sent=sent,
-        died=died,
-        batches=[fields[DOCUMENT] for fields in timeline.heard("thinking")],
-        handoffs=[json.loads(body) for body in aws.bodies(machine.settings.human_handoff_queue)],
-        records={row["conversation_id"]: row for row in aws.rows(conversations)},
-        deliveries=machine.phones.deliveries(),
-        sends={str(row.get("provider_sid")): row for row in aws.rows(sends)},
-        other_rows={table: len(aws.rows(table)) for table in template.tables if table not in {conversations, sends}},
-        waiting=waiting,
-        notice=machine.settings.locked_notice,
-        steps={step: timeline.heard(step) for step in _STEPS},
-    )
+from local.tenants import MAIL, NORDIC, SUNRISE, TENANTS
 
 
 def checks(outcome: Outcome) -> Iterator[Check]:
@@ -123,6 +21,7 @@ def checks(outcome: Outcome) -> Iterator[Check]:
     yield from _answers(outcome)
     yield from _batches(outcome)
     yield from _phones(outcome)
+    yield from checking_mail.checks(outcome)
     yield from _repair(outcome)
     yield from _bad_day_at_twilio(outcome)
     yield from _opt_out(outcome)
@@ -142,7 +41,7 @@ def show(console: Console, found: list[Check]) -> None:
 def _answers(outcome: Outcome) -> Iterator[Check]:
     told = {name: sent.told for name, sent in outcome.sent.items()}
     notice = told.pop("anna-later", None)
-    yield Check("every other request is answered 200 without a text", dict.fromkeys(told, (200, "")), told)
+    yield Check("every other request of Twilio's is answered 200 without a text", dict.fromkeys(told, (200, "")), told)
     yield Check("a message to a locked conversation is answered with the notice", (200, outcome.notice), notice)
 
 
@@ -157,7 +56,7 @@ def _batches(outcome: Outcome) -> Iterator[Check]:
             [outcome.sid("anna-text"), outcome.sid("anna-photo"), outcome.sid("anna-button")],
             [outcome.sid("anna-later")],
         ],
-        [_sids(batch) for batch in anna],
+        [sids_of(batch) for batch in anna],
     )
     first = anna[0]["messages"] if anna else []
     yield Check(
@@ -167,14 +66,14 @@ def _batches(outcome: Outcome) -> Iterator[Check]:
     )
     yield Check(
         "the next batch has the first one and its answer as history",
-        [*_sids(anna[0]), "OUTBOUND"] if anna else None,
-        [_told_of(entry) for entry in anna[-1]["history"]][1:] if anna else None,
+        [*sids_of(anna[0]), "OUTBOUND"] if anna else None,
+        [told_of(entry) for entry in anna[-1]["history"]][1:] if anna else None,
     )
     for customer in ("david", "edith", "frida"):
         yield Check(
             f"{customer.capitalize()}'s SMS is a batch of the other company's",
             [([outcome.sid(customer)], NORDIC.company_id)],
-            [(_sids(batch), batch["company"]["company_id"]) for batch in outcome.batches_of(NORDIC, customer)],
+            [(sids_of(batch), batch["company"]["company_id"]) for batch in outcome.batches_of(NORDIC, customer)],
         )
 
 
@@ -202,9 +101,10 @@ def _phones(outcome: Outcome) -> Iterator[Check]:
     )
     sids = {one["sid"] for one in outcome.deliveries}
     yield Check("no other phone shows anything", 6, len(outcome.deliveries))
+    mails = {one["id"] for one in outcome.mails}
     yield Check(
-        "each message on a phone has one row, which says that it was sent and delivered",
-        dict.fromkeys(sids, ("sent", "delivered")),
+        "each message on a phone has one row: sent, delivered; each e-mail one: sent, and nobody tells more",
+        dict.fromkeys(sids, ("sent", "delivered")) | dict.fromkeys(mails, ("sent", None)),
         {sid: (row["send_state"], row.get("delivery_status")) for sid, row in outcome.sends.items()},
     )
     yield Check(
@@ -216,8 +116,8 @@ def _phones(outcome: Outcome) -> Iterator[Check]:
         ),
     )
     yield Check(
-        "the records name the messages that the phones got",
-        sids,
+        "the records name the messages that the phones and the mailboxes got",
+        sids | mails,
         {entry["message_id"] for row in outcome.records.values() for entry in row["messages"] if "send_id" in entry},
     )
 
@@ -284,9 +184,13 @@ def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
     yield Check(
         "Clara's message, and nothing else, was handed off",
         [[outcome.sid("clara")]],
-        list(map(_sids, outcome.handoffs)),
+        list(map(sids_of, outcome.handoffs)),
     )
-    refused = {(fields.get("message_sid"), fields.get("code")) for fields in outcome.steps["refused"]}
+    refused = {
+        (fields.get("message_sid"), fields.get("code"))
+        for fields in outcome.steps["refused"]
+        if fields.get("channel") != MAIL
+    }
     yield Check(
         "the forged, the inactive project's and the opted-out customer's message, and no other, were refused by name",
         {
@@ -310,10 +214,12 @@ def _records(outcome: Outcome) -> Iterator[Check]:
         "david": (NORDIC, [sid("david"), "OUTBOUND"], "ai_response_sent"),
         "edith": (NORDIC, [sid("edith"), "OUTBOUND"], "ai_response_sent"),
         "frida": (NORDIC, [sid("frida"), sid("frida-stop")], "processing_error"),
+        "gina": (SUNRISE, [sid("gina-first"), sid("gina-second"), "OUTBOUND"], "ai_response_sent"),
+        "hugo": (NORDIC, [], "initial_message_sent"),
     }
     for customer, (company, entries, status) in expected.items():
         record = outcome.record(company, customer)
-        found = [_told_of(entry) for entry in record["messages"]][1:]
+        found = [told_of(entry) for entry in record["messages"]][1:]
         yield Check(
             f"{customer.capitalize()}'s record: {len(entries)} new entries, {status}, unlocked, nothing unanswered",
             (entries, status, [], None),
@@ -346,12 +252,3 @@ def _leftovers(outcome: Outcome) -> Iterator[Check]:
         {queue: int(queue == handoff) for queue in outcome.waiting},
         outcome.waiting,
     )
-
-
-def _sids(context: Document) -> list[str]:
-    return [one["message_id"] for one in context["messages"]]
-
-
-def _told_of(entry: Document) -> str:
-    """An entry by its sid; one of ours to the customer by its direction alone."""
-    return str(entry["message_id"] if entry["direction"] == "INBOUND" else entry["direction"])

@@ -33,6 +33,10 @@ class LocalAws:
         return boto3.client("secretsmanager", **self._told)
 
     @cached_property
+    def s3(self) -> Any:
+        return boto3.client("s3", **self._told)
+
+    @cached_property
     def cloudformation(self) -> Any:
         return boto3.client("cloudformation", **self._told)
 
@@ -51,6 +55,11 @@ class LocalAws:
         found = self.dynamodb.Table(table).scan(ConsistentRead=True)
         assert "LastEvaluatedKey" not in found, "the local tables stay small"
         return list(found["Items"])
+
+    def object(self, url: str) -> bytes:
+        """An object of a bucket, by its `s3://` URL."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def queue_url(self, name: str) -> str:
         """The URL of a queue by its name."""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from local import checking, evening, machine, ports
+from local.correspondence import Correspondence
 from local.environment import HOST
 from local.evening import Script
+from local.outcome import look
 from local.tenants import TENANTS
 from local.timeline import Timeline
 
@@ -24,11 +26,11 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
     Raises:
         click.ClickException: something did not start, or did not come.
     """
-    aws_port, http_port, twilio_port = ports.free(3)
+    aws_port, http_port, twilio_port, sendgrid_port = ports.free(4)
     conversations = {who.address: one.conversation_id(who) for one in TENANTS for who in one.customers}
     timeline = Timeline(console, conversations=conversations, verbose=verbose)
     console.print(
-        "Starting a local AWS, the app, its workers, and stand-ins for Twilio and for the AI ...", style="dim"
+        "Starting a local AWS, the app, its workers, and stand-ins for Twilio, SendGrid and the AI ...", style="dim"
     )
     with machine.started(
         aws_port,
@@ -36,19 +38,24 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         hear=timeline.hear,
         http_port=http_port,
         twilio_url=f"http://{HOST}:{twilio_port}",
+        sendgrid_url=f"http://{HOST}:{sendgrid_port}",
         settings=evening.SETTINGS,
     ) as here:
         twilio = here.stand_in_for_twilio()
+        sendgrid = here.stand_in_for_sendgrid()
         app = here.serve()
         here.work(*_only(*_OTHERS))
         doomed = here.work(*_only("batch_sms"), "--die-before-dispatch")
         here.stand_in_for_ai(evening.THINKING_SECONDS)
         here.wait_for(twilio, twilio_port)
+        here.wait_for(sendgrid, sendgrid_port)
         here.wait_for(app, http_port)
         timeline.begin()
-        script = Script(here, timeline, f"http://{HOST}:{http_port}", doomed, sent={})
+        url = f"http://{HOST}:{http_port}"
+        mails = Correspondence(here, timeline, url, sent={})
+        script = Script(here, timeline, url, doomed, sent={}, mails=mails)
         died = script.play()
-        outcome = checking.look(here, timeline, script.sent, died)
+        outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds
     found = list(checking.checks(outcome))
     timeline.headline("What came of it")

@@ -40,7 +40,7 @@ _HARMLESS = frozenset(
     }
 )
 
-_NOWHERE = f"http://{HOST}:9"
+NOWHERE = f"http://{HOST}:9"
 """An endpoint that nothing answers at: the port of the discard protocol."""
 
 _SETTINGS = frozenset(one.name.upper() for one in fields(Settings))
@@ -95,5 +95,5 @@ def forget_shell(environment: MutableMapping[str, str]) -> dict[str, str]:
     """
     shell = dict(environment)
     environment.clear()
-    environment.update(clean(shell) | local_aws(_NOWHERE))
+    environment.update(clean(shell) | local_aws(NOWHERE))
     return shell

@@ -9,6 +9,7 @@ ben     a message to a project that is inactive
 clara   a message from a sender on the handoff list; a person answers, twice by mistake
 david   an SMS to Nordic Bikes; Twilio has too much to do at first; then the AI answers a second time
 frida   an SMS to Nordic Bikes, and STOP while the AI thinks; one more SMS
+gina    e-mails to Sunrise Travel: see `local/correspondence.py`
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from xml.etree import ElementTree as ET
 
 import click
 
+from local.correspondence import Correspondence
 from local.machine import Machine
 from local.processes import Child
 from local.sending import Answer, Message, send, webhook_url
@@ -48,7 +50,7 @@ SETTINGS = {
 """Short windows, so that an evening passes in less than a minute."""
 
 THINKING_SECONDS = 4.0
-BATCHES = 5
+BATCHES = 6
 """How many batches the evening makes."""
 
 FROM_A_PERSON: Final = "Hello Clara, this is Tom. I will call you in a minute."
@@ -100,6 +102,7 @@ class Script:
     doomed: Child
     """The worker of the SMS queue that dies."""
     sent: dict[str, Sent]
+    mails: Correspondence
 
     def play(self) -> Died:
         """Play it to the end, until nothing moves any more.
@@ -108,6 +111,7 @@ class Script:
             click.ClickException: something that the script waits for did not come.
         """
         self._bad_day_at_twilio()
+        self.mails.burst()
         self.timeline.headline("Edith writes an SMS. The worker that takes it will die after it took the lock.")
         self._writes("edith", NORDIC, "edith", channel="sms", body="Is my bike ready?")
         self._burst()
@@ -120,6 +124,8 @@ class Script:
         self._person()
         self._opts_out()
         self._second_answer()
+        self._await("released", conversation=SUNRISE.conversation_id(SUNRISE.customer("gina")))
+        self.mails.machine_answers()
         self.timeline.headline("Everything else runs to its end.")
         self._await("released", is_it=lambda fields: fields.get("batch_id", "none") != "none", times=BATCHES)
         self._await_quiet()

@@ -1,7 +1,8 @@
 """Everything on one machine: the local AWS with a stage's resources and tenants, and the children that work on it.
 
 local AWS - stack from the template - tenants
-  `- twilio (stand-in)    `- app (serve)    `- work    `- ai (stand-in)    stopped the last first, then the local AWS
+  `- twilio, sendgrid (stand-ins)    `- app (serve)    `- work    `- ai (stand-in)
+                                                       stopped the last first, then the local AWS
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import click
 from chalicelib.settings import Settings, SettingsError
 from local import engine, environment, resources, tenants
 from local.clients import LocalAws
+from local.mailboxes import Mailboxes
 from local.phones import Phones
 from local.ports import wait_until_answers
 from local.processes import Child, HearLine, start_own
@@ -39,6 +41,8 @@ class Machine:
     """Where the app is served, by us or by `chalice local`."""
     twilio_url: str
     """Of the stand-in for Twilio's API; empty: replies go to Twilio."""
+    sendgrid_url: str
+    """Of the stand-in for SendGrid's API; empty: replies by e-mail go nowhere."""
     children: list[Child] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str, **variables: str) -> Child:
@@ -51,6 +55,11 @@ class Machine:
     def phones(self) -> Phones:
         """The customers' phones."""
         return Phones(self.twilio_url)
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """The customers' mailboxes."""
+        return Mailboxes(self.sendgrid_url)
 
     def serve(self) -> Child:
         """Start the app's HTTP server."""
@@ -75,6 +84,10 @@ class Machine:
     def stand_in_for_twilio(self) -> Child:
         """Start the stand-in for Twilio's API."""
         return self.start("twilio", "stand-in-twilio", "--port", self.twilio_url.rpartition(":")[2])
+
+    def stand_in_for_sendgrid(self) -> Child:
+        """Start the stand-in for SendGrid's API."""
+        return self.start("sendgrid", "stand-in-sendgrid", "--port", self.sendgrid_url.rpartition(":")[2])
 
     def stand_in_for_ai(self, thinking_seconds: float) -> Child:
         """Start the stand-in for the company's AI worker."""
@@ -112,6 +125,7 @@ def started(
     hear: HearLine,
     http_port: int,
     twilio_url: str,
+    sendgrid_url: str = "",
     tenants_seeded: Iterable[Tenant] = tenants.TENANTS,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Machine]:
@@ -123,12 +137,14 @@ def started(
         hear: takes the lines of the children.
         http_port: where the app is served.
         twilio_url: where replies are sent in place of Twilio's API; empty: to Twilio.
+        sendgrid_url: where replies by e-mail are sent in place of SendGrid's API; empty: nowhere.
         tenants_seeded: the companies that it knows.
         settings: the app's settings beyond the stage's; None: what the shell says of them.
     """
     with engine.local_aws(port, shell=shell) as endpoint:
         told = environment.for_app(STAGE, endpoint, shell=shell, settings=settings)
-        told |= {"TWILIO_API_BASE_URL": twilio_url}  # whatever the shell says: nothing is sent by surprise
+        # Whatever the shell says: nothing is sent by surprise.
+        told |= {"TWILIO_API_BASE_URL": twilio_url, "SENDGRID_API_BASE_URL": sendgrid_url or environment.NOWHERE}
         try:
             understood = Settings.from_environment(told)
         except SettingsError as error:
@@ -138,7 +154,7 @@ def started(
         aws = LocalAws(endpoint)
         resources.create(aws, STAGE, TriggerVisibilitySeconds=understood.visibility_timeout_seconds)
         tenants.seed(aws, STAGE, tenants_seeded)
-        machine = Machine(aws, understood, told, hear, http_port, twilio_url)
+        machine = Machine(aws, understood, told, hear, http_port, twilio_url, sendgrid_url)
         try:
             yield machine
         finally:

@@ -23,6 +23,7 @@ def run(
     aws_port: int,
     http_port: int,
     twilio_port: int | None,
+    sendgrid_port: int,
     is_served: bool,
     own: Tenant | None,
     thinking_seconds: float,
@@ -35,6 +36,7 @@ def run(
         aws_port: of the local AWS.
         http_port: of the app.
         twilio_port: of the stand-in for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
+        sendgrid_port: of the stand-in for SendGrid's API.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
         thinking_seconds: how long the stand-in AI thinks.
@@ -47,6 +49,7 @@ def run(
         ports.require_free(http_port, "HTTP_PORT")
     if twilio_port is not None:
         ports.require_free(twilio_port, "TWILIO_PORT")
+    ports.require_free(sendgrid_port, "SENDGRID_PORT")
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
 
     def hear(child: str, line: str) -> None:
@@ -59,10 +62,12 @@ def run(
             hear=hear,
             http_port=http_port,
             twilio_url="" if twilio_port is None else f"http://{HOST}:{twilio_port}",
+            sendgrid_url=f"http://{HOST}:{sendgrid_port}",
             tenants_seeded=tenants,
         ) as here:
             if twilio_port is not None:
                 here.wait_for(here.stand_in_for_twilio(), twilio_port)
+            here.wait_for(here.stand_in_for_sendgrid(), sendgrid_port)
             app = here.serve() if is_served else None
             here.work()
             here.stand_in_for_ai(thinking_seconds)

@@ -45,6 +45,11 @@ class Attachment:
         """As its name tells."""
         return mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
 
+    @property
+    def info(self) -> dict[str, str]:
+        """What the field `attachment-info` tells of it."""
+        return {"filename": self.filename, "name": self.filename, "type": self.content_type}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
@@ -96,33 +101,41 @@ class Mail:
 
     def fields(self, *, is_raw: bool) -> list[RequestField]:
         """The fields of the request, of the one mode or the other."""
-        mail = self.mime
-        charsets = dict.fromkeys(
-            ("to", "from", "subject", "text", *(["html"] if self.html is not None else [])), "UTF-8"
-        )
+        of_mode = self._raw if is_raw else self._parsed
         told = {
-            "to": str(mail["To"]),
-            "from": str(mail["From"]),
+            "to": str(self.mime["To"]),
+            "from": str(self.mime["From"]),
             "subject": self.subject,
             "envelope": json.dumps({"to": [self.recipient], "from": self.sender}),
             "sender_ip": _SENDER_IP,
             "SPF": "pass",
             "dkim": f"{{@{self.sender.rpartition('@')[2]} : pass}}",
-            "charsets": json.dumps(charsets),
         }
-        if is_raw:
-            return [_text(name, value) for name, value in told.items()] + [_text("email", mail.as_bytes())]
-        parts = {
-            "headers": _header_lines(mail),
-            "text": self.body,
-            **({"html": self.html} if self.html is not None else {}),
-        }
+        return [*(_text(name, value) for name, value in told.items()), *of_mode]
+
+    @property
+    def _raw(self) -> list[RequestField]:
+        """The whole e-mail as one field, and no charset of it: it tells its own."""
+        charsets = dict.fromkeys(("to", "from", "subject"), "UTF-8")
+        return [_text("charsets", json.dumps(charsets)), _text("email", self.mime.as_bytes())]
+
+    @property
+    def _parsed(self) -> list[RequestField]:
+        """The e-mail taken apart, each text in a charset that is told beside it."""
+        texts = {"text": self.body} if self.html is None else {"text": self.body, "html": self.html}
         files = {f"attachment{number}": one for number, one in enumerate(self.attachments, start=1)}
+        told = {
+            "headers": self.mime.as_bytes().partition(b"\r\n\r\n")[0].decode() + "\r\n",
+            "charsets": json.dumps(dict.fromkeys(("to", "from", "subject", *texts), "UTF-8")),
+            "attachments": str(len(files)),
+            **texts,
+        }
         if files:
-            parts["attachment-info"] = json.dumps({name: _info(name, one) for name, one in files.items()})
-        counts = {"attachments": str(len(files))}
-        texts = [_text(name, value) for name, value in {**told, **parts, **counts}.items()]
-        return texts + [_file(name, one) for name, one in files.items()]
+            told["attachment-info"] = json.dumps({name: one.info for name, one in files.items()})
+        return [
+            *(_text(name, value) for name, value in told.items()),
+            *(_file(name, one) for name, one in files.items()),
+        ]
 
 
 def mail_url(base: str, secret: Mapping[str, str]) -> str:
@@ -162,17 +175,3 @@ def _file(name: str, attachment: Attachment) -> RequestField:
     one = RequestField(name, attachment.content, filename=attachment.filename)
     one.make_multipart(content_type=attachment.content_type)
     return one
-
-
-def _info(name: str, attachment: Attachment) -> dict[str, str]:
-    return {
-        "filename": attachment.filename,
-        "name": attachment.filename,
-        "type": attachment.content_type,
-        "content-id": name,
-    }
-
-
-def _header_lines(mail: EmailMessage) -> str:
-    """The headers as they stand in the e-mail."""
-    return mail.as_bytes().partition(b"\r\n\r\n")[0].decode() + "\r\n"

@@ -40,7 +40,7 @@ def _grid(title: str) -> Table:
 
 def _urls(machine: Machine, *, is_served: bool) -> Table:
     grid = _grid("replies-engine on this machine")
-    webhooks = [f"http://127.0.0.1:{machine.http_port}/webhooks/{channel}" for channel in ("whatsapp", "sms")]
+    webhooks = [f"http://127.0.0.1:{machine.http_port}/webhooks/{channel}" for channel in ("whatsapp", "sms", "email")]
     grid.add_row("webhooks", "\n".join(webhooks) if is_served else "start them: .venv/bin/chalice local --stage local")
     grid.add_row("local AWS", machine.aws.endpoint)
     if machine.twilio_url:
@@ -48,6 +48,8 @@ def _urls(machine: Machine, *, is_served: bool) -> Table:
         grid.add_row("", f"{machine.twilio_url}/_stand-in/deliveries")
     else:
         grid.add_row("Twilio", "REAL: replies are sent by your own account, to your own phone")
+    grid.add_row("stand-in SendGrid", f"{machine.sendgrid_url}, which sends nothing; the mailboxes hold")
+    grid.add_row("", f"{machine.sendgrid_url}/_stand-in/deliveries")
     queues = machine.aws.sqs.list_queues().get("QueueUrls", [])
     names = sorted(url.rpartition("/")[2] for url in queues)
     grid.add_row("queues", "\n".join(name for name in names if not name.endswith("-dlq")))
@@ -74,6 +76,8 @@ def _hints(machine: Machine, *, is_served: bool) -> Table:
     http_port = machine.http_port
     port = "" if http_port == 8000 else f"--url http://127.0.0.1:{http_port} "  # noqa: PLR2004  # the default of `send`
     grid.add_row("a message", f'make send ARGS="{port}--from anna --body Hello"')
+    if machine.twilio_url:  # else only the user's own tenant is there, which has no e-mail
+        grid.add_row("an e-mail", f'make send ARGS="{port}--from gina --subject Hello"')
     grid.add_row("every option", "make send ARGS=--help")
     if machine.twilio_url:
         grid.add_row(
@@ -81,6 +85,7 @@ def _hints(machine: Machine, *, is_served: bool) -> Table:
             f'curl -d \'{{"kind": "429", "retry_after_seconds": 5}}\' {machine.twilio_url}/_stand-in/faults\n'
             'befalls the next reply; other kinds: "5xx", "slow", "lost", {"kind": "refuse", "code": 63016}',
         )
+        grid.add_row("SendGrid's", f"the same at {machine.sendgrid_url}/_stand-in/faults")
     grid.add_row("from outside", f"ngrok http {http_port}")
     grid.add_row(
         "Twilio's console",

@@ -14,18 +14,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import category
 
 from chalicelib.channels.channel import OutboundPart
+from chalicelib.channels.email_headers import one_line
 
-SUBJECT_LENGTH_MAX = 250
+SUBJECT_BYTES_MAX = 250
 REFERENCES_LENGTH_MAX = 900
 """A line of a header ends at 998 characters, and nobody says who would fold it."""
 
 _ID = re.compile(r"<[!-;=?-~]{1,248}>")
 _ALREADY_ANSWERED = re.compile(r"(?:(?:re|aw|sv|antw)(?:\[\d{1,3}\])?\s{0,3}:\s{0,3})+", re.IGNORECASE)
 """How clients of some languages begin the subject of an answer; taken away, so that one `Re:` is left of any number."""
-_BREAKS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,9 +97,9 @@ def thread(ids: Sequence[str]) -> str | None:
 
 def _subject(answered: str) -> str:
     """`Re:` and the subject that is answered; an e-mail without one is answered by `Re:` alone."""
-    line = " ".join("".join(" " if category(one) in _BREAKS else one for one in answered).split())
+    line = one_line(answered, bytes_max=SUBJECT_BYTES_MAX - len("Re: "))
     before = _ALREADY_ANSWERED.match(line)
-    return f"Re: {line[before.end() :] if before else line}"[:SUBJECT_LENGTH_MAX].rstrip()
+    return f"Re: {line[before.end() :] if before else line}".rstrip()
 
 
 def _first_id(text: str) -> str | None:

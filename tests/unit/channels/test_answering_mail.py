@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.channels.answering_mail import REFERENCES_LENGTH_MAX, SUBJECT_LENGTH_MAX, Heading
+from chalicelib.channels.answering_mail import REFERENCES_LENGTH_MAX, SUBJECT_BYTES_MAX, Heading
 from chalicelib.channels.channel import OutboundPart
 
 SEND_ID = "5" * 40
@@ -53,7 +53,7 @@ def test_a_subject_is_bounded():
     """Its beginning is kept."""
     subject = heading(subject="x" * 10_000).subject
 
-    assert subject == f"Re: {'x' * (SUBJECT_LENGTH_MAX - 4)}"
+    assert subject == f"Re: {'x' * (SUBJECT_BYTES_MAX - 4)}"
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,4 @@ def test_nothing_of_an_e_mail_begins_a_header_of_its_own(answers):
         assert value.isprintable()
         assert len(value) <= REFERENCES_LENGTH_MAX
     assert len(found.subject.splitlines()) == 1
-    assert len(found.subject) <= SUBJECT_LENGTH_MAX
+    assert len(found.subject.encode()) <= SUBJECT_BYTES_MAX
