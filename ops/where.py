@@ -1,0 +1,108 @@
+"""Which deployment a command is about, and the commands that mend it, spelled for exactly that deployment.
+
+A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint, region and
+credentials come from there, so that no variable of the user's shell leads such a command to a real account.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+PROJECT = Path(__file__).parent.parent
+CONFIG_FILE = PROJECT / ".chalice" / "config.json"
+
+_ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"
+_KEY, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+
+
+class Blocked(click.ClickException):
+    """The command cannot be carried out: one line that says what is missing, and which command mends it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}; mend: {mend}")
+        self.what = what
+        self.mend = mend
+
+
+@dataclass(frozen=True)
+class Config:
+    """`.chalice/config.json`, as far as it says what a stage is."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls) -> Config:
+        """The project's own."""
+        return cls(json.loads(CONFIG_FILE.read_text()))
+
+    @property
+    def app_name(self) -> str:
+        return str(self.document["app_name"])
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self.document["stages"])
+
+    def environment(self, stage: str) -> dict[str, str]:
+        """What Chalice gives the functions of a stage; empty where there is no such stage."""
+        of_all = self.document.get("environment_variables", {})
+        of_stage = self.document["stages"].get(stage, {}).get("environment_variables", {})
+        return {**of_all, **of_stage}
+
+    def of_function(self, stage: str, function: str, name: str) -> Any:
+        """One key of a function, told by the function, else by its stage, else for all; None: nowhere."""
+        of_stage = self.document["stages"].get(stage, {})
+        of_function = of_stage.get("lambda_functions", {}).get(function, {})
+        return next((one[name] for one in (of_function, of_stage, self.document) if name in one), None)
+
+
+@dataclass(frozen=True)
+class Where:
+    """One stage at one endpoint; `None` leaves a value to botocore and the user's own configuration."""
+
+    stage: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    key: tuple[str, str] | None = None
+    """The access key and its secret, where the stage's settings tell them: those of the local AWS."""
+    is_on_this_machine: bool = False
+
+    @classmethod
+    def of(
+        cls, stage: str, *, endpoint_url: str | None, region: str | None, profile: str | None, config: Config
+    ) -> Where:
+        """What the options say, and for a stage on this machine what its settings say beyond that."""
+        told = config.environment(stage)
+        if _ENDPOINT not in told:
+            return cls(stage, endpoint_url, region, profile)
+        key = (told[_KEY], told[_SECRET]) if profile is None and _KEY in told else None
+        return cls(stage, endpoint_url or told[_ENDPOINT], region or told.get(_REGION), profile, key, True)  # noqa: FBT003  # by its name above
+
+    def aws(self, command: str) -> str:
+        """A command of AWS's own command line, for this deployment."""
+        key = f"{_KEY}={self.key[0]} {_SECRET}={self.key[1]} " if self.key else ""
+        return f"{key}aws {command}{self._options('endpoint-url', 'region', 'profile')}"
+
+    def ops(self, command: str) -> str:
+        """A command of this command line, for this deployment."""
+        own = () if self.is_on_this_machine and self.key else ("endpoint-url", "region", "profile")
+        return f"python -m ops {command}{self._options('stage', *own)}"
+
+    @property
+    def deploy(self) -> str:
+        """The command that makes whatever the deployment lacks."""
+        return "make run" if self.is_on_this_machine else f"make deploy STAGE={self.stage}"
+
+    def _options(self, *names: str) -> str:
+        told = {name: getattr(self, name.replace("-", "_")) for name in names}
+        return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value)
