@@ -24,6 +24,11 @@ _PLACES = (
 )
 
 
+_YES = click.option("--yes", is_flag=True, help="Do it without asking.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+_PRIMARY_CHANNEL = click.option("--primary-channel", help="Where two conversations bear one id: the row's hash key.")
+
+
 def on_stage(body: Body) -> Body:
     """Give a command the options that name a deployment; its body gets the deployment and a console."""
 
@@ -64,6 +69,42 @@ def doctor(
 
     asked = doctoring.Asked(tenants, looks_at_tenants=not no_tenants, url=url)
     raise SystemExit(show_areas(console, doctoring.examine(deployment, asked)))
+
+
+@cli.command()
+@on_stage
+@click.argument("queue")
+@click.option("--conversation", "conversation_id", help="Only this conversation's.")
+@_DRY_RUN
+@_YES
+def redrive(
+    deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
+) -> None:
+    """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
+    from ops import screens  # noqa: PLC0415  # as above
+
+    screens.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.argument("conversation_id")
+@_PRIMARY_CHANNEL
+@click.option("--now", "at_once", is_flag=True, help="A lock that has not stalled yet, too.")
+@_YES
+def unlock(
+    deployment: Deployment,
+    console: Console,
+    *,
+    conversation_id: str,
+    primary_channel: str | None,
+    at_once: bool,
+    yes: bool,
+) -> None:
+    """Let go of the lock of a conversation, as the sweep would."""
+    from ops import screens  # noqa: PLC0415  # as above
+
+    screens.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,13 @@ class OperatorEngine(Engine):
         }
         vars(self).update(told)
 
+    @property
+    def notes(self) -> Notes:
+        """The steps that the use cases told."""
+        telemetry = self.telemetry
+        assert isinstance(telemetry, Notes), "set by the constructor"
+        return telemetry
+
 
 def handlers() -> tuple[str, ...]:
     """The functions of the app by the names of their handlers."""
