@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from chalicelib.errors import EngineError
 from ops.account import Account, as_blocked
 from ops.deployment import Deployment
+from ops.spans import SINCE
 from ops.where import Config, Where
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -65,7 +67,7 @@ def doctor(
 ) -> None:
     """Look at everything, and tell in one line each what is wrong and which command mends it."""
     from ops import doctor as doctoring  # noqa: PLC0415  # each command loads what it needs
-    from ops.screens import show_areas  # noqa: PLC0415  # as above
+    from ops.screens.doctor import show_areas  # noqa: PLC0415  # as above
 
     asked = doctoring.Asked(tenants, looks_at_tenants=not no_tenants, url=url)
     raise SystemExit(show_areas(console, doctoring.examine(deployment, asked)))
@@ -81,9 +83,9 @@ def redrive(
     deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
 ) -> None:
     """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
-    from ops import screens  # noqa: PLC0415  # as above
+    from ops.screens import redrive as screen  # noqa: PLC0415  # as above
 
-    screens.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
+    screen.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
 
 
 @cli.command()
@@ -102,9 +104,44 @@ def unlock(
     yes: bool,
 ) -> None:
     """Let go of the lock of a conversation, as the sweep would."""
-    from ops import screens  # noqa: PLC0415  # as above
+    from ops.screens import unlock as screen  # noqa: PLC0415  # as above
 
-    screens.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
+    screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.argument("told", metavar="CONVERSATION_ID|MESSAGE_SID")
+@_PRIMARY_CHANNEL
+@click.option(
+    "--since",
+    type=SINCE,
+    default="24h",
+    show_default=True,
+    help="From when on logs are read: 90m, 24h, 7d, or ISO 8601.",
+)
+def explain(
+    deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime
+) -> None:
+    """Tell why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
+    from ops.screens import explain as screen  # noqa: PLC0415  # as above
+
+    screen.explain(deployment, console, told, primary_channel, since)
+
+
+@cli.command("catch-up")
+@on_stage
+@click.argument("tenant")
+@click.option("--since", type=SINCE, required=True, help="From when on: 6h, 2d, or ISO 8601.")
+@_DRY_RUN
+@_YES
+def catch_up(
+    deployment: Deployment, console: Console, *, tenant: str, since: datetime, dry_run: bool, yes: bool
+) -> None:
+    """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
+    from ops.screens import catch_up as screen  # noqa: PLC0415  # as above
+
+    screen.catch_up(deployment, console, tenant, since, is_rehearsal=dry_run, yes=yes)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from chalicelib.errors import Misconfigured, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from ops.account import Account
+from ops.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 300
 """How long a letter stays invisible while it is looked at or moved."""
@@ -25,8 +25,8 @@ LETTERS_MAX = 1_000
 """So many are looked at in one go, so that none is visible again before its turn; the same command takes the next."""
 
 _AT_ONCE = 10
-_EMPTY_LOOKS = 2
-"""So many empty answers in a row mean that the queue is empty: one alone may come of a part that holds nothing."""
+_POLL_SECONDS = 1
+"""A long poll asks every part of the queue, so that one empty answer means that it is empty."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,24 +71,30 @@ class SqsLetters:
     name: str
 
     def take(self) -> list[Letter]:
-        for _ in range(_EMPTY_LOOKS):
-            answer = self._call(
-                "ReceiveMessage",
-                MaxNumberOfMessages=_AT_ONCE,
-                VisibilityTimeout=HOLD_SECONDS,
-                WaitTimeSeconds=1,
-                AttributeNames=["All"],
-                MessageAttributeNames=["All"],
-            )
-            if found := answer.get("Messages", []):
-                return [_letter(one) for one in found]
-        return []
+        answer = self._call(
+            "ReceiveMessage",
+            MaxNumberOfMessages=_AT_ONCE,
+            VisibilityTimeout=HOLD_SECONDS,
+            WaitTimeSeconds=_POLL_SECONDS,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [_letter(one) for one in answer.get("Messages", [])]
 
     def put_back(self, letter: Letter) -> None:
         self._call("ChangeMessageVisibility", ReceiptHandle=letter.receipt, VisibilityTimeout=0)
 
     def delete(self, letter: Letter) -> None:
         self._call("DeleteMessage", ReceiptHandle=letter.receipt)
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether something lies there, as far as SQS knows; a queue that is not there holds nothing."""
+        request = {"QueueName": self.name}
+        if self.account.call("sqs", "GetQueueUrl", self.name, request, absent=NO_QUEUE) is None:
+            return False
+        attributes = self._call("GetQueueAttributes", AttributeNames=["All"])["Attributes"]
+        return any(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}) or {}

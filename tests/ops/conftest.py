@@ -21,7 +21,7 @@ from local.template import TEMPLATE_FILE
 from ops.account import Account
 from ops.deployment import Deployment, full_name, handlers
 from ops.where import Config, Where
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"
 REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-dev"
@@ -72,6 +72,12 @@ class Stage:
         told = {**document["stages"][STAGE]["environment_variables"], **environment}
         document["stages"][STAGE]["environment_variables"] = {k: v for k, v in told.items() if v is not None}
         self.config = Config(document)
+
+
+@pytest.fixture
+def world() -> World:
+    """One deployment in memory with one active conversation."""
+    return World()
 
 
 @pytest.fixture
