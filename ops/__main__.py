@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from chalicelib.errors import EngineError
+from chalicelib.observability import Level
 from ops.account import Account, as_blocked
 from ops.deployment import Deployment
 from ops.spans import SINCE
@@ -26,6 +27,7 @@ _PLACES = (
 )
 
 
+LEVELS = tuple(one.value.upper() for one in Level)
 _YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 _PRIMARY_CHANNEL = click.option("--primary-channel", help="Where two conversations bear one id: the row's hash key.")
@@ -142,6 +144,84 @@ def catch_up(
     from ops.screens import catch_up as screen  # noqa: PLC0415  # as above
 
     screen.catch_up(deployment, console, tenant, since, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.option("--since", type=SINCE, default="5m", show_default=True, help="From when on: 5m, 2h, or ISO 8601.")
+@click.option("--level", type=click.Choice(LEVELS), default="INFO", show_default=True, help="Nothing quieter.")
+@click.option("--only", "words", metavar="TEXT", help="Only lines that hold this: a conversation's id, a sid, a code.")
+@click.option("--no-follow", is_flag=True, help="Show what there is, and end.")
+def tail(
+    deployment: Deployment, console: Console, *, since: datetime, level: str, words: str | None, no_follow: bool
+) -> None:
+    """Show the log lines of all functions as one stream."""
+    from ops.screens import tail as screen  # noqa: PLC0415  # as above
+
+    screen.tail(deployment, console, since, level=level, words=words, is_following=not no_follow)
+
+
+@cli.command()
+@on_stage
+@click.argument("address")
+@_DRY_RUN
+@_YES
+def forget(deployment: Deployment, console: Console, *, address: str, dry_run: bool, yes: bool) -> None:
+    """Erase a person, by number or e-mail address, from everything that we keep."""
+    from ops.screens import forget as screen  # noqa: PLC0415  # as above
+
+    screen.forget(deployment, console, address, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.group()
+def tenant() -> None:
+    """The secrets of a company: add, rotate, check."""
+
+
+@tenant.command("add")
+@on_stage
+@click.argument("company")
+@click.option("--project", default="main", show_default=True, help="The part of the secret's name that tells projects.")
+@click.option("--channel", "channels", multiple=True, help="May be given again. Default: every channel.")
+@click.option("--replace", is_flag=True, help="Overwrite a secret that is there.")
+@_YES
+def tenant_add(
+    deployment: Deployment,
+    console: Console,
+    *,
+    company: str,
+    project: str,
+    channels: tuple[str, ...],
+    replace: bool,
+    yes: bool,
+) -> None:
+    """Make the secrets of COMPANY; what they hold is asked for."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    screen.add(deployment, console, company, project, channels, is_replacing=replace, yes=yes)
+
+
+@tenant.command("rotate")
+@on_stage
+@click.argument("company")
+@click.option("--abandon", is_flag=True, help="Take a new token off again that was never promoted.")
+@_YES
+def tenant_rotate(deployment: Deployment, console: Console, *, company: str, abandon: bool, yes: bool) -> None:
+    """Take the next step of rotating the token of COMPANY; said twice, with a promotion in between."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    screen.rotate(deployment, console, company, is_abandoning=abandon, yes=yes)
+
+
+@tenant.command("check")
+@on_stage
+@click.argument("company")
+@click.option("--url", help="Where the webhooks are, up to /webhooks. Default: PUBLIC_BASE_URL, or as deployed.")
+def tenant_check(deployment: Deployment, console: Console, *, company: str, url: str | None) -> None:
+    """Look at COMPANY (its company_id) alone: addresses, secrets, the provider's account, webhooks."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    raise SystemExit(screen.check(deployment, console, company, url))
 
 
 if __name__ == "__main__":

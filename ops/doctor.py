@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chalicelib.errors import EngineError
 from ops import tenancy
 from ops.account import as_blocked
-from ops.checks import functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.checks import accounts, functions, policies, queues, relations, secrets, stack, tables, webhooks
 from ops.deployment import Deployment
 from ops.findings import Finding, Weight
 from ops.tenancy import Line
@@ -58,6 +58,16 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
         tenants = _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
         yield tenants
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
+    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+
+
+def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
+    """Look at the one tenant that is asked for: its addresses, its secrets, its provider and its webhooks."""
+    (tenant,) = asked.tenants
+    lines: list[Line] = []
+    yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+    yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
+    yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
 

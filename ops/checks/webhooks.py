@@ -53,7 +53,7 @@ def check(deployment: Deployment, lines: Sequence[Line], url: str | None) -> Ite
 def _line(deployment: Deployment, base: str, channel: Channel, line: Line, secrets: Secrets) -> Iterator[Finding]:
     """Probe one address with each token of its secret; what is wrong with the secret itself is told elsewhere."""
     shown = f"{line.channel} of {line.tenant} at {masking.address(line.address)}"
-    if not providers.of_channel(channel, deployment.settings).signs_with_secret:
+    if not providers.of_channel(channel).signs_with_secret:
         what = f"{shown} is not probed: only its provider can sign"
         yield Finding(AREA, what, "a message of your own to that address", Weight.WARNING)
         return
@@ -68,5 +68,5 @@ def _line(deployment: Deployment, base: str, channel: Channel, line: Line, secre
             continue
         why = answer.reason if isinstance(answer, Unreachable) else answer.meaning
         what = f"a probe signed with the {which} for {shown} is refused: {why}"
-        mend = f"PUBLIC_BASE_URL as the provider calls it, else {deployment.where.ops(f'tenant rotate {line.tenant}')}"
+        mend = f"PUBLIC_BASE_URL as the provider calls it, else {deployment.where.ops(f'tenant check {line.tenant}')}"
         yield Finding(AREA, what, mend)

@@ -60,7 +60,7 @@ def _delivered(
     for line in lines:
         channel = engine.channels[line.channel]
         shown = f"{line.channel} at {masking.address(line.address)}"
-        if not providers.of_channel(channel, deployment.settings).lists_inbound:
+        if not providers.of_channel(channel).lists_inbound:
             console.print(f"{shown}: its provider keeps no list of what it delivered; nothing can be caught up")
             continue
         secret = Secrets(deployment.account).text(line.credential_ref) if line.credential_ref else None

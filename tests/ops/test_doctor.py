@@ -270,13 +270,13 @@ PLANTED: dict[str, tuple[Plant, str, str, str]] = {
         lambda stage: write_secret(stage, AUTH_TOKEN),
         "secrets",
         f"{REF} is malformed: a Twilio secret is no JSON",
-        "python -m ops tenant rotate acme --stage dev",
+        "python -m ops tenant add acme --project main --channel whatsapp --replace --stage dev",
     ),
     "a secret without a token": (
         lambda stage: write_secret(stage, json.dumps({"account_sid": "AC1"})),
         "secrets",
         f"{REF} is malformed: a Twilio secret has no auth_token",
-        "python -m ops tenant rotate acme",
+        "python -m ops tenant add acme --project main --channel whatsapp --replace",
     ),
 }
 
