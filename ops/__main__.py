@@ -24,9 +24,11 @@ _PLACES = (
     click.option("--endpoint-url", help="Where AWS is; for a stage on this machine its settings tell it."),
     click.option("--region", help="Default: as the AWS configuration says."),
     click.option("--profile", help="Of the AWS configuration."),
+    click.option("--twilio-url", help="Where Twilio's API is. Default: as the settings say; here a stand-in."),
 )
 
 
+_PLACES_TOLD = ("endpoint_url", "region", "profile", "twilio_url")
 LEVELS = tuple(one.value.upper() for one in Level)
 _YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
@@ -37,11 +39,9 @@ def on_stage(body: Body) -> Body:
     """Give a command the options that name a deployment; its body gets the deployment and a console."""
 
     @wraps(body)
-    def wrapped(
-        *, stage: str, endpoint_url: str | None, region: str | None, profile: str | None, **options: Any
-    ) -> None:
+    def wrapped(*, stage: str, **options: Any) -> None:
         config = Config.read()
-        where = Where.of(stage, endpoint_url=endpoint_url, region=region, profile=profile, config=config)
+        where = Where.of(stage, config, **{name: options.pop(name) for name in _PLACES_TOLD})
         try:
             deployment = Deployment.find(Account.connect(where), config)
             body(deployment, Console(highlight=False, soft_wrap=True, markup=False), **options)

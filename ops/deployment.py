@@ -75,7 +75,8 @@ class Deployment:
     def environment(self) -> Mapping[str, str]:
         """The environment that tells the settings: of the first function there is, else of the stage."""
         deployed = (one.environment for one in self.functions.values() if one is not None)
-        return next(deployed, self.config.environment(self.where.stage))
+        told = next(deployed, self.config.environment(self.where.stage))
+        return {**told, "TWILIO_API_BASE_URL": self.where.twilio_url} if self.where.twilio_url else told
 
     @property
     def of_other_stages(self) -> dict[str, str]:

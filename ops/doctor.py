@@ -54,11 +54,17 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
     yield _looked(deployment, policies.AREA, lambda: policies.check(deployment))
     lines: list[Line] = []
-    if asked.looks_at_tenants and not any(one.weight is Weight.FAULT for one in found.findings):
-        tenants = _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
-        yield tenants
+    if asked.looks_at_tenants and not _hides_tenants(found, deployment):
+        yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+
+
+def _hides_tenants(tables_found: Area, deployment: Deployment) -> bool:
+    """Whether what is wrong with the tables keeps the conversations from telling who the tenants are."""
+    faults = [one.what for one in tables_found.findings if one.weight is Weight.FAULT]
+    name, region = deployment.settings.conversations_table, f"region {deployment.account.region}"
+    return any(name in what.split() or what.startswith(region) for what in faults)
 
 
 def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:

@@ -143,7 +143,10 @@ def verdict(facts: Facts) -> str:
         return _of_staged(facts, staged)
     entry = next((one for one in facts.entries if entry_id(one) == wanted), None)
     if entry is None:
-        return _refusal(facts) or (
+        refusal = _refusal(facts)
+        if refusal is None and any(one.line.fields.get("message_sid") == wanted for one in facts.logged):
+            return f"no reply: the log tells of {wanted}, and no table holds it any more: its conversation was erased"
+        return refusal or (
             f"{wanted} is neither staged nor in the record or the history, and no log line tells of it: "
             "it never came, or was dropped by a fault of ours; catch-up brings it back"
         )

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from local.environment import STAND_IN_URL
+
 PROJECT = Path(__file__).parent.parent
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
 
@@ -76,33 +78,49 @@ class Where:
     key: tuple[str, str] | None = None
     """The access key and its secret, where the stage's settings tell them: those of the local AWS."""
     is_on_this_machine: bool = False
+    twilio_url: str | None = None
+    """Where Twilio's API is, in place of what the settings say; on this machine a stand-in is."""
+    given: tuple[tuple[str, str], ...] = ()
+    """The options that led here, as they were given."""
 
     @classmethod
-    def of(
-        cls, stage: str, *, endpoint_url: str | None, region: str | None, profile: str | None, config: Config
-    ) -> Where:
-        """What the options say, and for a stage on this machine what its settings say beyond that."""
+    def of(cls, stage: str, config: Config, **given: str | None) -> Where:
+        """What the options say, and for a stage on this machine what its settings say beyond that.
+
+        Args:
+            stage: its name.
+            config: tells the settings of stages.
+            given: `endpoint_url`, `region`, `profile` and `twilio_url`, where they are given.
+        """
+        options: dict[str, Any] = {name: value for name, value in given.items() if value}
+        kept = tuple((name.replace("_", "-"), str(value)) for name, value in options.items())
         told = config.environment(stage)
-        if _ENDPOINT not in told:
-            return cls(stage, endpoint_url, region, profile)
-        key = (told[_KEY], told[_SECRET]) if profile is None and _KEY in told else None
-        return cls(stage, endpoint_url or told[_ENDPOINT], region or told.get(_REGION), profile, key, True)  # noqa: FBT003  # by its name above
+        if _ENDPOINT in told:
+            its_own: dict[str, Any] = {
+                "endpoint_url": told[_ENDPOINT],
+                "region": told.get(_REGION),
+                "key": (told[_KEY], told[_SECRET]) if "profile" not in options and _KEY in told else None,
+                "twilio_url": STAND_IN_URL,
+                "is_on_this_machine": True,
+            }
+            options = its_own | options
+        return cls(stage, given=kept, **options)
 
     def aws(self, command: str) -> str:
         """A command of AWS's own command line, for this deployment."""
         key = f"{_KEY}={self.key[0]} {_SECRET}={self.key[1]} " if self.key else ""
-        return f"{key}aws {command}{self._options('endpoint-url', 'region', 'profile')}"
+        told = {"endpoint-url": self.endpoint_url, "region": self.region, "profile": self.profile}
+        return f"{key}aws {command}{_options(told)}"
 
     def ops(self, command: str) -> str:
         """A command of this command line, for this deployment."""
-        own = () if self.is_on_this_machine and self.key else ("endpoint-url", "region", "profile")
-        return f"python -m ops {command}{self._options('stage', *own)}"
+        return f"python -m ops {command}{_options({'stage': self.stage, **dict(self.given)})}"
 
     @property
     def deploy(self) -> str:
         """The command that makes whatever the deployment lacks."""
         return "make run" if self.is_on_this_machine else f"make deploy STAGE={self.stage}"
 
-    def _options(self, *names: str) -> str:
-        told = {name: getattr(self, name.replace("-", "_")) for name in names}
-        return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value)
+
+def _options(told: Mapping[str, str | None]) -> str:
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value)

@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,16 +82,27 @@ def world() -> World:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage() -> Iterator[Stage]:
     """Sound in every area but the webhooks, which a test serves itself."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        made = Stage(Config.read(), Where(STAGE, region=REGION))
+    with deployed(is_woken=True) as made:
+        yield made
+
+
+@contextmanager
+def deployed(*, is_woken: bool) -> Iterator[Stage]:
+    """A stage for as long as the block lasts.
+
+    Args:
+        is_woken: whether queues wake functions. In moto such a queue loses its messages: a test sends to none of it.
+    """
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+        }.items():
+            patch.setenv(name, value)
+        made = Stage(Config.read(), Where.of(STAGE, Config.read(), region=REGION))
         boto3.client("cloudformation").create_stack(
             StackName=f"replies-engine-{STAGE}",
             TemplateBody=TEMPLATE_FILE.read_text(),
@@ -101,6 +113,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         turn_ttl_on(f"unknown-senders-{STAGE}")
         boto3.client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
         _deploy(made)
+        if is_woken:
+            _wake(made)
         made.put_row()
         yield made
 
@@ -120,7 +134,7 @@ def _deploy(stage: Stage) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as file:
         file.writestr("app.py", "")
-    functions, queues = boto3.client("lambda"), stage.config.environment(STAGE)
+    functions = boto3.client("lambda")
     for handler in handlers():
         name = full_name(stage.config, STAGE, handler)
         functions.create_function(
@@ -132,7 +146,14 @@ def _deploy(stage: Stage) -> None:
             Timeout=int(stage.config.of_function(STAGE, handler, "lambda_timeout")),
             Environment={"Variables": stage.config.environment(STAGE)},
         )
-    sqs = boto3.client("sqs")
+    for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
+        rule = f"{full_name(stage.config, STAGE, handler)}-event"
+        boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+
+
+def _wake(stage: Stage) -> None:
+    """The queues that wake functions."""
+    functions, sqs, queues = boto3.client("lambda"), boto3.client("sqs"), stage.config.environment(STAGE)
     for handler, variable in {
         "batch_whatsapp": "WHATSAPP_QUEUE",
         "batch_sms": "SMS_QUEUE",
@@ -144,6 +165,3 @@ def _deploy(stage: Stage) -> None:
         functions.create_event_source_mapping(
             EventSourceArn=arn, FunctionName=full_name(stage.config, STAGE, handler), BatchSize=1
         )
-    for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
-        rule = f"{full_name(stage.config, STAGE, handler)}-event"
-        boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")

@@ -14,7 +14,7 @@ from chalicelib.clock import iso
 from local.standin_twilio import Account, StandInTwilio
 from ops import providers
 from ops.__main__ import cli
-from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage
+from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage, deployed
 from tests.ops.serving import served
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY
 
@@ -22,12 +22,10 @@ SID = "SM" + "7" * 32
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
-    """Without event source mappings, in which moto loses the messages that these tests look for."""
-    functions = stage.client("lambda")
-    for one in functions.list_event_source_mappings()["EventSourceMappings"]:
-        functions.delete_event_source_mapping(UUID=one["UUID"])
-    return stage
+def stage() -> Iterator[Stage]:
+    """Whose queues keep what is sent to them."""
+    with deployed(is_woken=False) as made:
+        yield made
 
 
 def run(*arguments: str, typed: str | None = None) -> Result:
@@ -178,7 +176,7 @@ class TestExplain:
         told = run("explain", SID).stdout
 
         assert "conversation conversation-1 of acme" in told
-        assert f"{SID} is neither staged nor in the record" in told
+        assert f"the log tells of {SID}, and no table holds it any more" in told
 
     def test_a_message_that_the_webhook_refused_is_explained_by_its_line(self, stage: Stage):
         """No conversation is known of it."""

@@ -82,7 +82,7 @@ class TestWhileItWaits:
         world.burst_with_ai("first")
         sid = world.deliver("second")
 
-        assert verdict(world, sid).startswith("no reply yet: it waits behind batch ")
+        assert verdict(world, sid).startswith("no reply yet: it waits for the one before it: batch ")
 
     def test_a_message_for_people_that_is_still_staged_is_handed_off_by_the_sweep(self):
         """The handoff failed after it was staged."""
