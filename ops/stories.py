@@ -158,9 +158,7 @@ def _of_staged(facts: Facts, staged: StagedMessage) -> str:
     if staged.route is Route.HANDOFF:
         return "no reply yet: it is staged for people; the sweep hands it off within a minute"
     if record is not None and record.is_locked:
-        return (
-            f"no reply yet: it waits behind batch {record.batch_id or 'of another system'}. {_of_lock(facts, record)}"
-        )
+        return f"no reply yet: it waits for the one before it: {_of_lock(facts, record)}"
     if facts.trigger_due_at is not None:
         return f"no reply yet: it waits for its batch; a trigger comes by {facts.trigger_due_at:%H:%M:%S} at the latest"
     dead = facts.dead_in(staged.channel)
