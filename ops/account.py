@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -21,6 +21,9 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from ops.where import Blocked, Where
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 _CONFIG = ClientConfig(
     connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 4, "mode": "standard"}, user_agent_extra="ops"
@@ -137,7 +140,7 @@ class Account:
     @property
     def clients(self) -> Clients:
         """The engine's clients, with an operator's patience."""
-        return Clients(*(self.service(name).client for name in ("dynamodb", "sqs", "secretsmanager")))
+        return OperatorClients(self)
 
     def table(self, name: str) -> DynamoTable:
         """A table that the engine's own `Tables` do not name."""
@@ -168,3 +171,13 @@ def as_blocked(error: EngineError, where: Where) -> Blocked:
     if isinstance(error, TryAgain):
         return Blocked(f"not now: {error.detail}", "the same command once more; it is safe to repeat")
     return Blocked(error.detail, where.ops("doctor"))
+
+
+class OperatorClients(Clients):
+    """The clients of one account; see `chalicelib.aws.clients.Clients`."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def of(self, service: str) -> BaseClient:
+        return self._account.service(service).client

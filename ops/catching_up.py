@@ -94,9 +94,10 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
     is_wish = wish(message, is_opted_out=known.is_opted_out) is not None
     if is_wish and any(at > message.received_at for at in known.wishes_at):
         return Caught(message, Fate.OVERTAKEN)
-    trail = Trail(engine.telemetry, request_id="ops-catch-up")
+    trail = Trail(engine.telemetry, engine.clock, request_id="ops-catch-up")
+    receiving = engine.receiving(engine.channels[message.channel].vendor)
     try:
-        outcome = engine.receiving.receive_proven(message, trail)
+        outcome = receiving.receive_proven(message, trail)
     except EngineError as error:
         return Caught(message, Fate.REFUSED if error.code in _OF_RULES else Fate.FAILED, error.code)
     return Caught(message, Fate.TAKEN if outcome.code in _TAKEN else Fate.REFUSED, outcome.code)

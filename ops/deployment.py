@@ -10,19 +10,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from app import app
 from chalicelib.aws.clients import Clients
 from chalicelib.clock import Clock
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.wiring import Engine
+from infrastructure.stages import Stage
+from infrastructure.stages import functions as app_functions
 from ops.account import NOT_FOUND, Account
 from ops.telling import Notes
 from ops.where import Blocked, Config, Where
 
-API_HANDLER = "api_handler"
-"""What Chalice calls the function of all routes in `.chalice/config.json`; its deployed name has no handler's."""
-
-_RESOURCES = ("_TABLE", "_QUEUE")
+_RESOURCES = ("_TABLE", "_QUEUE", "_BUCKET")
 
 _WEBHOOK_SECONDS = 60
 """How long one message may take when it is fed from here: a terminal is further away than a function."""
@@ -57,7 +55,7 @@ class Deployment:
             EngineError: AWS cannot be asked.
         """
         stage = account.where.stage
-        functions = {name: _function(account, full_name(config, stage, name)) for name in handlers()}
+        functions = {name: _function(account, full_name(config, stage, name)) for name in app_functions()}
         if stage not in config.stages and not any(functions.values()):
             known = ", ".join(config.stages)
             raise Blocked(f"stage {stage} is in no .chalice/config.json", f"one of its stages: --stage {known}")
@@ -133,15 +131,9 @@ class OperatorEngine(Engine):
         return telemetry
 
 
-def handlers() -> tuple[str, ...]:
-    """The functions of the app by the names of their handlers."""
-    return (API_HANDLER, *(one.name for one in app.event_sources))
-
-
-def full_name(config: Config, stage: str, handler: str) -> str:
+def full_name(config: Config, stage: str, function: str) -> str:
     """The name under which Chalice deploys a function."""
-    of_handler = () if handler == API_HANDLER else (handler,)
-    return "-".join((config.app_name, stage, *of_handler))
+    return Stage(stage, config.app_name, {}, "").function_name(function)
 
 
 def _function(account: Account, name: str) -> Function | None:

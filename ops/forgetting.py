@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from chalicelib import conversations
 from chalicelib.conversations import Conversation
+from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.tables import Attr, Item, Key, Refused, Table
 from chalicelib.wiring import Engine
@@ -62,7 +63,7 @@ def _naming(table: Table, person: Person) -> Iterator[Item]:
 
 def _sent_by(table: Table, person: Person) -> Iterator[Item]:
     """Rows that name the person as the sender; reads every row."""
-    return every_row(table, keep=Attr("sender").eq(person.address))
+    return every_row(table, keep=Attr(unknown_senders.SENDER).eq(person.address))
 
 
 PLACES = (

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.clock import epoch
+from infrastructure.stages import functions
 from local import logs
 from local.logs import LogLine
 from ops.account import Account
-from ops.deployment import Deployment, full_name, handlers
+from ops.deployment import Deployment, full_name
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Logs:
     def of(cls, deployment: Deployment) -> Logs:
         """The log groups that Lambda made for the stage's functions."""
         account, stage = deployment.account, deployment.where.stage
-        wanted = {f"/aws/lambda/{full_name(deployment.config, stage, name)}": name for name in handlers()}
+        wanted = {f"/aws/lambda/{full_name(deployment.config, stage, name)}": name for name in functions()}
         prefix = f"/aws/lambda/{deployment.config.app_name}-{stage}"
         pages = account.pages(
             "logs", "DescribeLogGroups", prefix, {"logGroupNamePrefix": prefix}, token=("nextToken", "nextToken")

@@ -7,14 +7,12 @@ be neither probed nor caught up with, and commands say so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Channel
-from chalicelib.credentials import TwilioCredentials
+from chalicelib.channels.channel import Channel, Vendor
+from chalicelib.credentials import SendGridCredentials, TwilioCredentials
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import AddressKind
 
 
 @dataclass(frozen=True)
@@ -41,25 +39,14 @@ class Provider:
         return f"next_{self.proof}"
 
 
-def _document(text: str) -> dict[str, object]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        raise Misconfigured(Code.SECRET_FETCH_FAILED, "a secret is no JSON") from None  # the error carries its text
-    if not isinstance(document, dict):
-        raise Misconfigured(Code.SECRET_FETCH_FAILED, "a secret is no JSON object")
-    return document
-
-
 def _check_sendgrid(text: str) -> None:
-    document = _document(text)
-    for name in ("public_key", "api_key"):
-        if not isinstance(document.get(name), str) or not document[name]:
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a SendGrid secret has no {name}")
+    credentials = SendGridCredentials.from_secret(text)
+    if not credentials.public_keys and credentials.url_token is None:
+        raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has neither public_key nor url_token")
 
 
 TWILIO = Provider(
-    "twilio",
+    Vendor.TWILIO,
     TwilioCredentials.from_secret,
     required=("account_sid", "auth_token"),
     proof="auth_token",
@@ -68,11 +55,9 @@ TWILIO = Provider(
     lists_inbound=True,
 )
 SENDGRID = Provider(
-    "sendgrid", _check_sendgrid, required=("public_key", "api_key"), proof="public_key", secret_fields=("api_key",)
+    Vendor.SENDGRID, _check_sendgrid, required=("public_key", "api_key"), proof="public_key", secret_fields=("api_key",)
 )
-PROVIDERS = {one.name: one for one in (TWILIO, SENDGRID)}
-
-_CARRIES = {AddressKind.PHONE: TWILIO, AddressKind.EMAIL: SENDGRID}
+PROVIDERS = {Vendor.TWILIO.value: TWILIO, Vendor.SENDGRID.value: SENDGRID}
 
 
 def named(name: str) -> Provider | None:
@@ -81,5 +66,5 @@ def named(name: str) -> Provider | None:
 
 
 def of_channel(channel: Channel) -> Provider:
-    """The provider that carries a channel, by the kind of its addresses."""
-    return _CARRIES[channel.address_kind]
+    """The provider that carries a channel."""
+    return PROVIDERS[channel.vendor]

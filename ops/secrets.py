@@ -6,14 +6,29 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from infrastructure.rights import NAME_PATTERN
 from ops.account import NOT_FOUND, Account
 from ops.where import Blocked
 
-_PART = r"[A-Za-z0-9_+=.@-]+"
-_NAME = re.compile(
-    rf"ai-multi-comms/(?P<channel>{_PART})-credentials/(?P<company>{_PART})/(?P<project>{_PART})/"
-    rf"(?P<provider>[A-Za-z0-9_]+)-(?P<stage>{_PART})"
-)
+_PARTS = ("channel", "company", "project", "provider")
+"""What the stars of the pattern stand for, in order."""
+
+_WORD = r"[A-Za-z0-9_+.@-]+"
+
+
+def _name_pattern() -> re.Pattern[str]:
+    """The pattern that the functions' rights name, with a name for each of its stars."""
+    pieces = NAME_PATTERN.replace("{stage}", "*").split("*")
+    # A provider's name has no hyphen: it ends where the stage begins.
+    words = {part: r"[A-Za-z0-9_]+" if part == "provider" else _WORD for part in (*_PARTS, "stage")}
+    stars = [f"(?P<{part}>{word})" for part, word in words.items()]
+    between = [re.escape(piece) for piece in pieces]
+    return re.compile("".join(piece + star for piece, star in zip(between, [*stars, ""], strict=True)))
+
+
+_NAME = _name_pattern()
+_FOLDER = NAME_PATTERN.partition("*")[0]
+"""How every name begins."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,10 @@ class SecretName:
     stage: str
 
     def __str__(self) -> str:
-        return f"ai-multi-comms/{self.channel}-credentials/{self.company}/{self.project}/{self.provider}-{self.stage}"
+        pattern = NAME_PATTERN.format(stage=self.stage)
+        for part in _PARTS:
+            pattern = pattern.replace("*", getattr(self, part), 1)
+        return pattern
 
     @classmethod
     def of(cls, text: str) -> SecretName | None:
@@ -44,8 +62,8 @@ class Secrets:
 
     def names(self) -> Iterator[SecretName]:
         """Every secret of the pattern that is of this stage."""
-        request = {"Filters": [{"Key": "name", "Values": ["ai-multi-comms/"]}]}
-        for page in self.account.pages("secretsmanager", "ListSecrets", "ai-multi-comms/", request):
+        request = {"Filters": [{"Key": "name", "Values": [_FOLDER]}]}
+        for page in self.account.pages("secretsmanager", "ListSecrets", _FOLDER, request):
             for one in page["SecretList"]:
                 name = SecretName.of(one["Name"])
                 if name is not None and name.stage == self.account.where.stage:

@@ -13,9 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from chalicelib.channels import twilio_channels
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.twilio import Twilio
 from chalicelib.channels.twilio_sending import TwilioSender
 from chalicelib.errors import Rejected
 from chalicelib.messages import InboundMessage
@@ -37,11 +35,11 @@ def inbound(engine: Engine, channel: Channel, address: str, secret: str, since: 
     sender = engine.senders[channel.name]
     assert isinstance(sender, TwilioSender), "Twilio carries the channel"
     forms = sender.ask(secret, lambda client: list(_forms(client, channel.address_prefix + address, since)))
-    provider = Twilio(twilio_channels(engine.settings), engine.clock)
+    receiving = engine.receiving(channel.vendor)
     found: list[InboundMessage] = []
     for created_at, form in reversed(forms):
         try:
-            message = provider.parse(WebhookRequest("", {}, urlencode(form).encode(), "catch-up"))
+            (message,) = receiving.parse(WebhookRequest("", {}, urlencode(form).encode(), "catch-up"))
         except Rejected:
             continue  # the webhook would refuse it too
         latest = found[-1].received_at if found else created_at

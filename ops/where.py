@@ -61,10 +61,10 @@ class Config:
         return {**of_all, **of_stage}
 
     def of_function(self, stage: str, function: str, name: str) -> Any:
-        """One key of a function, told by the function, else by its stage, else for all; None: nowhere."""
+        """One key of a function, looked for where Chalice does, in its order; None: nowhere."""
         of_stage = self.document["stages"].get(stage, {})
-        of_function = of_stage.get("lambda_functions", {}).get(function, {})
-        return next((one[name] for one in (of_function, of_stage, self.document) if name in one), None)
+        its_own, of_all = (one.get("lambda_functions", {}).get(function, {}) for one in (of_stage, self.document))
+        return next((one[name] for one in (its_own, of_stage, of_all, self.document) if name in one), None)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chalice.app import ScheduledEventConfig, SQSEventConfig
-
-from app import app
 from chalicelib.settings import Settings, SettingsError, queue_name
+from infrastructure.stages import HTTP_FUNCTION, queue_readers
 from ops.account import NOT_FOUND
 from ops.deployment import Deployment, Function, full_name
 from ops.findings import Finding, Weight
@@ -61,15 +59,14 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
 
 def _sources(deployment: Deployment) -> Iterator[Finding]:
     """Functions that no queue or schedule wakes."""
-    for source in app.event_sources:
-        function = deployment.functions[source.name]
-        if function is None:
+    readers = queue_readers()
+    for name, function in deployment.functions.items():
+        if function is None or name == HTTP_FUNCTION:
             continue
-        match source:
-            case SQSEventConfig():
-                yield from _mapping(deployment, function, source.queue or "")
-            case ScheduledEventConfig():
-                yield from _schedule(deployment, function)
+        if name in readers:
+            yield from _mapping(deployment, function, readers[name])
+        else:
+            yield from _schedule(deployment, function)
 
 
 def _mapping(deployment: Deployment, function: Function, registered: str) -> Iterator[Finding]:

@@ -7,10 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from chalice.app import SQSEventConfig
-
-from app import app
 from chalicelib.settings import Settings
+from infrastructure.stages import queue_readers
 from local.template import load
 from ops.account import NO_QUEUE
 from ops.checks.functions import variable_of
@@ -23,8 +21,7 @@ AREA = "queues"
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the queues."""
     settings, where = deployment.settings, deployment.where
-    sources = [one for one in app.event_sources if isinstance(one, SQSEventConfig)]
-    readers = {variable_of(one.queue or ""): one.name for one in sources}
+    readers = {variable_of(queue): function for function, queue in queue_readers().items()}
     for variable, name in names(settings).items():
         if variable in deployment.of_other_stages:
             continue  # told of the settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chalicelib.errors import Misconfigured
+from infrastructure.rights import NAME_PATTERN
 from ops import providers
 from ops.deployment import Deployment
 from ops.findings import Finding, Weight
@@ -28,7 +29,7 @@ def check(deployment: Deployment, lines: Sequence[Line], company: str | None = N
     for ref in sorted(named):
         name = SecretName.of(ref)
         if name is None or name.stage != where.stage:
-            what = f"{ref} is not called ai-multi-comms/*-credentials/*/*/*-{where.stage}: no function may read it"
+            what = f"{ref} is not called {NAME_PATTERN.format(stage=where.stage)}: no function may read it"
             yield Finding(AREA, what, where.ops("tenant add COMPANY") + ", and its name as credential_ref")
     for ref in sorted(named | listed):
         yield from _content(deployment, secrets, ref)

@@ -28,7 +28,7 @@ def unlock(
     if not verdict.may_unlock:
         raise SystemExit(0 if not conversation.record.is_locked else 1)
     ask(f"Let go of the lock of batch {conversation.record.batch_id or 'of another system'}?", yes=yes)
-    is_unlocked = unlocking.unlock(engine, conversation, Trail(engine.telemetry, request_id="ops-unlock"))
+    is_unlocked = unlocking.unlock(engine, conversation, Trail(engine.telemetry, engine.clock, request_id="ops-unlock"))
     for line in engine.notes.take():
         console.print(f"  {masking.text(in_words(line))}")
     console.print("unlocked" if is_unlocked else "kept: it changed meanwhile; look again")

@@ -18,10 +18,11 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.aws.attributes import item_to_wire
+from infrastructure.stages import functions
 from local.template import TEMPLATE_FILE
 from ops.account import Account
-from ops.deployment import Deployment, full_name, handlers
-from ops.where import Config, Where
+from ops.deployment import Deployment, full_name
+from ops.where import CONFIG_FILE, Config, Where
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"
@@ -67,7 +68,7 @@ class Stage:
 
     def configure_all(self, **environment: str | None) -> None:
         """The same for the environment of every function, and for what `.chalice/config.json` tells."""
-        for handler in handlers():
+        for handler in functions():
             self.configure(handler, Environment=environment)
         document = json.loads(json.dumps(self.config.document))
         told = {**document["stages"][STAGE]["environment_variables"], **environment}
@@ -127,20 +128,17 @@ def turn_ttl_on(table: str) -> None:
 
 
 def _deploy(stage: Stage) -> None:
-    """The functions as Chalice deploys them: named, timed, told their settings, and woken."""
-    role = boto3.client("iam").create_role(
-        RoleName="worker", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}'
-    )["Role"]["Arn"]
+    """The functions as Chalice deploys them: named, timed, told their settings, each under a role of its own."""
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as file:
         file.writestr("app.py", "")
     functions = boto3.client("lambda")
-    for handler in handlers():
+    for handler in functions():
         name = full_name(stage.config, STAGE, handler)
         functions.create_function(
             FunctionName=name,
             Runtime="python3.12",
-            Role=role,
+            Role=_role(stage, handler, name),
             Handler=f"app.{handler}",
             Code={"ZipFile": package.getvalue()},
             Timeout=int(stage.config.of_function(STAGE, handler, "lambda_timeout")),
@@ -149,6 +147,16 @@ def _deploy(stage: Stage) -> None:
     for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
         rule = f"{full_name(stage.config, STAGE, handler)}-event"
         boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+
+
+def _role(stage: Stage, handler: str, name: str) -> str:
+    """A role that has what its policy file says."""
+    iam = boto3.client("iam")
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    file = CONFIG_FILE.parent / stage.config.of_function(STAGE, handler, "iam_policy_file")
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=file.read_text())
+    return str(role)
 
 
 def _wake(stage: Stage) -> None:

@@ -32,12 +32,7 @@ class InMemoryLetters:
         ]
 
     def put_back(self, letter: Letter) -> None:
-        def show() -> None:
-            for one in self.queue.messages:
-                if one.receipt == letter.receipt:
-                    one.visible_at = self.queue.clock.monotonic()
-
-        self._call("ChangeMessageVisibility", "write", show)
+        self._call("ChangeMessageVisibility", "write", lambda: self.queue.give_back(letter.receipt))
 
     def delete(self, letter: Letter) -> None:
         self._call("DeleteMessage", "write", lambda: self.queue.delete(letter.receipt))

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from chalice.app import Request, Response
 
 from chalicelib import doors
-from chalicelib.channels.channel import AnswerStyle
+from chalicelib.channels.channel import Vendor
 from local import ports
 from tests.world import SECRET_REF, World, conversation
 
@@ -71,4 +71,4 @@ def _answer(world: World, handler: BaseHTTPRequestHandler) -> Response:
         "body": body,
         "isBase64Encoded": False,
     }
-    return doors.webhook(Request(event, world._lambda_context(15)), AnswerStyle.TWIML, world.engine)
+    return doors.webhook(Request(event, world._lambda_context(15)), Vendor.TWILIO, world.engine)

@@ -11,11 +11,12 @@ from botocore.exceptions import ClientError
 from chalice.app import Response
 from click.testing import CliRunner
 
+from infrastructure.stages import functions
 from local import ports
 from ops.__main__ import cli
 from ops.account import Account
 from ops.checks import policies
-from ops.deployment import Deployment, full_name, handlers
+from ops.deployment import Deployment, full_name
 from ops.doctor import Asked, examine
 from ops.findings import Finding, Weight
 from ops.where import Blocked, Where
@@ -34,9 +35,9 @@ def faults(stage: Stage, asked: Asked = NO_PROBE) -> list[Finding]:
 
 
 def warnings(stage: Stage) -> list[Finding]:
-    """What somebody should look at, beside Chalice's own policies and the URL that nobody set."""
+    """What somebody should look at, beside the URL that nobody set."""
     found = [one for area in examine(stage.find(), NO_PROBE) for one in area.findings]
-    return [one for one in found if one.weight is Weight.WARNING and one.area not in {"policies", "settings"}]
+    return [one for one in found if one.weight is Weight.WARNING and one.area != "settings"]
 
 
 def test_a_sound_stage_has_no_fault(stage: Stage):
@@ -463,40 +464,45 @@ class TestPolicies:
 
         assert policies.differences(self.TOLD, found) == (["sqs:GetQueueUrl on q"], ["sqs:* on q"])
 
-    @pytest.fixture
-    def strict(self, stage: Stage, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-        """A stage whose policies are files, of which each role has what its file says."""
-        document = json.loads(json.dumps(stage.config.document))
-        document["stages"][STAGE] |= {"autogen_policy": False, "iam_policy_file": "policy.json"}
-        stage.config = type(stage.config)(document)
-        (tmp_path / "policy.json").write_text(json.dumps(self.TOLD))
-        monkeypatch.setattr(policies, "CONFIG_FILE", tmp_path / "config.json")
-        stage.client("iam").put_role_policy(
-            RoleName="worker", PolicyName="worker", PolicyDocument=json.dumps(self.TOLD)
-        )
-        return stage
-
-    def test_a_role_that_has_what_its_file_says_is_sound(self, strict: Stage):
-        """All functions share one role here."""
-        assert [one for one in faults(strict) if one.area == "policies"] == []
-
-    def test_a_role_that_was_changed_is_found(self, strict: Stage):
-        """It lacks one right and has another."""
+    def test_a_role_that_was_changed_is_found(self, stage: Stage):
+        """It lacks its rights and has another."""
         other = {**self.TOLD, "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
-        strict.client("iam").put_role_policy(RoleName="worker", PolicyName="worker", PolicyDocument=json.dumps(other))
+        name = "replies-engine-dev-recover_orphaned_messages"
+        stage.client("iam").put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(other))
 
-        found = [one.what for one in faults(strict) if one.area == "policies"]
+        lacking, beyond = (one.what for one in faults(stage) if one.area == "policies")
 
-        assert "the role of replies-engine-dev does not allow sqs:GetQueueUrl on q, sqs:SendMessage on q" in found
-        assert "the role of replies-engine-dev allows sqs:* on *, which .chalice/policy.json does not" in found
+        assert lacking.startswith(f"the role of {name} does not allow dynamodb:")
+        assert beyond.startswith(f"the role of {name} allows sqs:* on *, which .chalice/policy-dev-recover_orphaned")
 
-    def test_a_policy_file_that_is_not_there_is_found(self, strict: Stage, tmp_path):
+    def test_a_role_without_its_policy_is_found(self, stage: Stage):
+        """Its function may do nothing."""
+        name = "replies-engine-dev-send_replies"
+        stage.client("iam").delete_role_policy(RoleName=name, PolicyName=name)
+
+        (found,) = faults(stage)
+
+        assert found.what == f"the role of {name} has no policy of its own"
+
+    def test_a_policy_file_that_is_not_there_is_found(self, stage: Stage):
         """`make policies` makes it."""
-        (tmp_path / "policy.json").unlink()
+        document = json.loads(json.dumps(stage.config.document))
+        document["stages"][STAGE]["lambda_functions"]["batch_sms"]["iam_policy_file"] = "policy-nobody.json"
+        stage.config = type(stage.config)(document)
 
-        (first, *_) = [one for one in faults(strict) if one.area == "policies"]
+        (found,) = faults(stage)
 
-        assert (first.what, first.mend) == (".chalice/policy.json of replies-engine-dev is missing", "make policies")
+        assert found.what == ".chalice/policy-nobody.json of replies-engine-dev-batch_sms is missing"
+        assert found.mend == "make policies"
+
+    def test_policies_that_chalice_makes_itself_are_warned_of(self, stage: Stage):
+        """It sees only what app.py calls."""
+        stage.config = type(stage.config)({**stage.config.document, "autogen_policy": True})
+
+        found = [one for area in examine(stage.find(), NO_PROBE) for one in area.findings if one.area == "policies"]
+
+        assert {one.weight for one in found} == {Weight.WARNING}
+        assert len(found) == len(functions())
 
 
 class TestBadInput:
@@ -581,7 +587,7 @@ def test_every_function_of_the_app_is_looked_for():
     """By the names under which Chalice deploys them."""
     config = type("Config", (), {"app_name": "a"})()
 
-    assert [full_name(config, "s", one) for one in handlers()] == [
+    assert [full_name(config, "s", one) for one in functions()] == [
         "a-s",
         "a-s-batch_whatsapp",
         "a-s-batch_sms",

@@ -17,7 +17,7 @@ from ops.where import Blocked
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.tables import InMemoryTable
 from tests.ops.fakes import InMemoryLetters
-from tests.world import COMPANY, CUSTOMER, KEY, TEMPLATE, World, conversation
+from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
 OTHER = "+4915199999999"
 NAMES = {
@@ -53,7 +53,8 @@ class Lived:
         world.reply(document, "an answer")
         world.send_replies()
         world.deliver("one more")
-        unknown = InMemoryTable(TEMPLATE.tables["unknown-senders-local"], world.plan)
+        unknown = world.tables.unknown_senders
+        assert isinstance(unknown, InMemoryTable)
         for key in (KEY, None):
             owner = KEY.item if key else {"primary_channel": OTHER, "conversation_id": "c-2"}
             sender = CUSTOMER if key else OTHER

@@ -97,7 +97,7 @@ class TestNames:
         assert (name.provider, name.stage) == ("twilio", "dev-2")
 
 
-@pytest.mark.parametrize("text", ["nothing", "[]", "{}", '{"public_key": "a"}', '{"public_key": "", "api_key": "b"}'])
+@pytest.mark.parametrize("text", ["nothing", "[]", "{}", '{"public_key": 1}', '{"public_key": "", "api_key": "b"}'])
 def test_a_malformed_secret_of_sendgrid_is_told_without_its_content(text: str):
     """By the field."""
     with pytest.raises(Misconfigured) as error:

@@ -83,7 +83,7 @@ class TestUnlocking:
         assert found.may_unlock
         locked.clock.advance(70)
 
-        assert unlock(locked.engine, seen, Trail(locked.telemetry))
+        assert unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
 
         assert locked.row["conversation_status"] == "processing_timeout"
         locked.work()
@@ -95,7 +95,7 @@ class TestUnlocking:
         seen, _ = look(locked.engine, KEY, at_once=True)
         locked.tables.conversations.seed({**locked.row, "processing_started_at": locked.clock.now().isoformat()})
 
-        assert not unlock(locked.engine, seen, Trail(locked.telemetry))
+        assert not unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
 
         assert locked.row["conversation_status"] == "processing_reply"
 
@@ -105,6 +105,6 @@ class TestUnlocking:
         seen, found = look(world.engine, KEY, at_once=True)
         assert found.may_unlock
 
-        assert unlock(world.engine, seen, Trail(world.telemetry))
+        assert unlock(world.engine, seen, Trail(world.telemetry, world.clock))
 
         assert world.row["conversation_status"] == "processing_timeout"
