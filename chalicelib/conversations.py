@@ -92,7 +92,7 @@ class Conversation:
 
     def credential_ref(self, channel: str) -> str | None:
         """The name of the secret of the company's account with the channel's provider."""
-        return _text_of_channel(self.item, channel, CREDENTIAL_REF)
+        return credential_ref_of(self.item, channel)
 
     def messaging_service_sid(self, channel: str) -> str | None:
         """The provider's service that sends for the company; None: its number does."""
@@ -151,11 +151,16 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
     return found.credential_ref
 
 
+def credential_ref_of(row: Item, channel: str) -> str | None:
+    """The name of the secret of a company's account with a channel's provider, as a row of an index tells it."""
+    return _text_of_channel(row, channel, CREDENTIAL_REF)
+
+
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
     return Found(
         key,
         str(row.get(COMPANY_ID, "unknown")),
-        _text_of_channel(row, channel.name, CREDENTIAL_REF),
+        credential_ref_of(row, channel.name),
         active_count,
         _of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
     )

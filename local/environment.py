@@ -21,6 +21,9 @@ HOST = "127.0.0.1"
 ROOT = "local"
 """The access key, and the secret, of everything that is started here."""
 
+STAND_IN_URL = f"http://{HOST}:8010"
+"""Where the stand-in for Twilio's API is, unless it is told another port; the operator's commands expect it there."""
+
 _HARMLESS = frozenset(
     {
         "PATH",

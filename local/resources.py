@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from local.clients import LocalAws
-from local.template import TEMPLATE_FILE
+from local.template import TEMPLATE_FILE, load
 
 _LOOKS_MAX = 60
 
@@ -33,3 +33,12 @@ def create(aws: LocalAws, stage: str, **parameters: object) -> None:
     status = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     if status != "CREATE_COMPLETE":
         raise click.ClickException(f"the stack {name} ended as {status}")
+    _turn_ttl_on(aws, stage)
+
+
+def _turn_ttl_on(aws: LocalAws, stage: str) -> None:
+    """What the engine leaves out of a template."""
+    for table in load(stage).tables.values():
+        if table.ttl_attribute is not None:
+            told = {"Enabled": True, "AttributeName": table.ttl_attribute}
+            aws.dynamodb.meta.client.update_time_to_live(TableName=table.name, TimeToLiveSpecification=told)

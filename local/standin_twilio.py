@@ -8,12 +8,15 @@ an error's code.
     POST /2010-04-01/Accounts/{account}/Messages.json           take a message
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json     one of them
+    GET  /2010-04-01/Accounts/{account}/Messages/{sid}/Media.json   its media
+    POST /_stand-in/inbound                                     a customer's message that Twilio got, and lists
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,6 +127,8 @@ class Message:
     error_code: str | None = None
     callbacks: tuple[tuple[str, int], ...] = ()
     """Each status that was told, and how that was answered."""
+    direction: str = "outbound-api"
+    """Or `inbound`: a customer sent it."""
 
     @property
     def is_on_the_phone(self) -> bool:
@@ -147,7 +152,7 @@ class Message:
             "date_created": at,
             "date_sent": None if self.status in {"accepted", "queued"} else at,
             "date_updated": at,
-            "direction": "outbound-api",
+            "direction": self.direction,
             "error_code": int(self.error_code) if self.error_code else None,
             "error_message": None,
             "from": self.sender,
@@ -162,6 +167,22 @@ class Message:
             "to": self.to,
             "uri": f"{uri}.json",
         }
+
+    @property
+    def media(self) -> dict[str, Any]:
+        """Its media as Twilio's API lists them, all on one page."""
+        uri = f"{API}/Accounts/{self.account_sid}/Messages/{self.sid}/Media"
+        listed = [
+            {
+                "account_sid": self.account_sid,
+                "content_type": "image/jpeg",
+                "parent_sid": self.sid,
+                "sid": f"ME{number:032x}",
+                "uri": f"{uri}/ME{number:032x}.json",
+            }
+            for number, _ in enumerate(self.media_urls)
+        ]
+        return {"media_list": listed, "page": 0, "page_size": 50, "uri": f"{uri}.json", "next_page_uri": None}
 
 
 def error(code: int, **headers: str) -> Refused:
@@ -200,6 +221,7 @@ class StandInTwilio(StandIn[Fault]):
         self._accounts = {one.sid: one for one in accounts}
         self._step_seconds = step_seconds
         self._messages: dict[str, Message] = {}
+        self._inbound: dict[str, Message] = {}
         self._courier = Courier()
 
     def close(self) -> None:
@@ -221,6 +243,9 @@ class StandInTwilio(StandIn[Fault]):
 
     def perform(self, call: Call) -> Answer | None:
         match call.path:
+            case ("_stand-in", "inbound"):
+                told = json.loads(call.body)
+                return Answer.json(self.take_in(told.pop("account_sid"), **told).document, HTTPStatus.CREATED)
             case ("2010-04-01", "Accounts", account, *rest):
                 self.authenticate(account, call.headers.get("Authorization"))
                 match call.method, rest:
@@ -228,6 +253,8 @@ class StandInTwilio(StandIn[Fault]):
                         return self.create(account, parse_qs(call.body.decode()))
                     case "GET", ["Messages.json"]:
                         return Answer.json(self.page(account, call.query))
+                    case "GET", ["Messages", sid, "Media.json"]:
+                        return Answer.json(self.fetch(account, sid).media)
                     case "GET", ["Messages", name]:
                         return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
         raise error(20404)
@@ -260,10 +287,27 @@ class StandInTwilio(StandIn[Fault]):
         self._plan_callbacks(message, fault)
         return self.late(fault.kind, Answer.json(message.document, HTTPStatus.CREATED))
 
+    def take_in(self, account_sid: str, *, created_at: datetime | None = None, **told: Any) -> Message:
+        """A customer's message as Twilio got it: listed from now on, and told to no webhook.
+
+        Args:
+            account_sid: whose number it was sent to.
+            created_at: when; None: now.
+            told: `to`, `sender`, and where there are any `sid`, `body` and `media_urls`.
+        """
+        form = {"To": told["to"], "From": told["sender"], "Body": told.get("body", "")}
+        message = replace(
+            _message(account_sid, form, told.get("media_urls", ())), direction="inbound", status="received"
+        )
+        message = replace(message, sid=told.get("sid", message.sid), created_at=created_at or message.created_at)
+        with self.changing:
+            self._inbound[message.sid] = message
+        return message
+
     def fetch(self, account_sid: str, sid: str) -> Message:
         """One message. Raises `Refused`: the account has none of that sid."""
         with self.changing:
-            found = self._messages.get(sid)
+            found = self._messages.get(sid) or self._inbound.get(sid)
         if found is None or found.account_sid != account_sid:
             raise error(20404)
         return found
@@ -276,7 +320,7 @@ class StandInTwilio(StandIn[Fault]):
         number = int(told.get("Page", 0))
         found = [
             one.document
-            for one in reversed(self.messages)
+            for one in self._newest_first()
             if one.account_sid == account_sid
             and told.get("To", one.to) == one.to
             and told.get("From", one.sender) == one.sender
@@ -299,6 +343,11 @@ class StandInTwilio(StandIn[Fault]):
             "next_page_uri": uri(number + 1) if end < len(found) else None,
             "previous_page_uri": uri(number - 1) if number else None,
         }
+
+    def _newest_first(self) -> list[Message]:
+        with self.changing:
+            listed = [*self._messages.values(), *self._inbound.values()]
+        return sorted(listed, key=lambda one: one.created_at)[::-1]
 
     def _plan_callbacks(self, message: Message, fault: Fault) -> None:
         for number, status in enumerate(fault.statuses):

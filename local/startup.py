@@ -8,10 +8,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from local.environment import STAND_IN_URL
 from local.machine import STAGE, Machine
 from local.tenants import Tenant
 
 _CONFIGURED_ENDPOINT = "http://127.0.0.1:4566"
+_HTTP_PORT = 8000
+"""The default of `send` and of the doctor."""
+
 RETRIES = "#rc=3&rp=all"
 """Makes Twilio try again, three times and after every kind of failure; alone it would not after a 503."""
 
@@ -74,11 +78,12 @@ def _tenants(tenants: Iterable[Tenant]) -> Table:
 def _hints(machine: Machine, *, is_served: bool) -> Table:
     grid = _grid("Try it")
     http_port = machine.http_port
-    port = "" if http_port == 8000 else f"--url http://127.0.0.1:{http_port} "  # noqa: PLR2004  # the default of `send`
+    port = "" if http_port == _HTTP_PORT else f"--url http://127.0.0.1:{http_port} "
     grid.add_row("a message", f'make send ARGS="{port}--from anna --body Hello"')
     if machine.twilio_url:  # else only the user's own tenant is there, which has no e-mail
         grid.add_row("an e-mail", f'make send ARGS="{port}--from gina --subject Hello"')
     grid.add_row("every option", "make send ARGS=--help")
+    grid.add_row("operate it", _operating(machine))
     if machine.twilio_url:
         grid.add_row(
             "Twilio's bad day",
@@ -105,3 +110,14 @@ def _hints(machine: Machine, *, is_served: bool) -> Table:
         )
     grid.add_row("stage", f"{STAGE}; a stand-in for the AI answers the batches")
     return grid
+
+
+def _operating(machine: Machine) -> str:
+    """The operator's commands for exactly this machine."""
+    options = "--stage local"
+    if machine.aws.endpoint != _CONFIGURED_ENDPOINT:
+        options += f" --endpoint-url {machine.aws.endpoint}"
+    if machine.twilio_url and machine.twilio_url != STAND_IN_URL:
+        options += f" --twilio-url {machine.twilio_url}"
+    url = "" if machine.http_port == _HTTP_PORT else f" --url http://127.0.0.1:{machine.http_port}"
+    return f".venv/bin/python -m ops doctor {options}{url}\n.venv/bin/python -m ops explain CONVERSATION_ID {options}"

@@ -23,7 +23,7 @@ _LOUD = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 _LANES = {"app": "webhook", "work": "worker", "ai": "AI", "twilio": "phone", "sendgrid": "mailbox"}
 
-_TOLD: dict[str, str] = {
+TOLD: dict[str, str] = {
     "staged": "staged, route {route}",
     "triggered": "trigger sent",
     "already_triggered": "a trigger is on its way",
@@ -95,11 +95,11 @@ class Timeline:
             with self._news:
                 self._heard.append(heard)
                 self._news.notify_all()
-            if heard.step in _TOLD and not self._verbose:
+            if heard.step in TOLD and not self._verbose:
                 style = "red" if heard.level in _LOUD else "dim"
                 address = str(heard.fields.get("to", "")).rpartition(":")[2]
                 who = str(heard.fields.get("conversation_id") or self._conversations.get(address, ""))
-                self.show(who, _LANES.get(child, child), _sentence(heard), style)
+                self.show(who, _LANES.get(child, child), sentence(heard), style)
         if self._verbose:
             logs.show(self._console, child, line)
 
@@ -121,13 +121,14 @@ class Timeline:
         return self._colours.setdefault(who, _COLOURS[len(self._colours) % len(_COLOURS)]) if who else ""
 
 
-def _sentence(line: LogLine) -> str:
+def sentence(line: LogLine, told: Mapping[str, str] = TOLD) -> str:
+    """What a line tells, in words; `told` has a sentence for each step."""
     fields = dict(line.fields)
     if "batch_id" in fields:
         fields["batch_id"] = str(fields["batch_id"])[:_BATCH_SHOWN]
     if "seconds" in fields:
         fields["seconds"] = f"{fields['seconds']:.1f}"
-    return _TOLD[line.step].format_map(_Told(fields))
+    return told[line.step].format_map(_Told(fields))
 
 
 class _Told(dict[str, Any]):

@@ -1,0 +1,228 @@
+"""`python -m ops`: the operator's command line. Its groups and options only; each body is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from chalicelib.errors import EngineError
+from chalicelib.observability import Level
+from ops.account import Account, as_blocked
+from ops.deployment import Deployment
+from ops.spans import SINCE
+from ops.where import Config, Where
+
+Body = TypeVar("Body", bound=Callable[..., Any])
+
+_PLACES = (
+    click.option("--stage", required=True, envvar="STAGE", help="The stage: local, dev, prod, or one of your own."),
+    click.option("--endpoint-url", help="Where AWS is; for a stage on this machine its settings tell it."),
+    click.option("--region", help="Default: as the AWS configuration says."),
+    click.option("--profile", help="Of the AWS configuration."),
+    click.option("--twilio-url", help="Where Twilio's API is. Default: as the settings say; here a stand-in."),
+)
+
+
+_PLACES_TOLD = ("endpoint_url", "region", "profile", "twilio_url")
+LEVELS = tuple(one.value.upper() for one in Level)
+_YES = click.option("--yes", is_flag=True, help="Do it without asking.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+_PRIMARY_CHANNEL = click.option("--primary-channel", help="Where two conversations bear one id: the row's hash key.")
+
+
+def on_stage(body: Body) -> Body:
+    """Give a command the options that name a deployment; its body gets the deployment and a console."""
+
+    @wraps(body)
+    def wrapped(*, stage: str, **options: Any) -> None:
+        config = Config.read()
+        where = Where.of(stage, config, **{name: options.pop(name) for name in _PLACES_TOLD})
+        try:
+            deployment = Deployment.find(Account.connect(where), config)
+            body(deployment, Console(highlight=False, soft_wrap=True, markup=False), **options)
+        except EngineError as error:
+            raise as_blocked(error, where) from error
+
+    command: Any = wrapped
+    for option in reversed(_PLACES):
+        command = option(command)
+    return command  # type: ignore[no-any-return]  # click's decorators return what they are given
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """What an operator does with a deployment of replies-engine: docs/ops.md tells each command."""
+
+
+@cli.command()
+@on_stage
+@click.option("--tenant", "tenants", multiple=True, help="Only this company, by its company_id; may be given again.")
+@click.option("--no-tenants", is_flag=True, help="Look at the stage alone: no tenant's addresses, no probe.")
+@click.option("--url", help="Where the webhooks are, up to /webhooks. Default: PUBLIC_BASE_URL, or as deployed.")
+def doctor(
+    deployment: Deployment, console: Console, *, tenants: tuple[str, ...], no_tenants: bool, url: str | None
+) -> None:
+    """Look at everything, and tell in one line each what is wrong and which command mends it."""
+    from ops import doctor as doctoring  # noqa: PLC0415  # each command loads what it needs
+    from ops.screens.doctor import show_areas  # noqa: PLC0415  # as above
+
+    asked = doctoring.Asked(tenants, looks_at_tenants=not no_tenants, url=url)
+    raise SystemExit(show_areas(console, doctoring.examine(deployment, asked)))
+
+
+@cli.command()
+@on_stage
+@click.argument("queue")
+@click.option("--conversation", "conversation_id", help="Only this conversation's.")
+@_DRY_RUN
+@_YES
+def redrive(
+    deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
+) -> None:
+    """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
+    from ops.screens import redrive as screen  # noqa: PLC0415  # as above
+
+    screen.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.argument("conversation_id")
+@_PRIMARY_CHANNEL
+@click.option("--now", "at_once", is_flag=True, help="A lock that has not stalled yet, too.")
+@_YES
+def unlock(
+    deployment: Deployment,
+    console: Console,
+    *,
+    conversation_id: str,
+    primary_channel: str | None,
+    at_once: bool,
+    yes: bool,
+) -> None:
+    """Let go of the lock of a conversation, as the sweep would."""
+    from ops.screens import unlock as screen  # noqa: PLC0415  # as above
+
+    screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.argument("told", metavar="CONVERSATION_ID|MESSAGE_SID")
+@_PRIMARY_CHANNEL
+@click.option(
+    "--since",
+    type=SINCE,
+    default="24h",
+    show_default=True,
+    help="From when on logs are read: 90m, 24h, 7d, or ISO 8601.",
+)
+def explain(
+    deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime
+) -> None:
+    """Tell why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
+    from ops.screens import explain as screen  # noqa: PLC0415  # as above
+
+    screen.explain(deployment, console, told, primary_channel, since)
+
+
+@cli.command("catch-up")
+@on_stage
+@click.argument("tenant")
+@click.option("--since", type=SINCE, required=True, help="From when on: 6h, 2d, or ISO 8601.")
+@_DRY_RUN
+@_YES
+def catch_up(
+    deployment: Deployment, console: Console, *, tenant: str, since: datetime, dry_run: bool, yes: bool
+) -> None:
+    """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
+    from ops.screens import catch_up as screen  # noqa: PLC0415  # as above
+
+    screen.catch_up(deployment, console, tenant, since, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.command()
+@on_stage
+@click.option("--since", type=SINCE, default="5m", show_default=True, help="From when on: 5m, 2h, or ISO 8601.")
+@click.option("--level", type=click.Choice(LEVELS), default="INFO", show_default=True, help="Nothing quieter.")
+@click.option("--only", "words", metavar="TEXT", help="Only lines that hold this: a conversation's id, a sid, a code.")
+@click.option("--no-follow", is_flag=True, help="Show what there is, and end.")
+def tail(
+    deployment: Deployment, console: Console, *, since: datetime, level: str, words: str | None, no_follow: bool
+) -> None:
+    """Show the log lines of all functions as one stream."""
+    from ops.screens import tail as screen  # noqa: PLC0415  # as above
+
+    screen.tail(deployment, console, since, level=level, words=words, is_following=not no_follow)
+
+
+@cli.command()
+@on_stage
+@click.argument("address")
+@_DRY_RUN
+@_YES
+def forget(deployment: Deployment, console: Console, *, address: str, dry_run: bool, yes: bool) -> None:
+    """Erase a person, by number or e-mail address, from everything that we keep."""
+    from ops.screens import forget as screen  # noqa: PLC0415  # as above
+
+    screen.forget(deployment, console, address, is_rehearsal=dry_run, yes=yes)
+
+
+@cli.group()
+def tenant() -> None:
+    """The secrets of a company: add, rotate, check."""
+
+
+@tenant.command("add")
+@on_stage
+@click.argument("company")
+@click.option("--project", default="main", show_default=True, help="The part of the secret's name that tells projects.")
+@click.option("--channel", "channels", multiple=True, help="May be given again. Default: every channel.")
+@click.option("--replace", is_flag=True, help="Overwrite a secret that is there.")
+@_YES
+def tenant_add(
+    deployment: Deployment,
+    console: Console,
+    *,
+    company: str,
+    project: str,
+    channels: tuple[str, ...],
+    replace: bool,
+    yes: bool,
+) -> None:
+    """Make the secrets of COMPANY; what they hold is asked for."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    screen.add(deployment, console, company, project, channels, is_replacing=replace, yes=yes)
+
+
+@tenant.command("rotate")
+@on_stage
+@click.argument("company")
+@click.option("--abandon", is_flag=True, help="Take a new token off again that was never promoted.")
+@_YES
+def tenant_rotate(deployment: Deployment, console: Console, *, company: str, abandon: bool, yes: bool) -> None:
+    """Take the next step of rotating the token of COMPANY; said twice, with a promotion in between."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    screen.rotate(deployment, console, company, is_abandoning=abandon, yes=yes)
+
+
+@tenant.command("check")
+@on_stage
+@click.argument("company")
+@click.option("--url", help="Where the webhooks are, up to /webhooks. Default: PUBLIC_BASE_URL, or as deployed.")
+def tenant_check(deployment: Deployment, console: Console, *, company: str, url: str | None) -> None:
+    """Look at COMPANY (its company_id) alone: addresses, secrets, the provider's account, webhooks."""
+    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+
+    raise SystemExit(screen.check(deployment, console, company, url))
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m ops")

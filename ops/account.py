@@ -1,0 +1,183 @@
+"""The operator's connection to AWS: the one place here that knows boto3.
+
+Calls go through the engine's own `Service`, so that what AWS answers is told in the same words: `TryAgain`,
+`Misconfigured`, and AWS's error code as a value where a command has asked for it. Time-outs are those of a person who
+waits at a terminal, not those of a webhook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.aws.calls import Service
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.dynamodb import DynamoTable
+from chalicelib.aws.sqs import SqsQueue
+from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
+from ops.where import Blocked, Where
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+_CONFIG = ClientConfig(
+    connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 4, "mode": "standard"}, user_agent_extra="ops"
+)
+NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+"""What SQS says of a queue that is not there, by its older protocol and its newer one."""
+
+NOT_FOUND = frozenset({"ResourceNotFoundException"})
+"""What DynamoDB, Lambda, EventBridge, CloudWatch Logs and Secrets Manager say of what is not there."""
+
+_NO_RIGHT = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "KmsAccessDenied"}
+)
+_NO_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "SignatureDoesNotMatch",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnrecognizedClientException",
+    }
+)
+_UNREACHABLE = frozenset(
+    {"ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ProxyConnectionError"}
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account in one region, as one profile may see it."""
+
+    where: Where
+    session: Any
+    _services: dict[str, Service] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def connect(cls, where: Where) -> Account:
+        """The account that `where` names; sends nothing.
+
+        Raises:
+            Blocked: no such profile, or no region.
+        """
+        key, secret = where.key or (None, None)
+        try:
+            session = boto3.Session(
+                aws_access_key_id=key,
+                aws_secret_access_key=secret,
+                profile_name=where.profile,
+                region_name=where.region,
+            )
+        except BotoCoreError as error:
+            raise Blocked(f"there is no profile {where.profile!r}", "aws configure list-profiles") from error
+        if session.region_name is None:
+            raise Blocked("no region is told", f"the same command with --region, for stage {where.stage}")
+        return cls(where, session)
+
+    @property
+    def region(self) -> str:
+        return str(self.session.region_name)
+
+    def call(
+        self, service: str, operation: str, resource: str, request: Mapping[str, Any], *, absent: Collection[str] = ()
+    ) -> dict[str, Any] | None:
+        """The answer to one call; None where AWS answers one of these error codes, for the resource is not there.
+
+        Raises:
+            EngineError: what else AWS answered; see `as_blocked`.
+        """
+        try:
+            return self.service(service).call(operation, resource, request, deadline=None)
+        except Misconfigured as error:
+            if aws_code(error) in absent:
+                return None
+            raise
+
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        resource: str,
+        request: Mapping[str, Any],
+        *,
+        token: tuple[str, str] = ("NextToken", "NextToken"),
+    ) -> Iterator[dict[str, Any]]:
+        """The answers to one call, page by page; `token`: what an answer calls the next page, and what a request does.
+
+        Raises:
+            EngineError: what AWS answered; see `as_blocked`.
+        """
+        told, asked = token
+        next_page: dict[str, Any] = {}
+        while True:
+            answer = self.call(service, operation, resource, {**request, **next_page}) or {}
+            yield answer
+            if not answer.get(told):
+                return
+            next_page = {asked: answer[told]}
+
+    def service(self, name: str) -> Service:
+        """One service of AWS, its client made on first use."""
+        if name not in self._services:
+            client = self.session.client(name, endpoint_url=self.where.endpoint_url, config=_CONFIG)
+            self._services[name] = Service(client, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+        return self._services[name]
+
+    @property
+    def clients(self) -> Clients:
+        """The engine's clients, with an operator's patience."""
+        return OperatorClients(self)
+
+    def table(self, name: str) -> DynamoTable:
+        """A table that the engine's own `Tables` do not name."""
+        return DynamoTable(self.service("dynamodb"), name)
+
+    def queue(self, name: str) -> SqsQueue:
+        """A queue by its name."""
+        return SqsQueue(self.service("sqs"), name)
+
+
+def aws_code(error: EngineError) -> str:
+    """What AWS, or its library, calls an error."""
+    return error.detail.rpartition(": ")[2]
+
+
+def as_blocked(error: EngineError, where: Where) -> Blocked:
+    """What an error of AWS means to the person at the terminal, and what to do about it."""
+    call, code = error.detail.rpartition(": ")[0], aws_code(error)
+    if code in _NO_RIGHT:
+        return Blocked(f"the credentials have no right to {call}", "a profile that has it: --profile (docs/ops.md)")
+    if code in _NO_CREDENTIALS:
+        return Blocked(f"AWS takes no credentials ({code})", "aws configure, or another --profile")
+    if code in _UNREACHABLE:
+        at = where.endpoint_url or "AWS"
+        return Blocked(
+            f"nobody answers at {at}", "make run" if where.is_on_this_machine else "--endpoint-url, --region"
+        )
+    if isinstance(error, TryAgain):
+        return Blocked(f"not now: {error.detail}", "the same command once more; it is safe to repeat")
+    return Blocked(error.detail, where.ops("doctor"))
+
+
+class OperatorClients(Clients):
+    """The clients of one account; see `chalicelib.aws.clients.Clients`."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def of(self, service: str) -> BaseClient:
+        return self._account.service(service).client

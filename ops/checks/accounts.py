@@ -1,0 +1,33 @@
+"""The accounts: each secret's token is taken by its provider; one question that changes nothing for each secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.credentials import TwilioCredentials
+from chalicelib.errors import Misconfigured
+from ops import providers
+from ops.deployment import Deployment
+from ops.findings import Finding
+from ops.secrets import Secrets
+from ops.tenancy import Line
+from ops.tenants import taken_by_twilio
+
+AREA = "accounts"
+
+
+def check(deployment: Deployment, lines: Sequence[Line]) -> Iterator[Finding]:
+    """What is wrong with the providers' accounts; what is wrong with the secrets themselves is told elsewhere."""
+    engine, secrets = deployment.engine(), Secrets(deployment.account)
+    for ref, channel in sorted({(line.credential_ref, line.channel) for line in lines if line.credential_ref}):
+        sender = engine.senders[channel]
+        if not providers.of_channel(engine.channels[channel]).lists_inbound or not isinstance(sender, TwilioSender):
+            continue
+        try:
+            credentials = TwilioCredentials.from_secret(secrets.text(ref) or "")
+        except Misconfigured:
+            continue
+        if not taken_by_twilio(sender, credentials.account_sid)(credentials.auth_token):
+            what = f"the provider does not take the auth_token of {ref}: it was promoted or revoked"
+            yield Finding(AREA, what, deployment.where.ops(f"tenant rotate {ref.split('/')[2]}"))

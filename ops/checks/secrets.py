@@ -1,0 +1,55 @@
+"""The secrets: one for each address of each company, well-formed, and called by the pattern that the rights name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chalicelib.errors import Misconfigured
+from infrastructure.rights import NAME_PATTERN
+from ops import providers
+from ops.deployment import Deployment
+from ops.findings import Finding, Weight
+from ops.secrets import SecretName, Secrets
+from ops.tenancy import Line
+
+AREA = "secrets"
+
+
+def check(deployment: Deployment, lines: Sequence[Line], company: str | None = None) -> Iterator[Finding]:
+    """What is wrong with the secrets of the stage, or of one company, and with those that conversations name."""
+    where = deployment.where
+    secrets = Secrets(deployment.account)
+    named = {line.credential_ref for line in lines if line.credential_ref}
+    listed = {str(name) for name in secrets.names() if company in (None, name.company)}
+    for line in lines:
+        if not line.credential_ref:
+            what = f"a conversation of {line.tenant} names no secret for {line.channel}"
+            mend = f"channel_config.{line.channel}.credential_ref on it, by the company's own systems"
+            yield Finding(AREA, f"{what} (MISSING_CREDENTIAL_CONFIG)", mend)
+    for ref in sorted(named):
+        name = SecretName.of(ref)
+        if name is None or name.stage != where.stage:
+            what = f"{ref} is not called {NAME_PATTERN.format(stage=where.stage)}: no function may read it"
+            yield Finding(AREA, what, where.ops("tenant add COMPANY") + ", and its name as credential_ref")
+    for ref in sorted(named | listed):
+        yield from _content(deployment, secrets, ref)
+    if not named | listed:
+        yield Finding(AREA, "no tenant has a secret", where.ops(f"tenant add {company or 'COMPANY'}"), Weight.WARNING)
+
+
+def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Finding]:
+    text = secrets.text(ref)
+    name = SecretName.of(ref)
+    company = name.company if name is not None else "COMPANY"
+    if text is None:
+        mend = deployment.where.ops(f"tenant add {company}")
+        yield Finding(AREA, f"{ref} is missing, or not a text", mend)
+        return
+    provider = providers.named(name.provider) if name is not None else None
+    if name is None or provider is None:
+        return  # of a provider that is not known here: who reads it knows what it has to say
+    try:
+        provider.check_secret(text)
+    except Misconfigured as error:
+        told = f"tenant add {company} --project {name.project} --channel {name.channel} --replace"
+        yield Finding(AREA, f"{ref} is malformed: {error.detail}", deployment.where.ops(told))

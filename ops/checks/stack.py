@@ -1,0 +1,32 @@
+"""The stack: made from the template for this stage, and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ops.deployment import Deployment
+from ops.findings import Finding, Weight
+
+AREA = "stack"
+
+_COMPLETE = frozenset(
+    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"}
+)
+"""After an update that was rolled back the stack is whole, and as it was before."""
+
+
+def check(deployment: Deployment) -> Iterator[Finding]:
+    """What is wrong with the stack; tables and queues that were made another way do without one."""
+    where = deployment.where
+    name = f"{deployment.config.app_name}-{where.stage}"
+    found = deployment.account.call(
+        "cloudformation", "DescribeStacks", name, {"StackName": name}, absent={"ValidationError"}
+    )
+    if found is None:
+        yield Finding(AREA, f"region {deployment.account.region} has no stack {name}", where.deploy, Weight.WARNING)
+        return
+    status = str(found["Stacks"][0]["StackStatus"])
+    if status not in _COMPLETE:
+        yield Finding(AREA, f"{name} is {status}: the stage is half deployed", where.deploy)
+    elif status == "UPDATE_ROLLBACK_COMPLETE":
+        yield Finding(AREA, f"the last change of {name} was rolled back", where.deploy, Weight.WARNING)

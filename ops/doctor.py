@@ -1,0 +1,100 @@
+"""The doctor: every area of a deployment, one after the other, and one line for each thing that is not as it should be.
+
+The areas lean on each other - settings name tables, tables tell tenants, tenants have webhooks - so one that cannot be
+looked at is told as a finding of its own, and those that lean on it are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from chalicelib.errors import EngineError
+from ops import tenancy
+from ops.account import as_blocked
+from ops.checks import accounts, functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.deployment import Deployment
+from ops.findings import Finding, Weight
+from ops.tenancy import Line
+
+
+@dataclass(frozen=True)
+class Area:
+    """What was found in one area."""
+
+    name: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.findings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the doctor is asked to look at beside the stage itself."""
+
+    tenants: tuple[str, ...] = ()
+    """By `company_id`; none named: all."""
+    looks_at_tenants: bool = True
+    url: str | None = None
+    """Where the webhooks are; None: where the settings or Chalice say."""
+
+
+def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
+    """Look at all areas, in order."""
+    yield _looked(deployment, functions.AREA, lambda: functions.check(deployment))
+    yield _looked(deployment, stack.AREA, lambda: stack.check(deployment))
+    settings = _looked(deployment, relations.AREA, lambda: relations.check(deployment))
+    yield settings
+    if not relations.are_whole(deployment):
+        return  # without settings nobody knows what else to look at
+    found = _looked(deployment, tables.AREA, lambda: tables.check(deployment))
+    yield found
+    yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
+    yield _looked(deployment, policies.AREA, lambda: policies.check(deployment))
+    lines: list[Line] = []
+    if asked.looks_at_tenants and not _hides_tenants(found, deployment):
+        yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+    yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
+    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+
+
+def _hides_tenants(tables_found: Area, deployment: Deployment) -> bool:
+    """Whether what is wrong with the tables keeps the conversations from telling who the tenants are."""
+    faults = [one.what for one in tables_found.findings if one.weight is Weight.FAULT]
+    name, region = deployment.settings.conversations_table, f"region {deployment.account.region}"
+    return any(name in what.split() or what.startswith(region) for what in faults)
+
+
+def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
+    """Look at the one tenant that is asked for: its addresses, its secrets, its provider and its webhooks."""
+    (tenant,) = asked.tenants
+    lines: list[Line] = []
+    yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+    yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
+    yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
+    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+
+
+def _tenants(deployment: Deployment, asked: Asked, lines: list[Line]) -> Iterator[Finding]:
+    """Find out whose addresses there are, into `lines`; a tenant that was asked for and has none is a finding."""
+    engine = deployment.engine()
+    one = asked.tenants[0] if len(asked.tenants) == 1 else None
+    found = tenancy.lines(engine.tables.conversations, engine.channels, one)
+    lines += [line for line in found if not asked.tenants or line.tenant in asked.tenants]
+    for tenant in asked.tenants:
+        if tenant not in {line.tenant for line in lines}:
+            mend = "the company's own systems write its first conversation: docs/data.md"
+            yield Finding("tenants", f"no conversation is of {tenant}", mend)
+
+
+def _looked(deployment: Deployment, area: str, check: Callable[[], Iterator[Finding]]) -> Area:
+    """What a check finds, and that AWS did not let it look."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(check())
+    except EngineError as error:
+        blocked = as_blocked(error, deployment.where)
+        findings.append(Finding(area, blocked.what, blocked.mend))
+    return Area(area, tuple(findings))

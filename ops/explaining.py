@@ -1,0 +1,105 @@
+"""Explaining: the facts of one conversation, gathered from tables, dead-letter queues and logs; see `ops/stories.py`.
+
+Reads only. Dead letters are looked at and put back; the queues that functions read are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from chalicelib import conversations
+from chalicelib.conversations import Conversation
+from chalicelib.protocol import sends, staging
+from chalicelib.protocol.history import ENTRY
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
+from chalicelib.protocol.sends import Part
+from chalicelib.protocol.trigger_lock import EXPIRES_AT
+from ops import looking_up
+from ops.deployment import Deployment, OperatorEngine
+from ops.letters import SqsLetters, peek
+from ops.logs import LogEvent, Logs
+from ops.redriving import sources
+from ops.stories import Dead, Facts, Logged, SentPart
+
+_PARTS_MAX = 50
+
+
+def gather(
+    deployment: Deployment, engine: OperatorEngine, told: str, primary_channel: str | None, since: datetime
+) -> list[Facts]:
+    """The facts of each conversation that an operator may mean by a conversation's id or a message's sid.
+
+    Where neither tables nor logs know of it, one set of facts without a conversation.
+    """
+    logs = Logs.of(deployment)
+    keys = looking_up.by_id(engine.tables, engine.channels, told, primary_channel)
+    if keys:
+        return [_facts(deployment, engine, key, None, [*logs.lines(since, words=told)]) for key in keys]
+    logged = list(logs.lines(since, words=told))
+    keys = looking_up.by_message(engine.tables, told)
+    for conversation_id in _conversations_in(logged) if not keys else ():
+        keys += looking_up.by_id(engine.tables, engine.channels, conversation_id, primary_channel)
+        logged += logs.lines(since, words=conversation_id)
+    if not keys:
+        return [Facts(engine.clock.now(), engine.settings, None, told, logged=_logged(logged))]
+    return [_facts(deployment, engine, key, told, logged) for key in keys]
+
+
+def _facts(
+    deployment: Deployment, engine: OperatorEngine, key: ConversationKey, sid: str | None, logged: list[LogEvent]
+) -> Facts:
+    tables, now = engine.tables, engine.clock.now()
+    item = conversations.load(tables.conversations, key, engine.settings.context_attributes, with_messages=True)
+    conversation = Conversation.from_item(item) if item is not None else None
+    of_it = (CONVERSATION_ID, key.conversation_id)
+    moved = [row for row in tables.history.query(of_it) if row[PRIMARY_CHANNEL] == key.primary_channel]
+    lock = tables.trigger_lock.get({CONVERSATION_ID: key.conversation_id})
+    due_at = datetime.fromtimestamp(int(lock[EXPIRES_AT]), UTC) if lock is not None else None
+    return Facts(
+        now=now,
+        settings=engine.settings,
+        conversation=conversation,
+        sid=sid,
+        staged=staging.read(tables.stage, key),
+        trigger_due_at=due_at if due_at is not None and due_at > now else None,
+        moved=sorted((row[ENTRY] for row in moved), key=lambda one: str(one.get("timestamp"))),
+        parts=list(_parts(engine, conversation.record)) if conversation is not None else (),
+        dead=list(_dead(deployment, key)),
+        logged=_logged(logged),
+    )
+
+
+def _parts(engine: OperatorEngine, record: Record) -> Iterator[SentPart]:
+    """The parts of the replies that the record keeps, and of the one that is being sent or ended last."""
+    ids = [str(one["send_id"]) for one in record.entries or () if isinstance(one, dict) and "send_id" in one]
+    for reply_id in filter(None, (record.claim, record.last_reply_id)):
+        for number in range(1, _PARTS_MAX + 1):
+            one = sends.send_id(record.key, reply_id, record.batch_id, number)
+            if one not in ids and engine.tables.sends.get({sends.SEND_ID: one}) is None:
+                break
+            ids.append(one)
+    for one in dict.fromkeys(ids):
+        row = engine.tables.sends.get({sends.SEND_ID: one})
+        if row is not None:
+            yield SentPart(Part.from_item(row), row.get(sends.DELIVERY))
+
+
+def _dead(deployment: Deployment, key: ConversationKey) -> Iterator[Dead]:
+    for source in sources(deployment.settings).values():
+        letters = SqsLetters(deployment.account, source.dead_name)
+        if letters.holds_any:
+            yield from (Dead(source.role, one) for one in peek(letters, key))
+
+
+def _conversations_in(logged: list[LogEvent]) -> list[str]:
+    """The ids of the conversations that lines tell of."""
+    lines = [one.line for one in logged]
+    return list(
+        dict.fromkeys(str(one.fields[CONVERSATION_ID]) for one in lines if one and CONVERSATION_ID in one.fields)
+    )
+
+
+def _logged(events: list[LogEvent]) -> list[Logged]:
+    distinct = {one.event_id: one for one in events}.values()
+    return [Logged(one.at, one.function, line) for one in distinct if (line := one.line) is not None]

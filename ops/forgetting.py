@@ -1,0 +1,179 @@
+"""Forgetting: everything that our tables and dead-letter queues hold of a person is erased.
+
+    what hangs on the record - the record, as it was read - what came in between
+
+Guarantee: safe to repeat at any point. The record is found by the person's address and leads to everything else, so it
+goes last, by a delete that is conditional on the record as it was read and open: a batch or a reply on its way is
+waited for, not cut off. From then on a webhook finds no conversation; what one had begun to stage is erased by a second
+look, and else refused by stage 2.
+
+A place that holds something of a person is one row of `PLACES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib import conversations
+from chalicelib.conversations import Conversation
+from chalicelib.protocol import unknown_senders
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.tables import Attr, Item, Key, Refused, Table
+from chalicelib.wiring import Engine
+from local.template import TableSchema
+from ops import looking_up
+from ops.letters import DeadLetters, leave, take_all
+from ops.tenancy import every_row
+from ops.where import Blocked
+
+_TRIES = 4
+
+
+@dataclass(frozen=True, repr=False)
+class Person:
+    """Who is forgotten."""
+
+    address: str
+    conversations: tuple[ConversationKey, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One table that holds something of a person, and how their rows are found in it."""
+
+    setting: str
+    """Which table, by the setting that names it."""
+    rows: Callable[[Table, Person], Iterator[Item]]
+
+
+def _under(table: Table, person: Person) -> Iterator[Item]:
+    """Rows whose hash key is the conversation's id."""
+    for key in person.conversations:
+        rows = table.query((CONVERSATION_ID, key.conversation_id))
+        yield from (row for row in rows if row.get(PRIMARY_CHANNEL) == key.primary_channel)
+
+
+def _naming(table: Table, person: Person) -> Iterator[Item]:
+    """Rows that name the conversation beside their key; reads every row."""
+    for key in person.conversations:
+        keep = Attr(CONVERSATION_ID).eq(key.conversation_id) & Attr(PRIMARY_CHANNEL).eq(key.primary_channel)
+        yield from every_row(table, keep=keep)
+
+
+def _sent_by(table: Table, person: Person) -> Iterator[Item]:
+    """Rows that name the person as the sender; reads every row."""
+    return every_row(table, keep=Attr(unknown_senders.SENDER).eq(person.address))
+
+
+PLACES = (
+    Place("stage_table", _under),
+    Place("trigger_lock_table", _under),
+    Place("history_table", _under),
+    Place("sends_table", _naming),
+    Place("unknown_senders_table", _sent_by),
+)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What of a deployment is searched."""
+
+    engine: Engine
+    tables: Mapping[str, tuple[Table, TableSchema]]
+    """Each table of `PLACES` with its keys, by setting."""
+    letters: Sequence[DeadLetters]
+
+
+def find(reach: Reach, address: str) -> Person:
+    """The person and their conversations.
+
+    Raises:
+        Blocked: a batch or a reply is on its way in one of these.
+    """
+    engine = reach.engine
+    keys = looking_up.by_address(engine.tables, engine.channels, address)
+    for key in keys:
+        conversation = _load(engine, key)
+        if conversation is not None and conversation.record.is_locked:
+            what = f"conversation {key.conversation_id} is locked: a batch or a reply is on its way"
+            raise Blocked(what, "the same command once it has ended, or unlock first")
+    return Person(address, tuple(keys))
+
+
+def normal(address: str, prefixes: Sequence[str]) -> str:
+    """An address as our tables spell it: without a channel's prefix, an e-mail address in lower case."""
+    for prefix in sorted(filter(None, prefixes), key=len, reverse=True):
+        address = address.removeprefix(prefix)
+    return address.lower() if "@" in address else address
+
+
+def count(reach: Reach, person: Person) -> dict[str, int]:
+    """How much there is of a person, by place; the records first."""
+    found = {"conversations_table": len(person.conversations)}
+    for place in PLACES:
+        table, _ = reach.tables[place.setting]
+        found[place.setting] = sum(1 for _ in place.rows(table, person))
+    found["dead letters"] = sum(_letters(one, person, is_erasing=False) for one in reach.letters)
+    return found
+
+
+def forget(reach: Reach, person: Person) -> dict[str, int]:
+    """Erase everything; how much it was, by place.
+
+    Raises:
+        EngineError: the same command goes on where this one stopped.
+        Blocked: a record keeps changing.
+    """
+    erased = _hanging(reach, person)
+    for key in person.conversations:
+        _erase_record(reach.engine, key)
+    again = _hanging(reach, person)
+    records = {"conversations_table": len(person.conversations)}
+    return records | {name: number + again[name] for name, number in erased.items()}
+
+
+def _hanging(reach: Reach, person: Person) -> dict[str, int]:
+    """Erase what hangs on the records."""
+    erased = {}
+    for place in PLACES:
+        table, schema = reach.tables[place.setting]
+        keys = [_key(row, schema) for row in place.rows(table, person)]
+        table.delete_many(keys)  # named one by one, and nothing of them is to stay: no condition
+        erased[place.setting] = len(keys)
+    erased["dead letters"] = sum(_letters(one, person, is_erasing=True) for one in reach.letters)
+    return erased
+
+
+def _erase_record(engine: Engine, key: ConversationKey) -> None:
+    for _ in range(_TRIES):
+        conversation = _load(engine, key)
+        if conversation is None:
+            return
+        record = conversation.record
+        if record.is_locked:
+            break
+        if not isinstance(engine.tables.conversations.delete(key.item, when=record.unchanged), Refused):
+            return
+    raise Blocked(
+        f"conversation {key.conversation_id} keeps changing", "the same command once more; it is safe to repeat"
+    )
+
+
+def _letters(letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
+    """The person's letters in one queue, deleted or left where they are."""
+    taken = take_all(letters)
+    theirs = [one for one in taken if one.conversation in person.conversations]
+    for one in theirs if is_erasing else ():
+        letters.delete(one)
+    leave(letters, [one for one in taken if not is_erasing or one not in theirs])
+    return len(theirs)
+
+
+def _load(engine: Engine, key: ConversationKey) -> Conversation | None:
+    item = conversations.load(engine.tables.conversations, key, (), with_messages=True)
+    return Conversation.from_item(item) if item is not None else None
+
+
+def _key(row: Item, schema: TableSchema) -> Key:
+    return {name: row[name] for name in (schema.hash_key, schema.range_key) if name is not None}

@@ -1,0 +1,149 @@
+"""Dead letters: what lies in a dead-letter queue, looked at without being consumed.
+
+A letter that is looked at is invisible to others for `HOLD_SECONDS` and is put back at once; where that fails it comes
+back of itself. Only dead-letter queues are ever looked at this way: from a queue that a function reads, even a look
+counts as a delivery that failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from chalicelib.errors import Misconfigured, TryAgain
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from ops.account import NO_QUEUE, Account
+
+HOLD_SECONDS = 300
+"""How long a letter stays invisible while it is looked at or moved."""
+
+LETTERS_MAX = 1_000
+"""So many are looked at in one go, so that none is visible again before its turn; the same command takes the next."""
+
+_AT_ONCE = 10
+_POLL_SECONDS = 1
+"""A long poll asks every part of the queue, so that one empty answer means that it is empty."""
+
+
+@dataclass(frozen=True, repr=False)
+class Letter:
+    """One message of a dead-letter queue."""
+
+    body: str
+    group: str
+    """The tenant, as fairness group."""
+    reason: str | None
+    """Why we put it there; None: SQS did, for it failed too often."""
+    sent_at: datetime
+    receipt: str
+
+    @property
+    def conversation(self) -> ConversationKey | None:
+        """Whose it is: a trigger's, a reply's or a context's conversation; None: it tells none."""
+        return conversation_of(self.body)
+
+
+class DeadLetters(Protocol):
+    """One dead-letter queue."""
+
+    @property
+    def name(self) -> str: ...
+
+    def take(self) -> list[Letter]:
+        """Some letters, invisible to others from now on; none: all are looked at."""
+
+    def put_back(self, letter: Letter) -> None:
+        """Let others see a letter again."""
+
+    def delete(self, letter: Letter) -> None:
+        """Delete a letter for good."""
+
+
+@dataclass(frozen=True)
+class SqsLetters:
+    """A dead-letter queue of SQS."""
+
+    account: Account
+    name: str
+
+    def take(self) -> list[Letter]:
+        answer = self._call(
+            "ReceiveMessage",
+            MaxNumberOfMessages=_AT_ONCE,
+            VisibilityTimeout=HOLD_SECONDS,
+            WaitTimeSeconds=_POLL_SECONDS,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [_letter(one) for one in answer.get("Messages", [])]
+
+    def put_back(self, letter: Letter) -> None:
+        self._call("ChangeMessageVisibility", ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+
+    def delete(self, letter: Letter) -> None:
+        self._call("DeleteMessage", ReceiptHandle=letter.receipt)
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether something lies there, as far as SQS knows; a queue that is not there holds nothing."""
+        request = {"QueueName": self.name}
+        if self.account.call("sqs", "GetQueueUrl", self.name, request, absent=NO_QUEUE) is None:
+            return False
+        attributes = self._call("GetQueueAttributes", AttributeNames=["All"])["Attributes"]
+        return any(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
+
+    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}) or {}
+        url = found["QueueUrl"]
+        return self.account.call("sqs", operation, self.name, {"QueueUrl": url, **request}) or {}
+
+
+def conversation_of(body: str) -> ConversationKey | None:
+    """The conversation that a trigger, a reply or a context names; None: it names none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    within = document.get("conversation") if isinstance(document, Mapping) else None
+    for told in (document, within):
+        if isinstance(told, Mapping) and {CONVERSATION_ID, PRIMARY_CHANNEL} <= told.keys():
+            return ConversationKey(str(told[PRIMARY_CHANNEL]), str(told[CONVERSATION_ID]))
+    return None
+
+
+def take_all(letters: DeadLetters) -> list[Letter]:
+    """All letters of a queue, the oldest first, `LETTERS_MAX` at most; the caller puts back what it does not delete."""
+    taken: list[Letter] = []
+    while len(taken) < LETTERS_MAX and (some := letters.take()):
+        taken += some
+    return sorted(taken, key=lambda one: one.sent_at)
+
+
+def leave(letters: DeadLetters, some: Iterable[Letter]) -> None:
+    """Put letters back where they were; one that cannot be put back now comes back of itself."""
+    for one in some:
+        with suppress(TryAgain, Misconfigured):
+            letters.put_back(one)
+
+
+def peek(letters: DeadLetters, conversation: ConversationKey) -> list[Letter]:
+    """The letters of one conversation, left where they are."""
+    taken = take_all(letters)
+    leave(letters, taken)
+    return [one for one in taken if one.conversation == conversation]
+
+
+def _letter(message: Mapping[str, Any]) -> Letter:
+    attributes = message.get("Attributes", {})
+    sent = int(attributes.get("SentTimestamp", 0)) / 1_000
+    return Letter(
+        body=message["Body"],
+        group=attributes.get("MessageGroupId", "unknown"),
+        reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+        sent_at=datetime.fromtimestamp(sent, UTC),
+        receipt=message["ReceiptHandle"],
+    )

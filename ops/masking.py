@@ -1,0 +1,44 @@
+"""Masking: nothing that a person wrote, and no address of one, is ever shown; pure.
+
+Ids, codes and instants stay readable. An address keeps as much of itself as tells two of them apart on a screen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_ADDRESS = re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+|(?<![\w-])\+\d{5,15}(?!\d)")
+_HEAD, _TAIL = 3, 3
+
+
+def address(value: str) -> str:
+    """An address with its middle left out: `+49…678`, `a…@example.com`."""
+    local, at, domain = value.rpartition("@")
+    if at:
+        return f"{local[:1]}…@{domain}"
+    return f"{value[:_HEAD]}…{value[-_TAIL:]}" if len(value) > _HEAD + _TAIL else "…"
+
+
+def text(value: str, known: Iterable[str] = ()) -> str:
+    """A line with every address in it masked: those that look like one, and those that are known to be."""
+    for one in sorted({one for one in known if one}, key=len, reverse=True):
+        value = value.replace(one, address(one))
+    return _ADDRESS.sub(lambda match: address(match[0]), value)
+
+
+def content(value: object) -> str:
+    """What is told of what somebody wrote: how much."""
+    count = len(value) if isinstance(value, str) else 0
+    return f"{count} character{'' if count == 1 else 's'}"
+
+
+def addresses_of(entries: Iterable[object]) -> frozenset[str]:
+    """The addresses that entries of a record name."""
+    found: set[str] = set()
+    for entry in entries:
+        metadata: Any = entry.get("metadata") if isinstance(entry, Mapping) else None
+        if isinstance(metadata, Mapping):
+            found |= {one for one in (metadata.get("sender"), metadata.get("recipient")) if isinstance(one, str)}
+    return frozenset(found)

@@ -1,0 +1,127 @@
+"""Redriving: a dead letter goes back to the queue that it came from.
+
+    in the dead-letter queue --send--> in both --delete--> in its queue
+
+Guarantee: sent first, deleted after. A crash in between leaves a letter in both queues, and redriving again sends it
+once more: a spare trigger, a context under the same batch id, a reply under the same reply id - each is known to
+whoever reads it. A letter that its reader could not even read would only come back: it stays where it is, and is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from chalicelib.errors import Code, EngineError, Rejected
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.queues import Queue
+from chalicelib.replies import Reply
+from chalicelib.settings import Settings
+from ops.letters import DeadLetters, Letter, conversation_of, leave, take_all
+from ops.where import Blocked
+
+
+class Fate(StrEnum):
+    """What became of a letter."""
+
+    REDRIVEN = "redriven"
+    WOULD_BE = "would be redriven"
+    UNREADABLE = "left: nobody could read it"
+    ANOTHER_S = "left: another conversation's"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One letter and its fate."""
+
+    letter: Letter
+    fate: Fate
+
+
+Read = Callable[[str], object]
+"""Reads a body as the queue's reader does; raises `Rejected`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A queue with a dead-letter queue, and how its messages are read."""
+
+    role: str
+    name: str
+    dead_name: str
+    read: Read
+
+
+def sources(settings: Settings) -> Mapping[str, Source]:
+    """Every queue of a stage by its role: `whatsapp`, `ai-replies` and so on."""
+    readers: dict[str, Read] = {"ai-replies": Reply.from_body, "ai": _context, "human-handoff": _context}
+    found = {}
+    for one in fields(Settings):
+        if one.name.endswith("_queue"):
+            role, name = one.name.removesuffix("_queue").replace("_", "-"), str(getattr(settings, one.name))
+            read = readers.get(role, Trigger.from_body)
+            found[role] = Source(role, name, name + settings.dead_letter_suffix, read)
+    return found
+
+
+def source(settings: Settings, told: str) -> Source:
+    """The queue that an operator means: by its role, its name, or the name of its dead-letter queue.
+
+    Raises:
+        Blocked: there is none of that name.
+    """
+    known = sources(settings)
+    for one in known.values():
+        if told in (one.role, one.name, one.dead_name):
+            return one
+    raise Blocked(f"stage {settings.stage} has no queue {told}", f"one of {', '.join(known)}")
+
+
+def redrive(
+    letters: DeadLetters, queue: Queue, read: Read, *, conversation_id: str | None, is_rehearsal: bool
+) -> Iterator[Told]:
+    """Send letters back, the oldest first, each told as it is done.
+
+    Args:
+        letters: the dead-letter queue.
+        queue: where its messages come from.
+        read: as the queue's reader reads them.
+        conversation_id: only this conversation's; None: all.
+        is_rehearsal: send and delete nothing.
+
+    Raises:
+        EngineError: what is not told yet is still in the dead-letter queue.
+    """
+    taken = take_all(letters)
+    fates = [(letter, _fate(letter, read, conversation_id, is_rehearsal=is_rehearsal)) for letter in taken]
+    leave(letters, [letter for letter, fate in fates if fate is not Fate.REDRIVEN])
+    for number, (letter, fate) in enumerate(fates):
+        if fate is Fate.REDRIVEN:
+            try:
+                queue.send(letter.body, group=letter.group)
+            except EngineError:
+                leave(letters, taken[number:])
+                raise
+            letters.delete(letter)  # only now: a crash before it doubles the letter, and never loses it
+        yield Told(letter, fate)
+
+
+def _fate(letter: Letter, read: Read, conversation_id: str | None, *, is_rehearsal: bool) -> Fate:
+    key = letter.conversation
+    if conversation_id is not None and (key is None or key.conversation_id != conversation_id):
+        return Fate.ANOTHER_S
+    try:
+        read(letter.body)
+    except Rejected:
+        return Fate.UNREADABLE
+    return Fate.WOULD_BE if is_rehearsal else Fate.REDRIVEN
+
+
+def _context(body: str) -> ConversationKey:
+    """A context is the company's to read; one that names its conversation is taken for whole."""
+    key = conversation_of(body)
+    if key is None:
+        raise Rejected(Code.PARSING_ERROR, "a context names its conversation")
+    return key

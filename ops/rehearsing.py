@@ -1,0 +1,91 @@
+"""Rehearsals: the same use case over the same rows, with every write and every send kept from happening.
+
+Reads are real. A write counts as written, so that the use case goes its way to the end; what it would have told is
+told. `--dry-run` is this, and no second copy of any rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from chalicelib.clock import Deadline
+from chalicelib.queues import Queue, Queues
+from chalicelib.tables import Change, Condition, Item, Key, Page, Read, Refused, Table, Tables, Written
+from chalicelib.wiring import Engine
+
+
+@dataclass(frozen=True)
+class RehearsalTable:
+    """A table that is read and never written; see `chalicelib.tables.Table`."""
+
+    real: Table
+
+    @property
+    def name(self) -> str:
+        return self.real.name
+
+    def within(self, deadline: Deadline) -> RehearsalTable:
+        return RehearsalTable(self.real.within(deadline))
+
+    def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
+        return self.real.get(key, attributes=attributes)
+
+    def get_together(self, reads: Sequence[Read]) -> list[Item | None]:
+        return self.real.get_together([replace(one, table=_real(one.table)) for one in reads])
+
+    def put(self, item: Item, *, when: Condition | None = None) -> Written | Refused:  # noqa: ARG002  # it is not asked
+        return Written({})
+
+    def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:  # noqa: ARG002  # as above
+        return Written({**(self.real.get(key) or {}), **change.set})
+
+    def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:  # noqa: ARG002  # as above
+        return Written(self.real.get(key) or {})
+
+    def put_many(self, items: Sequence[Item]) -> None:
+        """Write nothing."""
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """Delete nothing."""
+
+    def query(self, hash_key: tuple[str, str], **options: Any) -> Iterator[Item]:
+        return self.real.query(hash_key, **options)
+
+    def scan(self, **options: Any) -> Page:
+        return self.real.scan(**options)
+
+
+@dataclass(frozen=True)
+class RehearsalQueue:
+    """A queue that nothing is sent to."""
+
+    name: str
+
+    def within(self, deadline: Deadline) -> RehearsalQueue:  # noqa: ARG002  # nothing takes time here
+        return self
+
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
+        """Send nothing."""
+
+
+def rehearse(engine: Engine) -> None:
+    """Keep everything that this engine does from here on from happening; before its use cases are built."""
+    tables, queues = engine.tables, engine.queues
+    kept: dict[str, Any] = {
+        "tables": Tables(**{one.name: RehearsalTable(getattr(tables, one.name)) for one in fields(Tables)}),
+        "queues": Queues(**{one.name: _silenced(getattr(queues, one.name)) for one in fields(Queues)}),
+    }
+    vars(engine).update(kept)
+
+
+def _silenced(queues: Any) -> Any:
+    if isinstance(queues, dict):
+        return {channel: RehearsalQueue(queue.name) for channel, queue in queues.items()}
+    queue: Queue = queues
+    return RehearsalQueue(queue.name)
+
+
+def _real(table: Table) -> Table:
+    return table.real if isinstance(table, RehearsalTable) else table

@@ -1,0 +1,1 @@
+"""What each command shows and asks at a terminal, one a file; lines that read as well in a file."""

@@ -1,0 +1,72 @@
+"""What the provider delivered, and what of it is taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+
+from chalicelib.messages import InboundMessage
+from chalicelib.observability import Step
+from ops import catching_up, masking, providers, tenancy, twilio_listing
+from ops.asking import ask
+from ops.catching_up import Fate
+from ops.deployment import Deployment, OperatorEngine
+from ops.rehearsing import rehearse
+from ops.secrets import Secrets
+from ops.telling import in_words
+from ops.tenancy import Line
+from ops.where import Blocked
+
+
+def catch_up(
+    deployment: Deployment, console: Console, tenant: str, since: datetime, *, is_rehearsal: bool, yes: bool
+) -> None:
+    """Feed what is missing, or tell what would be fed."""
+    engine = deployment.engine()
+    lines = tenancy.lines(engine.tables.conversations, engine.channels, tenant)
+    if not lines:
+        raise Blocked(f"no conversation is of {tenant}", "its company_id, as the conversations tell it")
+    messages = _delivered(deployment, engine, console, lines, since)
+    if is_rehearsal:
+        rehearse(engine)
+    else:
+        ask(f"Take in what is missing of {len(messages)} message(s) since {since:%Y-%m-%d %H:%M}?", yes=yes)
+    counts = dict.fromkeys(Fate, 0)
+    for one in catching_up.catch_up(engine, messages):
+        counts[one.fate] += 1
+        if one.fate is not Fate.KNOWN:
+            steps = ", ".join(in_words(line) for line in engine.notes.take() if line.step in _TELLING)
+            told = [f"{one.fate}", *([one.code.value] if one.code else []), *([steps] if steps else [])]
+            sender = masking.address(one.message.sender.value)
+            at = f"{one.message.received_at:%Y-%m-%d %H:%M:%S}"
+            console.print(f"{at}  {one.message.channel}  {one.message.message_sid}  {sender}  {'; '.join(told)}")
+        engine.notes.take()
+    summary = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count)
+    console.print(("would be: " if is_rehearsal else "") + (summary or "the provider delivered nothing"))
+    raise SystemExit(1 if counts[Fate.FAILED] else 0)
+
+
+_TELLING = frozenset({Step.STAGED, Step.DUPLICATE, Step.TRIGGERED, Step.HANDED_OFF, Step.OPT_OUT})
+"""The steps of a message that say where it went."""
+
+
+def _delivered(
+    deployment: Deployment, engine: OperatorEngine, console: Console, lines: Sequence[Line], since: datetime
+) -> list[InboundMessage]:
+    """What the providers of these addresses say that they delivered, in order."""
+    found: dict[str, InboundMessage] = {}
+    for line in lines:
+        channel = engine.channels[line.channel]
+        shown = f"{line.channel} at {masking.address(line.address)}"
+        if not providers.of_channel(channel).lists_inbound:
+            console.print(f"{shown}: its provider keeps no list of what it delivered; nothing can be caught up")
+            continue
+        secret = Secrets(deployment.account).text(line.credential_ref) if line.credential_ref else None
+        if secret is None:
+            raise Blocked(f"{shown} has no secret to ask the provider with", deployment.where.ops("doctor"))
+        listed = twilio_listing.inbound(engine, channel, line.address, secret, since)
+        console.print(f"{shown}: the provider lists {len(listed)} message(s)")
+        found |= {one.message_sid: one for one in listed}
+    return sorted(found.values(), key=lambda one: one.received_at)

@@ -1,0 +1,44 @@
+"""A person who is forgotten: what there is of them is counted, and erased once somebody agrees."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from ops import forgetting, masking
+from ops.asking import ask
+from ops.checks.tables import expected
+from ops.deployment import Deployment
+from ops.forgetting import PLACES, Reach
+from ops.letters import SqsLetters
+from ops.redriving import sources
+
+_REMAINS = (
+    "Not reached from here: the provider's own log, backups (point-in-time recovery keeps 35 days), "
+    "and messages that wait in the queues of the company's AI and people."
+)
+
+
+def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal: bool, yes: bool) -> None:
+    """Erase a person, or tell what would be erased."""
+    engine, account = deployment.engine(), deployment.account
+    schemas = expected(deployment.settings)
+    letters = [SqsLetters(account, one.dead_name) for one in sources(deployment.settings).values()]
+    reach = Reach(
+        engine=engine,
+        tables={one.setting: (account.table(schemas[one.setting].name), schemas[one.setting]) for one in PLACES},
+        letters=[one for one in letters if one.holds_any],
+    )
+    address = forgetting.normal(told, [one.address_prefix for one in engine.channels.values()])
+    person = forgetting.find(reach, address)
+    found = forgetting.count(reach, person)
+    console.print(f"Of {masking.address(address)} there is:")
+    for name, number in found.items():
+        console.print(f"  {number:>6}  {schemas[name].name if name in schemas else name}")
+    for key in person.conversations:
+        console.print(f"  conversation {masking.text(key.conversation_id, [address])}")
+    if is_rehearsal or not any(found.values()):
+        console.print("Nothing was erased.")
+        return
+    ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
+    erased = forgetting.forget(reach, person)
+    console.print(f"Erased {sum(erased.values())} row(s) and message(s). {_REMAINS}")

@@ -1,0 +1,38 @@
+"""Dead letters on their way back."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from ops import masking, redriving
+from ops.asking import ask
+from ops.deployment import Deployment
+from ops.letters import LETTERS_MAX, SqsLetters
+from ops.redriving import Fate
+
+
+def redrive(
+    deployment: Deployment, console: Console, told: str, conversation_id: str | None, *, is_rehearsal: bool, yes: bool
+) -> None:
+    """Send dead letters back, or tell which would go."""
+    source = redriving.source(deployment.settings, told)
+    if not is_rehearsal:
+        whose = f"of conversation {conversation_id}" if conversation_id else "of all conversations"
+        ask(f"Send what lies in {source.dead_name} {whose} back to {source.name}?", yes=yes)
+    counts = dict.fromkeys(Fate, 0)
+    for one in redriving.redrive(
+        SqsLetters(deployment.account, source.dead_name),
+        deployment.account.queue(source.name),
+        source.read,
+        conversation_id=conversation_id,
+        is_rehearsal=is_rehearsal,
+    ):
+        counts[one.fate] += 1
+        if one.fate is not Fate.ANOTHER_S:
+            key = one.letter.conversation
+            whose = key.conversation_id if key is not None else "no conversation"
+            reason = one.letter.reason or "failed too often"
+            console.print(f"{one.letter.sent_at:%Y-%m-%d %H:%M:%S}  {masking.text(whose)}  {reason}  {one.fate}")
+    console.print(", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "no dead letters")
+    if sum(counts.values()) == LETTERS_MAX:
+        console.print("There may be more: the same command takes the next.")

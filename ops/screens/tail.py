@@ -1,0 +1,58 @@
+"""The log lines of all functions, as they come."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from chalicelib.clock import SystemClock
+from chalicelib.observability import Level
+from ops import masking, tailing
+from ops.deployment import Deployment
+from ops.logs import LogEvent, Logs
+from ops.telling import in_words
+from ops.where import Blocked
+
+_STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold white on red"}
+_LEVELS = tuple(one.value.upper() for one in Level)
+_WHOSE = ("tenant", "conversation_id", "message_sid")
+
+
+def tail(
+    deployment: Deployment, console: Console, since: datetime, *, level: str, words: str | None, is_following: bool
+) -> None:
+    """Show lines until Ctrl-C, or those that there are."""
+    logs = Logs.of(deployment)
+    if not logs.groups:
+        what = f"stage {deployment.where.stage} has no log group"
+        here = "the terminal of `make run` or `make aws` shows what its processes tell"
+        raise Blocked(what, here if deployment.where.is_on_this_machine else deployment.where.deploy)
+    stopped = threading.Event()
+    wait = stopped.wait if is_following else lambda _: True
+    try:
+        for event in tailing.follow(logs, since, SystemClock(), wait, words):
+            _show(console, event, level)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+
+
+def _show(console: Console, event: LogEvent, level: str) -> None:
+    if not tailing.is_worth_showing(event):
+        return
+    line = event.line
+    if line is None:
+        console.print(f"{event.at:%H:%M:%S} {event.function:<14} {masking.text(event.text.strip())}", style="bold red")
+        return
+    if line.level in _LEVELS and _LEVELS.index(line.level) < _LEVELS.index(level):
+        return
+    whose = " ".join(str(line.fields[name]) for name in _WHOSE if name in line.fields)
+    told = Text.assemble(
+        (f"{event.at:%H:%M:%S} ", "dim"),
+        f"{event.function:<14} ",
+        (masking.text(in_words(line)), _STYLES.get(line.level, "")),
+        (f"  {masking.text(whose)}", "dim"),
+    )
+    console.print(told)

@@ -1,0 +1,35 @@
+"""A lock that is let go of by hand."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from chalicelib.observability import Trail
+from ops import looking_up, masking, unlocking
+from ops.asking import ask
+from ops.deployment import Deployment
+from ops.telling import in_words
+
+
+def unlock(
+    deployment: Deployment,
+    console: Console,
+    conversation_id: str,
+    primary_channel: str | None,
+    *,
+    at_once: bool,
+    yes: bool,
+) -> None:
+    """Let go of a lock, if the protocol lets."""
+    engine = deployment.engine()
+    key = looking_up.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.where)
+    conversation, verdict = unlocking.look(engine, key, at_once=at_once)
+    console.print(f"{conversation_id}: {verdict.why}")
+    if not verdict.may_unlock:
+        raise SystemExit(0 if not conversation.record.is_locked else 1)
+    ask(f"Let go of the lock of batch {conversation.record.batch_id or 'of another system'}?", yes=yes)
+    is_unlocked = unlocking.unlock(engine, conversation, Trail(engine.telemetry, engine.clock, request_id="ops-unlock"))
+    for line in engine.notes.take():
+        console.print(f"  {masking.text(in_words(line))}")
+    console.print("unlocked" if is_unlocked else "kept: it changed meanwhile; look again")
+    raise SystemExit(0 if is_unlocked else 1)

@@ -1,0 +1,65 @@
+"""What the engine's steps are called at a terminal, and where use cases that run from here tell theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Unpack
+
+from chalicelib.observability import Fields, Level, Metric, Step, describe
+from local.logs import LogLine
+from local.timeline import TOLD, sentence
+
+_ALSO_TOLD = {
+    Step.RECEIVED: "received",
+    Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
+    Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
+    Step.NOTHING_STAGED: "a trigger came, and nothing was staged",
+    Step.CHANGED: "the record changed meanwhile; looked again",
+    Step.SETTLED: "{count} staged row(s) settled",
+    Step.ABANDONED: "emergency unlock: batch {batch_id} could not be made",
+    Step.STAMPED: "a lock that another system set begins to age",
+    Step.MOVED_HISTORY: "{count} old entries moved to the history",
+    Step.RESET: "stalled lock of batch {batch_id} let go of ({outcome})",
+    Step.RECOVERED: "orphaned message found by the sweep, time {count}",
+    Step.CLAIMED: "a reply claims the batch ({outcome})",
+    Step.REPLY_ENDED: "the reply came again; it had ended",
+    Step.GAVE_REPLY_UP: "the reply of batch {batch_id} was given up: {code}",
+}
+"""Steps beyond those of the demo's timeline."""
+
+_SENTENCES = {**TOLD, **{step.value: words for step, words in _ALSO_TOLD.items()}}
+
+
+@dataclass
+class Notes:
+    """A `Telemetry` that keeps the steps of a use case for the command that runs it; metrics are of functions only."""
+
+    lines: list[LogLine] = field(default_factory=list)
+
+    def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        self.lines.append(LogLine(level.value.upper(), step.value, dict(fields)))
+
+    def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
+        told: Fields = {**describe(error), **fields}
+        self.log(step, level, **told)
+
+    def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
+        """Count nothing: what an operator mends is no traffic."""
+
+    def take(self) -> list[LogLine]:
+        """What was noted since the last time."""
+        taken, self.lines = self.lines, []
+        return taken
+
+
+def in_words(line: LogLine) -> str:
+    """What a log line says, as a sentence; the step and its fields where there is none."""
+    if line.step in _SENTENCES:
+        return sentence(line, _SENTENCES).strip()
+    return f"{line.step} {in_fields(line.fields)}".strip()
+
+
+def in_fields(fields: Mapping[str, Any]) -> str:
+    """The fields of a line, name by name."""
+    return " ".join(f"{name}={value}" for name, value in fields.items())

@@ -1,0 +1,51 @@
+"""Tenants as the conversations tell them: which company writes from which address, with which secret.
+
+Nobody keeps a list of tenants: a company is known by the rows of its conversations. They are read from the look-up
+indexes, whose rows stay small however long a conversation is: eventually consistent, half a read unit for 4 KB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chalicelib import conversations
+from chalicelib.channels.channel import Channel
+from chalicelib.tables import Attr, Condition, Item, Table
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One address of one company on one channel."""
+
+    tenant: str
+    channel: str
+    address: str
+    credential_ref: str
+    """The name of the secret that proves what comes to it; empty: a row tells none."""
+
+
+def every_row(table: Table, *, index: str | None = None, keep: Condition | None = None) -> Iterator[Item]:
+    """All rows of a table or of an index, page by page as they are consumed."""
+    page = table.scan(index=index, keep=keep)
+    yield from page.items
+    while page.next_start is not None:
+        page = table.scan(index=index, keep=keep, start=page.next_start)
+        yield from page.items
+
+
+def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[Line]:
+    """The addresses of every company, or of one, each once for each secret that its rows name."""
+    keep = None if tenant is None else Attr(conversations.COMPANY_ID).eq(tenant)
+    return sorted(
+        {
+            Line(
+                tenant=str(row.get(conversations.COMPANY_ID, "unknown")),
+                channel=channel.name,
+                address=row[channel.index.company_key],
+                credential_ref=conversations.credential_ref_of(row, channel.name) or "",
+            )
+            for channel in channels.values()
+            for row in every_row(table, index=channel.index.name, keep=keep)
+        }
+    )

@@ -1,0 +1,91 @@
+"""Unlocking: an operator does by hand what the sweep does on time, under the protocol's own conditions.
+
+    locked, stalled            reset: the batch is carried into the next one, or handed to people, as STALL_ACTION says
+    locked, claimed, stalled   given up as answered with unknown outcome, loudly
+    locked, and young          refused, unless it is asked for `--now`: the AI may be thinking still
+    a reply is being sent      refused: its process may be alive
+    locked by another system   begins to age; with `--now` it is reset
+
+Every write is conditional on the lock as it was seen: whoever refreshes, claims or releases it meanwhile wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chalicelib import conversations
+from chalicelib.conversations import Conversation
+from chalicelib.observability import Trail
+from chalicelib.protocol import conversation_lock
+from chalicelib.protocol.record import ConversationKey, Record
+from chalicelib.resetting import StalledLock
+from chalicelib.settings import Settings
+from chalicelib.wiring import Engine
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a conversation may be unlocked, and why."""
+
+    may_unlock: bool
+    why: str
+
+
+def judge(record: Record, settings: Settings, now: datetime, *, at_once: bool) -> Verdict:
+    """What the protocol says of unlocking a record as it was read; pure.
+
+    Args:
+        record: with its entries or without.
+        settings: of the stage.
+        now: the current instant.
+        at_once: a young lock counts as stalled too.
+    """
+    if not record.is_locked:
+        return Verdict(may_unlock=False, why=f"it is not locked (conversation_status {record.status})")
+    if record.claim is not None:
+        left = timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
+        if left > timedelta(0):
+            why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive any more"
+            return Verdict(may_unlock=False, why=why)
+    left = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
+    if left > timedelta(0) and not at_once:
+        why = f"its batch may be answered still; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
+        return Verdict(may_unlock=False, why=why)
+    return Verdict(may_unlock=True, why=_effect(record, settings))
+
+
+def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conversation, Verdict]:
+    """The conversation, and what may be done with it."""
+    item = conversations.load(engine.tables.conversations, key, engine.settings.context_attributes, with_messages=True)
+    assert item is not None, "the conversation was found a moment ago"
+    conversation = Conversation.from_item(item)
+    return conversation, judge(conversation.record, engine.settings, engine.clock.now(), at_once=at_once)
+
+
+def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
+    """Let go of the lock as it was seen, and trigger what is staged; whether it was let go of.
+
+    The caller holds: the verdict on this very record allows it.
+    """
+    record = conversation.record
+    if record.started_at is None:
+        shards = engine.settings.lock_index_shards
+        conversation_lock.stamp(engine.tables.conversations, record, shards=shards, now=engine.clock.now())
+        conversation, _ = look(engine, record.key, at_once=True)
+        record = conversation.record
+    if record.started_at is None:
+        return False  # opened meanwhile
+    lock = StalledLock(record.key, record.batch_id, record.started_at, conversation.tenant)
+    engine.sweeping.reset(engine.tables, engine.queues, lock, trail)
+    after, _ = look(engine, record.key, at_once=True)
+    return not after.record.is_locked or after.record.batch_id != record.batch_id
+
+
+def _effect(record: Record, settings: Settings) -> str:
+    count = len(record.unanswered_ids)
+    if record.claim is not None:
+        return f"its reply is given up: {count} message(s) count as answered, with unknown outcome"
+    if settings.stall_action == "handoff":
+        return f"the {count} message(s) of its batch go to people, and a late answer is refused"
+    return f"the {count} message(s) of its batch stay unanswered and are carried into the next one"

@@ -1,0 +1,126 @@
+"""Which deployment a command is about, and the commands that mend it, spelled for exactly that deployment.
+
+A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint, region and
+credentials come from there, so that no variable of the user's shell leads such a command to a real account.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from local.environment import STAND_IN_URL
+
+PROJECT = Path(__file__).parent.parent
+CONFIG_FILE = PROJECT / ".chalice" / "config.json"
+
+_ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"
+_KEY, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+
+
+class Blocked(click.ClickException):
+    """The command cannot be carried out: one line that says what is missing, and which command mends it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}; mend: {mend}")
+        self.what = what
+        self.mend = mend
+
+
+@dataclass(frozen=True)
+class Config:
+    """`.chalice/config.json`, as far as it says what a stage is."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls) -> Config:
+        """The project's own."""
+        return cls(json.loads(CONFIG_FILE.read_text()))
+
+    @property
+    def app_name(self) -> str:
+        return str(self.document["app_name"])
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self.document["stages"])
+
+    def environment(self, stage: str) -> dict[str, str]:
+        """What Chalice gives the functions of a stage; empty where there is no such stage."""
+        of_all = self.document.get("environment_variables", {})
+        of_stage = self.document["stages"].get(stage, {}).get("environment_variables", {})
+        return {**of_all, **of_stage}
+
+    def of_function(self, stage: str, function: str, name: str) -> Any:
+        """One key of a function, looked for where Chalice does, in its order; None: nowhere."""
+        of_stage = self.document["stages"].get(stage, {})
+        its_own, of_all = (one.get("lambda_functions", {}).get(function, {}) for one in (of_stage, self.document))
+        return next((one[name] for one in (its_own, of_stage, of_all, self.document) if name in one), None)
+
+
+@dataclass(frozen=True)
+class Where:
+    """One stage at one endpoint; `None` leaves a value to botocore and the user's own configuration."""
+
+    stage: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    key: tuple[str, str] | None = None
+    """The access key and its secret, where the stage's settings tell them: those of the local AWS."""
+    is_on_this_machine: bool = False
+    twilio_url: str | None = None
+    """Where Twilio's API is, in place of what the settings say; on this machine a stand-in is."""
+    given: tuple[tuple[str, str], ...] = ()
+    """The options that led here, as they were given."""
+
+    @classmethod
+    def of(cls, stage: str, config: Config, **given: str | None) -> Where:
+        """What the options say, and for a stage on this machine what its settings say beyond that.
+
+        Args:
+            stage: its name.
+            config: tells the settings of stages.
+            given: `endpoint_url`, `region`, `profile` and `twilio_url`, where they are given.
+        """
+        options: dict[str, Any] = {name: value for name, value in given.items() if value}
+        kept = tuple((name.replace("_", "-"), str(value)) for name, value in options.items())
+        told = config.environment(stage)
+        if _ENDPOINT in told:
+            its_own: dict[str, Any] = {
+                "endpoint_url": told[_ENDPOINT],
+                "region": told.get(_REGION),
+                "key": (told[_KEY], told[_SECRET]) if "profile" not in options and _KEY in told else None,
+                "twilio_url": STAND_IN_URL,
+                "is_on_this_machine": True,
+            }
+            options = its_own | options
+        return cls(stage, given=kept, **options)
+
+    def aws(self, command: str) -> str:
+        """A command of AWS's own command line, for this deployment."""
+        key = f"{_KEY}={self.key[0]} {_SECRET}={self.key[1]} " if self.key else ""
+        told = {"endpoint-url": self.endpoint_url, "region": self.region, "profile": self.profile}
+        return f"{key}aws {command}{_options(told)}"
+
+    def ops(self, command: str) -> str:
+        """A command of this command line, for this deployment."""
+        return f"python -m ops {command}{_options({'stage': self.stage, **dict(self.given)})}"
+
+    @property
+    def deploy(self) -> str:
+        """The command that makes whatever the deployment lacks."""
+        return "make run" if self.is_on_this_machine else f"make deploy STAGE={self.stage}"
+
+
+def _options(told: Mapping[str, str | None]) -> str:
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value)

@@ -1,0 +1,175 @@
+"""A whole deployed stage in moto: stack, functions, a secret, one conversation; sound until a test plants a fault.
+
+One thread, one account per test, made from the template.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib.aws.attributes import item_to_wire
+from infrastructure.stages import functions
+from local.template import TEMPLATE_FILE
+from ops.account import Account
+from ops.deployment import Deployment, full_name
+from ops.where import CONFIG_FILE, Config, Where
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
+
+STAGE, REGION = "dev", "eu-west-1"
+REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-dev"
+SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
+
+
+_SESSION = boto3.Session("testing", "testing", region_name=REGION)
+
+
+@dataclass
+class Stage:
+    """One deployed stage and hands to break it with."""
+
+    config: Config
+    where: Where
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service)
+
+    def find(self) -> Deployment:
+        """The deployment as a command finds it now."""
+        return Deployment.find(self.account(), self.config)
+
+    def account(self) -> Account:
+        """The account as a command sees it, by a session that has read the services' models already."""
+        return Account(self.where, _SESSION)
+
+    def queue_url(self, role: str) -> str:
+        return str(self.client("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{role}")["QueueUrl"])
+
+    def put_row(self, **changes: Any) -> None:
+        row = conversation(channel_config={name: {"credential_ref": REF} for name in ("whatsapp", "sms")}, **changes)
+        self.client("dynamodb").put_item(TableName=f"conversations-{STAGE}", Item=item_to_wire(row))
+
+    def configure(self, handler: str, **changes: Any) -> None:
+        """Change a function behind Chalice's back; `Environment` holds changed variables, None: taken off."""
+        name = full_name(self.config, STAGE, handler)
+        if "Environment" in changes:
+            told = {**self.config.environment(STAGE), **changes.pop("Environment")}
+            changes["Environment"] = {"Variables": {k: v for k, v in told.items() if v is not None}}
+        self.client("lambda").update_function_configuration(FunctionName=name, **changes)
+
+    def configure_all(self, **environment: str | None) -> None:
+        """The same for the environment of every function, and for what `.chalice/config.json` tells."""
+        for handler in functions():
+            self.configure(handler, Environment=environment)
+        document = json.loads(json.dumps(self.config.document))
+        told = {**document["stages"][STAGE]["environment_variables"], **environment}
+        document["stages"][STAGE]["environment_variables"] = {k: v for k, v in told.items() if v is not None}
+        self.config = Config(document)
+
+
+@pytest.fixture
+def world() -> World:
+    """One deployment in memory with one active conversation."""
+    return World()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Sound in every area but the webhooks, which a test serves itself."""
+    with deployed(is_woken=True) as made:
+        yield made
+
+
+@contextmanager
+def deployed(*, is_woken: bool) -> Iterator[Stage]:
+    """A stage for as long as the block lasts.
+
+    Args:
+        is_woken: whether queues wake functions. In moto such a queue loses its messages: a test sends to none of it.
+    """
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+        }.items():
+            patch.setenv(name, value)
+        made = Stage(Config.read(), Where.of(STAGE, Config.read(), region=REGION))
+        boto3.client("cloudformation").create_stack(
+            StackName=f"replies-engine-{STAGE}",
+            TemplateBody=TEMPLATE_FILE.read_text(),
+            Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+        )
+        for name in ("stage", "trigger-lock", "sends"):
+            turn_ttl_on(f"conversations-{name}-{STAGE}")
+        turn_ttl_on(f"unknown-senders-{STAGE}")
+        boto3.client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
+        _deploy(made)
+        if is_woken:
+            _wake(made)
+        made.put_row()
+        yield made
+
+
+def turn_ttl_on(table: str) -> None:
+    """What moto's CloudFormation leaves out of the template."""
+    boto3.client("dynamodb").update_time_to_live(
+        TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+    )
+
+
+def _deploy(stage: Stage) -> None:
+    """The functions as Chalice deploys them: named, timed, told their settings, each under a role of its own."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as file:
+        file.writestr("app.py", "")
+    functions = boto3.client("lambda")
+    for handler in functions():
+        name = full_name(stage.config, STAGE, handler)
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=_role(stage, handler, name),
+            Handler=f"app.{handler}",
+            Code={"ZipFile": package.getvalue()},
+            Timeout=int(stage.config.of_function(STAGE, handler, "lambda_timeout")),
+            Environment={"Variables": stage.config.environment(STAGE)},
+        )
+    for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
+        rule = f"{full_name(stage.config, STAGE, handler)}-event"
+        boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+
+
+def _role(stage: Stage, handler: str, name: str) -> str:
+    """A role that has what its policy file says."""
+    iam = boto3.client("iam")
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    file = CONFIG_FILE.parent / stage.config.of_function(STAGE, handler, "iam_policy_file")
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=file.read_text())
+    return str(role)
+
+
+def _wake(stage: Stage) -> None:
+    """The queues that wake functions."""
+    functions, sqs, queues = boto3.client("lambda"), boto3.client("sqs"), stage.config.environment(STAGE)
+    for handler, variable in {
+        "batch_whatsapp": "WHATSAPP_QUEUE",
+        "batch_sms": "SMS_QUEUE",
+        "batch_email": "EMAIL_QUEUE",
+        "send_replies": "AI_REPLIES_QUEUE",
+    }.items():
+        url = sqs.get_queue_url(QueueName=queues[variable])["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        functions.create_event_source_mapping(
+            EventSourceArn=arn, FunctionName=full_name(stage.config, STAGE, handler), BatchSize=1
+        )

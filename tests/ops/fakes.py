@@ -1,0 +1,42 @@
+"""A dead-letter queue over the queue in memory, whose every call passes the plan of faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.errors import Code
+from ops.letters import Letter
+from tests.fakes.faults import Call
+from tests.fakes.queues import InMemoryQueue
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class InMemoryLetters:
+    """See `ops.letters.DeadLetters`."""
+
+    queue: InMemoryQueue
+
+    @property
+    def name(self) -> str:
+        return self.queue.name
+
+    def take(self) -> list[Letter]:
+        received = self._call("ReceiveMessage", "read", self.queue.receive)
+        numbers = {one.message_id: number for number, one in enumerate(self.queue.messages)}
+        return [
+            Letter(one.body, one.group, one.reason, EPOCH + timedelta(seconds=numbers[one.message_id]), one.receipt)
+            for one in received
+        ]
+
+    def put_back(self, letter: Letter) -> None:
+        self._call("ChangeMessageVisibility", "write", lambda: self.queue.give_back(letter.receipt))
+
+    def delete(self, letter: Letter) -> None:
+        self._call("DeleteMessage", "write", lambda: self.queue.delete(letter.receipt))
+
+    def _call(self, operation, kind, apply):
+        call = Call(operation, self.name, kind, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        return self.queue.plan.perform(call, lambda _: apply())

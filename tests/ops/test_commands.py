@@ -1,0 +1,361 @@
+"""Each command as it is typed, over a whole stage in moto and a stand-in for Twilio's API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chalicelib.aws.attributes import item_from_wire, item_to_wire
+from chalicelib.clock import iso
+from local.standin_twilio import Account, StandInTwilio
+from ops import providers
+from ops.__main__ import cli
+from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage, deployed
+from tests.ops.serving import served
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY
+
+SID = "SM" + "7" * 32
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Whose queues keep what is sent to them."""
+    with deployed(is_woken=False) as made:
+        yield made
+
+
+def run(*arguments: str, typed: str | None = None) -> Result:
+    """One command; it never fails in a way that nobody foresaw."""
+    result = CliRunner().invoke(cli, [*arguments, "--stage", STAGE, "--region", REGION], input=typed)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert CUSTOMER not in result.output
+    return result
+
+
+def rows(stage: Stage, table: str) -> list[dict]:
+    return [item_from_wire(one) for one in stage.client("dynamodb").scan(TableName=f"{table}-{STAGE}")["Items"]]
+
+
+def waiting(stage: Stage, role: str) -> int:
+    attributes = stage.client("sqs").get_queue_attributes(QueueUrl=stage.queue_url(role), AttributeNames=["All"])
+    names = ("", "Delayed", "NotVisible")
+    return sum(int(attributes["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names)
+
+
+def bury(stage: Stage, role: str, body: str) -> None:
+    stage.client("sqs").send_message(QueueUrl=stage.queue_url(f"{role}-dlq"), MessageBody=body, MessageGroupId="acme")
+
+
+def log(stage: Stage, function: str, **fields: object) -> None:
+    """One line of ours in a function's log group."""
+    logs, group = stage.client("logs"), f"/aws/lambda/replies-engine-{STAGE}{function}"
+    if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="one")
+    event = {
+        "timestamp": int(datetime.now(UTC).timestamp() * 1_000),
+        "message": json.dumps({"level": "INFO", **fields}),
+    }
+    logs.put_log_events(logGroupName=group, logStreamName="one", logEvents=[event])
+
+
+class TestRedrive:
+    TRIGGER = json.dumps({**KEY.item, "trigger_id": "t1", "RetryAttempt": 0})
+
+    def test_a_dry_run_tells_and_leaves(self, stage: Stage):
+        """By conversation, with when and why; no address."""
+        bury(stage, "whatsapp", self.TRIGGER)
+
+        told = run("redrive", "whatsapp", "--dry-run")
+
+        assert "conversation-1  failed too often  would be redriven" in told.stdout
+        assert (waiting(stage, "whatsapp-dlq"), waiting(stage, "whatsapp")) == (1, 0)
+
+    def test_a_redrive_asks_and_a_no_changes_nothing(self, stage: Stage):
+        """Its exit code says so."""
+        bury(stage, "whatsapp", self.TRIGGER)
+
+        told = run("redrive", "whatsapp", typed="n\n")
+
+        assert told.exit_code == 3
+        assert waiting(stage, "whatsapp-dlq") == 1
+
+    def test_a_redrive_moves_the_letters_back(self, stage: Stage):
+        """With an answer given beforehand; to repeat it does nothing more."""
+        bury(stage, "whatsapp", self.TRIGGER)
+
+        first, second = (run("redrive", "whatsapp", "--yes") for _ in range(2))
+
+        assert "1 redriven" in first.stdout
+        assert "no dead letters" in second.stdout
+        assert (waiting(stage, "whatsapp-dlq"), waiting(stage, "whatsapp")) == (0, 1)
+
+    def test_a_queue_that_is_not_there_is_one_line(self, stage: Stage):
+        """With those that are."""
+        told = run("redrive", "mail", "--yes")
+
+        assert told.exit_code == 2
+        assert told.stderr == (
+            "Error: stage dev has no queue mail; mend: one of whatsapp, sms, email, human-handoff, ai, ai-replies\n"
+        )
+
+
+class TestUnlock:
+    def lock(self, stage: Stage, *, seconds_ago: float) -> None:
+        at = iso(datetime.now(UTC) - timedelta(seconds=seconds_ago))
+        told = {"conversation_status": "processing_reply", "last_batch_id": "b1", "lock_shard": "3"}
+        stage.put_row(**told, processing_started_at=at, unanswered_ids=[])
+
+    def test_a_stalled_lock_is_let_go_of(self, stage: Stage):
+        """As the sweep does it."""
+        self.lock(stage, seconds_ago=400)
+
+        told = run("unlock", "conversation-1", "--yes")
+
+        assert (told.exit_code, told.stdout.splitlines()[-1]) == (0, "unlocked")
+        (row,) = rows(stage, "conversations")
+        assert row["conversation_status"] == "processing_timeout"
+        assert "lock_shard" not in row
+
+    def test_a_young_lock_is_kept(self, stage: Stage):
+        """Unless it is asked for."""
+        self.lock(stage, seconds_ago=10)
+
+        assert run("unlock", "conversation-1", "--yes").exit_code == 1
+        assert run("unlock", "conversation-1", "--now", "--yes").exit_code == 0
+
+    def test_a_conversation_that_is_not_there_is_one_line(self, stage: Stage):
+        """Nothing is changed."""
+        told = run("unlock", "nobody")
+
+        assert (told.exit_code, told.stderr.count("\n")) == (2, 1)
+
+    def test_two_conversations_of_one_id_are_told_apart(self, stage: Stage):
+        """By the row's hash key."""
+        stage.put_row(primary_channel="+4915100000000")
+
+        assert "2 conversations are called conversation-1" in run("unlock", "conversation-1").stderr
+        assert run("unlock", "conversation-1", "--primary-channel", "+4915100000000").exit_code == 0
+
+
+class TestExplain:
+    def test_a_conversation_s_story_comes_from_tables_queues_and_logs(self, stage: Stage):
+        """In order, masked, with a verdict."""
+        entry = {
+            "message_id": SID,
+            "direction": "INBOUND",
+            "content": "my diagnosis",
+            "timestamp": "2026-01-31T18:00:00+00:00",
+            "channel_type": "whatsapp",
+            "metadata": {"sender": CUSTOMER, "recipient": COMPANY},
+            "batch_id": "b1",
+        }
+        locked = {"conversation_status": "processing_reply", "last_batch_id": "b1", "unanswered_ids": [SID]}
+        stage.put_row(messages=[entry], processing_started_at=iso(datetime.now(UTC)), **locked)
+        bury(stage, "ai", json.dumps({"conversation": KEY.item, "meta": {"batch_id": "b1"}}))
+        log(stage, "-batch_whatsapp", step="dispatched", batch_id="b1", count=1, conversation_id="conversation-1")
+
+        told = run("explain", "conversation-1").stdout
+
+        assert "the customer wrote: " + SID + ", 12 characters, batch_id b1" in told
+        assert "batch b1 dispatched to the AI: 1 message(s)" in told
+        assert "ai-dlq" in told
+        assert told.splitlines()[-1].startswith("=> no reply yet: the AI worker failed at it: a dead letter")
+        assert "diagnosis" not in told
+        assert waiting(stage, "ai-dlq") == 1
+
+    def test_a_message_that_is_only_in_the_logs_leads_to_its_conversation(self, stage: Stage):
+        """By its sid."""
+        log(stage, "", step="received", message_sid=SID)
+        log(stage, "", step="staged", message_sid=SID, conversation_id="conversation-1")
+
+        told = run("explain", SID).stdout
+
+        assert "conversation conversation-1 of acme" in told
+        assert f"the log tells of {SID}, and no table holds it any more" in told
+
+    def test_a_message_that_the_webhook_refused_is_explained_by_its_line(self, stage: Stage):
+        """No conversation is known of it."""
+        log(stage, "", step="refused", message_sid=SID, code="INVALID_SIGNATURE", reason="no secret signed it")
+
+        told = run("explain", SID).stdout
+
+        assert "=> no reply: it was not taken, INVALID_SIGNATURE" in told
+
+    def test_a_staged_message_is_found_by_its_sid(self, stage: Stage):
+        """Without any log."""
+        context = {"messages": [{"from": CUSTOMER, "to": COMPANY}]}
+        row = {**KEY.item, "message_sid": SID, "channel": "whatsapp", "tenant": "acme", "route": "channel"}
+        told = {**row, "received_at": iso(datetime.now(UTC)), "expires_at": 1, "context_object": context}
+        stage.client("dynamodb").put_item(TableName=f"conversations-stage-{STAGE}", Item=item_to_wire(told))
+
+        assert "=> no reply: it is staged and no trigger waits" in run("explain", SID).stdout
+
+
+@pytest.fixture
+def twilio(stage: Stage) -> Iterator[StandInTwilio]:
+    with StandInTwilio([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
+        stage.configure_all(TWILIO_API_BASE_URL=running.url)
+        running.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
+        yield running
+
+
+class TestCatchUp:
+    def test_a_dry_run_tells_what_would_come_back(self, stage: Stage, twilio: StandInTwilio):
+        """And changes nothing."""
+        told = run("catch-up", "acme", "--since", "1h", "--dry-run")
+
+        assert f"whatsapp  {SID}  +49…678  taken in; staged, route channel, trigger sent" in told.stdout
+        assert told.stdout.splitlines()[-1] == "would be: 1 taken in"
+        assert (rows(stage, "conversations-stage"), waiting(stage, "whatsapp")) == ([], 0)
+
+    def test_what_is_missing_comes_back_and_to_repeat_does_nothing(self, stage: Stage, twilio: StandInTwilio):
+        """Staged and triggered as by a webhook."""
+        first, second = (run("catch-up", "acme", "--since", "1h", "--yes") for _ in range(2))
+
+        assert [one.stdout.splitlines()[-1] for one in (first, second)] == ["1 taken in", "1 known here"]
+        assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
+        assert waiting(stage, "whatsapp") == 1
+
+    def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: StandInTwilio):
+        """By its company_id."""
+        assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; mend")
+
+    def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: StandInTwilio, monkeypatch):
+        """Nothing can be asked of it."""
+        monkeypatch.setattr(providers, "of_channel", lambda _: providers.SENDGRID)
+
+        told = run("catch-up", "acme", "--since", "1h", "--yes")
+
+        assert "its provider keeps no list of what it delivered; nothing can be caught up" in told.stdout
+
+
+class TestTail:
+    def test_lines_of_all_functions_are_one_stream(self, stage: Stage):
+        """In words, with whose they are; nothing quieter than was asked for."""
+        log(stage, "", step="staged", route="channel", message_sid=SID, tenant="acme")
+        log(stage, "-send_replies", step="no_status_callback", level="WARNING")
+        log(stage, "-batch_sms", step="nothing_staged", level="DEBUG")
+
+        told = run("tail", "--since", "1h", "--no-follow").stdout.splitlines()
+
+        assert [line[9:].split()[0] for line in told] == ["api_handler", "send_replies"]
+        assert told[0].endswith(f"staged, route channel  acme {SID}")
+
+    def test_a_stage_without_log_groups_says_so(self, stage: Stage):
+        """In one line."""
+        assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; mend: make deploy")
+
+
+class TestTenant:
+    def secret(self, stage: Stage, name: str = REF) -> dict:
+        return json.loads(stage.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+
+    def test_a_secret_is_made_by_the_pattern_and_what_to_do_next_is_told(self, stage: Stage):
+        """What it holds is typed, and not shown."""
+        told = run("tenant", "add", "globex", "--channel", "whatsapp", "--yes", typed="AC1\ntoken-of-globex\n")
+
+        name = "ai-multi-comms/whatsapp-credentials/globex/main/twilio-dev"
+        assert self.secret(stage, name) == {"account_sid": "AC1", "auth_token": "token-of-globex"}
+        assert f"channel_config.whatsapp.credential_ref = {name}" in told.stdout
+        assert "token-of-globex" not in told.stdout
+
+    def test_a_secret_that_is_there_is_not_overwritten(self, stage: Stage):
+        """Unless it is asked for."""
+        typed = "AC1\nanother\n"
+        refused = run("tenant", "add", "acme", "--channel", "whatsapp", "--yes", typed=typed)
+        kept = self.secret(stage)
+        replaced = run("tenant", "add", "acme", "--channel", "whatsapp", "--replace", "--yes", typed=typed)
+
+        assert (refused.exit_code, kept, replaced.exit_code) == (2, SECRET, 0)
+        assert self.secret(stage)["auth_token"] == "another"
+
+    def test_a_token_is_rotated_in_two_steps_with_a_promotion_in_between(self, stage: Stage, twilio: StandInTwilio):
+        """The last one waits for the provider to let go of the old token."""
+        twilio._accounts[ACCOUNT_SID] = _TakesBoth(ACCOUNT_SID, AUTH_TOKEN)
+        begun = run("tenant", "rotate", "acme", "--yes", typed="fresh\n")
+        between = self.secret(stage)
+        too_soon = run("tenant", "rotate", "acme", "--yes")
+        still = self.secret(stage)
+        twilio._accounts[ACCOUNT_SID] = Account(ACCOUNT_SID, "fresh")
+
+        finished = run("tenant", "rotate", "acme", "--yes")
+
+        assert "either token is accepted in 300 s at the latest" in begun.stdout
+        assert between == still == {**SECRET, "next_auth_token": "fresh"}
+        assert "promote the new one" in too_soon.stdout
+        assert "rotated" in finished.stdout
+        assert self.secret(stage) == {**SECRET, "auth_token": "fresh"}
+
+    def test_a_token_that_twilio_does_not_take_is_not_written(self, stage: Stage, twilio: StandInTwilio):
+        """It would prove nothing."""
+        told = run("tenant", "rotate", "acme", "--yes", typed="mistyped\n")
+
+        assert (told.exit_code, self.secret(stage)) == (2, SECRET)
+
+    def test_a_rotation_can_be_abandoned(self, stage: Stage, twilio: StandInTwilio):
+        """The new token goes, and nothing else."""
+        text = json.dumps({**SECRET, "next_auth_token": "mistyped"})
+        stage.client("secretsmanager").put_secret_value(SecretId=REF, SecretString=text)
+
+        assert run("tenant", "rotate", "acme", "--yes").exit_code == 2
+        run("tenant", "rotate", "acme", "--abandon", "--yes")
+
+        assert self.secret(stage) == SECRET
+
+    def test_a_check_looks_at_addresses_secrets_account_and_webhooks(self, stage: Stage, twilio: StandInTwilio):
+        """Of this tenant alone."""
+        with served() as (_, url):
+            sound = run("tenant", "check", "acme", "--url", url)
+        twilio._accounts[ACCOUNT_SID] = Account(ACCOUNT_SID, "promoted")
+        with served() as (_, url):
+            revoked = run("tenant", "check", "acme", "--url", url)
+
+        assert sound.stdout.splitlines()[:4] == ["✓ tenants", "✓ secrets", "✓ accounts", "✓ webhooks"]
+        assert (sound.exit_code, revoked.exit_code) == (0, 1)
+        assert f"the provider does not take the auth_token of {REF}" in revoked.stdout
+
+
+class _TakesBoth(Account):
+    """An account while its secondary token is not promoted yet."""
+
+    def takes(self, user: str, password: str) -> bool:
+        return user == self.sid and password in {AUTH_TOKEN, "fresh"}
+
+
+class TestForget:
+    def test_a_dry_run_counts_and_a_run_erases(self, stage: Stage):
+        """By the person's number, as a provider writes it."""
+        stage.put_row(
+            primary_channel="+4915100000000",
+            conversation_id="c-2",
+            recipient_tel="+4915100000000",
+            gsi_recipient_tel="+4915100000000",
+        )
+        counted = run("forget", f"whatsapp:{CUSTOMER}", "--dry-run")
+        asked = run("forget", CUSTOMER, typed="n\n")
+        before = rows(stage, "conversations")
+
+        erased = run("forget", CUSTOMER, "--yes")
+
+        assert "1  conversations-dev" in counted.stdout
+        assert (asked.exit_code, len(before)) == (3, 2)
+        assert "Erased 1 row(s)" in erased.stdout
+        assert [row["conversation_id"] for row in rows(stage, "conversations")] == ["c-2"]
+
+    def test_somebody_of_whom_there_is_nothing_is_said_to_be_one(self, stage: Stage):
+        """Nobody is asked."""
+        assert run("forget", "+4915100000009").stdout.endswith("Nothing was erased.\n")
+
+
+def test_every_command_tells_what_it_does():
+    """And the group all of them."""
+    told = CliRunner().invoke(cli, ["--help"]).stdout
+
+    for command in ("catch-up", "doctor", "explain", "forget", "redrive", "tail", "tenant", "unlock"):
+        assert f"  {command}" in told
+        assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0

@@ -1,0 +1,598 @@
+"""The doctor finds each fault that is planted, names what mends it, and finds nothing where nothing is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from botocore.exceptions import ClientError
+from chalice.app import Response
+from click.testing import CliRunner
+
+from infrastructure.stages import functions
+from local import ports
+from ops.__main__ import cli
+from ops.account import Account
+from ops.checks import policies
+from ops.deployment import Deployment, full_name
+from ops.doctor import Asked, examine
+from ops.findings import Finding, Weight
+from ops.where import Blocked, Where
+from tests.ops.conftest import REF, REGION, STAGE, Stage, turn_ttl_on
+from tests.ops.serving import answering, served
+from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF
+
+NO_PROBE = Asked(looks_at_tenants=False, url="http://127.0.0.1:9")
+"""What needs no webhook; that one is a finding of its own, which `faults` leaves out."""
+
+
+def faults(stage: Stage, asked: Asked = NO_PROBE) -> list[Finding]:
+    """The faults that the doctor finds beside the webhook that no test serves here."""
+    found = [one for area in examine(stage.find(), asked) for one in area.findings if one.weight is Weight.FAULT]
+    return [one for one in found if asked.url != NO_PROBE.url or one.area != "webhooks"]
+
+
+def warnings(stage: Stage) -> list[Finding]:
+    """What somebody should look at, beside the URL that nobody set."""
+    found = [one for area in examine(stage.find(), NO_PROBE) for one in area.findings]
+    return [one for one in found if one.weight is Weight.WARNING and one.area != "settings"]
+
+
+def test_a_sound_stage_has_no_fault(stage: Stage):
+    """Whatever the doctor finds in the tests below was planted there."""
+    assert faults(stage, Asked(url="http://127.0.0.1:9"))[:-1] == []
+    assert warnings(stage) == []
+
+
+def delete_index(stage: Stage) -> None:
+    stage.client("dynamodb").update_table(
+        TableName="conversations-dev",
+        GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "company-sms-number-recipient-tel-index"}}],
+    )
+
+
+def remake_index(stage: Stage, *, hash_key: str, projection: dict) -> None:
+    """The SMS index anew, by another key or with another projection."""
+    delete_index(stage)
+    create = {
+        "IndexName": "company-sms-number-recipient-tel-index",
+        "KeySchema": [
+            {"AttributeName": hash_key, "KeyType": "HASH"},
+            {"AttributeName": "gsi_recipient_tel", "KeyType": "RANGE"},
+        ],
+        "Projection": projection,
+    }
+    stage.client("dynamodb").update_table(
+        TableName="conversations-dev",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in (hash_key, "gsi_recipient_tel")
+        ],
+        GlobalSecondaryIndexUpdates=[{"Create": create}],
+    )
+
+
+def remake_table(stage: Stage) -> None:
+    """The stage table with another range key."""
+    dynamodb = stage.client("dynamodb")
+    dynamodb.delete_table(TableName="conversations-stage-dev")
+    dynamodb.create_table(
+        TableName="conversations-stage-dev",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("conversation_id", "received_at")
+        ],
+        KeySchema=[
+            {"AttributeName": "conversation_id", "KeyType": "HASH"},
+            {"AttributeName": "received_at", "KeyType": "RANGE"},
+        ],
+    )
+    turn_ttl_on("conversations-stage-dev")
+
+
+def set_queue(stage: Stage, role: str, **attributes: str) -> None:
+    stage.client("sqs").set_queue_attributes(QueueUrl=stage.queue_url(role), Attributes=attributes)
+
+
+def redrive_elsewhere(stage: Stage) -> None:
+    attributes = stage.client("sqs").get_queue_attributes(
+        QueueUrl=stage.queue_url("sms-dlq"), AttributeNames=["QueueArn"]
+    )["Attributes"]
+    policy = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": 5}
+    set_queue(stage, "whatsapp", RedrivePolicy=json.dumps(policy))
+
+
+def write_secret(stage: Stage, text: str) -> None:
+    stage.client("secretsmanager").put_secret_value(SecretId=REF, SecretString=text)
+
+
+def stop_mapping(stage: Stage) -> None:
+    functions = stage.client("lambda")
+    (found,) = functions.list_event_source_mappings(FunctionName="replies-engine-dev-batch_sms")["EventSourceMappings"]
+    functions.delete_event_source_mapping(UUID=found["UUID"])
+
+
+Plant = Callable[[Stage], None]
+
+PLANTED: dict[str, tuple[Plant, str, str, str]] = {
+    # the fault: how it is planted, in which area, what is told, and what of the mending command
+    "a missing table": (
+        lambda stage: stage.client("dynamodb").delete_table(TableName="conversations-sends-dev"),
+        "tables",
+        "conversations-sends-dev is missing (SENDS_TABLE)",
+        "make deploy STAGE=dev",
+    ),
+    "another key schema": (remake_table, "tables", "conversations-stage-dev has the keys conversation_id", "docs/data"),
+    "a missing index": (
+        delete_index,
+        "tables",
+        "conversations-dev has no index company-sms-number-recipient-tel-index",
+        "aws dynamodb update-table --table-name conversations-dev --attribute-definitions",
+    ),
+    "an index by another key": (
+        lambda stage: remake_index(stage, hash_key="gsi_company_whatsapp_number", projection={"ProjectionType": "ALL"}),
+        "tables",
+        "index company-sms-number-recipient-tel-index of conversations-dev has other keys",
+        "docs/data.md",
+    ),
+    "an index that projects too little": (
+        lambda stage: remake_index(
+            stage, hash_key="gsi_company_sms_number", projection={"ProjectionType": "KEYS_ONLY"}
+        ),
+        "tables",
+        "does not project channel_config, company_id, created_at, task_complete",
+        "docs/data.md",
+    ),
+    "the time to live off": (
+        lambda stage: stage.client("dynamodb").update_time_to_live(
+            TableName="conversations-stage-dev",
+            TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"},
+        ),
+        "tables",
+        "the time to live of conversations-stage-dev is off",
+        "aws dynamodb update-time-to-live --table-name conversations-stage-dev",
+    ),
+    "a missing queue": (
+        lambda stage: stage.client("sqs").delete_queue(QueueUrl=stage.queue_url("ai")),
+        "queues",
+        "replies-engine-dev-ai is missing (AI_QUEUE)",
+        "make deploy STAGE=dev",
+    ),
+    "a missing dead-letter queue": (
+        lambda stage: stage.client("sqs").delete_queue(QueueUrl=stage.queue_url("ai-replies-dlq")),
+        "queues",
+        "replies-engine-dev-ai-replies-dlq, where replies-engine-dev-ai-replies puts what fails, is missing",
+        "make deploy STAGE=dev",
+    ),
+    "no redrive": (
+        lambda stage: set_queue(stage, "whatsapp", RedrivePolicy=""),
+        "queues",
+        "replies-engine-dev-whatsapp has no redrive",
+        "aws sqs set-queue-attributes",
+    ),
+    "a redrive to another queue": (
+        redrive_elsewhere,
+        "queues",
+        "replies-engine-dev-whatsapp sends what fails to replies-engine-dev-sms-dlq",
+        "aws sqs set-queue-attributes",
+    ),
+    "a visibility shorter than the function": (
+        lambda stage: set_queue(stage, "whatsapp", VisibilityTimeout="30"),
+        "queues",
+        "delivers again after 30 s, while batch_whatsapp may work for 30 s",
+        "aws sqs set-queue-attributes",
+    ),
+    "another visibility than the settings say": (
+        lambda stage: set_queue(stage, "ai-replies", VisibilityTimeout="90"),
+        "queues",
+        "delivers again after 90 s, and VISIBILITY_TIMEOUT_SECONDS is 180",
+        "aws sqs set-queue-attributes",
+    ),
+    "a missing setting": (
+        lambda stage: stage.configure_all(AI_QUEUE=None),
+        "settings",
+        "AI_QUEUE is missing",
+        "stages.dev.environment_variables of .chalice/config.json, then make deploy STAGE=dev",
+    ),
+    "a stall shorter than the visibility": (
+        lambda stage: stage.configure_all(STALL_TIMEOUT_SECONDS="120"),
+        "settings",
+        "VISIBILITY_TIMEOUT_SECONDS must be less than STALL_TIMEOUT_SECONDS",
+        ".chalice/config.json",
+    ),
+    "retries that end before a stall": (
+        lambda stage: stage.configure_all(REQUEUE_ATTEMPTS_MAX="3"),
+        "settings",
+        "REQUEUE_DELAY_SECONDS and REQUEUE_ATTEMPTS_MAX keep a trigger coming for 105 s",
+        ".chalice/config.json",
+    ),
+    "a window longer than a stall": (
+        lambda stage: stage.configure_all(BATCH_MAX_WAIT_SECONDS="400"),
+        "settings",
+        "BATCH_MAX_WAIT_SECONDS must be less than STALL_TIMEOUT_SECONDS: window < stall < retry horizon",
+        ".chalice/config.json",
+    ),
+    "a queue of another stage": (
+        lambda stage: stage.configure_all(WHATSAPP_QUEUE="replies-engine-prod-whatsapp"),
+        "settings",
+        "WHATSAPP_QUEUE is replies-engine-prod-whatsapp, which is of stage prod",
+        ".chalice/config.json",
+    ),
+    "the name of another stage": (
+        lambda stage: stage.configure_all(STAGE="prod"),
+        "settings",
+        "STAGE is prod, and the stage is dev",
+        ".chalice/config.json",
+    ),
+    "a function that was not deployed": (
+        lambda stage: stage.client("lambda").delete_function(FunctionName="replies-engine-dev-send_replies"),
+        "functions",
+        "replies-engine-dev-send_replies is missing: the stage is half deployed",
+        "make deploy STAGE=dev",
+    ),
+    "a function that ends too late": (
+        lambda stage: stage.configure("batch_sms", Timeout=170),
+        "functions",
+        "replies-engine-dev-batch_sms ends after 170 s, and .chalice/config.json says 30 s",
+        "make deploy STAGE=dev",
+    ),
+    "a function with other settings": (
+        lambda stage: stage.configure("batch_email", Environment={"AI_QUEUE": "replies-engine-dev-ai-2"}),
+        "functions",
+        "replies-engine-dev-batch_email was deployed with another AI_QUEUE",
+        "make deploy STAGE=dev",
+    ),
+    "a function that cannot start": (
+        lambda stage: stage.configure("send_replies", Environment={"STAGE_TABLE": None}),
+        "functions",
+        "replies-engine-dev-send_replies cannot start: STAGE_TABLE is missing",
+        "make deploy STAGE=dev",
+    ),
+    "a queue that nothing reads": (
+        stop_mapping,
+        "functions",
+        "replies-engine-dev-batch_sms does not read replies-engine-dev-sms",
+        "make deploy STAGE=dev",
+    ),
+    "a schedule that is off": (
+        lambda stage: stage.client("events").disable_rule(Name="replies-engine-dev-recover_orphaned_messages-event"),
+        "functions",
+        "the schedule of replies-engine-dev-recover_orphaned_messages is off",
+        "aws events enable-rule",
+    ),
+    "a missing schedule": (
+        lambda stage: stage.client("events").delete_rule(Name="replies-engine-dev-recover_orphaned_messages-event"),
+        "functions",
+        "no schedule wakes replies-engine-dev-recover_orphaned_messages",
+        "make deploy STAGE=dev",
+    ),
+    "a secret that is no JSON": (
+        lambda stage: write_secret(stage, AUTH_TOKEN),
+        "secrets",
+        f"{REF} is malformed: a Twilio secret is no JSON",
+        "python -m ops tenant add acme --project main --channel whatsapp --replace --stage dev",
+    ),
+    "a secret without a token": (
+        lambda stage: write_secret(stage, json.dumps({"account_sid": "AC1"})),
+        "secrets",
+        f"{REF} is malformed: a Twilio secret has no auth_token",
+        "python -m ops tenant add acme --project main --channel whatsapp --replace",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found_and_nothing_else(stage: Stage, name: str):
+    """One line for one fault: what is wrong, and which command mends it."""
+    plant, area, what, mend = PLANTED[name]
+
+    plant(stage)
+
+    found = faults(stage)
+    assert [(one.area, what in one.what, mend in one.mend) for one in found] == [(area, True, True)], found
+    assert "\n" not in found[0].line
+
+
+class TestWarnings:
+    def test_letters_in_a_dead_letter_queue_are_told_with_the_command_that_reads_them(self, stage: Stage):
+        """They are no fault of the stage: somebody has to look at them."""
+        stage.client("sqs").send_message(QueueUrl=stage.queue_url("ai-replies-dlq"), MessageBody="{}")
+
+        (found,) = warnings(stage)
+
+        assert found.what == "replies-engine-dev-ai-replies-dlq holds 1 message(s)"
+        assert found.mend == "python -m ops redrive ai-replies --dry-run --stage dev --region eu-west-1"
+
+    def test_a_stage_without_its_stack_works_and_is_warned_of(self, stage: Stage):
+        """Tables and queues may have been made another way."""
+        deployment = replace(stage.find(), config=type(stage.config)({**stage.config.document, "app_name": "other"}))
+
+        found = [one for area in examine(deployment, NO_PROBE) for one in area.findings if one.area == "stack"]
+
+        assert [one.what for one in found] == ["region eu-west-1 has no stack other-dev"]
+
+
+class TestTenants:
+    def test_a_secret_that_a_conversation_names_and_nobody_has_is_found(self, stage: Stage):
+        """The name in the row is the truth, not the list of secrets."""
+        other = REF.replace("acme", "other")
+        stage.put_row(conversation_id="c-2", company_id="other", gsi_company_whatsapp_number="+14155550000")
+        stage.client("dynamodb").update_item(
+            TableName="conversations-dev",
+            Key={"primary_channel": {"S": CUSTOMER}, "conversation_id": {"S": "c-2"}},
+            UpdateExpression="SET channel_config.whatsapp.credential_ref = :ref",
+            ExpressionAttributeValues={":ref": {"S": other}},
+        )
+
+        found = faults(stage, Asked(url="http://127.0.0.1:9"))
+
+        assert [one.what for one in found if one.area == "secrets"] == [f"{other} is missing, or not a text"]
+        assert "python -m ops tenant add other" in found[0].mend
+
+    def test_a_conversation_that_names_no_secret_is_found(self, stage: Stage):
+        """Its messages would be refused with MISSING_CREDENTIAL_CONFIG."""
+        stage.client("dynamodb").update_item(
+            TableName="conversations-dev",
+            Key={"primary_channel": {"S": CUSTOMER}, "conversation_id": {"S": "conversation-1"}},
+            UpdateExpression="REMOVE channel_config.sms",
+        )
+
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "secrets"]
+
+        assert [one.what for one in found] == [
+            "a conversation of acme names no secret for sms (MISSING_CREDENTIAL_CONFIG)"
+        ]
+
+    def test_a_secret_whose_name_no_right_covers_is_found(self, stage: Stage):
+        """The functions' policies name the pattern, and this name is none of it."""
+        stage.put_row(conversation_id="c-2")
+        stage.client("secretsmanager").create_secret(Name="twilio/acme", SecretString='{"a": "b"}')
+        stage.client("dynamodb").update_item(
+            TableName="conversations-dev",
+            Key={"primary_channel": {"S": CUSTOMER}, "conversation_id": {"S": "c-2"}},
+            UpdateExpression="SET channel_config.sms.credential_ref = :ref",
+            ExpressionAttributeValues={":ref": {"S": "twilio/acme"}},
+        )
+
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "secrets"]
+
+        assert "twilio/acme is not called ai-multi-comms/*-credentials/*/*/*-dev" in found[0].what
+
+    def test_a_tenant_that_nobody_knows_is_told(self, stage: Stage):
+        """It was asked for by name."""
+        found = faults(stage, Asked(tenants=("nobody",), url="http://127.0.0.1:9"))
+
+        assert "no conversation is of nobody" in [one.what for one in found]
+
+
+class TestWebhooks:
+    def found(self, stage: Stage, url: str | None) -> list[str]:
+        asked = Asked(tenants=("acme",), url=url)
+        return [one.what for one in faults(stage, asked) if one.area == "webhooks"]
+
+    def test_a_signed_probe_is_accepted_and_nothing_is_written(self, stage: Stage):
+        """On every channel of the tenant; the world that answers it holds no row and no message more."""
+        with served() as (world, url):
+            assert self.found(stage, url) == []
+
+        assert [line["outcome"] for line in world.telemetry.lines if line["step"] == "answered_provider"] == [
+            "probe",
+            "probe",
+        ]
+        assert all(call.kind == "read" for call in world.plan.calls)
+        assert world.is_silent
+
+    def test_a_probe_with_a_token_that_is_not_the_provider_s_is_refused(self, stage: Stage):
+        """The secret here and the one that the webhook sees differ."""
+        with served() as (world, url):
+            world.secrets.texts[SECRET_REF] = json.dumps({"account_sid": "AC" + "0" * 32, "auth_token": "another"})
+            found = self.found(stage, url)
+
+        assert len(found) == 2
+        assert "is refused: the signature is not accepted (INVALID_SIGNATURE)" in found[0]
+        assert "whatsapp" in found[1] or "sms" in found[1]
+
+    def test_a_wrong_public_base_url_is_found_by_its_probe(self, stage: Stage):
+        """What is signed is the URL, and the webhook rebuilds another one."""
+        with served(public_base_url="https://elsewhere.example.com") as (_, url):
+            assert "the signature is not accepted" in self.found(stage, url)[0]
+
+    def test_the_next_token_is_probed_too(self, stage: Stage):
+        """It has to be accepted before it is promoted, and here it is not known yet."""
+        write_secret(
+            stage,
+            json.dumps({"account_sid": "AC" + "0" * 32, "auth_token": AUTH_TOKEN, "next_auth_token": "coming"}),
+        )
+        with served() as (_, url):
+            found = self.found(stage, url)
+
+        assert [("next_auth_token" in one) for one in found] == [True, True]
+
+    def test_no_address_is_shown_whole(self, stage: Stage):
+        """A finding names the company and masks its number."""
+        with served(public_base_url="https://elsewhere.example.com") as (_, url):
+            found = self.found(stage, url)
+
+        assert all("+14…886" in one and "+14155238886" not in one for one in found)
+
+    def test_an_unreachable_url_is_found(self, stage: Stage):
+        """And its reason."""
+        (port,) = ports.free(1)
+
+        (found,) = self.found(stage, f"http://127.0.0.1:{port}")
+
+        assert found.startswith(f"nobody answers at http://127.0.0.1:{port}")
+
+    def test_a_url_that_is_something_else_s_is_found(self, stage: Stage):
+        """API Gateway says this of a path that it does not have."""
+        (port,) = ports.free(1)
+        with answering(port, lambda _: Response('{"message": "Missing Authentication Token"}', status_code=403)):
+            (found,) = self.found(stage, f"http://127.0.0.1:{port}")
+
+        assert found == f"http://127.0.0.1:{port} is answered by something else (HTTP 403)"
+
+    def test_nothing_that_tells_the_url_is_a_finding(self, stage: Stage):
+        """Neither a setting, nor Chalice's record, nor an option."""
+        assert self.found(stage, None) == ["nothing tells the URL of the webhooks"]
+
+
+class TestPolicies:
+    TOLD = {  # noqa: RUF012
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:GetQueueUrl"], "Resource": "arn:aws:sqs:r:1:q"},
+        ],
+    }
+
+    def test_the_same_rights_are_the_same_however_they_are_grouped(self):
+        """IAM keeps what it was given; two tools write it in two ways."""
+        found = {
+            "Statement": [
+                {"Effect": "Allow", "Action": "sqs:GetQueueUrl", "Resource": ["arn:aws:sqs:r:1:q"]},
+                {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["arn:aws:sqs:r:1:q"]},
+            ]
+        }
+
+        assert policies.differences(self.TOLD, found) == ([], [])
+
+    def test_what_is_lacking_and_what_is_beyond_are_told_apart(self):
+        """By action and resource."""
+        found = {
+            "Statement": {"Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:*"], "Resource": "arn:aws:sqs:r:1:q"}
+        }
+
+        assert policies.differences(self.TOLD, found) == (["sqs:GetQueueUrl on q"], ["sqs:* on q"])
+
+    def test_a_role_that_was_changed_is_found(self, stage: Stage):
+        """It lacks its rights and has another."""
+        other = {**self.TOLD, "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
+        name = "replies-engine-dev-recover_orphaned_messages"
+        stage.client("iam").put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(other))
+
+        lacking, beyond = (one.what for one in faults(stage) if one.area == "policies")
+
+        assert lacking.startswith(f"the role of {name} does not allow dynamodb:")
+        assert beyond.startswith(f"the role of {name} allows sqs:* on *, which .chalice/policy-dev-recover_orphaned")
+
+    def test_a_role_without_its_policy_is_found(self, stage: Stage):
+        """Its function may do nothing."""
+        name = "replies-engine-dev-send_replies"
+        stage.client("iam").delete_role_policy(RoleName=name, PolicyName=name)
+
+        (found,) = faults(stage)
+
+        assert found.what == f"the role of {name} has no policy of its own"
+
+    def test_a_policy_file_that_is_not_there_is_found(self, stage: Stage):
+        """`make policies` makes it."""
+        document = json.loads(json.dumps(stage.config.document))
+        document["stages"][STAGE]["lambda_functions"]["batch_sms"]["iam_policy_file"] = "policy-nobody.json"
+        stage.config = type(stage.config)(document)
+
+        (found,) = faults(stage)
+
+        assert found.what == ".chalice/policy-nobody.json of replies-engine-dev-batch_sms is missing"
+        assert found.mend == "make policies"
+
+    def test_policies_that_chalice_makes_itself_are_warned_of(self, stage: Stage):
+        """It sees only what app.py calls."""
+        stage.config = type(stage.config)({**stage.config.document, "autogen_policy": True})
+
+        found = [one for area in examine(stage.find(), NO_PROBE) for one in area.findings if one.area == "policies"]
+
+        assert {one.weight for one in found} == {Weight.WARNING}
+        assert len(found) == len(functions())
+
+
+class TestBadInput:
+    def test_a_stage_that_nobody_knows_is_told_in_one_line(self, stage: Stage):
+        """With the stages that there are."""
+        nowhere = Where("staging", region=REGION)
+
+        with pytest.raises(Blocked, match=r"stage staging is in no .chalice/config.json; mend: .*local, dev, prod"):
+            Deployment.find(Account.connect(nowhere), stage.config)
+
+    def test_a_region_without_a_table_is_told_in_one_line(self, stage: Stage):
+        """And not once for each table."""
+        elsewhere = Deployment.find(Account.connect(Where(STAGE, region="us-east-1")), stage.config)
+
+        found = [one for area in examine(elsewhere, NO_PROBE) for one in area.findings]
+
+        assert [one.what for one in found if one.area == "tables"] == ["region us-east-1 has no table of stage dev"]
+        assert [one.what for one in found if one.area == "functions"] == ["stage dev has no function in us-east-1"]
+
+    def test_credentials_without_a_right_are_told_for_what_they_lack(self, stage: Stage):
+        """Each area that may be looked at is looked at all the same."""
+        deployment = stage.find()
+        refuse(deployment, "sqs", "AccessDenied")
+
+        found = [one for area in examine(deployment, NO_PROBE) for one in area.findings if one.area == "queues"]
+
+        assert [one.what for one in found] == [
+            "the credentials have no right to GetQueueUrl replies-engine-dev-whatsapp"
+        ]
+        assert "--profile" in found[0].mend
+
+    def test_a_command_with_bad_input_says_one_line_and_ends_with_code_2(self, stage: Stage):
+        """Nothing is looked at."""
+        result = CliRunner().invoke(cli, ["doctor", "--stage", "staging"])
+
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+
+    def test_no_region_is_told_in_one_line(self, monkeypatch: pytest.MonkeyPatch):
+        """Before anything is asked."""
+        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+        with pytest.raises(Blocked, match="no region is told"):
+            Account.connect(Where(STAGE))
+
+
+class TestExitCode:
+    def run(self, *arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, ["doctor", "--stage", STAGE, "--region", REGION, *arguments])
+        return result.exit_code, result.stdout
+
+    def test_a_sound_stage_ends_with_code_0(self, stage: Stage):
+        """Warnings do not count."""
+        with served() as (_, url):
+            code, told = self.run("--url", url)
+
+        assert code == 0, told
+        assert "0 fault(s)" in told
+
+    def test_a_fault_ends_with_code_1_and_one_line(self, stage: Stage):
+        """The last line counts."""
+        set_queue(stage, "sms", RedrivePolicy="")
+        with served() as (_, url):
+            code, told = self.run("--url", url)
+
+        assert code == 1
+        assert len([line for line in told.splitlines() if line.startswith("✗")]) == 1
+        assert "1 fault(s)" in told
+
+
+def refuse(deployment: Deployment, service: str, code: str) -> None:
+    """Have AWS refuse every call of a service."""
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def refusing(model, **_):
+        raise ClientError(answer, model.name)
+
+    deployment.account.service(service).client.meta.events.register("before-call", refusing)
+
+
+def test_every_function_of_the_app_is_looked_for():
+    """By the names under which Chalice deploys them."""
+    config = type("Config", (), {"app_name": "a"})()
+
+    assert [full_name(config, "s", one) for one in functions()] == [
+        "a-s",
+        "a-s-batch_whatsapp",
+        "a-s-batch_sms",
+        "a-s-batch_email",
+        "a-s-send_replies",
+        "a-s-check_and_reset_stalled_conversations",
+        "a-s-recover_orphaned_messages",
+    ]

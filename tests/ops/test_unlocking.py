@@ -1,0 +1,110 @@
+"""Unlocking obeys the protocol: only what it may let go of, only as it was seen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.observability import Trail
+from chalicelib.protocol.record import Record
+from ops.unlocking import judge, look, unlock
+from tests.fakes.clock import START
+from tests.world import KEY, World, conversation
+
+STALLED, YOUNG = START - timedelta(seconds=301), START - timedelta(seconds=30)
+
+
+def record(**changes) -> Record:
+    return Record.from_item(conversation(conversation_status="processing_reply", unanswered_ids=["SM1"], **changes))
+
+
+def verdict(one: Record, *, at_once: bool = False):
+    return judge(one, World().settings, START, at_once=at_once)
+
+
+class TestVerdicts:
+    def test_an_open_conversation_has_nothing_to_unlock(self):
+        """It says what its status is."""
+        found = verdict(Record.from_item(conversation()), at_once=True)
+
+        assert (found.may_unlock, found.why) == (False, "it is not locked (conversation_status initial_message_sent)")
+
+    def test_a_stalled_lock_may_be_let_go_of(self):
+        """And what becomes of its batch is told first."""
+        found = verdict(record(processing_started_at=STALLED.isoformat()))
+
+        assert found.may_unlock
+        assert "the 1 message(s) of its batch stay unanswered and are carried into the next one" in found.why
+
+    def test_a_young_lock_is_kept_unless_it_is_asked_for(self):
+        """The AI may be thinking still."""
+        young = record(processing_started_at=YOUNG.isoformat())
+
+        assert verdict(young).why.startswith("its batch may be answered still; it counts as stalled in 270 s")
+        assert [verdict(young).may_unlock, verdict(young, at_once=True).may_unlock] == [False, True]
+
+    def test_a_reply_that_is_being_sent_is_never_given_up(self):
+        """Not even when asked for: the customer would be told nothing of it, and it may go out."""
+        sending = record(
+            processing_started_at=STALLED.isoformat(), reply_claim="r1", reply_claimed_at=YOUNG.isoformat()
+        )
+
+        found = verdict(sending, at_once=True)
+
+        assert (found.may_unlock, found.why[:24]) == (False, "a reply is being sent; i")
+
+    def test_a_stalled_claim_is_given_up_and_said_to_be(self):
+        """Its outcome is unknown."""
+        stalled = record(
+            processing_started_at=STALLED.isoformat(), reply_claim="r1", reply_claimed_at=STALLED.isoformat()
+        )
+
+        found = verdict(stalled)
+
+        assert found.may_unlock
+        assert "count as answered, with unknown outcome" in found.why
+
+
+@pytest.fixture
+def locked() -> World:
+    """A conversation whose batch is with an AI that does not answer, and one more message staged."""
+    world = World(None, conversation())
+    world.burst_with_ai("first")
+    world.deliver("second")
+    world.queues.triggers["whatsapp"].messages.clear()
+    return world
+
+
+class TestUnlocking:
+    def test_a_young_lock_is_let_go_of_at_once_and_what_is_staged_is_triggered(self, locked: World):
+        """As the sweep would do it later: both messages are in the next batch."""
+        seen, found = look(locked.engine, KEY, at_once=True)
+        assert found.may_unlock
+        locked.clock.advance(70)
+
+        assert unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
+
+        assert locked.row["conversation_status"] == "processing_timeout"
+        locked.work()
+        (document,) = locked.take(locked.queues.ai)
+        assert [one["body"] for one in document["messages"]] == ["first", "second"]
+
+    def test_a_lock_that_was_refreshed_meanwhile_is_kept(self, locked: World):
+        """The write is conditional on what was seen; whoever came in between wins."""
+        seen, _ = look(locked.engine, KEY, at_once=True)
+        locked.tables.conversations.seed({**locked.row, "processing_started_at": locked.clock.now().isoformat()})
+
+        assert not unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
+
+        assert locked.row["conversation_status"] == "processing_reply"
+
+    def test_a_lock_of_another_system_is_stamped_and_reset(self):
+        """It never told since when."""
+        world = World(None, conversation(conversation_status="processing_reply"))
+        seen, found = look(world.engine, KEY, at_once=True)
+        assert found.may_unlock
+
+        assert unlock(world.engine, seen, Trail(world.telemetry, world.clock))
+
+        assert world.row["conversation_status"] == "processing_timeout"

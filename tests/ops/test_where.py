@@ -1,0 +1,146 @@
+"""Which deployment a command reaches, and the commands that it names for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.errors import Code, Misconfigured, TryAgain
+from local.environment import STAND_IN_URL
+from ops.account import Account, as_blocked
+from ops.deployment import Deployment
+from ops.spans import parse, since
+from ops.where import Config, Where
+from tests.fakes.clock import START
+
+CONFIG = Config.read()
+
+
+def local(**given: str) -> Where:
+    return Where.of("local", CONFIG, **given)
+
+
+class TestThisMachine:
+    def test_a_stage_on_this_machine_is_reached_by_its_own_settings(self):
+        """Endpoint, region, credentials and the stand-in for Twilio."""
+        where = local()
+
+        assert (where.endpoint_url, where.region) == ("http://127.0.0.1:4566", "eu-west-1")
+        assert (where.key, where.twilio_url) == (("local", "local"), STAND_IN_URL)
+        assert where.is_on_this_machine
+
+    def test_no_variable_of_the_shell_leads_it_to_a_real_account(self, monkeypatch: pytest.MonkeyPatch):
+        """The most that a shell can say of AWS."""
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "AKIAREAL",
+            "AWS_SECRET_ACCESS_KEY": "real",
+            "AWS_SESSION_TOKEN": "real",
+            "AWS_ENDPOINT_URL": "https://real.example.com",
+            "AWS_ENDPOINT_URL_SQS": "https://sqs.example.com",
+            "AWS_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+
+        account = Account.connect(local())
+        clients = [
+            account.service(name).client for name in ("sqs", "dynamodb", "secretsmanager", "lambda", "logs", "iam")
+        ]
+
+        assert {one.meta.endpoint_url for one in clients} == {"http://127.0.0.1:4566"}
+        assert account.session.get_credentials().access_key == "local"
+        assert account.region == "eu-west-1"
+
+    def test_its_settings_send_nothing_to_twilio(self):
+        """But to the stand-in."""
+        account = Account.connect(local(twilio_url="http://127.0.0.1:8078"))
+        deployment = Deployment(account, CONFIG, {})
+
+        assert deployment.settings.twilio_api_base_url == "http://127.0.0.1:8078"
+
+    def test_what_mends_it_is_run_on_this_machine(self):
+        """Nothing of it is deployed."""
+        assert local().deploy == "make run"
+
+
+class TestCommands:
+    def test_a_command_is_named_with_the_options_that_led_here(self):
+        """So that it can be copied as it stands."""
+        assert local().ops("doctor") == "python -m ops doctor --stage local"
+        assert local(endpoint_url="http://127.0.0.1:1").ops("redrive sms") == (
+            "python -m ops redrive sms --stage local --endpoint-url http://127.0.0.1:1"
+        )
+        assert (
+            Where.of("dev", CONFIG, profile="a b").ops("doctor") == "python -m ops doctor --stage dev --profile 'a b'"
+        )
+
+    def test_a_command_of_aws_s_own_line_reaches_the_same_place(self):
+        """Region, endpoint and, on this machine, credentials."""
+        assert Where.of("dev", CONFIG, region="eu-west-1").aws("sqs list-queues") == (
+            "aws sqs list-queues --region eu-west-1"
+        )
+        assert local().aws("sqs list-queues") == (
+            "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws sqs list-queues "
+            "--endpoint-url http://127.0.0.1:4566 --region eu-west-1"
+        )
+
+    def test_a_deployed_stage_is_mended_by_deploying_it(self):
+        """It is always safe to do again."""
+        assert Where.of("prod", CONFIG).deploy == "make deploy STAGE=prod"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("code", "what"),
+        [
+            ("AccessDeniedException", "the credentials have no right to Scan t"),
+            ("ExpiredTokenException", "AWS takes no credentials (ExpiredTokenException)"),
+            ("EndpointConnectionError", "nobody answers at http://127.0.0.1:4566"),
+            ("ResourceNotFoundException", "Scan t: ResourceNotFoundException"),
+        ],
+    )
+    def test_what_aws_says_is_one_line_for_a_person(self, code: str, what: str):
+        """With what to do about it."""
+        found = as_blocked(Misconfigured(Code.DB_QUERY_ERROR, f"Scan t: {code}"), local())
+
+        assert found.what == what
+        assert found.mend
+        assert "\n" not in found.message
+
+    def test_a_passing_fault_is_told_as_one(self):
+        """To repeat is safe."""
+        found = as_blocked(TryAgain(Code.DB_TRANSIENT_ERROR, "Scan t: ThrottlingException"), local())
+
+        assert (
+            found.message
+            == "not now: Scan t: ThrottlingException; mend: the same command once more; it is safe to repeat"
+        )
+
+
+class TestSpans:
+    @pytest.mark.parametrize(("text", "seconds"), [("90m", 5_400), ("24h", 86_400), ("7d", 604_800), ("5s", 5)])
+    def test_a_span_is_a_number_and_a_unit(self, text: str, seconds: int):
+        """Back from now."""
+        assert (START - (since(text, START) or START)).total_seconds() == seconds
+
+    def test_an_instant_is_iso_8601_and_utc_where_it_does_not_say(self):
+        """As the records spell it."""
+        assert since("2026-01-31T18:00", START) == START
+
+    @pytest.mark.parametrize("text", ["", "h", "12", "1w", "yesterday", "-5m"])
+    def test_anything_else_is_neither(self, text: str):
+        """It is refused where it is typed."""
+        assert parse(text) is None
+        assert since(text, START) is None
+
+
+def test_a_key_of_a_function_is_told_by_the_nearest_that_tells_it():
+    """The function, its stage, all."""
+    document = {
+        "lambda_timeout": 15,
+        "stages": {"dev": {"memory": 1, "lambda_functions": {"f": {"lambda_timeout": 30}}}},
+    }
+    config = Config(document)
+
+    assert config.of_function("dev", "f", "lambda_timeout") == 30
+    assert config.of_function("dev", "g", "lambda_timeout") == 15
+    assert config.of_function("dev", "g", "memory") == 1
+    assert config.of_function("other", "g", "nothing") is None
