@@ -29,7 +29,7 @@ from chalicelib.errors import Code, EngineError, TryAgain
 from chalicelib.handing_off import HandingOff
 from chalicelib.messages import Address
 from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
+from chalicelib.protocol import conversation_lock, history, reply_claim, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import Record, entry_id, waited
 from chalicelib.protocol.staging import Route, StagedMessage
@@ -264,7 +264,11 @@ class Batching:
     def _contend(self, job: Job, view: View) -> bool:
         """Another holds the lock: let go of it if it stalled, else come again later."""
         record, now = view.record, self._clock.now()
-        if record.started_at is None:
+        if record.claim == reply_claim.PEOPLE:
+            # Whoever claimed it for them may have died; if not, people dedupe.
+            if self._resetting.hand_off(job.tables, job.queues, view.conversation, job.trail):
+                return False
+        elif record.started_at is None:
             conversation_lock.stamp(job.tables.conversations, record, shards=self._settings.lock_index_shards, now=now)
             job.trail.log(Step.STAMPED, Level.WARNING)
         elif record.lock_age(now) > timedelta(seconds=self._settings.stall_timeout_seconds):
@@ -316,17 +320,30 @@ class Batching:
         return Verdicts(refused, to_people)
 
     def _set_aside(self, job: Job, view: View, taken: Sequence[StagedMessage], verdicts: Verdicts) -> None:
-        """Hand off and refuse what no batch takes: people first, then one write, then the rows are settled."""
+        """Hand off and refuse what no batch takes: people first, then one write, then the rows are settled.
+
+        Another worker may have read the record before the company switched it to people: it is refused before they get
+        anything, else both the AI and they would.
+        """
         refused = [one for one in taken if one.message_sid in verdicts.refused]
         to_people = [one for one in taken if one.message_sid in verdicts.to_people]
         new_to_people = [contexts.entry(one.context, handed_off=True) for one in to_people]
         new_refused = [contexts.entry(one.context, refused=verdicts.refused[one.message_sid].value) for one in refused]
+        record = view.record
+        if any(entry_id(entry) in verdicts.to_people for entry in _carried(view)):
+            # All of the batch, under a claim, for its answer may still come; what else is staged waits for a next look.
+            self._resetting.hand_over(job.tables, job.queues, view.conversation, job.trail)
+            return
         if verdicts.to_people:
-            carried = [entry for entry in _carried(view) if entry_id(entry) in verdicts.to_people]
-            self._handing_off.send(job.queues, view.conversation, [*carried, *new_to_people], job.trail)
+            reserved = conversation_lock.reserve(job.tables.conversations, record)  # L7
+            if isinstance(reserved, Changed):
+                job.trail.log(Step.CHANGED, Level.DEBUG)
+                return
+            record = reserved
+            self._handing_off.send(job.queues, view.conversation, new_to_people, job.trail)
         outcome = conversation_lock.append(
             job.tables.conversations,
-            view.record,
+            record,
             sorted([*new_to_people, *new_refused], key=lambda entry: (entry["timestamp"], entry[contexts.ID])),
             ended_ids=verdicts.ended,
             to_people=bool(verdicts.to_people),

@@ -3,7 +3,8 @@
 `STALL_ACTION=warn`: the batch stays unanswered and is carried into the next one; a slow AI's answer is still taken
 where nothing newer began. `STALL_ACTION=handoff`: the batch is claimed in the name of people, as a reply claims it, so
 that no late answer comes between; then people get it, and the lock is reset as answered. A crash in between hands it
-off again when that claim has stalled too: people's side dedupes on `message_id`.
+off again when that claim has stalled too: people's side dedupes on `message_id`. What an earlier batch left unanswered
+goes the same way where stage 2 finds that people are to have it.
 
 A stalled lock that a reply has claimed is another thing: the customer may have been answered. It is given up as
 answered with unknown outcome, loudly, and its batch is never dispatched or sent again.
@@ -70,7 +71,11 @@ class Resetting:
         if self._settings.stall_action == "handoff":
             conversation = self._load(tables, lock)
             if conversation is not None and lock.is_of(conversation.record) and conversation.record.unanswered:
-                return self._claim_for_people(tables, queues, lock, conversation, trail)
+                token = f"people since {lock.started_at}"
+                is_handed = self._claim_for_people(tables, queues, conversation, token, trail)
+                if is_handed:
+                    self._tell(lock, "handoff", trail)
+                return is_handed
         outcome = conversation_lock.reset(
             tables.conversations,
             lock.conversation,
@@ -85,7 +90,10 @@ class Resetting:
                 return True
             case Claimed(reply_id=reply_claim.PEOPLE):
                 conversation = self._load(tables, lock)
-                return conversation is not None and self._hand_off(tables, queues, lock, conversation, trail)
+                is_handed = conversation is not None and self.hand_off(tables, queues, conversation, trail)
+                if is_handed:
+                    self._tell(lock, "handoff", trail)
+                return is_handed
             case Claimed(reply_id):
                 return self._give_up(tables, lock, reply_id, trail)
             case Lost():
@@ -94,31 +102,40 @@ class Resetting:
                 )
                 return False
 
+    def hand_over(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> bool:
+        """Hand what an earlier batch left unanswered on an open record to people; False: the record changed meanwhile.
+
+        Raises:
+            TryAgain, Misconfigured: perhaps it is claimed for people; then the trigger hands it off, come again.
+        """
+        token = f"people of version {conversation.record.version}"
+        return self._claim_for_people(tables, queues, conversation, token, trail)
+
     def _claim_for_people(
-        self, tables: Tables, queues: Queues, lock: StalledLock, conversation: Conversation, trail: Trail
+        self, tables: Tables, queues: Queues, conversation: Conversation, token: str, trail: Trail
     ) -> bool:
         """Claim the batch in the name of people before they get it, so that no late answer comes between."""
         outcome = reply_claim.claim(
             tables.conversations,
             conversation.record,
             reply_id=reply_claim.PEOPLE,
-            token=f"people since {lock.started_at}",
+            token=token,
             shards=self._settings.lock_index_shards,
             now=self._clock.now(),
         )
-        return isinstance(outcome, Claim) and self._hand_off(tables, queues, lock, conversation, trail)
+        return isinstance(outcome, Claim) and self.hand_off(tables, queues, conversation, trail)
 
-    def _hand_off(
-        self, tables: Tables, queues: Queues, lock: StalledLock, conversation: Conversation, trail: Trail
-    ) -> bool:
-        """Hand the claimed batch to people, and end it; a crash in between repeats it when the claim has stalled."""
-        if conversation.record.unanswered:
-            self._handing_off.send(queues, conversation, conversation.record.unanswered, trail)
+    def hand_off(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> bool:
+        """Hand a batch that is claimed for people to them, and end it; whether it is at its end.
+
+        A crash in between repeats it, by the next trigger or when the claim has stalled.
+        """
+        record = conversation.record
+        if record.unanswered:
+            self._handing_off.send(queues, conversation, record.unanswered, trail)
         outcome = reply_claim.end_with_people(
-            tables.conversations, lock.conversation, batch_id=lock.batch_id or "", now=self._clock.now()
+            tables.conversations, record.key, batch_id=record.batch_id or "", now=self._clock.now()
         )
-        if isinstance(outcome, Released):
-            self._tell(lock, "handoff", trail)
         return isinstance(outcome, Released)
 
     def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:

@@ -347,12 +347,8 @@ def _broken_relations(settings: Settings) -> list[str]:
         f"of the webhook's {WEBHOOK_TIMEOUT_SECONDS} s": (
             settings.webhook_deadline_seconds + settings.keeping_seconds <= WEBHOOK_TIMEOUT_SECONDS
         ),
-<<<<<<< HEAD
-        "MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave WORKER_TIMEOUT_SECONDS 9 s": (
-=======
         "with MEDIA_COPYING, MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave "
         "WORKER_TIMEOUT_SECONDS 9 s": (
->>>>>>> refs/heads/mailout
             not settings.media_copying
             or settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
             <= settings.worker_timeout_seconds

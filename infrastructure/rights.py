@@ -61,8 +61,6 @@ RIGHTS: Mapping[str, Rights] = {
         "SendsTable": ("GetItem", "UpdateItem"),
         "UnknownSendersTable": ("DeleteItem", "PutItem"),
         "AttachmentsBucket": ("PutObject",),
-        "UnknownSendersTable": ("DeleteItem", "PutItem"),
-        "AiRepliesQueue": _SEND,
         "HumanHandoffQueue": _SEND,
         "AiRepliesQueue": _SEND,
         SECRETS: ("GetSecretValue",),

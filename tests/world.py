@@ -179,6 +179,33 @@ def conversation(**changes: Any) -> dict[str, Any]:
     }
 
 
+@lru_cache
+def _signed(
+    form: tuple[tuple[str, str], ...] | str, token: str, path: str, headers: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """What API Gateway makes of a request that the provider signed."""
+    parameters = {} if isinstance(form, str) else dict(form)
+    signature = RequestValidator(token).compute_signature(BASE_URL + path, parameters)
+    return {
+        "headers": {
+            "content-type": "application/x-www-form-urlencoded",
+            "X-Twilio-Signature": signature,
+            **dict(headers),
+        },
+        "requestContext": {
+            "httpMethod": "POST",
+            "resourcePath": path,
+            "path": path,
+            "extendedRequestId": "gateway-1",
+        },
+        "pathParameters": None,
+        "multiValueQueryStringParameters": None,
+        "stageVariables": None,
+        "body": form if isinstance(form, str) else urlencode(parameters),
+        "isBase64Encoded": False,
+    }
+
+
 class World:
     """One deployment, its surroundings, and a ledger of what came of everything."""
 
@@ -264,27 +291,8 @@ class World:
         return doors.delivery_report(request, Vendor.TWILIO, send_id, self.engine)
 
     def _request(self, form: dict[str, str] | str, token: str, path: str, **headers: str) -> Request:
-        parameters = {} if isinstance(form, str) else form
-        signature = RequestValidator(token).compute_signature(BASE_URL + path, parameters)
-        event = {
-            "headers": {
-                "content-type": "application/x-www-form-urlencoded",
-                "X-Twilio-Signature": signature,
-                **headers,
-            },
-            "requestContext": {
-                "httpMethod": "POST",
-                "resourcePath": path,
-                "path": path,
-                "extendedRequestId": "gateway-1",
-            },
-            "pathParameters": None,
-            "multiValueQueryStringParameters": None,
-            "stageVariables": None,
-            "body": form if isinstance(form, str) else urlencode(form),
-            "isBase64Encoded": False,
-        }
-        return Request(event, self._lambda_context(15))
+        body = form if isinstance(form, str) else tuple(form.items())
+        return Request(_signed(body, token, path, tuple(headers.items())), self._lambda_context(15))
 
     def deliver(self, body: str = "hello", **parameters: str) -> str:
         """One message as Twilio delivers it: again after a crash or a 503, three times at most; its sid."""
@@ -373,7 +381,7 @@ class World:
         ids = [message["message_id"] for message in document["messages"]]
         self.batches.setdefault(document["meta"]["batch_id"], ids)
         self.replies.setdefault(document["meta"]["batch_id"], []).append(body)
-        self.queues.replies.inject(json.dumps(reply), group=document["company"]["company_id"])
+        self.queues.replies.inject(json.dumps(reply), group=document.get("company", {}).get("company_id", "acme"))
 
     def send_replies(self) -> None:
         """Run the reply function over everything that is visible, once, one reply at a time as SQS does."""

@@ -1,10 +1,10 @@
 """The conversation lock: at most one batch is with the AI per conversation.
 
-    open --acquire--> processing --claim, release: see reply_claim--> open
-                       |   |  ^
-                       |   |  `-- refresh: the same trigger came again and resumes
-                       |   `----- reset: the lock stalled (processing_timeout)
-                       `--------- abandon: nothing was dispatched and nothing is carried (processing_error)
+    open --e: acquire--> processing --claim, release: see reply_claim--> open
+                          |   |  ^
+                          |   |  `-- g: refresh, for the same trigger came again and resumes
+                          |   `----- f: reset, for the lock stalled (processing_timeout)
+                          `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
 
 The fencing token is `batch_id`, fresh for each acquisition. Every write under the lock names it as a condition, and the
 lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
@@ -19,6 +19,8 @@ Guarantees
     L5  A reset lets go of a lock only as old as it was seen to be: a refresh in between keeps it.
     L6  An open record tells no start and no trigger, so that a lock set by another system is never taken for an old one
         of ours, and none of ours is ever resumed by a trigger of the past.
+    L7  Before messages of the stage go to people the record is written to, while it is open and stands as it was read:
+        whoever read it before, and would take them for the AI, is refused from there on.
 """
 
 from __future__ import annotations
@@ -260,6 +262,16 @@ def append(
     match table.update(record.key.item, change, when=record.unchanged):  # L4: open, and as it was read.
         case Written():
             return Appended()
+        case Refused():
+            return Changed()
+
+
+def reserve(table: Table, record: Record) -> Record | Changed:
+    """Raise the version of an open record that stands as it was read, and nothing else; the record as it is then."""
+    assert not record.is_locked, "a locked record is its holder's"
+    match table.update(record.key.item, Change(add={VERSION: 1}), when=record.unchanged):  # L7: of two, one goes on.
+        case Written(item):
+            return Record.from_item(item)
         case Refused():
             return Changed()
 

@@ -1,6 +1,6 @@
 """The history: entries moved off the record, so that the cost of a message does not grow with the conversation.
 
-    on the record --put in the history--> on both --taken off the record--> in the history
+    on the record --r: move--> on both --s: forget moved--> in the history
 
 Guarantees
     H1  An entry is in the history before it leaves the record; a crash in between leaves it on both, and the next move

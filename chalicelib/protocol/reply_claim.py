@@ -1,10 +1,10 @@
 """The reply's claim: of all that answer a batch, one reply is sent, and its end releases the conversation.
 
-    processing --claim--> claimed --release--> open (ai_response_sent, or processing_error with a code)
-        ^  ^                | |  ^
-        |  |                | |  `-- pause, take over: the same reply comes again
-        |  `-- unclaim -----' `----- give up: the claim stalled, its outcome unknown (processing_error)
-        `-- claim: the batch of a slow AI, whose lock was reset and after which nothing newer began
+    processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
+        ^  ^                   | |  ^
+        |  |                   | |  `-- k: take over, for the same reply comes again, after a pause or a death
+        |  `-- j: unclaim -----' `----- m: give up, for the claim stalled, its outcome unknown (processing_error)
+        `-- i: claim, of the batch of a slow AI, whose lock was reset and after which nothing newer began
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,

@@ -1,8 +1,8 @@
 """Sends: one row per part of a reply, so that a part is sent once and what the provider tells later has a place.
 
-    (no row) --claim--> claimed --conclude--> sent | refused | unknown
-        ^                  |                              |
-        `-- give back -----'            report, reconcile `--> sent
+    (no row) --n: claim--> claimed --o: conclude--> sent | refused | unknown
+        ^                     |                                |
+        `-- p: give back -----'            q: report, reconcile `--> sent
 
 Guarantees
     P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is

@@ -1,6 +1,6 @@
 """Staging: a message that we acknowledged is a row here until it is dispatched, handed off or refused.
 
-    (no row) --stage--> staged --settle--> (no row)
+    (no row) --a: stage--> staged --b: settle--> (no row)
 
 Guarantees
     S1  A message is staged at most once: the put is conditional on its key, so a provider's retry and our own write

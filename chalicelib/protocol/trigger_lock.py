@@ -2,10 +2,10 @@
 
 It saves work and carries liveness; safety never leans on it.
 
-    free --ensure--> waiting --give up (the trigger came)--> free
-                       |  ^
-                       |  `-- ensure by an earlier trigger: it replaces a later one
-                       `----- expiry (the trigger was lost): as good as free
+    free --c: ensure--> waiting --d: give up--> free
+                          |  ^
+                          |  `-- c: ensure, by an earlier trigger: it replaces a later one
+                          `----- expiry (the trigger was lost): as good as free
 
 Guarantees
     T1  After `ensure` a trigger is on its way that comes no later than was asked for, unless the send failed. Only a

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenlet import getcurrent, greenlet
 
@@ -24,7 +24,7 @@ AWAKE_MAX = 2_000
 """Greenlets that a memory keeps waiting; older ones are told their answers again when they are needed."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answered:
     """What a call returned."""
 
@@ -34,7 +34,7 @@ class Answered:
         return digests.of(self.value)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Failed:
     """What a call raised."""
 
@@ -47,15 +47,19 @@ class Failed:
 Outcome = Answered | Failed
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Before:
     """The actor stands before a call."""
 
     call: Call
     apply: Callable[[Fault | None], Any]
 
+    @property
+    def detail(self) -> str:
+        return f"{self.call.operation} {self.call.resource}"
 
-@dataclass(frozen=True)
+
+@dataclass(slots=True)
 class Ended:
     """The actor came to its end."""
 
@@ -63,7 +67,7 @@ class Ended:
     error: EngineError | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Stretch:
     """What an actor did since its last call."""
 
@@ -72,7 +76,7 @@ class Stretch:
     next: Before | Ended
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Point:
     """Where an actor stands, and how it came there."""
 
@@ -85,17 +89,16 @@ class Point:
     children: dict[tuple[int, Moment], Point] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What the clocks tell."""
 
     instant: datetime
     elapsed_seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Actor:
-    """One invocation of a function, under way."""
+    """One invocation of a function, under way: replaced where it goes on."""
 
     name: str
     role: str
@@ -108,10 +111,11 @@ class Actor:
     point: Point
 
     @property
-    def call(self) -> Call:
-        """Before which it stands."""
-        assert isinstance(self.point.stretch.next, Before)
-        return self.point.stretch.next.call
+    def before(self) -> Before:
+        """The call before which it stands."""
+        before = self.point.stretch.next
+        assert isinstance(before, Before), "an actor that ended has left"
+        return before
 
 
 class Digests:

@@ -33,6 +33,28 @@ class Replay:
         return self.taken[-1]
 
 
+class Named:
+    """Decides by names, each the beginning of an option's: a schedule that can be read. Then takes the first option.
+
+    Raises:
+        AssertionError: there is no such option where it is asked for.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.taken: list[int] = []
+
+    def choose(self, options: Sequence[str]) -> int:
+        choice = 0
+        if self.names:
+            name = self.names.pop(0)
+            found = [number for number, option in enumerate(options) if option.startswith(name)]
+            assert found, f"no {name!r} among {list(options)}"
+            choice = found[0]
+        self.taken.append(choice)
+        return choice
+
+
 class Seeded:
     """Decides at random, always the same for a seed; steps of an actor are likelier than what disturbs them."""
 

@@ -18,6 +18,7 @@ from typing import Any
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.splitting import split
 from chalicelib.tables import Item, Read
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
@@ -255,24 +256,30 @@ class Deployment(World):
         table: Any = self.tables.conversations
         return table.state[0][table._id_of(tenant.key.item)]
 
-    def entries_of(self, tenant: Tenant) -> list[Item]:
-        """The entries of the tenant's conversation: those in the history, then those on the record."""
+    def entries_of(self, tenant: Tenant) -> tuple[list[Item], list[Item]]:
+        """The entries of the tenant's conversation: those that only the history has, and those on the record."""
         table: Any = self.tables.history
-        moved = [row for row in table.state[0].values() if row["primary_channel"] == tenant.key.primary_channel]
-        moved.sort(key=lambda row: (row["moved_at"], row["entry"].get("timestamp", "")))
         kept = self.row_of(tenant)["messages"]
-        ids = {one.get("message_id") for one in kept}
-        return [*(row["entry"] for row in moved if row["message_id"] not in ids), *kept]
+        ids = {one["message_id"] for one in kept}
+        mine = [row for row in table.state[0].values() if row["primary_channel"] == tenant.key.primary_channel]
+        return [row["entry"] for row in mine if row["message_id"] not in ids], kept
+
+    @property
+    def answered_partly(self) -> list[str]:
+        """The batches of which the customer got a part of a reply at least."""
+        got = set(self.phone.texts)
+        parts = {one: {part for text in texts for part in split(text, 1_600)} for one, texts in self.replies.items()}
+        return [batch_id for batch_id, texts in parts.items() if texts & got]
 
     @property
     def is_at_rest(self) -> bool:
-        """Nothing staged, nothing locked, nothing unanswered, of no tenant."""
+        """Nothing staged, nothing locked, nothing unanswered, of no tenant.
+
+        A lock that the company set and that nothing has waited for bears no start, and is left to the company.
+        """
         rows = [self.row_of(one) for one in self.tenants]
         return not self.tables.stage.state[0] and not any(
-            row["conversation_status"] == "processing_reply"
-            or row.get("unanswered_ids")
-            or "lock_shard" in row
-            or "reply_claim" in row
+            "processing_started_at" in row or row.get("unanswered_ids") or "lock_shard" in row or "reply_claim" in row
             for row in rows
         )
 

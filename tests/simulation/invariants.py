@@ -44,36 +44,45 @@ def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     world = simulation.world
     answered, batches = world.answered, world.answered_ids
     _demand(world.is_at_rest, "I6: at rest", simulation)
-    _demand(not world.dead, "I6: no trigger was given up", simulation)
+    is_patient = simulation.course.needs_sweep  # a lock that the company leaves outlasts a trigger's patience
+    _demand(is_patient or not world.dead, "I6: no trigger was given up", simulation)
     _demand(len(world.phone.texts) == len(set(world.phone.texts)), "I5: a reply was delivered twice", simulation)
     _demand(len(answered) == len(set(answered)), "I5: a batch was answered twice", simulation)
-    entries = {tenant: world.entries_of(tenant) for tenant in world.tenants}
+    entries = {tenant: [one for some in world.entries_of(tenant) for one in some] for tenant in world.tenants}
     told = {sid for batch in simulation.course.told for sid in world.batches[batch]} if is_reply_lossy else set()
     ended_by_rule = {
         one["message_id"] for kept in entries.values() for one in kept if "refused" in one or "opt_out" in one
     }
     ended = set(batches) | set(world.with_people) | ended_by_rule | told
     _demand(set(simulation.course.acknowledged) <= ended, "I1: an acknowledged message is lost", simulation)
+    kept_ids = {one.get("message_id") for kept in entries.values() for one in kept}
+    _demand(ended & set(simulation.course.acknowledged) <= kept_ids, "I1: the record has lost a message", simulation)
+    partly = [sid for batch_id in world.answered_partly for sid in world.batches[batch_id]]
     _demand(len(batches) == len(set(batches)), "I2: a message was answered twice", simulation)
-    _demand(not set(batches) & ended_by_rule, "I2: a refused message was answered", simulation)
-    for tenant, kept in entries.items():
-        _in_order(simulation, tenant, [one for one in kept if one["direction"] == "INBOUND"])
+    _demand(len(partly) == len(set(partly)), "I2: a message was answered by parts of two replies", simulation)
+    _demand(not set(partly) & ended_by_rule, "I2: a refused message was answered", simulation)
+    _demand(not set(partly) & set(world.with_people), "I2: a message was answered and handed off", simulation)
+    _demand(not simulation.course.surprises, f"unexpected: {simulation.course.surprises}", simulation)
+    for tenant in world.tenants:
+        _in_order(simulation, tenant)
 
 
-def _in_order(simulation: Simulation, tenant: Tenant, entries: list[dict[str, object]]) -> None:
+def _in_order(simulation: Simulation, tenant: Tenant) -> None:
     world = simulation.world
-    ids = [one["message_id"] for one in entries]
-    owners = {world.owners[one] for one in ids}
+    moved, kept = ([one for one in some if one["direction"] == "INBOUND"] for some in world.entries_of(tenant))
+    owners = {world.owners[one["message_id"]] for one in (*moved, *kept)}
     _demand(owners <= {tenant}, "I7: a message is in the record of another tenant", simulation)
+    ids = [one["message_id"] for one in kept]
     _demand(len(ids) == len(set(ids)), "I2: a message is in the record twice", simulation)
-    at = {one: number for number, one in enumerate(ids)}
+    at = {one: number for number, one in enumerate(ids)} | {one["message_id"]: -1 for one in moved}
     for batch_id, batch in world.batches.items():
         places = [at[one] for one in batch if one in at]
         _demand(places == sorted(places), f"I3: batch {batch_id} is out of order", simulation)
-    handed = {one["message_id"] for one in entries if "handed_off" in one}
+    handed = {one["message_id"] for one in (*moved, *kept) if "handed_off" in one}
     for first, then in simulation.course.one_after_another:
         if {first, then} <= at.keys() - handed:
-            _demand(at[first] < at[then], "I3: the record is out of order", simulation)
+            is_first = at[first] < at[then] or at[first] == -1
+            _demand(is_first, "I3: the record is out of order", simulation)
 
 
 def _demand(holds: bool, name: str, simulation: Simulation) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,7 +26,7 @@ from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
-from tests.simulation.actors import Actor, Answered, Before, Digests, Ended, Failed, Memory, Outcome, Stage
+from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
 from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 
@@ -41,6 +42,8 @@ _LAST_CALLS = ("DeleteMessage", "Answer")
 
 _MENDED_BY_SWEEP = ("QUEUE_ERROR", "TRIGGER_LOCK_WRITE_ERROR")
 """Outcomes of a webhook that are acknowledged: the message is staged, and its trigger may be missing."""
+
+_SURPRISE = re.compile(r"^\w+ at \w+\.py:\d")
 
 Option = tuple[str, Callable[[], None]]
 
@@ -105,6 +108,8 @@ class Course:
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
+    surprises: tuple[str, ...] = ()
+    """Errors that a door named, for nobody expected them."""
     needs_sweep: bool = False
     """A trigger may be gone for good: no redelivery brings it back."""
 
@@ -256,6 +261,7 @@ class Simulation:
                 course.one_after_another,
                 course.told,
                 course.needs_sweep,
+                course.surprises,
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
@@ -267,14 +273,13 @@ class Simulation:
 
     def options(self) -> list[Option]:
         """What may happen next, each with its name; a disturbance's begins with an exclamation mark."""
-        actors = self.course.actors
-        options: list[Option] = [
-            (f"{one.name}: {one.call.operation} {one.call.resource}", partial(self._step, one, None)) for one in actors
-        ]
+        actors, budgets = self.course.actors, self.course.budgets
+        options: list[Option] = [(f"{one.name}: {one.before.detail}", partial(self._step, one, None)) for one in actors]
         options += self._deliveries()
         options += self._outside()
-        for actor in actors:
-            options += self._disturbances(actor)
+        if budgets.crashes or budgets.losses or budgets.throttles or budgets.refusals or budgets.stale_reads:
+            for actor in actors:
+                options += self._disturbances(actor)
         return options
 
     def _deliveries(self) -> Iterable[Option]:
@@ -314,7 +319,7 @@ class Simulation:
                 yield f"!the company {name}", partial(self._company_writes, act)
 
     def _disturbances(self, actor: Actor) -> Iterable[Option]:
-        call, budgets, name = actor.call, self.course.budgets, actor.name
+        call, budgets, name = actor.before.call, self.course.budgets, actor.name
         if budgets.crashes:
             yield f"!{name}: crash", partial(self._disturb, actor, "crashes", Fault.CRASH_BEFORE)
         if call.operation in _LAST_CALLS:
@@ -339,12 +344,10 @@ class Simulation:
             self._leave(actor)
             actor.on_crash()
             return
-        before = actor.point.stretch.next
-        assert isinstance(before, Before)
-        detail = f"{before.call.operation} {before.call.resource}"
+        before = actor.before
         outcome: Outcome
         try:
-            outcome = Answered(self.stage.befall(before.call, before.apply, fault, detail))
+            outcome = Answered(self.stage.befall(before.call, before.apply, fault, before.detail))
         except EngineError as error:
             outcome = Failed(error)
         self._go_on(actor, outcome)
@@ -395,14 +398,21 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
-        if actor.role.startswith("webhook") and actor.call.operation == "SendMessage":
-            self.course.needs_sweep = True  # its trigger lock may stand for a trigger that was never sent
+        self.course.needs_sweep |= self._may_lose_trigger(actor, fault)
         self._step(actor, fault)
+
+    def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
+        """Whether a trigger lock may be left that stands for no trigger, until it expires."""
+        call = actor.before.call
+        if call.operation == "SendMessage":
+            is_trigger = any(queue.name == call.resource for queue in self.world.queues.triggers.values())
+            return is_trigger and fault is Fault.CRASH_BEFORE
+        is_given_up = call.operation == "DeleteItem" and call.resource == self.world.tables.trigger_lock.name
+        return is_given_up and not actor.role.startswith("batch")  # a send failed, and then this
 
     def _read_stale(self, actor: Actor) -> None:
         self._spend("stale_reads")
-        before = actor.point.stretch.next
-        assert isinstance(before, Before)
+        before = actor.before
         tables = [one for one in self.world.all_tables if one.name in before.call.resource.split(", ")]
         read: Callable[[], Any] = partial(before.apply, None)
         for table in tables:
@@ -559,7 +569,14 @@ class Simulation:
                 case "released" | "gave_stalled_reply_up" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
                 case "answered_provider" if line["outcome"] in _MENDED_BY_SWEEP:
-                    self.course.needs_sweep = True
+                    self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR" or self._is_for_people(line)
+            if line.get("code") == "INTERNAL_ERROR" and _SURPRISE.search(line["reason"]):
+                self.course.surprises += (line["reason"],)
+
+    def _is_for_people(self, line: Mapping[str, Any]) -> bool:
+        """Whether a message is staged for people, whom no trigger brings it to."""
+        rows = self.world.tables.stage.state[0].values()
+        return any(row["message_sid"] == line["message_sid"] and row["route"] == "handoff" for row in rows)
 
     # ------------------------------------------------------------------ ids
 

@@ -39,25 +39,28 @@ def _staged(simulation: Simulation, body: str) -> str:
     return sid
 
 
-def _crashed_batch(simulation: Simulation, calls: int) -> None:
-    """A worker took the trigger and died before its call number `calls` + 1; the trigger is visible again."""
-    queue = simulation.world.queues.triggers["whatsapp"]
+def _batch(simulation: Simulation, *, calls: int | None = None) -> None:
+    """A worker took the trigger before the choices begin, and died before its call number `calls` + 1, if that is told.
+
+    Then the trigger is visible again.
+    """
+    queue, budgets = simulation.world.queues.triggers["whatsapp"], simulation.course.budgets
     with simulation.ids():
         simulation._work("whatsapp", queue, queue.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
-
-
-def _batch(simulation: Simulation) -> None:
-    queue = simulation.world.queues.triggers["whatsapp"]
-    with simulation.ids():
-        simulation._work("whatsapp", queue, queue.messages[0])
-    simulation.to_the_end(simulation.course.actors[-1])
+    simulation.course.budgets = budgets
 
 
 def _answered(simulation: Simulation) -> None:
     with simulation.ids():
         for message in list(simulation.world.queues.ai.messages):
             simulation._take_context(message)
+
+
+def _swept(simulation: Simulation) -> None:
+    with simulation.ids():
+        simulation.world.sweep()
+    simulation.world.telemetry.lines.clear()
 
 
 def two_messages(variant: tuple[int, int], memory: Memory | None) -> Simulation:
@@ -72,7 +75,7 @@ def redelivery_and_sweep(calls: int, memory: Memory | None) -> Simulation:
     """A worker died at any call; its trigger comes again while the sweep runs, after the lock has stalled."""
     simulation = Simulation(Budgets(deliveries=2, sweeps=1, crashes=1), memory=memory)
     _staged(simulation, "one")
-    _crashed_batch(simulation, calls)
+    _batch(simulation, calls=calls)
     simulation.world.clock.advance(400)
     return simulation
 
@@ -112,6 +115,22 @@ def handoff_and_batch(variant: tuple[int, int], memory: Memory | None) -> Simula
     return simulation
 
 
+def late_reply_and_people(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """The reply to a batch whose lock was reset races with the batch that would hand its messages to people."""
+    crashes, workers = variant
+    simulation = Simulation(
+        Budgets(deliveries=1, sweeps=1, replies=1, company_writes=1, crashes=crashes, workers=workers), memory=memory
+    )
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _staged(simulation, "two")
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
+    return simulation
+
+
 SMALL = (
     SmallWorld("two messages and their batches", two_messages, ((0, 1), (1, 1), (0, 2), (1, 2))),
     SmallWorld("a redelivered trigger and the sweep", redelivery_and_sweep, tuple(range(7))),
@@ -125,10 +144,11 @@ SMALL = (
         "a duplicate webhook and settle", duplicate_and_settle, ((0, 1), (1, 1), (0, 2), (1, 2)), is_reply_lossy=True
     ),
     SmallWorld("handoff and a batch", handoff_and_batch, ((0, 1), (1, 1), (0, 2), (1, 2))),
+    SmallWorld("a late reply and people", late_reply_and_people, ((0, 1), (1, 1)), is_reply_lossy=True),
 )
 
 
-QUICK = {(0, 0), (1, 0), (1, 3), (1, 4), (1, 6), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0)}
+QUICK = {(0, 0), (1, 0), (1, 3), (1, 4), (1, 6), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0), (5, 0), (5, 1)}
 """Variants that take a few seconds, by the numbers of world and variant."""
 
 
@@ -162,9 +182,11 @@ def swarm(seed: int) -> Simulation:
     if seed % 6 == 5:
         settings |= {"batch_messages_max": "1"}
     tenants = TENANTS if seed % 3 == 1 else TENANTS[:1]
+    notes = [{"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"} for number in range(3)]
     simulation = Simulation(
         budgets,
         tenants=tenants,
+        row={"messages": notes} if seed % 5 == 0 else {},
         skewed=seed % 8 == 3,
         answer="answer " * 300 if seed % 11 == 2 else "answer",
         **settings,
@@ -175,7 +197,9 @@ def swarm(seed: int) -> Simulation:
         simulation.course.webhooks += simulation.course.webhooks[:1]
     simulation.company_acts = (
         ("appends", partial(_appends, simulation, tenants[0])),
+        ("trims", partial(_trims, simulation, tenants[0])),
         ("sets a status", partial(_sets_a_status, simulation, tenants[0])),
+        ("locks", partial(_locks, simulation, tenants[0])),
         ("switches to people", partial(_switches_to_people, simulation, tenants[-1])),
     )
     return simulation
@@ -189,10 +213,30 @@ def _appends(simulation: Simulation, tenant: Tenant) -> None:
     """The company's own systems append to the record, and raise no version."""
 
     def with_note(row: dict[str, Any]) -> dict[str, Any]:
-        note = {"message_id": f"note-{len(row['messages'])}", "direction": "OUTBOUND", "content": "a note"}
+        note = {"message_id": f"note-{len(row['messages']) + 9}", "direction": "OUTBOUND", "content": "a note"}
         return {**row, "messages": [*row["messages"], note]}
 
     _writes(simulation, tenant, with_note)
+
+
+def _trims(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems take the oldest entry off the record, if it is one of theirs."""
+
+    def without_first(row: dict[str, Any]) -> dict[str, Any]:
+        is_theirs = row["messages"] and row["messages"][0]["message_id"].startswith("note")
+        return {**row, "messages": row["messages"][1:]} if is_theirs else row
+
+    _writes(simulation, tenant, without_first)
+
+
+def _locks(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems lock an open record as we do, without our marks, and leave it so."""
+    simulation.course.needs_sweep = True
+    _writes(
+        simulation,
+        tenant,
+        lambda row: row if "reply_claim" in row else {**row, "conversation_status": "processing_reply"},
+    )
 
 
 def _sets_a_status(simulation: Simulation, tenant: Tenant) -> None:

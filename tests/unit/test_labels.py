@@ -1,4 +1,4 @@
-"""Each guarantee of the protocol has a label, a guard in the code that bears it, and a test that does."""
+"""Each guarantee of the protocol has a label that stands at a guard in the code, in a test, and on docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = ROOT / "chalicelib" / "protocol"
+PAGE = (ROOT / "docs" / "protocol.md").read_text()
+CHECKERS = ROOT / "tests" / "simulation"
 
 _LABEL = re.compile(r"\b[A-Z][1-9]\b")
 _GUARANTEE = re.compile(r"^    ([A-Z][1-9])  \S", re.MULTILINE)
+_INVARIANT = re.compile(r"^(I[1-9])  ", re.MULTILINE)
+_DIAGRAM = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
+_TRANSITION = re.compile(r"\b([a-z]): ([a-z]+(?: [a-z]+)?)")
+_ROW = re.compile(r"^\| ([a-z]) \| ([a-z ]+)", re.MULTILINE)
 
 
 def sources(*folders: Path) -> list[Path]:
@@ -27,11 +33,15 @@ def files_of_tests() -> list[Path]:
     return [path for path in sources(ROOT / "tests") if path != Path(__file__)]
 
 
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text()), clean=False) or ""
+
+
 def guarantees() -> dict[str, Path]:
     """The label of each guarantee, and the module whose docstring lists it."""
     listed: dict[str, Path] = {}
     for path in sources(PROTOCOL):
-        for label in _GUARANTEE.findall(ast.get_docstring(ast.parse(path.read_text()), clean=False) or ""):
+        for label in _GUARANTEE.findall(docstring(path)):
             assert label not in listed, f"{label} is listed twice"
             listed[label] = path
     return listed
@@ -50,7 +60,19 @@ def docstrings(path: Path) -> Iterator[str]:
             yield ast.get_docstring(node) or ""
 
 
+def diagrams(text: str) -> dict[str, str]:
+    """The drawings of a text, each with its letters."""
+    drawn = {one.strip("\n"): _TRANSITION.findall(one) for one in _DIAGRAM.findall(text)}
+    return {one: letters for one, letters in drawn.items() if letters and "--" in one}
+
+
 GUARANTEES = guarantees()
+FUNCTIONS = {
+    node.name
+    for path in sources(PROTOCOL)
+    for node in ast.parse(path.read_text()).body
+    if isinstance(node, ast.FunctionDef)
+}
 
 
 @cache
@@ -72,13 +94,14 @@ def test_the_protocol_lists_its_guarantees():
 
 
 @pytest.mark.parametrize("label", sorted(GUARANTEES))
-def test_a_guarantee_stands_at_a_guard_and_in_a_test(label: str):
+def test_a_guarantee_stands_at_a_guard_in_a_test_and_on_the_page(label: str):
     """As a comment or in the words of the function that keeps it; a caller may be the one to keep it."""
     at_guards = {path for path in sources(ROOT / "chalicelib") if label in labels(path)}
     in_tests = {path for path in files_of_tests() if label in labels(path)}
 
     assert at_guards, f"{label} stands at no guard"
     assert in_tests, f"{label} stands in no test"
+    assert re.search(rf"\b{label}\b", PAGE), f"{label} is not told by docs/protocol.md"
 
 
 @pytest.mark.parametrize(
@@ -87,3 +110,44 @@ def test_a_guarantee_stands_at_a_guard_and_in_a_test(label: str):
 def test_a_label_in_code_or_test_is_a_guarantee(path: Path):
     """None that was renamed or dropped lingers."""
     assert labels(path) <= GUARANTEES.keys()
+
+
+def test_a_label_on_the_page_is_a_guarantee_or_an_invariant():
+    """None that was renamed or dropped lingers there."""
+    families = {label[0] for label in GUARANTEES}
+    told = {label for label in _LABEL.findall(PAGE) if label[0] in families}
+
+    assert told <= GUARANTEES.keys()
+
+
+def test_an_invariant_of_the_page_is_checked_and_its_checker_is_tested():
+    """The page, the checkers' list, what they say, and the planted violations have the same numbers."""
+    on_the_page = set(re.findall(r"^\| (I[1-9]) \|", PAGE, re.MULTILINE))
+    listed = set(_INVARIANT.findall(docstring(CHECKERS / "invariants.py")))
+    demanded = {
+        label
+        for name in ("invariants.py", "deployment.py", "simulation.py")
+        for label in re.findall(r'"(I[1-9]): ', (CHECKERS / name).read_text())
+    }
+    planted = set(re.findall(r'match="(I[1-9])"', (CHECKERS / "test_worlds.py").read_text()))
+
+    assert on_the_page == listed
+    assert on_the_page == demanded | set(re.findall(r'f"(I[1-9]): ', (CHECKERS / "invariants.py").read_text()))
+    assert on_the_page == planted
+
+
+def test_the_drawings_of_the_page_are_those_of_the_code():
+    """Letter for letter, both ways."""
+    of_code = {drawing for path in sources(PROTOCOL) for drawing in diagrams(docstring(path))}
+
+    assert set(diagrams(PAGE)) == of_code
+
+
+def test_a_lettered_transition_is_drawn_told_and_a_function_of_the_protocol():
+    """Each letter is one transition, with a row on the page that says by whom and only if what."""
+    drawn = {letter: verb for letters in diagrams(PAGE).values() for letter, verb in letters}
+    told = {letter: verbs.strip() for letter, verbs in _ROW.findall(PAGE)}
+
+    assert sorted(drawn) == [chr(ord("a") + number) for number in range(len(drawn))]
+    assert told == drawn
+    assert {verb.replace(" ", "_") for verb in drawn.values()} <= FUNCTIONS

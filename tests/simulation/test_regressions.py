@@ -1,0 +1,88 @@
+"""Schedules by which the simulation found a fault of the protocol, kept by name and in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.choices import Named
+from tests.simulation.invariants import settle_and_check
+from tests.simulation.worlds import handoff_and_batch, late_reply_and_people
+
+
+def test_a_worker_that_looked_before_the_switch_does_not_dispatch_what_people_get():
+    """L7: people were sent the message before the record was written to, and the other worker's batch held."""
+    simulation = handoff_and_batch((0, 2), None)
+
+    simulation.run(
+        Named(
+            "webhook two comes in",
+            "webhook two#1: GetItem",
+            "webhook two#1: PutItem conversations-stage",
+            "a trigger",
+            "batch whatsapp#1: DeleteItem",
+            "webhook two#1: PutItem conversations-trigger-lock",
+            "webhook two#1: SendMessage",
+            "batch whatsapp#1: Query",
+            "batch whatsapp#1: BatchGetItem",
+            "a trigger",
+            "batch whatsapp#2: DeleteItem",
+            "!the company switches to people",
+            "batch whatsapp#2: Query",
+            "batch whatsapp#2: BatchGetItem",
+            "batch whatsapp#1: UpdateItem",  # it read the record before the switch, and takes the messages for the AI
+        )
+    )
+
+    settle_and_check(simulation)
+    assert simulation.world.with_people == []
+    assert len(simulation.world.answered_ids) == 2
+
+
+def test_a_late_reply_is_refused_once_people_are_to_have_its_batch():
+    """People were sent what a reset batch had left unanswered, while its reply could still claim it."""
+    simulation = late_reply_and_people((0, 1), None)
+
+    simulation.run(
+        Named(
+            "a trigger",
+            "batch whatsapp#2: DeleteItem",
+            "!the company switches to people",
+            "batch whatsapp#2: Query",
+            "batch whatsapp#2: BatchGetItem",
+            "a reply",
+            "batch whatsapp#2: UpdateItem",  # claimed for people
+            "reply#1: GetItem",
+        )
+    )
+
+    settle_and_check(simulation)
+    assert simulation.world.answered_ids == []
+    assert len(simulation.world.with_people) == 2
+
+
+def test_a_claim_for_people_is_taken_up_by_the_trigger_that_comes_again():
+    """A worker died after it had claimed a batch for people: nothing waited for its stall timeout but the sweep."""
+    simulation = late_reply_and_people((1, 1), None)
+    simulation.run(
+        Named(
+            "a trigger",
+            "batch whatsapp#2: DeleteItem",
+            "!the company switches to people",
+            "batch whatsapp#2: Query",
+            "batch whatsapp#2: BatchGetItem",
+            "batch whatsapp#2: UpdateItem",
+            "!batch whatsapp#2: crash",
+        )
+    )
+
+    settle_and_check(simulation)
+
+    assert len(simulation.world.with_people) == 2
+
+
+def test_a_name_that_is_no_option_is_told():
+    """A schedule that no longer fits fails, and says where."""
+    simulation = late_reply_and_people((0, 1), None)
+
+    with pytest.raises(AssertionError, match="no 'the moon'"):
+        simulation.run(Named("the moon"))
