@@ -46,9 +46,6 @@ def _batches(channel: str) -> Rights:
     }
 
 
-_COPY_MEDIA: Rights = {"AttachmentsBucket": ("PutObject",), SECRETS: ("GetSecretValue",)}
-"""To copy what Twilio keeps with the company's credentials, where `MEDIA_COPYING` is on."""
-
 RIGHTS: Mapping[str, Rights] = {
     "api_handler": {
         **_ENSURE,
@@ -65,8 +62,8 @@ RIGHTS: Mapping[str, Rights] = {
         "AiRepliesQueue": _SEND,
         SECRETS: ("GetSecretValue",),
     },
-    "batch_whatsapp": {**_batches("Whatsapp"), **_COPY_MEDIA},
-    "batch_sms": {**_batches("Sms"), **_COPY_MEDIA},
+    "batch_whatsapp": _batches("Whatsapp"),
+    "batch_sms": _batches("Sms"),
     "batch_email": _batches("Email"),
     "send_replies": {
         **_ENSURE,
