@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chalicelib.errors import EngineError
 from ops import tenancy
 from ops.account import as_blocked
-from ops.checks import accounts, functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
 from ops.deployment import Deployment
 from ops.findings import Finding, Weight
 from ops.tenancy import Line
@@ -52,6 +52,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     found = _looked(deployment, tables.AREA, lambda: tables.check(deployment))
     yield found
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
+    yield _looked(deployment, bucket.AREA, lambda: bucket.check(deployment))
     yield _looked(deployment, policies.AREA, lambda: policies.check(deployment))
     lines: list[Line] = []
     if asked.looks_at_tenants and not _hides_tenants(found, deployment):

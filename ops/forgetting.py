@@ -14,20 +14,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib import conversations
 from chalicelib.conversations import Conversation
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.storing import folder_of
 from chalicelib.tables import Attr, Item, Key, Refused, Table
 from chalicelib.wiring import Engine
 from local.template import TableSchema
 from ops import looking_up
 from ops.letters import DeadLetters, leave, take_all
+from ops.objects import Objects
 from ops.tenancy import every_row
 from ops.where import Blocked
 
 _TRIES = 4
+
+_OBJECTS, _LETTERS = "attachments", "dead letters"
+"""What is counted beside tables."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +42,8 @@ class Person:
 
     address: str
     conversations: tuple[ConversationKey, ...]
+    tenants: frozenset[str]
+    """Whose customer they are."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class Reach:
     tables: Mapping[str, tuple[Table, TableSchema]]
     """Each table of `PLACES` with its keys, by setting."""
     letters: Sequence[DeadLetters]
+    objects: Objects
+    """What came with messages: rows and entries name them."""
 
 
 def find(reach: Reach, address: str) -> Person:
@@ -93,12 +103,14 @@ def find(reach: Reach, address: str) -> Person:
     """
     engine = reach.engine
     keys = looking_up.by_address(engine.tables, engine.channels, address)
+    tenants = set()
     for key in keys:
         conversation = _load(engine, key)
+        tenants |= {conversation.tenant} if conversation is not None else set()
         if conversation is not None and conversation.record.is_locked:
             what = f"conversation {key.conversation_id} is locked: a batch or a reply is on its way"
             raise Blocked(what, "the same command once it has ended, or unlock first")
-    return Person(address, tuple(keys))
+    return Person(address, tuple(keys), frozenset(tenants))
 
 
 def normal(address: str, prefixes: Sequence[str]) -> str:
@@ -114,7 +126,8 @@ def count(reach: Reach, person: Person) -> dict[str, int]:
     for place in PLACES:
         table, _ = reach.tables[place.setting]
         found[place.setting] = sum(1 for _ in place.rows(table, person))
-    found["dead letters"] = sum(_letters(one, person, is_erasing=False) for one in reach.letters)
+    found[_OBJECTS] = len(_objects(reach, person))
+    found[_LETTERS] = sum(_letters(one, person, is_erasing=False) for one in reach.letters)
     return found
 
 
@@ -134,15 +147,40 @@ def forget(reach: Reach, person: Person) -> dict[str, int]:
 
 
 def _hanging(reach: Reach, person: Person) -> dict[str, int]:
-    """Erase what hangs on the records."""
-    erased = {}
+    """Erase what hangs on the records; the objects first, for rows lead to them."""
+    objects = _objects(reach, person)
+    for key in objects:
+        reach.objects.delete(key)
+    erased = {_OBJECTS: len(objects)}
     for place in PLACES:
         table, schema = reach.tables[place.setting]
         keys = [_key(row, schema) for row in place.rows(table, person)]
         table.delete_many(keys)  # named one by one, and nothing of them is to stay: no condition
         erased[place.setting] = len(keys)
-    erased["dead letters"] = sum(_letters(one, person, is_erasing=True) for one in reach.letters)
+    erased[_LETTERS] = sum(_letters(one, person, is_erasing=True) for one in reach.letters)
     return erased
+
+
+def _objects(reach: Reach, person: Person) -> list[str]:
+    """The keys of the objects that a person's rows and entries name, where they are of a company of theirs."""
+    begin = f"s3://{reach.objects.name}/"
+    rows: list[Any] = [row for place in PLACES for row in place.rows(reach.tables[place.setting][0], person)]
+    rows += [conversation.item for key in person.conversations if (conversation := _load(reach.engine, key))]
+    keys = [text.removeprefix(begin) for text in _texts(rows) if text.startswith(begin)]
+    own = tuple(folder_of(tenant, "") for tenant in person.tenants)
+    return sorted({key for key in keys if key.startswith(own)})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text within lists and maps."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            yield from _texts(list(value.values()))
+        case list() | tuple():
+            for one in value:
+                yield from _texts(one)
 
 
 def _erase_record(engine: Engine, key: ConversationKey) -> None:

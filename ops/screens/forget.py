@@ -10,6 +10,7 @@ from ops.checks.tables import expected
 from ops.deployment import Deployment
 from ops.forgetting import PLACES, Reach
 from ops.letters import SqsLetters
+from ops.objects import S3Objects
 from ops.redriving import sources
 
 _REMAINS = (
@@ -27,6 +28,7 @@ def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal:
         engine=engine,
         tables={one.setting: (account.table(schemas[one.setting].name), schemas[one.setting]) for one in PLACES},
         letters=[one for one in letters if one.holds_any],
+        objects=S3Objects.of(account, deployment.settings.attachments_bucket),
     )
     address = forgetting.normal(told, [one.address_prefix for one in engine.channels.values()])
     person = forgetting.find(reach, address)
@@ -41,4 +43,4 @@ def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal:
         return
     ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
     erased = forgetting.forget(reach, person)
-    console.print(f"Erased {sum(erased.values())} row(s) and message(s). {_REMAINS}")
+    console.print(f"Erased {sum(erased.values())} row(s), message(s) and file(s). {_REMAINS}")

@@ -132,10 +132,10 @@ def _deploy(stage: Stage) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as file:
         file.writestr("app.py", "")
-    functions = boto3.client("lambda")
+    lambdas = boto3.client("lambda")
     for handler in functions():
         name = full_name(stage.config, STAGE, handler)
-        functions.create_function(
+        lambdas.create_function(
             FunctionName=name,
             Runtime="python3.12",
             Role=_role(stage, handler, name),
@@ -161,7 +161,7 @@ def _role(stage: Stage, handler: str, name: str) -> str:
 
 def _wake(stage: Stage) -> None:
     """The queues that wake functions."""
-    functions, sqs, queues = boto3.client("lambda"), boto3.client("sqs"), stage.config.environment(STAGE)
+    lambdas, sqs, queues = boto3.client("lambda"), boto3.client("sqs"), stage.config.environment(STAGE)
     for handler, variable in {
         "batch_whatsapp": "WHATSAPP_QUEUE",
         "batch_sms": "SMS_QUEUE",
@@ -170,6 +170,6 @@ def _wake(stage: Stage) -> None:
     }.items():
         url = sqs.get_queue_url(QueueName=queues[variable])["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        functions.create_event_source_mapping(
+        lambdas.create_event_source_mapping(
             EventSourceArn=arn, FunctionName=full_name(stage.config, STAGE, handler), BatchSize=1
         )

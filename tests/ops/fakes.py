@@ -1,4 +1,4 @@
-"""A dead-letter queue over the queue in memory, whose every call passes the plan of faults."""
+"""A dead-letter queue and a bucket over those in memory, whose every call passes the plan of faults."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Code
 from ops.letters import Letter
+from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Call
 from tests.fakes.queues import InMemoryQueue
 
@@ -40,3 +41,18 @@ class InMemoryLetters:
     def _call(self, operation, kind, apply):
         call = Call(operation, self.name, kind, Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         return self.queue.plan.perform(call, lambda _: apply())
+
+
+@dataclass
+class InMemoryObjects:
+    """See `ops.objects.Objects`."""
+
+    bucket: InMemoryBucket
+
+    @property
+    def name(self) -> str:
+        return self.bucket.name
+
+    def delete(self, key: str) -> None:
+        call = Call("DeleteObject", self.name, "write", Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
+        self.bucket.plan.perform(call, lambda _: self.bucket.objects.pop(key, None))

@@ -24,6 +24,8 @@ from tests.ops.conftest import REF, REGION, STAGE, Stage, turn_ttl_on
 from tests.ops.serving import answering, served
 from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF
 
+BUCKET = "replies-engine-dev-attachments-123456789012"
+
 NO_PROBE = Asked(looks_at_tenants=False, url="http://127.0.0.1:9")
 """What needs no webhook; that one is a finding of its own, which `faults` leaves out."""
 
@@ -267,6 +269,18 @@ PLANTED: dict[str, tuple[Plant, str, str, str]] = {
         "no schedule wakes replies-engine-dev-recover_orphaned_messages",
         "make deploy STAGE=dev",
     ),
+    "a missing bucket": (
+        lambda stage: stage.client("s3").delete_bucket(Bucket=BUCKET),
+        "bucket",
+        f"{BUCKET} is missing (ATTACHMENTS_BUCKET)",
+        "make deploy STAGE=dev",
+    ),
+    "a bucket that could be made public": (
+        lambda stage: stage.client("s3").delete_public_access_block(Bucket=BUCKET),
+        "bucket",
+        f"{BUCKET} could be made public",
+        f"aws s3api put-public-access-block --bucket {BUCKET}",
+    ),
     "a secret that is no JSON": (
         lambda stage: write_secret(stage, AUTH_TOKEN),
         "secrets",
@@ -295,6 +309,12 @@ def test_a_planted_fault_is_found_and_nothing_else(stage: Stage, name: str):
 
 
 class TestWarnings:
+    def test_a_bucket_that_keeps_everything_is_told(self, stage: Stage):
+        """Customers' files are to go with time."""
+        stage.client("s3").delete_bucket_lifecycle(Bucket=BUCKET)
+
+        assert [one.what for one in warnings(stage)] == [f"{BUCKET} keeps customers' files for ever"]
+
     def test_letters_in_a_dead_letter_queue_are_told_with_the_command_that_reads_them(self, stage: Stage):
         """They are no fault of the stage: somebody has to look at them."""
         stage.client("sqs").send_message(QueueUrl=stage.queue_url("ai-replies-dlq"), MessageBody="{}")

@@ -16,7 +16,7 @@ from ops.letters import HOLD_SECONDS
 from ops.where import Blocked
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.tables import InMemoryTable
-from tests.ops.fakes import InMemoryLetters
+from tests.ops.fakes import InMemoryLetters, InMemoryObjects
 from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
 OTHER = "+4915199999999"
@@ -58,12 +58,17 @@ class Lived:
         for key in (KEY, None):
             owner = KEY.item if key else {"primary_channel": OTHER, "conversation_id": "c-2"}
             sender = CUSTOMER if key else OTHER
-            entry = {"message_id": f"m-{sender}", "metadata": {"sender": sender, "recipient": COMPANY}}
+            object_key = f"acme/{'1' if key else '2'}/1"
+            world.bucket.objects[object_key] = (sender.encode(), "image/png", None)
+            media = [{"url": f"s3://attachments/{object_key}"}, {"url": "s3://attachments/globex/3/1"}]
+            metadata = {"sender": sender, "recipient": COMPANY}
+            entry = {"message_id": f"m-{sender}", "metadata": metadata, "media": media}
             world.tables.history.seed({**owner, "message_id": f"m-{sender}", "entry": entry})
             world.queues.dead_replies.inject(str({**owner}).replace("'", '"'), group="acme")
             unknown.seed({"company_address": COMPANY, "sender": sender})
         world.tables.sends.seed(of_other({**world.sends[0], "send_id": "0" * 40}))
         world.tables.stage.seed(of_other({**world.tables.stage.rows[0], "message_sid": "SMother"}))
+        world.bucket.objects["globex/3/1"] = (b"another company's", "image/png", None)
         world.plan.calls.clear()
         world.plan.faults = dict(plan.faults) if plan else {}
         schemas = load("local").tables
@@ -78,6 +83,7 @@ class Lived:
             engine=world.engine,
             tables={name: (table, schemas[NAMES[name]]) for name, table in tables.items()},
             letters=[InMemoryLetters(world.queues.dead_replies)],
+            objects=InMemoryObjects(world.bucket),
         )
         return cls(world, reach, unknown)
 
@@ -94,6 +100,7 @@ class Lived:
             "sends": tables.sends.rows,
             "lock": tables.trigger_lock.rows,
             "unknown": self.unknown.rows,
+            "bucket": [content.decode() for content, _, _ in self.world.bucket.objects.values()],
             "dead": [one.body for one in self.world.queues.dead_replies.messages],
         }
         return [name for name, rows in everything.items() if address in str(list(rows))]
@@ -112,6 +119,7 @@ def test_everything_of_a_person_is_counted_before_it_is_erased():
         "history_table": 1,
         "sends_table": 1,
         "unknown_senders_table": 1,
+        "attachments": 1,
         "dead letters": 1,
     }
     assert lived.traces(CUSTOMER)
@@ -126,7 +134,8 @@ def test_nothing_of_the_person_is_left_and_all_of_another_is():
 
     assert lived.traces(CUSTOMER) == []
     assert lived.traces(OTHER) == before
-    assert sum(erased.values()) == 7
+    assert sum(erased.values()) == 8
+    assert "globex/3/1" in lived.world.bucket.objects
 
 
 def test_a_conversation_on_its_way_to_a_reply_is_not_cut_off():
