@@ -26,7 +26,8 @@ _DEPTH_MAX = 8
 """Mail programs nest four: signed, mixed, related, alternative."""
 _BOUNDARY_LENGTH_MAX = 200
 _PARAMETERS_LENGTH_MAX = 1_024
-_NAME_BYTES_MAX = 400
+_PARAMETERS_MAX = 32
+_NAME_BYTES_MAX = 1_024
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\A\r?\n")
 _BODIES = frozenset({"text/plain", "text/html"})
 
@@ -114,7 +115,9 @@ class _Reading:
         except binascii.Error:
             self.notes.add(Note.ENCODING)
         letters = re.sub(rb"[^A-Za-z0-9+/]+", b"", body)
-        return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+        if len(letters) % 4 == 1:  # one letter holds no byte
+            letters = letters[:-1]
+        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
 
 def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
@@ -133,9 +136,9 @@ def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:
 
 
 def _parameters(value: str, name: str) -> Message:
-    """A header whose parameters the standard library reads."""
+    """A header whose parameters the standard library reads: few, for it counts the quotes before each anew."""
     message = Message()
-    message[name] = value[:_PARAMETERS_LENGTH_MAX]
+    message[name] = ";".join(value[:_PARAMETERS_LENGTH_MAX].split(";")[: _PARAMETERS_MAX + 1])
     return message
 
 
