@@ -71,8 +71,9 @@ policies: .venv/made-local ## the functions' IAM policies, from infrastructure/r
 simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
-bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, and the webhook's hot path
-	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path
+bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, the webhook's hot path, and a large e-mail
+	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path \
+		&& $(VENV)/python -m bench.email
 
 clean: ## remove what make made
 	rm -rf .venv .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from statistics import median
@@ -27,11 +27,11 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.serialize import create_serializer
 from chalice.app import MultiDict, Request
 from twilio.request_validator import RequestValidator
 
+from bench.answers import Answers
 from bench.tables import ratio, show
 from chalicelib import contexts, conversations, doors
 from chalicelib.aws.attributes import item_to_wire
@@ -43,7 +43,7 @@ from chalicelib.observability import Fields, Metric, Step, Trail
 from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
 from chalicelib.tables import Attr, Table
 from chalicelib.wiring import Engine
-from tests.world import AUTH_TOKEN, BASE_URL, ENVIRONMENT, SECRET_REF, conversation
+from tests.world import AUTH_TOKEN, BASE_URL, ENVIRONMENT, conversation
 
 PROCESSES = 7
 TOP = 12
@@ -149,36 +149,11 @@ def show_imports() -> None:
 # ---------------------------------------------------------------- warm
 
 
-class Answers:
-    """Answers every request of a client in this process, as AWS would answer a message that goes its usual way."""
-
-    def __init__(self, engine: Engine) -> None:
-        row = item_to_wire(conversation())
-        self._documents: Mapping[str, Mapping[str, Any]] = {
-            "Query": {"Items": [row], "Count": 1, "ScannedCount": 1},
-            "GetItem": {"Item": {name: one for name, one in row.items() if name != "messages"}},
-            "PutItem": {},
-            "GetSecretValue": {"Name": SECRET_REF, "SecretString": SECRET},
-            "GetQueueUrl": {"QueueUrl": "http://127.0.0.1:1/000000000000/queue"},
-            "SendMessage": {"MessageId": "message-1"},
-        }
-        self.operations: list[str] = []
-        for client in (engine.clients.dynamodb, engine.clients.sqs, engine.clients.secrets):
-            client.meta.events.register(f"before-send.{client.meta.service_model.service_id.hyphenize()}", self.answer)
-
-    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        target = request.headers["X-Amz-Target"]
-        name = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
-        self.operations.append(name)
-        content = json.dumps(self._documents[name]).encode()
-        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda **_: iter([content])))
-
-
 def show_warm() -> None:
     """One webhook, and each of its parts."""
     os.environ.update(SETTINGS)
     engine = Engine()
-    answers = Answers(engine)
+    answers = Answers(engine, conversation(), SECRET)
     request = chalice_request()
     with redirect_stdout(io.StringIO()):  # lines and metrics are written, to nowhere
         receive(engine, request)
@@ -220,7 +195,7 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     """What a webhook does beside its calls, each by itself, and the requests of two of these."""
     web = WebhookRequest(BASE_URL + PATH, {"x-twilio-signature": SIGNATURE}, BODY, "request-1")
     provider = Twilio(tuple(engine.channels.values()), engine.clock)
-    message = provider.parse(web)
+    (message,) = provider.parse(web)
     loaded = Conversation.from_item({name: one for name, one in conversation().items() if name != "messages"})
 
     def context() -> dict[str, Any]:
@@ -234,7 +209,7 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     condition = Attr(MESSAGE_SID).missing()
     serializer, operation = (
         create_serializer("json"),
-        engine.clients.dynamodb.meta.service_model.operation_model("PutItem"),
+        engine.clients.of("dynamodb").meta.service_model.operation_model("PutItem"),
     )
     put = {"TableName": "stage", "Item": item_to_wire(row), "ConditionExpression": "attribute_not_exists(#0)"}
     stage: Table = engine.tables.stage

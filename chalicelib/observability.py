@@ -86,6 +86,8 @@ class Metric(StrEnum):
     SECRET_FAILURE = "SecretFailure"
     UNKNOWN_SENDER = "UnknownSender"
     UNTOLD = "UnknownSenderNotTold"
+    AUTOMATIC_MESSAGE = "AutomaticMessage"
+    UNAUTHORISED_EMAIL = "UnauthorisedEmail"
     REFUSED = "Refused"
     BATCH_SIZE = "BatchSize"
     WINDOW_WAIT = "WindowWait"
@@ -162,6 +164,14 @@ MEASURES: Mapping[Metric, Measure] = {
         "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",
         _CODES | {ReplyCode.NO_RECIPIENT, ReplyCode.UNKNOWN_OUTCOME, "UNREACHABLE"},
         of_provider=True,
+    ),
+    Metric.AUTOMATIC_MESSAGE: Measure(
+        "an automatic reply, a bounce, a list's or a loop's e-mail was left out",
+        frozenset({Code.AUTOMATIC_MESSAGE.value}),
+    ),
+    Metric.UNAUTHORISED_EMAIL: Measure(
+        "an e-mail was refused whose sender's domain does not vouch for it",
+        frozenset({Code.SENDER_NOT_AUTHENTICATED.value}),
     ),
     Metric.REFUSED: Measure("a message was refused by a named rule", _CODES),
     Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),

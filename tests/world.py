@@ -6,6 +6,7 @@ each batch once and then releases the lock, people who take each message once, a
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from chalicelib.settings import Settings
 from chalicelib.splitting import split
 from chalicelib.tables import Tables
 from local.template import load
+from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email, keys, signature
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, Crash, FaultPlan
@@ -44,6 +46,7 @@ from tests.fakes.tables import InMemoryTable
 CUSTOMER, COMPANY = "+4915112345678", "+14155238886"
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "0" * 32, "token-of-the-first-tenant"
 SECRET_REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-local"
+EMAIL_SECRET_REF = "ai-multi-comms/email-credentials/acme/main/sendgrid-local"
 KEY = ConversationKey(CUSTOMER, "conversation-1")
 BASE_URL = "https://hooks.example.com"
 
@@ -179,6 +182,20 @@ def conversation(**changes: Any) -> dict[str, Any]:
     }
 
 
+def email_conversation(**changes: Any) -> dict[str, Any]:
+    """The same, which the customer may continue by e-mail."""
+    row = conversation()
+    return {
+        **row,
+        "gsi_company_email": COMPANY_EMAIL,
+        "gsi_recipient_email": CUSTOMER_EMAIL,
+        "recipient_email": CUSTOMER_EMAIL,
+        "allowed_channels": [*row["allowed_channels"], "email"],
+        "channel_config": {**row["channel_config"], "email": {"credential_ref": EMAIL_SECRET_REF}},
+        **changes,
+    }
+
+
 @lru_cache
 def _signed(
     form: tuple[tuple[str, str], ...] | str, token: str, path: str, headers: tuple[tuple[str, str], ...]
@@ -232,7 +249,11 @@ class World:
         self.tables.conversations.seed(*(rows or (conversation(),)))
         self.queues = self._queues()
         self.secrets = InMemorySecrets(
-            {SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})}, self.plan
+            {
+                SECRET_REF: json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}),
+                EMAIL_SECRET_REF: json.dumps({"public_key": keys()[1], "api_key": "SG.key"}),
+            },
+            self.plan,
         )
         self.bucket = InMemoryBucket(self.plan)
         self.media = InMemoryMedia(self.plan)
@@ -283,6 +304,44 @@ class World:
         response = doors.webhook(self._request(form, token, path, **headers), Vendor.TWILIO, self.engine)
         self.answers.append(response)
         return response
+
+    def post_email(
+        self, email: Email, *, private_key: str | None = None, url_token: str = "", **headers: str
+    ) -> Response:
+        """One e-mail as SendGrid posts it, signed, once; the answer."""
+        body = email.body
+        told = {"Content-Type": email.content_type, **signature(body, private_key), **headers}
+        return self.post_bytes(body, told, url_token=url_token)
+
+    def post_bytes(self, body: bytes, headers: dict[str, str], *, url_token: str = "") -> Response:
+        """One request to the e-mail's door, its body as API Gateway hands binary ones over; the answer."""
+        path = f"/webhooks/email/{url_token}" if url_token else "/webhooks/email"
+        event = {
+            "headers": headers,
+            "requestContext": {
+                "httpMethod": "POST",
+                "resourcePath": path,
+                "path": path,
+                "extendedRequestId": "gateway-1",
+            },
+            "pathParameters": None,
+            "multiValueQueryStringParameters": None,
+            "stageVariables": None,
+            "body": base64.b64encode(body).decode(),
+            "isBase64Encoded": True,
+        }
+        request = Request(event, self._lambda_context(15))
+        response = doors.webhook(request, Vendor.SENDGRID, self.engine, url_token=url_token)
+        self.answers.append(response)
+        return response
+
+    def deliver_email(self, email: Email | None = None) -> None:
+        """One e-mail as SendGrid delivers it: again after a crash or a 503."""
+        one = email or Email(message_id=f"<{next(self.sids)}@customer.example>")
+        for _ in range(4):
+            with self.process():
+                if self.post_email(one).status_code < 500:
+                    break
 
     def report(self, send_id: str, status: str, *, token: str = AUTH_TOKEN, **parameters: str) -> Response:
         """One signed status callback of Twilio; the answer."""

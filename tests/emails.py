@@ -1,0 +1,123 @@
+"""E-mails as SendGrid's Inbound Parse posts them, in either mode, and bent wherever a test wants it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import cache
+
+from local.signing_mail import key_pair, signed
+
+COMPANY_EMAIL, CUSTOMER_EMAIL = "help@acme.example", "ann@customer.example"
+
+BOUNDARY = "xYzZY"
+
+NOW_SECONDS = 1_767_225_600
+"""The instant that a signature is stamped with."""
+
+Value = str | bytes | None
+Attachment = tuple[str, str, bytes]
+"""Its name, its content type and its content."""
+
+
+@cache
+def keys() -> tuple[str, str]:
+    """The private and the public key of the company's security policy, made once."""
+    return key_pair()
+
+
+@dataclass(frozen=True)
+class Email:
+    """One e-mail of a customer, as SendGrid posts it."""
+
+    text: str = "hello"
+    html: str = ""
+    subject: str = "A question"
+    sender: str = f"Ann Example <{CUSTOMER_EMAIL}>"
+    recipients: tuple[str, ...] = (COMPANY_EMAIL,)
+    return_path: str | None = CUSTOMER_EMAIL
+    message_id: str = "<one@customer.example>"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside those that every e-mail has."""
+    attachments: tuple[Attachment, ...] = ()
+    spf: str | None = "pass"
+    dkim: str | None = "{@customer.example : pass}"
+    charset: str = "UTF-8"
+    is_raw: bool = False
+    boundary: str = BOUNDARY
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    """In place of what would be posted; None: left out."""
+
+    @property
+    def content_type(self) -> str:
+        """Of the request."""
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    @property
+    def body(self) -> bytes:
+        """Of the request."""
+        told = {**self._told, **self.fields}
+        parts = [self._part(f'name="{name}"', value) for name, value in told.items() if value is not None]
+        files = [] if self.is_raw else list(enumerate(self.attachments, start=1))
+        for number, (filename, kind, content) in files:
+            head = f'name="attachment{number}"; filename="{filename}"'
+            parts.append(self._part(head, content, f"Content-Type: {kind}\r\n"))
+        return b"".join(parts) + f"--{self.boundary}--\r\n".encode()
+
+    @property
+    def head(self) -> str:
+        """The e-mail's own headers, as they went over the wire."""
+        told = {
+            "From": self.sender,
+            "To": ", ".join(self.recipients),
+            "Subject": self.subject,
+            "Message-ID": self.message_id,
+            "Date": "Thu, 01 Jan 2026 00:00:00 +0000",
+            **self.headers,
+        }
+        return "".join(f"{name}: {value}\r\n" for name, value in told.items() if value)
+
+    @property
+    def mime(self) -> bytes:
+        """The whole e-mail."""
+        mail = EmailMessage(policy=SMTP)
+        if self.text or not self.html:
+            mail.set_content(self.text, charset=self.charset)
+        if self.html and self.text:
+            mail.add_alternative(self.html, subtype="html", charset=self.charset)
+        elif self.html:
+            mail.set_content(self.html, subtype="html", charset=self.charset)
+        for filename, kind, content in self.attachments:
+            maintype, _, subtype = kind.partition("/")
+            mail.add_attachment(content, maintype=maintype, subtype=subtype, filename=filename)
+        return self.head.encode() + mail.as_bytes()
+
+    @property
+    def _told(self) -> dict[str, Value]:
+        texts = {"text": self.text or None, "html": self.html or None}
+        of_mode: dict[str, Value] = {"email": self.mime} if self.is_raw else {"headers": self.head, **texts}
+        return {
+            **of_mode,
+            "to": ", ".join(self.recipients),
+            "from": self.sender,
+            "subject": self.subject,
+            "envelope": json.dumps({"to": list(self.recipients), "from": self.return_path}),
+            "sender_ip": "192.0.2.25",
+            "SPF": self.spf,
+            "dkim": self.dkim,
+            "spam_score": "0.1",
+            "charsets": json.dumps(dict.fromkeys(("to", "from", "subject", "text", "html"), self.charset)),
+        }
+
+    def _part(self, head: str, value: str | bytes, more: str = "") -> bytes:
+        content = value if isinstance(value, bytes) else value.encode(self.charset, "replace")
+        start = f"--{self.boundary}\r\nContent-Disposition: form-data; {head}\r\n{more}\r\n"
+        return start.encode() + content + b"\r\n"
+
+
+def signature(body: bytes, private_key: str | None = None) -> dict[str, str]:
+    """The headers that prove a request, by the company's key unless another is given."""
+    return signed(body, private_key or keys()[0], timestamp=NOW_SECONDS)
