@@ -314,33 +314,28 @@ class TestBlackBox:
 
     def test_the_schedules_fire(self, deployment: Deployment, hooks: str):
         """An orphan is triggered by the one, a stalled lock is let go of by the other."""
-        conversation = Conversation("sms", tenants.NORDIC, "edith")
-        conversation.write(hooks, "who has my reply?")
-        context_of(deployment, "dev", conversation)
-        conversations = deployment.aws.dynamodb.Table("conversations-dev")
-        long_ago = "2026-01-01T00:00:00.000000+00:00"
-        conversations.update_item(
-            Key=conversation.key,
-            UpdateExpression="SET processing_started_at = :then",
-            ExpressionAttributeValues={":then": long_ago},
-        )
-        orphan_is_of = Conversation("whatsapp", tenants.SUNRISE, "anna")
-        stage_table = deployment.aws.dynamodb.Table("conversations-stage-dev")
-        orphan_is_of.write(hooks, "this is staged and then orphaned")
-        (left,) = eventually(lambda: staged(deployment, "dev", orphan_is_of))
-        answer(deployment, "dev", context_of(deployment, "dev", orphan_is_of))
-        eventually(lambda: released(deployment, "dev", orphan_is_of))
-        orphan = {**left, "message_sid": sending.fresh_sid(), "received_at": long_ago}
-        stage_table.put_item(Item=orphan)
+        stalls = Conversation("sms", tenants.NORDIC, "edith")
+        is_orphaned = Conversation("sms", tenants.NORDIC, "frida")
+        stalls.write(hooks, "who has my reply?")
+        context_of(deployment, "dev", stalls)
+        age(deployment, "conversations-dev", stalls.key, "processing_started_at")
+        is_orphaned.write(hooks, "one that is answered")
+        (left,) = eventually(lambda: staged(deployment, "dev", is_orphaned))
+        answer(deployment, "dev", context_of(deployment, "dev", is_orphaned))
+        eventually(lambda: released(deployment, "dev", is_orphaned))
+        orphan = {**left, "message_sid": sending.fresh_sid()}
+        deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
+        key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
+        age(deployment, "conversations-stage-dev", key, "received_at")
         quicken(deployment, "check_and_reset_stalled_conversations")
 
-        context = context_of(deployment, "dev", orphan_is_of)
-        status = eventually(
-            lambda: row(deployment, "dev", conversation)["conversation_status"] == "processing_timeout", seconds=100
+        context = context_of(deployment, "dev", is_orphaned)
+        is_reset = eventually(
+            lambda: row(deployment, "dev", stalls)["conversation_status"] == "processing_timeout", seconds=100
         )
 
         assert [one["message_id"] for one in context["messages"]] == [orphan["message_sid"]]
-        assert status
+        assert is_reset
 
     def test_a_call_outside_the_policy_is_refused_and_one_inside_is_not(self, deployment: Deployment):
         """With the credentials that the function itself has."""
@@ -469,6 +464,16 @@ def delivered(deployment: Deployment, sid: str) -> list[dict[str, Any]]:
 def staged(deployment: Deployment, stage: str, conversation: Conversation) -> list[dict[str, Any]]:
     rows = deployment.aws.rows(f"conversations-stage-{stage}")
     return [one for one in rows if one["conversation_id"] == conversation.key["conversation_id"]]
+
+
+def age(deployment: Deployment, table: str, key: dict[str, str], attribute: str) -> None:
+    """Let an instant of a row lie far in the past."""
+    deployment.aws.dynamodb.Table(table).update_item(
+        Key=key,
+        UpdateExpression="SET #attribute = :then",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":then": "2026-01-01T00:00:00.000000+00:00"},
+    )
 
 
 def quicken(deployment: Deployment, function: str) -> None:
