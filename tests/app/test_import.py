@@ -28,7 +28,7 @@ print(json.dumps([name for name in ("twilio.rest", "boto3", "boto3.resources", "
 def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A process of its own, with nothing in its environment but this."""
     search = {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    return subprocess.run(  # noqa: S603  # our own program
+    return subprocess.run(  # our own program
         [sys.executable, "-W", "error", "-c", NO_NETWORK + program],
         env=search | environment,
         capture_output=True,

@@ -6,32 +6,45 @@ a CloudFormation template holds one; here its own reader is given those that com
     POST  /restapis?mode=import          ImportRestApi
     PUT   /restapis/{id}?mode=overwrite  PutRestApi
     PATCH /restapis/{id}                 a blank minimumCompressionSize means none; botocore reads a number or nothing
+    POST  /restapis/{id}/deployments     whether the stage is traced
+    events                               the domain's name, by which a function on AWS knows its public URL
 """
 
 from __future__ import annotations
 
 import json
+import os
 import runpy
 from typing import Any
 
 from ministack.services import apigateway_v1 as gateway
 
+_BINARY = "x-amazon-apigateway-binary-media-types"
+
 _answer = gateway.handle_request
+_build_event = gateway._build_lambda_event_v1
 
 
 async def answer(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
     match method, path.strip("/").split("/"):
         case "POST", ["restapis"] if "mode" in query:
-            regional = {"endpointConfiguration": {"types": ["REGIONAL"]}}
-            return gateway._get_rest_api(gateway._import_rest_api(json.loads(body), regional))
+            document = json.loads(body)
+            told = {"endpointConfiguration": {"types": ["REGIONAL"]}, "binaryMediaTypes": document.get(_BINARY, [])}
+            return gateway._get_rest_api(gateway._import_rest_api(document, told))
         case "PUT", ["restapis", api] if api in gateway._rest_apis:
             return _overwritten(api, json.loads(body))
+        case "POST", ["restapis", api, "deployments"]:
+            answered = await _answer(method, path, headers, body, query)
+            told = json.loads(body)
+            gateway._stages_v1[api][told["stageName"]]["tracingEnabled"] = told.get("tracingEnabled", False)
+            return answered
         case "PATCH", ["restapis", _]:
             body = _without_blank_compression(body)
     return await _answer(method, path, headers, body, query)
 
 
 def _overwritten(api: str, document: dict[str, Any]) -> Any:
+    gateway._rest_apis[api]["binaryMediaTypes"] = document.get(_BINARY, [])
     resources = gateway._resources[api]
     root = next(one for one in resources.values() if one["path"] == "/")
     resources.clear()
@@ -48,6 +61,13 @@ def _without_blank_compression(body: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
+def build_event(api: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+    event: dict[str, Any] = _build_event(api, *arguments, **options)
+    event["requestContext"]["domainName"] = f"{api}.execute-api.{os.environ['MINISTACK_REGION']}.amazonaws.com"
+    return event
+
+
 if __name__ == "__main__":
     gateway.handle_request = answer
+    gateway._build_lambda_event_v1 = build_event
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

@@ -1,0 +1,494 @@
+"""The project deployed as anybody deploys it, to a local AWS that enforces rights; then what was deployed, black box.
+
+Run by `make deploy-check`: it packages for Lambda, so pip needs a network. The steps build on each other in the order
+in which they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.parser import Parser
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request
+
+import pytest
+from botocore.exceptions import ClientError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from infrastructure import policies
+from infrastructure.settling import throttling
+from infrastructure.stages import functions, stages
+from local import sending, standin_ai, tenants
+from local.environment import PROJECT, REGION
+from local.signing import signature
+from local.standin_twilio import Account, StandInTwilio
+from tests.deploy.deployment import Deployment, domain, eventually, shell_without_aws
+
+pytestmark = pytest.mark.deployed
+
+WINDOW_SECONDS = 5
+FIRST_START_SECONDS = 90
+TRIES = 4
+"""Of one message, as `rc=3` has it."""
+
+ACCOUNTS = [Account(one.account_sid, one.auth_token) for one in tenants.TENANTS]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One customer, who writes on one channel to one company."""
+
+    channel: str
+    company: tenants.Tenant
+    customer: str
+
+    @property
+    def key(self) -> dict[str, str]:
+        who = self.company.customer(self.customer)
+        return {"primary_channel": who.address, "conversation_id": self.company.conversation_id(who)}
+
+    def message(self, body: str) -> sending.Message:
+        return sending.Message(
+            channel=self.channel,
+            sender=self.company.customer(self.customer).address,
+            recipient=self.company.addresses[self.channel],
+            account_sid=self.company.account_sid,
+            body=body,
+        )
+
+    def forge(self, base: str) -> sending.Answer:
+        """Send one message that the provider did not sign."""
+        url = f"{base}/webhooks/{self.channel}"
+        return sending.send(url, self.message("forged"), self.company.auth_token, forge=True)
+
+    def write(self, base: str, body: str) -> sending.Message:
+        """Send one signed message to the webhook below `base`, again as Twilio does after a 5xx; it is taken."""
+        message = self.message(body)
+        statuses = []
+        while not statuses or (statuses[-1] >= 500 and len(statuses) < TRIES):
+            url = f"{base}/webhooks/{self.channel}"
+            statuses.append(sending.send(url, message, self.company.auth_token).status)
+        assert statuses[-1] == 200
+        return message
+
+
+CONVERSATIONS = [
+    Conversation("whatsapp", tenants.SUNRISE, "anna"),
+    Conversation("sms", tenants.NORDIC, "david"),
+]
+BY_CHANNEL = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda one: one.channel)
+
+
+@pytest.fixture(scope="module")
+def twilio() -> Iterator[StandInTwilio]:
+    with StandInTwilio(ACCOUNTS) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="module")
+def routes() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def hooks(routes: dict[str, str]) -> Iterator[str]:
+    """A domain of one's own before the stage dev."""
+    with domain(routes) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    endpoint: str, hooks: str, routes: dict[str, str], twilio: StandInTwilio, tmp_path_factory: pytest.TempPathFactory
+) -> Deployment:
+    """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
+    made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), endpoint, shell_without_aws())
+    told = {
+        "TWILIO_API_BASE_URL": twilio.url,
+        "BATCH_WINDOW_SECONDS": str(WINDOW_SECONDS),
+        "BATCH_MAX_WAIT_SECONDS": "30",
+        # A busy machine may take long over a first start.
+        "AWS_READ_TIMEOUT_SECONDS": "10",
+        "WEBHOOK_DEADLINE_SECONDS": "6",
+        "BUCKET_READ_TIMEOUT_SECONDS": "2",
+    }
+    made.configure("dev", PUBLIC_BASE_URL=hooks, **told)
+    made.configure("prod", **told)
+
+    done = made.infrastructure("deploy", "--stage", "dev")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
+    routes[""] = f"{endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
+    tenants.seed(made.aws, "dev", tenants.TENANTS)
+    CONVERSATIONS[0].forge(hooks)  # a first start may take longer than a window
+    return made
+
+
+def take(deployment: Deployment, queue: str) -> list[dict[str, Any]]:
+    """What a queue shows now, taken off it."""
+    sqs, url = deployment.aws.sqs, deployment.aws.queue_url(queue)
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
+    for one in found:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+    return found
+
+
+def context_of(deployment: Deployment, stage: str, conversation: Conversation) -> dict[str, Any]:
+    """The next context of a conversation on the AI queue; contexts of others are dropped."""
+
+    def look() -> dict[str, Any] | None:
+        contexts = (json.loads(one["Body"]) for one in take(deployment, f"replies-engine-{stage}-ai"))
+        own = [one for one in contexts if one["conversation"]["conversation_id"] == conversation.key["conversation_id"]]
+        return own[0] if own else None
+
+    found = eventually(look, seconds=FIRST_START_SECONDS)
+    assert found is not None, f"no batch of {conversation.channel} reached the AI queue"
+    return found
+
+
+def row(deployment: Deployment, stage: str, conversation: Conversation) -> dict[str, Any]:
+    table = deployment.aws.dynamodb.Table(f"conversations-{stage}")
+    return dict(table.get_item(Key=conversation.key, ConsistentRead=True)["Item"])
+
+
+def answer(deployment: Deployment, stage: str, context: dict[str, Any]) -> str:
+    """Put the AI's reply to a batch on its queue; its text."""
+    reply = standin_ai.reply_to(context)
+    deployment.aws.sqs.send_message(
+        QueueUrl=deployment.aws.queue_url(f"replies-engine-{stage}-ai-replies"),
+        MessageBody=json.dumps(reply),
+        MessageGroupId=context["company"]["company_id"],
+    )
+    return str(reply["body"])
+
+
+def released(deployment: Deployment, stage: str, conversation: Conversation) -> bool:
+    return row(deployment, stage, conversation)["conversation_status"] == "ai_response_sent"
+
+
+class TestPackage:
+    def test_it_holds_what_the_functions_need_and_nothing_else(self, deployment: Deployment):
+        """Of the project app.py and chalicelib; of others what requirements.txt asks for, and Chalice's own runtime."""
+        with zipfile.ZipFile(deployment.zip_file()) as archive:
+            names = archive.namelist()
+            told = {name: archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")}
+
+        ours = {path.name for path in PROJECT.iterdir()} & {name.partition("/")[0] for name in names}
+        own = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*.py")}
+        assert ours == {"app.py", "chalicelib"}
+        assert {name for name in names if name.startswith("chalicelib/") and not name.endswith("/")} == own
+        assert distributions(told) <= asked_for(told)
+        assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+    def test_from_the_package_alone_every_function_is_built(self, deployment: Deployment, tmp_path: Path):
+        """A line that is missing in requirements.txt fails here, whatever is installed on this machine."""
+        with zipfile.ZipFile(deployment.zip_file()) as archive:
+            archive.extractall(tmp_path)
+        variables = dict(stages()["dev"].variables) | {"AWS_DEFAULT_REGION": REGION, "AWS_LAMBDA_FUNCTION_NAME": "one"}
+        handlers = {"app.app", *(f"app.{name}" for name in functions()[1:])}
+        program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import app"
+
+        built = {
+            handler: subprocess.run(
+                [sys.executable, "-I", "-S", "-c", program],
+                env={**variables, "_HANDLER": handler},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for handler in handlers
+        }
+
+        assert {handler: one.stderr[-2_000:] for handler, one in built.items() if one.returncode} == {}
+
+    def test_what_chalice_packages_for_cloudformation_passes_cfn_lint(self, deployment: Deployment, tmp_path: Path):
+        """The roles with their policies, the functions, the API."""
+        packaged = deployment.chalice("package", "--stage", "prod", str(tmp_path))
+        linted = subprocess.run(
+            [str(Path(sys.executable).with_name("cfn-lint")), str(tmp_path / "sam.json")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert packaged.returncode == 0, packaged.stderr
+        assert linted.returncode == 0, linted.stdout
+
+
+class TestDeployed:
+    @pytest.mark.parametrize("function", functions())
+    def test_a_function_is_as_it_is_configured_under_a_role_of_its_own(self, deployment: Deployment, function: str):
+        """Memory, timeout, architecture, tracing, log retention, and the committed policy, nothing beside it."""
+        name = stages()["dev"].function_name(function)
+        config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+        wanted = config | config["lambda_functions"].get(function, {})
+
+        made = deployment.snapshot("dev")
+
+        one, role = made["functions"][name], made["roles"][f"replies-engine-dev-{function}"]
+        assert (one["MemorySize"], one["Timeout"]) == (wanted["lambda_memory_size"], wanted["lambda_timeout"])
+        assert (one["Architectures"], one["TracingConfig"]["Mode"]) == (["arm64"], "Active")
+        assert one["Role"].endswith(f":role/replies-engine-dev-{function}")
+        assert list(role["inline"].values()) == [json.loads(policies.path("dev", function).read_text())]
+        assert role["attached"] == []
+        assert made["logs"][f"/aws/lambda/{name}"] == 30
+
+    def test_queues_schedules_and_the_api_are_as_they_are_registered(self, deployment: Deployment):
+        """Concurrency by the mapping, not reserved; a regional API, throttled and traced; recursion where meant."""
+        made = deployment.snapshot("dev")
+
+        (api,) = made["apis"].values()
+        traced, settings = api["stages"]["dev"]
+        wanted = throttling(stages()["dev"])
+        mappings = [one for found in made["mappings"].values() for one in found]
+        assert {(queue.rpartition(":")[2], size) for _, queue, size, _, _ in mappings} == {
+            ("replies-engine-dev-whatsapp", 10),
+            ("replies-engine-dev-sms", 10),
+            ("replies-engine-dev-email", 10),
+            ("replies-engine-dev-ai-replies", 1),
+        }
+        assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
+        assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
+        assert (api["endpoint"], traced) == (["REGIONAL"], True)
+        assert settings["*/*"]["throttlingRateLimit"] == wanted.per_second
+        assert {name for name, one in made["functions"].items() if one["recursion"] == "Allow"} == {
+            name for name, found in made["mappings"].items() if found
+        }
+
+
+class TestBlackBox:
+    @BY_CHANNEL
+    def test_a_signed_burst_becomes_one_batch_and_one_reply_and_the_conversation_is_released(
+        self, deployment: Deployment, hooks: str, twilio: StandInTwilio, conversation: Conversation
+    ):
+        """Under the functions' own roles, to the delivery status that the provider tells."""
+        sent = [conversation.write(hooks, body).sid for body in ("one", "two", "three")]
+
+        context = context_of(deployment, "dev", conversation)
+        text = answer(deployment, "dev", context)
+        eventually(lambda: released(deployment, "dev", conversation), seconds=FIRST_START_SECONDS)
+        twilio.wait_until_told()
+
+        (shown,) = (one for one in twilio.messages if one.to.endswith(conversation.key["primary_channel"]))
+        sends = eventually(partial(delivered, deployment, shown.sid))
+        assert [one["message_id"] for one in context["messages"]] == sent
+        assert shown.body == text
+        assert released(deployment, "dev", conversation)
+        assert len(sends) == 1
+        assert staged(deployment, "dev", conversation) == []
+
+    @BY_CHANNEL
+    def test_a_forged_message_changes_nothing(self, deployment: Deployment, hooks: str, conversation: Conversation):
+        """It is answered as every message is."""
+        before = row(deployment, "dev", conversation)
+
+        answered = conversation.forge(hooks)
+
+        assert answered.status == 200
+        assert row(deployment, "dev", conversation) == before
+        assert staged(deployment, "dev", conversation) == []
+
+    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies"])
+    def test_a_poison_message_reaches_its_dead_letter_queue_with_the_reason(self, deployment: Deployment, role: str):
+        """Which an operator reads."""
+        queue = f"replies-engine-dev-{role}"
+        deployment.aws.sqs.send_message(
+            QueueUrl=deployment.aws.queue_url(queue), MessageBody="poison", MessageGroupId="acme"
+        )
+
+        (letter,) = eventually(lambda: take(deployment, f"{queue}-dlq"), seconds=FIRST_START_SECONDS) or [{}]
+
+        assert letter.get("Body") == "poison"
+        assert letter["MessageAttributes"]["reason"]["StringValue"]
+
+    def test_the_schedules_fire(self, deployment: Deployment, hooks: str):
+        """An orphan is triggered by the one, a stalled lock is let go of by the other."""
+        stalls = Conversation("sms", tenants.NORDIC, "edith")
+        is_orphaned = Conversation("sms", tenants.NORDIC, "frida")
+        stalls.write(hooks, "who has my reply?")
+        context_of(deployment, "dev", stalls)
+        age(deployment, "conversations-dev", stalls.key, "processing_started_at")
+        is_orphaned.write(hooks, "one that is answered")
+        (left,) = eventually(lambda: staged(deployment, "dev", is_orphaned))
+        answer(deployment, "dev", context_of(deployment, "dev", is_orphaned))
+        eventually(lambda: released(deployment, "dev", is_orphaned))
+        orphan = {**left, "message_sid": sending.fresh_sid()}
+        deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
+        key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
+        age(deployment, "conversations-stage-dev", key, "received_at")
+        quicken(deployment, "check_and_reset_stalled_conversations")
+
+        context = context_of(deployment, "dev", is_orphaned)
+        is_reset = eventually(
+            lambda: row(deployment, "dev", stalls)["conversation_status"] == "processing_timeout", seconds=100
+        )
+
+        assert [one["message_id"] for one in context["messages"]] == [orphan["message_sid"]]
+        assert is_reset
+
+    def test_a_call_outside_the_policy_is_refused_and_one_inside_is_not(self, deployment: Deployment):
+        """With the credentials that the function itself has."""
+        role = deployment.client("iam").get_role(RoleName="replies-engine-dev-batch_sms")["Role"]["Arn"]
+        assumed = deployment.client("sts").assume_role(RoleArn=role, RoleSessionName="check")["Credentials"]
+        credentials = {
+            "aws_access_key_id": assumed["AccessKeyId"],
+            "aws_secret_access_key": assumed["SecretAccessKey"],
+            "aws_session_token": assumed["SessionToken"],
+        }
+        dynamodb = deployment.client("dynamodb", **credentials)
+        key = {name: {"S": value} for name, value in CONVERSATIONS[0].key.items()}
+
+        found = dynamodb.get_item(TableName="conversations-dev", Key=key)
+
+        assert "Item" in found
+        for refused in (
+            lambda: dynamodb.scan(TableName="conversations-dev"),
+            lambda: dynamodb.get_item(TableName="conversations-prod", Key=key),
+            lambda: deployment.client("secretsmanager", **credentials).get_secret_value(
+                SecretId=tenants.NORDIC.credential_ref("sms", "dev")
+            ),
+            lambda: deployment.client("sqs", **credentials).get_queue_url(QueueName="replies-engine-dev-whatsapp"),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                refused()
+
+
+class TestStages:
+    def test_the_second_stage_works_beside_the_first_and_leaves_it_as_it_is(
+        self, deployment: Deployment, twilio: StandInTwilio
+    ):
+        """By the commands one by one, with `chalice deploy` itself; with the URL that only its own API tells."""
+        before = deployment.snapshot("dev")
+
+        created = deployment.infrastructure("create", "--stage", "prod")
+        deployed = deployment.chalice("deploy", "--stage", "prod")
+        settled = deployment.infrastructure("settle", "--stage", "prod")
+
+        assert [one.returncode for one in (created, deployed, settled)] == [0, 0, 0], deployed.stdout + deployed.stderr
+        assert deployment.snapshot("dev") == before
+        api, sender = (
+            deployment.api("prod"),
+            deployment.snapshot("prod")["functions"]["replies-engine-prod-send_replies"],
+        )
+        public = f"https://{api}.execute-api.{REGION}.amazonaws.com/prod"
+        assert sender["Environment"]["Variables"]["PUBLIC_BASE_URL"] == public
+        tenants.seed(deployment.aws, "prod", [tenants.NORDIC])
+        conversation = Conversation("sms", tenants.NORDIC, "frida")
+        assert taken_at(deployment, public, conversation) == 200
+        assert context_of(deployment, "prod", conversation)["messages"][0]["body"] == "to prod"
+
+    def test_a_redeployment_changes_nothing_that_was_not_changed_even_from_another_clone(self, deployment: Deployment):
+        """What Chalice had remembered is gone, and is found in the account again."""
+        before = deployment.snapshot("dev")
+        (deployment.project / ".chalice" / "deployed" / "dev.json").unlink()
+
+        done = deployment.infrastructure("deploy", "--stage", "dev")
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "settled: as it was" in done.stdout
+        assert "rest_api was found in the account" in done.stdout
+        assert deployment.snapshot("dev") == before
+
+    def test_credentials_without_rights_are_told_in_one_line(self, deployment: Deployment):
+        """With the command to run again; nothing was changed."""
+        before = deployment.snapshot("dev")
+        iam = deployment.client("iam")
+        iam.create_user(UserName="nobody")
+        key = iam.create_access_key(UserName="nobody")["AccessKey"]
+
+        done = deployment.infrastructure(
+            "deploy",
+            "--stage",
+            "dev",
+            AWS_ACCESS_KEY_ID=key["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
+        )
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(
+            r"Error: the credentials may not \w+: grant it to them, then `make .* STAGE=dev`\n", done.stderr
+        )
+        assert deployment.snapshot("dev") == before
+
+    def test_a_stage_that_is_deleted_is_gone_and_leaves_the_other(self, deployment: Deployment):
+        """Its functions, roles, schedules and API; its tables stay until their stack goes."""
+        before = deployment.snapshot("dev")
+
+        deleted = deployment.chalice("delete", "--stage", "prod")
+
+        left = deployment.snapshot("prod")
+        assert deleted.returncode == 0, deleted.stderr
+        assert [left[kind] for kind in ("functions", "roles", "rules", "apis")] == [{}] * 4
+        assert deployment.snapshot("dev") == before
+        assert "conversations-prod" in deployment.client("dynamodb").list_tables()["TableNames"]
+
+
+def distributions(told: dict[str, str]) -> set[str]:
+    """The names of the distributions whose metadata these are."""
+    return {canonicalize_name(Parser().parsestr(text)["Name"]) for text in told.values()}
+
+
+def asked_for(told: dict[str, str]) -> set[str]:
+    """What requirements.txt asks for, and what that asks for in its turn."""
+    asks = {}
+    for text in told.values():
+        metadata = Parser().parsestr(text)
+        asks[canonicalize_name(metadata["Name"])] = metadata.get_all("Requires-Dist", [])
+    lines = [line.partition("#")[0].strip() for line in (PROJECT / "requirements.txt").read_text().splitlines()]
+    found: set[str] = set()
+    new = [line for line in lines if line]
+    while new:
+        names = {canonicalize_name(Requirement(one).name) for one in new} - found
+        found |= names
+        new = [one for name in names for one in asks.get(name, [])]
+    return found
+
+
+def delivered(deployment: Deployment, sid: str) -> list[dict[str, Any]]:
+    """The sends of which the provider's word came that they are delivered."""
+    rows = deployment.aws.rows("conversations-sends-dev")
+    return [one for one in rows if one.get("provider_sid") == sid and one.get("delivery_status") == "delivered"]
+
+
+def staged(deployment: Deployment, stage: str, conversation: Conversation) -> list[dict[str, Any]]:
+    rows = deployment.aws.rows(f"conversations-stage-{stage}")
+    return [one for one in rows if one["conversation_id"] == conversation.key["conversation_id"]]
+
+
+def age(deployment: Deployment, table: str, key: dict[str, str], attribute: str) -> None:
+    """Let an instant of a row lie far in the past."""
+    deployment.aws.dynamodb.Table(table).update_item(
+        Key=key,
+        UpdateExpression="SET #attribute = :then",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":then": "2026-01-01T00:00:00.000000+00:00"},
+    )
+
+
+def quicken(deployment: Deployment, function: str) -> None:
+    """Let a schedule fire each minute: its own five are long for a check."""
+    deployment.client("events").put_rule(
+        Name=f"replies-engine-dev-{function}-event", ScheduleExpression="rate(1 minute)", State="ENABLED"
+    )
+
+
+def taken_at(deployment: Deployment, public: str, conversation: Conversation) -> int:
+    """The status that a message gets which is signed for the API's own URL, and sent to where that is here."""
+    api = deployment.api("prod")
+    here = f"{deployment.endpoint}/restapis/{api}/prod/_user_request_/webhooks/{conversation.channel}"
+    signed_for = f"{public}/webhooks/{conversation.channel}"
+    form = conversation.message("to prod").parameters
+    signed = signature(signed_for, form, conversation.company.auth_token)
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8", "X-Twilio-Signature": signed}
+    return sending.exchange(Request(here, data=urlencode(form).encode(), headers=headers)).status
