@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import cache
+from hashlib import sha256
 
 from local.signing_mail import key_pair, signed
 
@@ -50,6 +51,12 @@ class Email:
     boundary: str = BOUNDARY
     fields: Mapping[str, Value] = field(default_factory=dict)
     """In place of what would be posted; None: left out."""
+
+    @property
+    def message_sid(self) -> str:
+        """The id of the message that its first recipient gets."""
+        known_by = f"{self.message_id}\n{self.recipients[0]}"
+        return f"em-{sha256(known_by.encode()).hexdigest()[:40]}"
 
     @property
     def content_type(self) -> str:

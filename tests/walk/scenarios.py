@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
-from tests.world import CUSTOMER, KEY, World, conversation
+from tests.world import CUSTOMER, KEY, World, conversation, email_conversation
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,29 @@ class Scenario:
 
 def _deliver(*bodies: str) -> Callable[[World], list[str]]:
     return lambda world: [world.deliver(body) for body in bodies]
+
+
+def _deliver_emails(*emails: Email) -> Callable[[World], list[str]]:
+    def act(world: World) -> list[str]:
+        for email in emails:
+            world.clock.advance(1)  # e-mails of one instant are in the order of their ids, which mean nothing
+            world.deliver_email(email)
+        return [email.message_sid for email in emails]
+
+    return act
+
+
+def _emails_and_due(world: World) -> list[str]:
+    sids = _deliver_emails(*EMAILS)(world)
+    world.clock.advance(11)
+    return sids
+
+
+def _answered_by_email(world: World) -> list[str]:
+    sids = _emails_and_due(world)
+    world.work()
+    world.answer_batches()
+    return sids
 
 
 def _pictures_and_due(world: World) -> list[str]:
@@ -228,6 +252,16 @@ def _say_stop(world: World) -> list[str]:
 LONG = " ".join(f"Sentence number {number} of a long answer." for number in range(100))
 
 
+PHOTO = ("photo.png", "image/png", b"\x89PNG")
+EMAILS = (
+    Email("one\n\nOn Mon, 5 Jan 2026 at 09:00, Help <help@acme.example> wrote:\n> How are you?\n"),
+    Email(
+        "two", message_id="<two@customer.example>", attachments=(("photo.png", "image/png", b"\x89PNG"),), is_raw=True
+    ),
+)
+"""The first quotes what it answers, so that all of its text goes to the bucket; the second has an attachment."""
+
+
 def _outgrown() -> dict:
     """A record with more answered entries than it keeps."""
     entries = [
@@ -239,6 +273,10 @@ def _outgrown() -> dict:
 
 def _for_people() -> dict:
     return conversation(auto_queue_reply_message_from_number=[f"whatsapp:{CUSTOMER}"])
+
+
+def _emails_for_people() -> dict:
+    return email_conversation(auto_queue_reply_message_from_email=[CUSTOMER_EMAIL.upper()])
 
 
 def _foreign_lock() -> dict:
@@ -290,6 +328,10 @@ SCENARIOS = (
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
+    Scenario("receive e-mails", _deliver_emails(*EMAILS), row=email_conversation),
+    Scenario("receive e-mails for people", _deliver_emails(*EMAILS), row=_emails_for_people, ends="with people"),
+    Scenario("batch e-mails", _work, prepare=_emails_and_due, row=email_conversation),
+    Scenario("reply by e-mail", _reply, prepare=_answered_by_email, row=email_conversation, ends="told"),
     Scenario("recover an orphan for people", _sweep, prepare=_handoff_row_left_behind, ends="with people"),
 )
 
