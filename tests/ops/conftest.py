@@ -26,6 +26,7 @@ from ops.where import CONFIG_FILE, Config, Where
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"
+BUCKET = f"replies-engine-{STAGE}-attachments-123456789012"
 REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-dev"
 SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
 
@@ -112,6 +113,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
         for name in ("stage", "trigger-lock", "sends"):
             turn_ttl_on(f"conversations-{name}-{STAGE}")
         turn_ttl_on(f"unknown-senders-{STAGE}")
+        _close_bucket()
         boto3.client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
         _deploy(made)
         if is_woken:
@@ -125,6 +127,15 @@ def turn_ttl_on(table: str) -> None:
     boto3.client("dynamodb").update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
     )
+
+
+def _close_bucket() -> None:
+    """As the template says; moto's CloudFormation makes a bucket and nothing of what it is like."""
+    s3 = boto3.client("s3")
+    names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(names, True))
+    rule = {"ID": "expire", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 90}}
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
 
 
 def _deploy(stage: Stage) -> None:

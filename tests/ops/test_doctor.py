@@ -20,11 +20,9 @@ from ops.deployment import Deployment, full_name
 from ops.doctor import Asked, examine
 from ops.findings import Finding, Weight
 from ops.where import Blocked, Where
-from tests.ops.conftest import REF, REGION, STAGE, Stage, turn_ttl_on
+from tests.ops.conftest import BUCKET, REF, REGION, STAGE, Stage, turn_ttl_on
 from tests.ops.serving import answering, served
 from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF
-
-BUCKET = "replies-engine-dev-attachments-123456789012"
 
 NO_PROBE = Asked(looks_at_tenants=False, url="http://127.0.0.1:9")
 """What needs no webhook; that one is a finding of its own, which `faults` leaves out."""
