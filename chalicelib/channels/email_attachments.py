@@ -17,7 +17,7 @@ from chalicelib.messages import Enclosure
 from chalicelib.settings import Settings
 
 TOLD_MAX = 30
-TOLD_BYTES_MAX = 3_900
+TOLD_BYTES_MAX = 5_400
 """Of names and types of all attachments, and what each takes beside them."""
 
 _EACH_BYTES = 80

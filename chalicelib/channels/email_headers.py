@@ -47,8 +47,9 @@ class Headers:
         """The headers of a block; a line that is none is left out, where the standard library's parser stops there."""
         if len(block) > BLOCK_BYTES_MAX:
             notes.add(Note.HEADERS)
+            block = block[:BLOCK_BYTES_MAX].rpartition(b"\n")[0]  # not within a character
         unfolded: list[str] = []
-        for line in decode(block[:BLOCK_BYTES_MAX], "", Notes()).replace("\r\n", "\n").split("\n"):
+        for line in decode(block, "", Notes()).replace("\r\n", "\n").split("\n"):
             if line[:1] in {" ", "\t"} and unfolded:
                 if len(unfolded[-1]) < _VALUE_LENGTH_MAX:  # or a value could be copied as often as it has lines
                     unfolded[-1] += line

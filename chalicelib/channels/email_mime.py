@@ -129,8 +129,9 @@ def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
 
 
 def _boundary_lines(marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Each line that is a boundary: where it starts, its line break before it included, where it ends, and whether it
-    ends the last part. By plain search: a pattern with the line break in it takes ten times as long.
+    """Each line that is a boundary: where the line break before it starts, where it ends, and whether it is the last.
+
+    By plain search: a pattern with the line break in it takes ten times as long.
     """
     place = body.find(marker)
     while place >= 0:

@@ -104,7 +104,7 @@ def _attach(form: Form, attachments: Attachments, notes: Notes) -> None:
     for one in form.files:
         beside = info.get(one.field)
         beside = beside if isinstance(beside, dict) else {}
-        filename = decode(one.filename, "", notes) or str(beside.get("filename") or "")
+        filename = decode(one.filename, "utf-8", notes) or str(beside.get("filename") or "")
         attachments.add(one.content, one.content_type or str(beside.get("type") or ""), filename)
 
 

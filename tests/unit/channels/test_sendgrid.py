@@ -536,6 +536,7 @@ class TestRecorded:
             ("image001.png", "image/png", None),
             ("setup.exe", "application/x-msdownload", "type_not_allowed"),
         ]
+        assert notes(message) == set()
         assert message.enclosures[0].content == b"%PDF-1.7\r\n%\xe2\xe3\xcf\xd3\r\n--xYz\r\n%%EOF"
 
     @pytest.mark.parametrize(

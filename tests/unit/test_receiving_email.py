@@ -1,0 +1,360 @@
+"""Stage 1 for e-mail: each of its recipients is found, proven and staged on its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.observability import Metric
+from chalicelib.protocol.record import ConversationKey
+from local.signing_mail import key_pair
+from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
+from tests.fakes.faults import Fault
+from tests.world import CUSTOMER, EMAIL_SECRET_REF, KEY, World, email_conversation
+
+FIND, SECRET, LOAD, STAGE = 1, 2, 3, 4
+OTHER_COMPANY, OTHER_REF = "sales@other.example", "ai-multi-comms/email-credentials/other/main/sendgrid-local"
+OTHER_KEYS = key_pair()
+
+ROW_BYTES_MAX = 20_000
+
+
+def theirs(**changes: Any) -> dict[str, Any]:
+    """Another company's conversation with the same customer."""
+    return email_conversation(
+        conversation_id="conversation-2",
+        company_id="other",
+        gsi_company_email=OTHER_COMPANY,
+        channel_config={"email": {"credential_ref": OTHER_REF}},
+        **changes,
+    )
+
+
+def world_of_two(**settings: str) -> World:
+    """Two companies of one deployment, each with a key of its own."""
+    world = World(None, email_conversation(), theirs(), **settings)
+    world.secrets.texts[OTHER_REF] = json.dumps({"public_key": OTHER_KEYS[1]})
+    return world
+
+
+def outcomes(world: World) -> list[str]:
+    """The codes of what was refused or failed, in order."""
+    return [line["code"] for line in world.telemetry.lines if line["step"] in ("refused", "failed")]
+
+
+def told(response: Any) -> tuple[int, dict[str, Any]]:
+    return response.status_code, json.loads(response.body)
+
+
+SUCCESS = (200, {"success": True, "code": None})
+BOTH = Email(recipients=(COMPANY_EMAIL, OTHER_COMPANY))
+
+
+class TestOneRecipient:
+    @pytest.mark.parametrize("is_raw", [False, True], ids=["parsed", "raw"])
+    def test_an_e_mail_is_staged_triggered_and_acknowledged(self, is_raw: bool):
+        """On the conversation that the phone began, where that allows e-mail."""
+        world = World(None, email_conversation())
+
+        response = world.post_email(Email(is_raw=is_raw))
+
+        (row,) = world.tables.stage.rows
+        assert told(response) == SUCCESS
+        assert (row["primary_channel"], row["channel"], row["route"]) == (CUSTOMER, "email", "channel")
+        assert [len(queue.messages) for name, queue in world.queues.triggers.items() if name == "email"] == [1]
+
+    def test_the_ai_s_answer_goes_back_by_e_mail_in_its_thread(self):
+        """From the address that was written to, to the one that wrote."""
+        world = World(None, email_conversation())
+        world.deliver_email(Email(subject="Question"))
+        world.clock.advance(11)
+        world.work()
+
+        (document,) = world.take(world.queues.ai)
+        world.reply(document, "an answer")
+        world.send_replies()
+
+        ((_, part, _),) = world.phone.received
+        assert (part.to, part.sender, part.body) == (CUSTOMER_EMAIL, COMPANY_EMAIL, "an answer")
+        assert part.answers["email_message_id"] == "<one@customer.example>"
+        assert document["messages"][0]["extras"]["subject"] == "Question"
+
+    def test_a_phone_conversation_that_allows_no_e_mail_refuses_it(self):
+        """Its tenant's rule."""
+        world = World(None, email_conversation(allowed_channels=["whatsapp"]))
+
+        response = world.post_email(Email())
+
+        assert told(response) == (403, {"success": False, "code": "CHANNEL_NOT_ALLOWED"})
+        assert world.staged_ids == []
+
+    def test_an_e_mail_and_a_message_are_one_batch(self):
+        """A conversation has one lock, whatever its channels."""
+        world = World(None, email_conversation())
+        sid = world.deliver("by phone")
+        world.deliver_email(Email(text="by e-mail"))
+        world.clock.advance(11)
+
+        world.work()
+
+        (document,) = world.take(world.queues.ai)
+        assert [one["body"] for one in document["messages"]] == ["by phone", "by e-mail"]
+        assert document["messages"][0]["message_id"] == sid
+
+    @pytest.mark.parametrize("when", ["staged", "answered"])
+    def test_a_retry_is_acknowledged_and_answered_once(self, when: str):
+        """SendGrid comes again for days."""
+        world = World(None, email_conversation())
+        world.post_email(Email())
+        if when == "answered":
+            world.run(120)
+
+        response = world.post_email(Email(boundary="another"))
+        world.run(120)
+
+        assert told(response) == SUCCESS
+        assert len(world.batches) == len(world.phone.received) == 1
+        assert len(world.entry_ids) == 1
+
+    def test_what_came_with_it_is_kept_once(self):
+        """A retry finds the row, and keeps nothing more."""
+        world = World(None, email_conversation())
+        email = Email(attachments=(("a.pdf", "application/pdf", b"%PDF"),), text="x" * 20_000)
+        world.post_email(email)
+
+        world.post_email(email)
+
+        contents = {content for content, _, _ in world.bucket.objects.values()}
+        assert contents == {b"%PDF", b"x" * 20_000}
+        assert len(world.bucket.objects) == 2
+
+    @pytest.mark.parametrize(
+        ("call", "fault", "status", "code"),
+        [
+            (FIND, Fault.THROTTLED, 503, "DB_TRANSIENT_ERROR"),
+            (SECRET, Fault.LOST_ANSWER, 503, "SECRET_FETCH_TRANSIENT_ERROR"),
+            (SECRET, Fault.MISCONFIGURED, 500, "SECRET_FETCH_FAILED"),
+            (LOAD, Fault.UNREACHABLE, 503, "DB_TRANSIENT_ERROR"),
+            (STAGE, Fault.THROTTLED, 503, "STAGE_WRITE_ERROR"),
+            (STAGE, Fault.MISCONFIGURED, 500, "DB_QUERY_ERROR"),
+            (STAGE + 1, Fault.THROTTLED, 200, "TRIGGER_LOCK_WRITE_ERROR"),
+        ],
+    )
+    def test_a_fault_has_its_answer(self, call: int, fault: Fault, status: int, code: str):
+        """503 for what a retry mends, 500 for what we must, 200 once it is staged."""
+        world = World(None, email_conversation())
+        world.plan.faults = {call: fault}
+
+        response = world.post_email(Email())
+
+        assert told(response) == (status, {"success": status == 200, "code": code})
+
+    @pytest.mark.parametrize("forged", [{"private_key": key_pair()[0]}, {"url_token": "t" * 32}])
+    def test_a_forger_changes_nothing_and_learns_nothing(self, forged: Mapping[str, str]):
+        """Whoever the e-mail claims to be from."""
+        world = World(None, email_conversation())
+
+        answers = {
+            told(world.post_email(email, private_key=key_pair()[0], url_token=forged.get("url_token", "")))[0]
+            for email in (Email(), Email(sender="x@unknown.example"), Email(recipients=("x@unknown.example",)))
+        }
+
+        assert answers == {403}
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 3
+        assert all(call.kind == "read" for call in world.plan.calls)
+
+    def test_a_token_in_the_url_proves_a_company_without_signing(self):
+        """Off unless its secret has one and no key."""
+        world = World(None, email_conversation())
+        world.secrets.texts[EMAIL_SECRET_REF] = json.dumps({"url_token": "t" * 40})
+
+        response = world.post_email(Email(), private_key=key_pair()[0], url_token="t" * 40)
+
+        assert told(response) == SUCCESS
+
+    @pytest.mark.parametrize(
+        ("changes", "settings", "status", "code", "metric"),
+        [
+            ({"return_path": ""}, {}, 200, "AUTOMATIC_MESSAGE", Metric.AUTOMATIC_MESSAGE),
+            (
+                {"spf": "fail", "dkim": "none"},
+                {"email_authentication": "refuse"},
+                403,
+                "SENDER_NOT_AUTHENTICATED",
+                Metric.UNAUTHORISED_EMAIL,
+            ),
+        ],
+    )
+    def test_what_the_channel_refuses_is_counted_and_not_staged(self, changes, settings, status, code, metric):
+        """Once the provider is proven; a machine's e-mail is taken off SendGrid's hands."""
+        world = World(None, email_conversation(), **settings)
+
+        response = world.post_email(replace(Email(), **changes))
+
+        assert told(response) == (status, {"success": status == 200, "code": code})
+        assert world.telemetry.total(metric) == 1
+        assert world.staged_ids == []
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"", "PARSING_ERROR"),
+            (b"--xYzZY--\r\n", "MISSING_REQUIRED_FIELD"),
+            (Email(fields={"envelope": None}).body, "MISSING_REQUIRED_FIELD"),
+            (Email(fields={"envelope": "{"}).body, "PARSING_ERROR"),
+            (Email().body[:200], "PARSING_ERROR"),
+        ],
+    )
+    def test_what_is_no_e_mail_is_refused_before_any_call(self, body: bytes, code: str):
+        """400: a retry would bring the same."""
+        world = World(None, email_conversation())
+
+        response = world.post_bytes(body, {"Content-Type": Email().content_type})
+
+        assert told(response) == (400, {"success": False, "code": code})
+        assert world.plan.calls == []
+
+    def test_no_line_tells_what_a_customer_wrote_or_who_they_are(self):
+        """Nor a name of a file, a subject or an id of theirs."""
+        world = World(None, email_conversation())
+        private = ("secret words", "Secret subject", "secret.pdf", "Ann", CUSTOMER_EMAIL, COMPANY_EMAIL, "<one@")
+
+        world.post_email(
+            Email(text=private[0], subject=private[1], attachments=((private[2], "application/pdf", b"x"),))
+        )
+
+        assert [one for one in private if one in json.dumps(world.telemetry.lines)] == []
+
+
+class TestSeveralRecipients:
+    def test_each_company_that_is_proven_gets_it_once(self):
+        """One key for both: an agency's."""
+        world = world_of_two()
+        world.secrets.texts[OTHER_REF] = world.secrets.texts[EMAIL_SECRET_REF]
+
+        response = world.post_email(BOTH)
+        world.post_email(BOTH)
+
+        assert told(response) == SUCCESS
+        assert sorted(row["conversation_id"] for row in world.tables.stage.rows) == ["conversation-1", "conversation-2"]
+
+    def test_one_company_s_proof_admits_nothing_for_another_s_address(self):
+        """Nothing of one tenant reaches another."""
+        world = world_of_two()
+
+        response = world.post_email(BOTH)
+
+        assert told(response) == SUCCESS
+        assert [row["conversation_id"] for row in world.tables.stage.rows] == [KEY.conversation_id]
+        assert outcomes(world) == ["INVALID_SIGNATURE"]
+
+    def test_a_forgery_for_all_is_told_as_one(self):
+        """Nothing is written for any."""
+        world = world_of_two()
+
+        response = world.post_email(BOTH, private_key=key_pair()[0])
+
+        assert told(response) == (403, {"success": False, "code": "INVALID_SIGNATURE"})
+        assert all(call.kind == "read" for call in world.plan.calls)
+
+    def test_what_a_retry_can_mend_for_one_is_asked_for(self):
+        """And the retry finds the other's as a duplicate."""
+        world = world_of_two()
+        world.secrets.texts[OTHER_REF] = world.secrets.texts[EMAIL_SECRET_REF]
+        world.plan.faults = {STAGE: Fault.THROTTLED}
+
+        first, second = world.post_email(BOTH), world.post_email(BOTH)
+
+        assert told(first) == (503, {"success": False, "code": "STAGE_WRITE_ERROR"})
+        assert told(second) == SUCCESS
+        assert len(world.tables.stage.rows) == 2
+        assert len(world.queues.triggers["email"].messages) == 2
+
+    def test_a_recipient_whom_nobody_knows_takes_nothing_from_the_others(self):
+        """Told as a forgery would be."""
+        world = World(None, email_conversation())
+
+        response = world.post_email(Email(recipients=("nobody@nowhere.example", COMPANY_EMAIL)))
+
+        assert told(response) == SUCCESS
+        assert world.tables.stage.rows[0]["conversation_id"] == KEY.conversation_id
+
+    def test_two_conversations_of_one_company_each_get_it(self):
+        """By its two addresses."""
+        second = email_conversation(conversation_id="conversation-2", gsi_company_email="sales@acme.example")
+        world = World(None, email_conversation(), second)
+
+        world.post_email(Email(recipients=(COMPANY_EMAIL, "sales@acme.example")))
+
+        sids = {row["message_sid"] for row in world.tables.stage.rows}
+        assert len(sids) == len(world.tables.stage.rows) == 2
+
+
+def size_of(value: Any) -> int:
+    """What DynamoDB counts of an item, at least: names, values, and what each element of a map or a list takes."""
+    if isinstance(value, Mapping):
+        return 3 + sum(len(name.encode()) + size_of(one) + 1 for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return 3 + sum(size_of(one) + 1 for one in value)
+    return len(value.encode()) if isinstance(value, str) else 21
+
+
+def worst(is_raw: bool, **changes: Any) -> Email:
+    """An e-mail that fills whatever can be filled, with characters that take the most bytes."""
+    wide = "\U0001f44b" * 3_000
+    long_id = "<" + "i" * 236 + "@b.example>"
+    headers = {
+        "Cc": wide,
+        "Reply-To": wide,
+        "In-Reply-To": long_id,
+        "References": "\r\n ".join(long_id.replace("i", chr(97 + one)) for one in range(20)),
+        **{f"X-Header-{number}": "y" * 900 for number in range(60)},
+    }
+    files = tuple((f"{number}" + "ä" * 60 + ".pdf", "application/pdf" + "x" * 50, b"%PDF") for number in range(900))
+    kept = tuple((f"{number}" + "ä" * 60 + ".pdf", "application/pdf", b"%PDF") for number in range(20))
+    return Email(
+        text=wide * 50,
+        subject=wide,
+        sender=f"{'n' * 500} <{'a' * 60}@{'b' * 190}.{'c' * 50}.example>",
+        return_path="x@" + "d" * 250,
+        recipients=(f"{'r' * 60}@{'s' * 190}.{'t' * 50}",),
+        message_id=long_id,
+        headers=headers,
+        attachments=(*files[:400], *kept, *files[400:]) if not is_raw else (*kept, *files[:100]),
+        spf="x" * 500,
+        dkim="{" + ", ".join(f"@{number}.example : pass" for number in range(200)) + "}",
+        fields={"spam_score": "9" * 99},
+        is_raw=is_raw,
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("is_raw", [False, True], ids=["parsed", "raw"])
+def test_a_staged_row_stays_small_whatever_the_e_mail(is_raw: bool):
+    """Below 20 KB with a text, extras, names and addresses that fill every bound, for a company with a long name."""
+    email = worst(is_raw)
+    sender = email.sender.rpartition("<")[2].rstrip(">")
+    row = email_conversation(
+        gsi_company_email=email.recipients[0],
+        gsi_recipient_email=sender,
+        company_id="c" * 64,
+        company_name="Acme " * 12,
+        conversation_id="d" * 64,
+    )
+    world = World(None, row)
+
+    response = world.post_email(email)
+
+    (staged,) = world.tables.stage.rows
+    message = staged["context_object"]["messages"][0]
+    assert told(response) == SUCCESS
+    assert len([one for one in message["media"] if one["url"]]) == 10
+    assert len(message["body"].encode()) > 8_000
+    assert len(message["extras"]["references"]) > 600
+    assert message["extras"]["notes"] == "attachments,truncated"
+    assert size_of(staged) < ROW_BYTES_MAX
+    assert ConversationKey(staged["primary_channel"], staged["conversation_id"]).conversation_id == "d" * 64
