@@ -136,8 +136,10 @@ class TestRelations:
             ),
             (
                 {"media_copying_seconds": "14", "media_copying": "true"},
-                "with MEDIA_COPYING, MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave "
-                "WORKER_TIMEOUT_SECONDS 9 s",
+                (
+                    "with MEDIA_COPYING, MEDIA_COPYING_SECONDS and twice BUCKET_READ_TIMEOUT_SECONDS must leave "
+                    "WORKER_TIMEOUT_SECONDS 9 s"
+                ),
             ),
             (
                 {"stage_ttl_hours": "1", "requeue_attempts_max": "20"},
