@@ -15,6 +15,11 @@ from chalicelib.queues import RETRY_ATTEMPT, decode_object, encode, text_of
 
 VERSION = "1.0"
 
+CONTENT_BYTES_MAX = 49_152
+"""What a reply says, in bytes: with what the record keeps beside each part of 1,600 characters it takes less than the
+81,920 bytes that `protocol/history.py` leaves free of a record, so that a reply that was sent can always be recorded.
+"""
+
 
 class Source(StrEnum):
     """Who wrote a reply."""
@@ -66,6 +71,8 @@ class Reply:
         )
         if not (reply.body.strip() or reply.content_sid or reply.media_urls):
             raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
+        if _content_bytes(reply) > CONTENT_BYTES_MAX:
+            raise Rejected(Code.PARSING_ERROR, f"a reply says no more than {CONTENT_BYTES_MAX} bytes")
         if not isinstance(reply.reply_id, str):
             raise Rejected(Code.PARSING_ERROR, "a reply's reply_id is a text")
         return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
@@ -121,6 +128,11 @@ def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
     if not all(isinstance(url, str) and url.startswith("https://") for url in urls):
         raise Rejected(Code.PARSING_ERROR, "a reply's media_urls are a list of https:// URLs")
     return tuple(urls)
+
+
+def _content_bytes(reply: Reply) -> int:
+    content = [reply.body, reply.content_sid or "", dict(reply.content_variables), list(reply.media_urls)]
+    return len(encode({"": content}).encode())
 
 
 def _digest(reply: Reply) -> str:

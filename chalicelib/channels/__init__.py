@@ -7,8 +7,8 @@ from chalicelib.messages import AddressKind, OptOut
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600
-_EMAIL_LENGTH_MAX = 100_000
-"""Far above any answer: an e-mail is one part."""
+_EMAIL_LENGTH_MAX = 49_152
+"""As long as a reply may be: an e-mail is one part."""
 
 
 def channels(settings: Settings) -> tuple[Channel, ...]:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from chalicelib import splitting
 from chalicelib.errors import Code, Rejected
-from chalicelib.replies import Reply, Source
+from chalicelib.protocol import history
+from chalicelib.replies import CONTENT_BYTES_MAX, Reply, Source
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "reply.json").read_text())
 
@@ -33,6 +35,8 @@ def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 DOCUMENTS = {
+    "as long as it may be": {**AI, "body": "a" * (CONTENT_BYTES_MAX - 20)},
+    "longer than it may be": {**AI, "body": "a" * (CONTENT_BYTES_MAX + 1)},
     "an AI's text": AI,
     "with a version": {**AI, "version": "1.0"},
     "of another version": {**AI, "version": "2.0"},
@@ -130,6 +134,34 @@ def test_the_table_holds_both_good_and_bad_documents():
     verdicts = [validator.is_valid(document) for document in DOCUMENTS.values()]
 
     assert min(verdicts.count(True), verdicts.count(False)) > 10
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"body": "ä" * (CONTENT_BYTES_MAX // 2)},
+        {"content_variables": {"1": "a" * CONTENT_BYTES_MAX}},
+        {"media_urls": ["https://example.com/" + "a" * CONTENT_BYTES_MAX]},
+    ],
+)
+def test_a_reply_says_no_more_than_a_record_has_room_for(told: dict):
+    """Whatever it says it with: once sent it could not be recorded, and the conversation would stay locked."""
+    with pytest.raises(Rejected, match="no more than 49152 bytes"):
+        Reply.from_body(json.dumps({**AI, **told}))
+
+
+def test_the_longest_reply_fits_into_what_is_left_of_a_record():
+    """In as many parts as it takes, with all that the record keeps beside each."""
+    reply = Reply.from_body(json.dumps({**AI, "body": "a " * (CONTENT_BYTES_MAX // 2 - 10)}))
+    beside = {
+        **dict.fromkeys(("message_id", "direction", "timestamp", "channel_type", "source", "send_id"), "x" * 40),
+        "batch_id": "x" * 40,
+        "metadata": {"sender": "x" * 40, "recipient": "x" * 40},
+    }
+
+    entries = [{**beside, "content": part} for part in splitting.split(reply.body.strip(), 1_600)]
+
+    assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
 
 
 @pytest.mark.parametrize("body", ["", "{", "Hello", "[" * 100_000], ids=["nothing", "half", "a text", "too deep"])
