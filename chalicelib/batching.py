@@ -294,10 +294,9 @@ class Batching:
 
     def _keep_small(self, job: Job, view: View) -> bool:
         """Move old entries off a record that has outgrown its bounds; whether there were any."""
-        now = self._clock.now()
-        count = history.movable_count(view.record, self._bounds, now=now)
+        tables, now = job.tables, self._clock.now()
+        count = history.keep_small(tables.conversations, tables.history, view.record, self._bounds, now=now)
         if count:
-            history.move(job.tables.conversations, job.tables.history, view.record, count, now=now)
             job.trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
         return count > 0
 

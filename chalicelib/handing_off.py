@@ -113,7 +113,4 @@ class HandingOff:
 
     def _keep_small(self, tables: Tables, record: Record) -> None:
         """A conversation that only people answer has no batches that would move its history."""
-        now = self._clock.now()
-        count = history.movable_count(record, self._bounds, now=now)
-        if count:
-            history.move(tables.conversations, tables.history, record, count, now=now)
+        history.keep_small(tables.conversations, tables.history, record, self._bounds, now=self._clock.now())

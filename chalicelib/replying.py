@@ -37,7 +37,7 @@ from chalicelib.errors import Code, ReplyCode, TryAgain
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import mark_opted_out
 from chalicelib.postponing import postpone
-from chalicelib.protocol import reply_claim, sends
+from chalicelib.protocol import history, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id, waited
 from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
@@ -167,6 +167,7 @@ class Replying:
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
+        self._bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
         self._has_warned = False
 
     def process(self, job: Job) -> None:
@@ -367,6 +368,8 @@ class Replying:
 
     def _reply_of_people(self, job: Job, conversation: Conversation) -> bool:
         """Send a reply of people, once per reply id, whoever holds the lock."""
+        if history.room_bytes(conversation.record) < 0 and self._make_room(job, conversation.record):
+            return False
         plan = self._plan(job, conversation)
         match plan if isinstance(plan, Done) else self._send(job, conversation, plan):
             case Later(code, seconds, entries=entries):
@@ -379,6 +382,14 @@ class Replying:
                 else:
                     job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
                 return True
+
+    def _make_room(self, job: Job, record: Record) -> bool:
+        """Move old entries off a record that only people write to: no batch does it. Whether there were any."""
+        tables, now = job.tables, self._clock.now()
+        count = history.keep_small(tables.conversations, tables.history, record, self._bounds, now=now)
+        if count:
+            job.trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
+        return count > 0
 
     def _plan(self, job: Job, conversation: Conversation) -> Plan | Done:
         """What is to be sent, to whom; an end where that cannot even be told."""

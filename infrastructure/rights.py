@@ -68,6 +68,7 @@ RIGHTS: Mapping[str, Rights] = {
     "send_replies": {
         **_ENSURE,
         "ConversationsTable": ("GetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
         "StageTable": ("Query",),
         "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
         "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),

@@ -96,6 +96,14 @@ def move(conversations: Table, history: Table, record: Record, count: int, *, no
     return isinstance(conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)
 
 
+def keep_small(conversations: Table, history: Table, record: Record, bounds: Bounds, *, now: datetime) -> int:
+    """Move old entries off a record that has outgrown its bounds; how many there were to move."""
+    count = movable_count(record, bounds, now=now)
+    if count:
+        move(conversations, history, record, count, now=now)
+    return count
+
+
 def looking_up(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
     """The reads that tell which of these messages the history holds."""
     return [Read(history, _key(conversation, one), (MESSAGE_ID,)) for one in message_ids]

@@ -608,6 +608,23 @@ class TestPeople:
         assert world.phone.texts == ["a person says"]
         assert len([entry for entry in world.row["messages"] if entry.get("source") == "human"]) == 1
 
+    def test_people_who_write_on_and_on_never_fill_the_record(self):
+        """Their replies move old entries off it; once the customer's own is among them, a reply has no recipient."""
+        world = World()
+        world.deliver()
+        world.run(60)
+
+        for number in range(12):
+            world.queues.replies.inject(human(f"{number} " + "word " * 9_000, reply_id=f"r-{number}"), group="acme")
+            world.send_replies()
+
+        kept = {entry["message_id"] for entry in world.row["messages"]}
+        moved = {row["message_id"] for row in world.tables.history.rows}
+        assert {sid for sid, _, _ in world.phone.received} <= kept | moved, "what was sent is recorded"
+        assert set(codes(world)) == {"none", "NO_RECIPIENT"}
+        assert not world.failures
+        assert not world.queues.dead_replies.messages
+
     def test_a_part_of_people_s_reply_that_was_sent_is_recorded_though_the_next_one_waits(self):
         """What the customer saw is in the record, whatever becomes of the rest."""
         world = World()
