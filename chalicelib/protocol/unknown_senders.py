@@ -1,10 +1,11 @@
 """Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
 
-    (no row) --note--> answered                        the webhook's own answer tells them
-    (no row) --ask--> pending --claim--> claimed --conclude--> told | refused | unknown
-       ^                |  ^                |
-       `----- drop -----'  `-- give back ---'
-    any of them, expired: as good as no row
+    (no row) --r: note--> answered, by the webhook's own answer
+    (no row) --s: ask--> pending --t: claim--> claimed --u: conclude--> told | refused | unknown
+       ^                  |  ^                   |
+       `---- w: drop -----'  `-- v: give back ---'
+
+A row that has expired is as good as none.
 
 Guarantees
     U1  While a row lives, a company's address tells a sender once, whatever the channel: the put is conditional on
