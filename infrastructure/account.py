@@ -23,8 +23,10 @@ from botocore.session import Session
 
 _CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 5, "mode": "standard"})
 
-_NO_RIGHT = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
-_NOT_TAKEN = frozenset(
+NO_RIGHT = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
+"""What AWS says of a right that the credentials do not have."""
+
+NOT_TAKEN = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
@@ -107,9 +109,9 @@ def _told(error: BaseException, again: str) -> str | None:
             return f"the shell tells no region: `AWS_DEFAULT_REGION=eu-west-1 {again}`, or another"
         case _ if isinstance(error, _NO_CREDENTIALS):
             return f"the shell's AWS credentials are missing or incomplete: {SIGN_IN}, then `{again}`"
-        case ClientError() if error_code(error) in _NOT_TAKEN:
+        case ClientError() if error_code(error) in NOT_TAKEN:
             return f"AWS does not take the shell's credentials ({error_code(error)}): {SIGN_IN}, then `{again}`"
-        case ClientError() if error_code(error) in _NO_RIGHT:
+        case ClientError() if error_code(error) in NO_RIGHT:
             return f"the credentials may not {error.operation_name}: grant it to them, then `{again}`"
         case ClientError():
             words = " ".join(str(error.response["Error"].get("Message", "")).split())

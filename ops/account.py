@@ -20,6 +20,7 @@ from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
+from infrastructure.account import NO_RIGHT, NOT_TAKEN
 from ops.where import Blocked, Where
 
 if TYPE_CHECKING:
@@ -34,26 +35,18 @@ NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
 NOT_FOUND = frozenset({"ResourceNotFoundException"})
 """What DynamoDB, Lambda, EventBridge, CloudWatch Logs and Secrets Manager say of what is not there."""
 
-_NO_RIGHT = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "KmsAccessDenied"}
-)
-_NO_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "ProfileNotFound",
-        "SignatureDoesNotMatch",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-        "UnrecognizedClientException",
-    }
-)
+_NO_RIGHT = NO_RIGHT | {"KmsAccessDenied"}
+_NO_CREDENTIALS = NOT_TAKEN | {
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+}
+"""What AWS says of credentials that it does not take, and its library of those that are not there."""
+
 _UNREACHABLE = frozenset(
     {"ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ProxyConnectionError"}
 )
