@@ -125,10 +125,10 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 
 def _passed(door: Callable[..., Any], function: Callable[[tuple[Any, ...]], str]) -> Callable[..., Any]:
     @wraps(door)
-    def passed(*arguments: Any) -> Any:
+    def passed(*arguments: Any, **options: Any) -> Any:
         token = _passing.set(function(arguments))
         try:
-            return door(*arguments)
+            return door(*arguments, **options)
         finally:
             _passing.reset(token)
 

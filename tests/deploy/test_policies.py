@@ -14,11 +14,12 @@ from chalicelib.channels.channel import NotNow
 from infrastructure import policies
 from infrastructure.rights import RIGHTS
 from infrastructure.stages import Stage, functions, stages
+from tests.emails import Email
 from tests.fakes.faults import Fault, FaultPlan
 from tests.rights import Use, is_allowed, recording
 from tests.walk.scenarios import SCENARIOS, Scenario
 from tests.walk.ways import WAYS, Way, tell
-from tests.world import World
+from tests.world import World, conversation, email_conversation
 
 DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]
 CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
@@ -43,11 +44,19 @@ class TextedWorld(World):
         return {**form, **{end: form[end].removeprefix("whatsapp:") for end in ("From", "To")}}
 
 
-OF_MAIL = {
-    ("api_handler", "s3:PutObject", "AttachmentsBucket"),
-    ("api_handler", "dynamodb:GetItem", "StageTable"),
-}
-"""What only e-mail uses, beside its own worker; the walk's scenarios are told by WhatsApp and SMS."""
+class MailedWorld(World):
+    """A world whose customer writes e-mails, each with an attachment."""
+
+    def __init__(self, plan: FaultPlan | None = None, *rows: dict[str, Any], **settings: str) -> None:
+        plain, mailed = conversation(), email_conversation()
+        of_mail = {name: value for name, value in mailed.items() if plain.get(name) != value}
+        super().__init__(plan, *({**row, **of_mail} for row in rows or (plain,)), **settings)
+
+    def deliver(self, body: str = "hello", **parameters: str) -> str:
+        sid = parameters.get("sid") or next(self.sids)
+        attachment = ("plan.pdf", "application/pdf", b"%PDF")
+        self.deliver_email(Email(text=body, message_id=f"<{sid}@customer.example>", attachments=(attachment,)))
+        return sid
 
 
 def statements(stage: Stage, function: str) -> list[dict[str, Any]]:
@@ -175,7 +184,7 @@ class TestUse:
     def test_every_right_is_used(self):
         """By the walk's scenarios on each channel, with what makes a function undo, by reports and by bad messages."""
         with pytest.MonkeyPatch.context() as patch, recording(patch) as recorder:
-            for kind in (World, TextedWorld):
+            for kind in (World, TextedWorld, MailedWorld):
                 for scenario in SCENARIOS:
                     for at in range(play(scenario, kind)):
                         play(scenario, kind, Fault.UNREACHABLE, at + 1)
@@ -193,7 +202,7 @@ class TestUse:
                 for at in range(turn_away(way)):
                     turn_away(way, Fault.UNREACHABLE, at + 1)
 
-        assert [right for right in recorder.unused() if right not in OF_MAIL and right[0] != "batch_email"] == []
+        assert recorder.unused() == []
 
     @pytest.mark.parametrize(
         ("action", "arn"),
