@@ -53,7 +53,8 @@ def create(stage: Stage, parameters: dict[str, str], tell: Tell) -> Account:
     account = Account.of_shell(again)
     with in_one_line(again):
         stack = Stack(account, stage.stack_name, TEMPLATE_FILE)
-        tell(f"stack {stack.name} in {account.region}: {stack.bring_up(parameters, again)}")
+        done = stack.bring_up({**parameters, "Stage": stage.name}, again)
+        tell(f"stack {stack.name} in {account.region}: {done}")
         _stop_at(looking.faults_of_account(account, stage))
     return account
 

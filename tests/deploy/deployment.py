@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,9 @@ from local.environment import HOST, PROJECT, REGION, ROOT, local_aws
 Found = TypeVar("Found")
 
 LOOK_SECONDS = 0.5
+
+OWN_ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+"""What the local AWS can run of what is packaged with parts for one processor."""
 
 CHALICE = Path(sys.executable).with_name("chalice")
 
@@ -59,11 +63,12 @@ class Deployment:
                 shutil.copy2(PROJECT / name, folder / name)
         return cls(folder, endpoint, shell)
 
-    def configure(self, stage: str, **variables: str) -> None:
-        """Add to the environment of a stage's functions."""
+    def configure(self, stage: str, architecture: str, **variables: str) -> None:
+        """Add to the environment of a stage's functions, and have them packaged for a processor."""
         file = self.project / ".chalice" / "config.json"
         config = json.loads(file.read_text())
         config["stages"][stage]["environment_variables"] |= variables
+        config["stages"][stage]["lambda_architecture"] = architecture
         file.write_text(json.dumps(config))
 
     def infrastructure(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -99,9 +104,9 @@ class Deployment:
         remembered = json.loads((self.project / ".chalice" / "deployed" / f"{stage}.json").read_text())
         return next(str(one["rest_api_id"]) for one in remembered["resources"] if one["name"] == "rest_api")
 
-    def zip_file(self) -> Path:
-        """The package that was deployed."""
-        (file,) = (self.project / ".chalice" / "deployments").glob("*.zip")
+    def zip_file(self, architecture: str) -> Path:
+        """The package that was deployed for a processor."""
+        (file,) = (self.project / ".chalice" / "deployments").glob(f"*-{architecture}.zip")
         return file
 
     def snapshot(self, stage: str) -> dict[str, Any]:

@@ -191,6 +191,20 @@ class TestSettling:
         )
 
 
+class TestCreating:
+    def test_a_stage_s_stack_has_the_stage_s_names(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        """Whatever the template's default is, and twice is once."""
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+        lines: list[str] = []
+
+        for _ in range(2):
+            made = deploying.create(stages()["prod"], {}, lines.append)
+
+        tables = made.client("dynamodb").list_tables()["TableNames"]
+        assert {name.rpartition("-")[2] for name in tables} == {"prod"}
+        assert lines == [f"stack replies-engine-prod in us-east-2: {done}" for done in ("made", "as it was")]
+
+
 class TestUrls:
     def test_each_webhook_is_told_with_the_fragment_that_twilio_needs(self, dev: Stage):
         """Without it Twilio would not try again after a 503."""

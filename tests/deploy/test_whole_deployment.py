@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from email.parser import Parser
 from functools import partial
@@ -28,11 +28,13 @@ from packaging.utils import canonicalize_name
 from infrastructure import policies
 from infrastructure.settling import throttling
 from infrastructure.stages import functions, stages
-from local import sending, standin_ai, tenants
+from local import sending, sending_mail, standin_ai, tenants
 from local.environment import PROJECT, REGION
 from local.signing import signature
+from local.standin_sendgrid import Account as MailAccount
+from local.standin_sendgrid import StandInSendGrid
 from local.standin_twilio import Account, StandInTwilio
-from tests.deploy.deployment import Deployment, domain, eventually, shell_without_aws
+from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
 
 pytestmark = pytest.mark.deployed
 
@@ -41,6 +43,7 @@ FIRST_START_SECONDS = 90
 TRIES = 4
 """Of one message, as `rc=3` has it."""
 
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
 ACCOUNTS = [Account(one.account_sid, one.auth_token) for one in tenants.TENANTS]
 
 
@@ -53,38 +56,58 @@ class Conversation:
     customer: str
 
     @property
+    def address(self) -> str:
+        return self.company.customer(self.customer).address
+
+    @property
     def key(self) -> dict[str, str]:
         who = self.company.customer(self.customer)
         return {"primary_channel": who.address, "conversation_id": self.company.conversation_id(who)}
 
-    def message(self, body: str) -> sending.Message:
+    def write(self, deployment: Deployment, base: str, body: str) -> str:
+        """Send one signed message to the webhook below `base`, again as the provider does after a 5xx; its id."""
+        message = self.message(body)
+        statuses = []
+        while not statuses or (statuses[-1] >= 500 and len(statuses) < TRIES):
+            statuses.append(self.post(deployment, base, message).status)
+        assert statuses[-1] == 200
+        return message.sid
+
+    def message(self, body: str) -> Any:
         return sending.Message(
             channel=self.channel,
-            sender=self.company.customer(self.customer).address,
+            sender=self.address,
             recipient=self.company.addresses[self.channel],
             account_sid=self.company.account_sid,
             body=body,
         )
 
-    def forge(self, base: str) -> sending.Answer:
-        """Send one message that the provider did not sign."""
+    def post(self, _deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> sending.Answer:
         url = f"{base}/webhooks/{self.channel}"
-        return sending.send(url, self.message("forged"), self.company.auth_token, forge=True)
+        return sending.send(url, message, self.company.auth_token, forge=forge)
 
-    def write(self, base: str, body: str) -> sending.Message:
-        """Send one signed message to the webhook below `base`, again as Twilio does after a 5xx; it is taken."""
-        message = self.message(body)
-        statuses = []
-        while not statuses or (statuses[-1] >= 500 and len(statuses) < TRIES):
-            url = f"{base}/webhooks/{self.channel}"
-            statuses.append(sending.send(url, message, self.company.auth_token).status)
-        assert statuses[-1] == 200
-        return message
+
+class MailedConversation(Conversation):
+    """One that is held by e-mail."""
+
+    def message(self, body: str) -> Any:
+        return sending_mail.Mail(
+            sender=self.address,
+            recipient=self.company.addresses[self.channel],
+            subject="A question",
+            body=body,
+            message_id=sending_mail.fresh_message_id("customer.example"),
+        )
+
+    def post(self, deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> sending.Answer:
+        secret = tenants.secret(deployment.aws, self.company.credential_ref(self.channel, "dev"))
+        return sending_mail.send(f"{base}/webhooks/email", message, secret[tenants.PRIVATE_KEY], forge=forge)
 
 
 CONVERSATIONS = [
     Conversation("whatsapp", tenants.SUNRISE, "anna"),
     Conversation("sms", tenants.NORDIC, "david"),
+    MailedConversation("email", tenants.SUNRISE, "gina"),
 ]
 BY_CHANNEL = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda one: one.channel)
 
@@ -92,6 +115,13 @@ BY_CHANNEL = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda o
 @pytest.fixture(scope="module")
 def twilio() -> Iterator[StandInTwilio]:
     with StandInTwilio(ACCOUNTS) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="module")
+def sendgrid() -> Iterator[StandInSendGrid]:
+    accounts = [MailAccount(one.api_key, frozenset({one.addresses["email"]})) for one in tenants.TENANTS]
+    with StandInSendGrid(accounts) as stand_in:
         yield stand_in
 
 
@@ -109,12 +139,18 @@ def hooks(routes: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def deployment(
-    endpoint: str, hooks: str, routes: dict[str, str], twilio: StandInTwilio, tmp_path_factory: pytest.TempPathFactory
+    endpoint: str,
+    hooks: str,
+    routes: dict[str, str],
+    twilio: StandInTwilio,
+    sendgrid: StandInSendGrid,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
     made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), endpoint, shell_without_aws())
     told = {
         "TWILIO_API_BASE_URL": twilio.url,
+        "SENDGRID_API_BASE_URL": sendgrid.url,
         "BATCH_WINDOW_SECONDS": str(WINDOW_SECONDS),
         "BATCH_MAX_WAIT_SECONDS": "30",
         # A busy machine may take long over a first start.
@@ -122,8 +158,8 @@ def deployment(
         "WEBHOOK_DEADLINE_SECONDS": "6",
         "BUCKET_READ_TIMEOUT_SECONDS": "2",
     }
-    made.configure("dev", PUBLIC_BASE_URL=hooks, **told)
-    made.configure("prod", **told)
+    made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
+    made.configure("prod", "arm64", **told)
 
     done = made.infrastructure("deploy", "--stage", "dev")
 
@@ -131,7 +167,8 @@ def deployment(
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
     routes[""] = f"{endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
     tenants.seed(made.aws, "dev", tenants.TENANTS)
-    CONVERSATIONS[0].forge(hooks)  # a first start may take longer than a window
+    for one in CONVERSATIONS:  # a first start, and a first e-mail, may take longer than a window
+        one.post(made, hooks, one.message("forged"), forge=True)
     return made
 
 
@@ -180,7 +217,7 @@ def released(deployment: Deployment, stage: str, conversation: Conversation) -> 
 class TestPackage:
     def test_it_holds_what_the_functions_need_and_nothing_else(self, deployment: Deployment):
         """Of the project app.py and chalicelib; of others what requirements.txt asks for, and Chalice's own runtime."""
-        with zipfile.ZipFile(deployment.zip_file()) as archive:
+        with zipfile.ZipFile(deployment.zip_file(OWN_ARCHITECTURE)) as archive:
             names = archive.namelist()
             told = {name: archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")}
 
@@ -193,7 +230,7 @@ class TestPackage:
 
     def test_from_the_package_alone_every_function_is_built(self, deployment: Deployment, tmp_path: Path):
         """A line that is missing in requirements.txt fails here, whatever is installed on this machine."""
-        with zipfile.ZipFile(deployment.zip_file()) as archive:
+        with zipfile.ZipFile(deployment.zip_file(OWN_ARCHITECTURE)) as archive:
             archive.extractall(tmp_path)
         variables = dict(stages()["dev"].variables) | {"AWS_DEFAULT_REGION": REGION, "AWS_LAMBDA_FUNCTION_NAME": "one"}
         handlers = {"app.app", *(f"app.{name}" for name in functions()[1:])}
@@ -224,6 +261,8 @@ class TestPackage:
 
         assert packaged.returncode == 0, packaged.stderr
         assert linted.returncode == 0, linted.stdout
+        with zipfile.ZipFile(tmp_path / "deployment.zip") as archive:
+            assert [name for name in archive.namelist() if name.endswith(".so") and "x86_64" in name] == []
 
 
 class TestDeployed:
@@ -231,14 +270,13 @@ class TestDeployed:
     def test_a_function_is_as_it_is_configured_under_a_role_of_its_own(self, deployment: Deployment, function: str):
         """Memory, timeout, architecture, tracing, log retention, and the committed policy, nothing beside it."""
         name = stages()["dev"].function_name(function)
-        config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-        wanted = config | config["lambda_functions"].get(function, {})
+        wanted = CONFIG | CONFIG["lambda_functions"].get(function, {})
 
         made = deployment.snapshot("dev")
 
         one, role = made["functions"][name], made["roles"][f"replies-engine-dev-{function}"]
         assert (one["MemorySize"], one["Timeout"]) == (wanted["lambda_memory_size"], wanted["lambda_timeout"])
-        assert (one["Architectures"], one["TracingConfig"]["Mode"]) == (["arm64"], "Active")
+        assert (one["Architectures"], one["TracingConfig"]["Mode"]) == ([OWN_ARCHITECTURE], "Active")
         assert one["Role"].endswith(f":role/replies-engine-dev-{function}")
         assert list(role["inline"].values()) == [json.loads(policies.path("dev", function).read_text())]
         assert role["attached"] == []
@@ -270,32 +308,39 @@ class TestDeployed:
 class TestBlackBox:
     @BY_CHANNEL
     def test_a_signed_burst_becomes_one_batch_and_one_reply_and_the_conversation_is_released(
-        self, deployment: Deployment, hooks: str, twilio: StandInTwilio, conversation: Conversation
+        self,
+        deployment: Deployment,
+        hooks: str,
+        twilio: StandInTwilio,
+        sendgrid: StandInSendGrid,
+        conversation: Conversation,
     ):
-        """Under the functions' own roles, to the delivery status that the provider tells."""
-        sent = [conversation.write(hooks, body).sid for body in ("one", "two", "three")]
+        """Under the functions' own roles, to the delivery status where the provider tells one."""
+        bodies = ["one", "two", "three"]
+        for body in bodies:
+            conversation.write(deployment, hooks, body)
 
         context = context_of(deployment, "dev", conversation)
         text = answer(deployment, "dev", context)
         eventually(lambda: released(deployment, "dev", conversation), seconds=FIRST_START_SECONDS)
         twilio.wait_until_told()
 
-        (shown,) = (one for one in twilio.messages if one.to.endswith(conversation.key["primary_channel"]))
-        sends = eventually(partial(delivered, deployment, shown.sid))
-        assert [one["message_id"] for one in context["messages"]] == sent
-        assert shown.body == text
+        texts = {one.sid: one.body for one in twilio.messages if one.to.endswith(conversation.address)}
+        mails = [one.text for one in sendgrid.mails if one.to == conversation.address]
+        assert [one["body"].strip() for one in context["messages"]] == bodies
+        assert [one.strip() for one in (*texts.values(), *mails)] == [text]
         assert released(deployment, "dev", conversation)
-        assert len(sends) == 1
+        assert len(eventually(partial(delivered, deployment, texts))) == len(texts)
         assert staged(deployment, "dev", conversation) == []
 
     @BY_CHANNEL
     def test_a_forged_message_changes_nothing(self, deployment: Deployment, hooks: str, conversation: Conversation):
-        """It is answered as every message is."""
+        """It is answered as the table of responses says."""
         before = row(deployment, "dev", conversation)
 
-        answered = conversation.forge(hooks)
+        answered = conversation.post(deployment, hooks, conversation.message("forged"), forge=True)
 
-        assert answered.status == 200
+        assert answered.status == (403 if conversation.channel == "email" else 200)
         assert row(deployment, "dev", conversation) == before
         assert staged(deployment, "dev", conversation) == []
 
@@ -316,14 +361,15 @@ class TestBlackBox:
         """An orphan is triggered by the one, a stalled lock is let go of by the other."""
         stalls = Conversation("sms", tenants.NORDIC, "edith")
         is_orphaned = Conversation("sms", tenants.NORDIC, "frida")
-        stalls.write(hooks, "who has my reply?")
+        stalls.write(deployment, hooks, "who has my reply?")
         context_of(deployment, "dev", stalls)
         age(deployment, "conversations-dev", stalls.key, "processing_started_at")
-        is_orphaned.write(hooks, "one that is answered")
+        is_orphaned.write(deployment, hooks, "one that is answered")
         (left,) = eventually(lambda: staged(deployment, "dev", is_orphaned))
         answer(deployment, "dev", context_of(deployment, "dev", is_orphaned))
         eventually(lambda: released(deployment, "dev", is_orphaned))
         orphan = {**left, "message_sid": sending.fresh_sid()}
+        orphan["context_object"]["messages"][0]["message_id"] = orphan["message_sid"]
         deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
         key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
         age(deployment, "conversations-stage-dev", key, "received_at")
@@ -381,6 +427,7 @@ class TestStages:
             deployment.api("prod"),
             deployment.snapshot("prod")["functions"]["replies-engine-prod-send_replies"],
         )
+        assert sender["Architectures"] == [CONFIG["lambda_architecture"]] == ["arm64"]
         public = f"https://{api}.execute-api.{REGION}.amazonaws.com/prod"
         assert sender["Environment"]["Variables"]["PUBLIC_BASE_URL"] == public
         tenants.seed(deployment.aws, "prod", [tenants.NORDIC])
@@ -455,10 +502,10 @@ def asked_for(told: dict[str, str]) -> set[str]:
     return found
 
 
-def delivered(deployment: Deployment, sid: str) -> list[dict[str, Any]]:
+def delivered(deployment: Deployment, sids: Collection[str]) -> list[dict[str, Any]]:
     """The sends of which the provider's word came that they are delivered."""
     rows = deployment.aws.rows("conversations-sends-dev")
-    return [one for one in rows if one.get("provider_sid") == sid and one.get("delivery_status") == "delivered"]
+    return [one for one in rows if one.get("provider_sid") in sids and one.get("delivery_status") == "delivered"]
 
 
 def staged(deployment: Deployment, stage: str, conversation: Conversation) -> list[dict[str, Any]]:
