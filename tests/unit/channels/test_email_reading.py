@@ -196,7 +196,7 @@ class TestHeaders:
             '"a"@b',
             "a@[1.2.3.4]",
             "a@b/c",
-            "�@b",
+            "\ud800@b",
         ],
     )
     def test_what_is_no_address_is_none(self, value: str):
