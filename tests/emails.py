@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import cache
 from hashlib import sha256
+from urllib.parse import quote
 
 from local.signing_mail import key_pair, signed
 
@@ -90,17 +90,26 @@ class Email:
     @property
     def mime(self) -> bytes:
         """The whole e-mail."""
-        mail = EmailMessage(policy=SMTP)
-        if self.text or not self.html:
-            mail.set_content(self.text, charset=self.charset)
-        if self.html and self.text:
-            mail.add_alternative(self.html, subtype="html", charset=self.charset)
-        elif self.html:
-            mail.set_content(self.html, subtype="html", charset=self.charset)
-        for filename, kind, content in self.attachments:
-            maintype, _, subtype = kind.partition("/")
-            mail.add_attachment(content, maintype=maintype, subtype=subtype, filename=filename)
-        return self.head.encode() + mail.as_bytes()
+        shown = {"text/plain": self.text, "text/html": self.html}
+        parts = [
+            self._entity(f"{kind}; charset={self.charset}", text.encode(self.charset, "replace"))
+            for kind, text in shown.items()
+            if text
+        ]
+        parts += [
+            self._entity(kind, content, f"Content-Disposition: attachment; filename*=UTF-8''{quote(filename)}\r\n")
+            for filename, kind, content in self.attachments
+        ]
+        if len(parts) == 1:
+            return self.head.encode() + parts[0]
+        between = b"\r\n--inner\r\n"
+        head = f"{self.head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=inner\r\n\r\n"
+        return head.encode() + b"".join(between + one for one in parts) + b"\r\n--inner--\r\n"
+
+    @staticmethod
+    def _entity(kind: str, content: bytes, more: str = "") -> bytes:
+        head = f"Content-Type: {kind}\r\n{more}Content-Transfer-Encoding: base64\r\n\r\n"
+        return head.encode() + base64.encodebytes(content).replace(b"\n", b"\r\n")
 
     @property
     def _told(self) -> dict[str, Value]:

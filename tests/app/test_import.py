@@ -21,7 +21,9 @@ sys.addaudithook(refuse)
 """
 
 COSTLY = """
-print(json.dumps([name for name in ("twilio.rest", "boto3", "boto3.resources", "aws_xray_sdk") if name in sys.modules]))
+costly = ("twilio.rest", "boto3", "boto3.resources", "aws_xray_sdk")
+of_email = ("multipart", "cryptography", "lxml", "html_text", "quotequail", "chalicelib.channels.sendgrid")
+print(json.dumps([name for name in (*costly, *of_email) if name in sys.modules]))
 """
 
 
@@ -47,7 +49,7 @@ def test_the_app_is_imported_without_settings_credentials_and_network():
     assert json.loads(done.stdout) == []
 
 
-def test_the_webhook_s_use_case_loads_neither_the_rest_client_nor_the_resource_api():
+def test_the_webhook_s_use_case_loads_neither_the_rest_client_nor_the_resource_api_nor_what_only_e_mail_needs():
     """Not when it is built either."""
     environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
         "environment_variables"
@@ -66,6 +68,28 @@ assert wiring.engine().receiving(Vendor.TWILIO) is wiring.engine().receiving(Ven
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == []
+
+
+def test_a_message_of_another_channel_loads_nothing_that_only_e_mail_needs():
+    """Not when it is received; the first e-mail loads it."""
+    done = python(
+        """
+from tests.world import World, email_conversation
+world = World(None, email_conversation())
+assert world.post(world.form()).status_code == 200
+"""
+        + COSTLY
+        + """
+from tests.emails import Email
+assert world.post_email(Email()).status_code == 200
+"""
+        + COSTLY
+    )
+
+    before, after = done.stdout.splitlines()[-2:]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(before) == ["cryptography"]  # by which the world signs e-mails itself
+    assert "chalicelib.channels.sendgrid" in json.loads(after)
 
 
 @pytest.mark.parametrize(("is_copying", "loads"), [("false", False), ("true", True)])

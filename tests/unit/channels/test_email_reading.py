@@ -70,8 +70,28 @@ class TestCharsets:
 
     @pytest.mark.parametrize(
         "label",
-        ["zlib", "bz2", "base64", "rot13", "hex", "uu", "idna", "punycode", "utf-7", "unicode_escape", "undefined"]
-        + ["raw_unicode_escape", "mbcs", "../os", "os", "a" * 1_000, "\x00", "é", "aliases", "charmap"],
+        [
+            "zlib",
+            "bz2",
+            "base64",
+            "rot13",
+            "hex",
+            "uu",
+            "idna",
+            "punycode",
+            "utf-7",
+            "unicode_escape",
+            "undefined",
+            "raw_unicode_escape",
+            "mbcs",
+            "../os",
+            "os",
+            "a" * 1000,
+            "\x00",
+            "é",
+            "aliases",
+            "charmap",
+        ],
     )
     def test_a_codec_that_is_no_charset_is_never_used(self, notes: Notes, label: str):
         """Some unpack, some compute, some make halves of characters."""
@@ -157,8 +177,27 @@ class TestHeaders:
 
     @pytest.mark.parametrize(
         "value",
-        ["", "@", "a@", "@b", "a b@c", "a@b\r\nc", "a@b,c@d", "a@b@c", "a\x00@b", "a\u202e@b", "a\u200b@b", "<a@b>c@d"]
-        + ["x" * 65 + "@b", "a@" + "b" * 256, "ä" * 64 + "@" + "ä" * 200, '"a"@b', "a@[1.2.3.4]", "a@b/c", "\ud800@b"],
+        [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a b@c",
+            "a@b\r\nc",
+            "a@b,c@d",
+            "a@b@c",
+            "a\x00@b",
+            "a\u202e@b",
+            "a\u200b@b",
+            "<a@b>c@d",
+            "x" * 65 + "@b",
+            "a@" + "b" * 256,
+            "ä" * 64 + "@" + "ä" * 200,
+            '"a"@b',
+            "a@[1.2.3.4]",
+            "a@b/c",
+            "\ud800@b",
+        ],
     )
     def test_what_is_no_address_is_none(self, value: str):
         """An index key and a header's value come of it."""
@@ -338,7 +377,8 @@ def nested(depth: int, content: bytes) -> bytes:
 class TestMime:
     def test_parts_are_found_whichever_line_ends_they_have(self, notes: Notes):
         """CRLF, LF, and white space behind a boundary; preamble and epilogue left out."""
-        raw = b"Content-Type: multipart/mixed; boundary=b\n\npre\n--b \t\r\n\r\none\r\n--b\nContent-Type: text/plain\n\ntwo\n--b--\nepi"
+        first, second = b"\r\n\r\none\r\n", b"\nContent-Type: text/plain\n\ntwo\n"
+        raw = b"Content-Type: multipart/mixed; boundary=b\n\npre\n--b \t" + first + b"--b" + second + b"--b--\nepi"
 
         mime, _ = read(raw, notes)
 
