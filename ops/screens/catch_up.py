@@ -13,7 +13,7 @@ from ops import catching_up, masking, providers, tenancy, twilio_listing
 from ops.asking import ask
 from ops.catching_up import Fate
 from ops.deployment import Deployment, OperatorEngine
-from ops.rehearsing import rehearse
+from ops.rehearsing import rehearsal_of
 from ops.secrets import Secrets
 from ops.telling import in_words
 from ops.tenancy import Line
@@ -29,12 +29,10 @@ def catch_up(
     if not lines:
         raise Blocked(f"no conversation is of {tenant}", "its company_id, as the conversations tell it")
     messages = _delivered(deployment, engine, console, lines, since)
-    if is_rehearsal:
-        rehearse(engine)
-    else:
+    if not is_rehearsal:
         ask(f"Take in what is missing of {len(messages)} message(s) since {since:%Y-%m-%d %H:%M}?", yes=yes)
     counts = dict.fromkeys(Fate, 0)
-    for one in catching_up.catch_up(engine, messages):
+    for one in catching_up.catch_up(rehearsal_of(engine) if is_rehearsal else engine, messages):
         counts[one.fate] += 1
         if one.fate is not Fate.KNOWN:
             steps = ", ".join(in_words(line) for line in engine.notes.take() if line.step in _TELLING)

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from chalicelib.channels.channel import Vendor
 from chalicelib.channels.twilio_sending import TwilioSender
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages import Address, AddressKind, InboundMessage, OptOut
 from local.standin_twilio import Account, Fault, Kind, StandInTwilio
 from ops import twilio_listing
 from ops.catching_up import Caught, Fate, catch_up
-from ops.rehearsing import rehearse
+from ops.rehearsing import rehearsal_of
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault as CallFault
 from tests.fakes.faults import FaultPlan
@@ -162,9 +163,10 @@ class TestWishes:
 
 class TestRehearsal:
     def test_a_rehearsal_tells_the_same_and_changes_nothing(self, world: World):
-        """No row, no message; the run after it does what it told."""
+        """No row, no message, even of an engine at work; the run after it does what it told."""
         messages = [message(SIDS[0]), message(SIDS[1], minutes_ago=50)]
-        rehearse(world.engine)
+        world.engine.receiving(Vendor.TWILIO)
+        world.engine = rehearsal_of(world.engine)
 
         told = caught(world, *messages)
 
@@ -178,7 +180,7 @@ class TestRehearsal:
     def test_no_way_through_stage_1_writes_in_a_rehearsal(self, changes: dict):
         """Neither a handoff, nor a refusal, nor a wish."""
         world = World(None, conversation(**changes))
-        rehearse(world.engine)
+        world.engine = rehearsal_of(world.engine)
 
         caught(world, message(), message(SIDS[1], minutes_ago=2, opt_out=OptOut.STOP))
 

@@ -53,8 +53,10 @@ def bury(stage: Stage, role: str, body: str) -> None:
 def log(stage: Stage, function: str, **fields: object) -> None:
     """One line of ours in a function's log group."""
     logs, group = stage.client("logs"), f"/aws/lambda/replies-engine-{STAGE}{function}"
-    if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+    there = {one["logGroupName"] for one in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]}
+    if group not in there:
         logs.create_log_group(logGroupName=group)
+    if not logs.describe_log_streams(logGroupName=group)["logStreams"]:
         logs.create_log_stream(logGroupName=group, logStreamName="one")
     event = {
         "timestamp": int(datetime.now(UTC).timestamp() * 1_000),
@@ -248,6 +250,9 @@ class TestTail:
 
     def test_a_stage_without_log_groups_says_so(self, stage: Stage):
         """In one line."""
+        for one in stage.client("logs").describe_log_groups()["logGroups"]:
+            stage.client("logs").delete_log_group(logGroupName=one["logGroupName"])
+
         assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; mend: make deploy")
 
 
