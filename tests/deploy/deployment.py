@@ -106,7 +106,8 @@ class Deployment:
 
     def zip_file(self, architecture: str) -> Path:
         """The package that was deployed for a processor."""
-        (file,) = (self.project / ".chalice" / "deployments").glob(f"*-{architecture}.zip")
+        made = (self.project / ".chalice" / "deployments").glob("*.zip")
+        (file,) = (one for one in made if one.stem.endswith("-arm64") == (architecture == "arm64"))
         return file
 
     def snapshot(self, stage: str) -> dict[str, Any]:

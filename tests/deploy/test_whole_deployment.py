@@ -330,7 +330,7 @@ class TestBlackBox:
         assert [one["body"].strip() for one in context["messages"]] == bodies
         assert [one.strip() for one in (*texts.values(), *mails)] == [text]
         assert released(deployment, "dev", conversation)
-        assert len(eventually(partial(delivered, deployment, texts))) == len(texts)
+        assert not texts or len(eventually(partial(delivered, deployment, texts))) == len(texts)
         assert staged(deployment, "dev", conversation) == []
 
     @BY_CHANNEL
