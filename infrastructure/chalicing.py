@@ -7,6 +7,7 @@ the stage's.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,9 @@ from chalice.utils import UI
 from infrastructure.account import Obstacle, in_one_line
 from infrastructure.settling import PUBLIC_BASE_URL, SENDER
 from infrastructure.stages import PROJECT, Stage
+
+NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""Has a process of Python's write none."""
 
 
 def deploy(stage: Stage, url: str | None, again: str) -> None:
@@ -30,9 +34,16 @@ def deploy(stage: Stage, url: str | None, again: str) -> None:
         SystemExit: Chalice gave up, and has said why.
     """
     command = [sys.executable, "-m", "infrastructure.chalicing", stage.name, again, *([url] if url else [])]
-    ended = subprocess.run(command, cwd=PROJECT, check=False)  # noqa: S603  # ourselves
+    clear_caches()
+    ended = subprocess.run(command, cwd=PROJECT, env=os.environ | NO_CACHES, check=False)  # noqa: S603  # ourselves
     if ended.returncode:
         raise SystemExit(ended.returncode)
+
+
+def clear_caches() -> None:
+    """Remove what Python compiled of the package: Chalice would ship it, and each run's is another package."""
+    for cache in (PROJECT / "chalicelib").rglob("__pycache__"):
+        shutil.rmtree(cache)
 
 
 def _deploy(stage: str, again: str, url: str | None = None) -> None:

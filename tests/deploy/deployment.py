@@ -80,11 +80,10 @@ class Deployment:
         return self._run(str(CHALICE), *command)
 
     def _run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        pip = {name: value for name, value in self.shell.items() if not name.startswith("AWS_")}
         return subprocess.run(
             command,
             cwd=self.project,
-            env=pip | local_aws(self.endpoint) | {"PYTHONPATH": ""} | variables,
+            env={**self.shell, **local_aws(self.endpoint), **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -106,7 +105,8 @@ class Deployment:
 
     def zip_file(self, architecture: str) -> Path:
         """The package that was deployed for a processor."""
-        (file,) = (self.project / ".chalice" / "deployments").glob(f"*-{architecture}.zip")
+        made = (self.project / ".chalice" / "deployments").glob("*.zip")
+        (file,) = (one for one in made if one.stem.endswith("-arm64") == (architecture == "arm64"))
         return file
 
     def snapshot(self, stage: str) -> dict[str, Any]:
@@ -238,5 +238,5 @@ def eventually(find: Callable[[], Found], *, seconds: float = 60) -> Found:
 
 
 def shell_without_aws() -> dict[str, str]:
-    """The user's shell, which pip may need, less what leads to an account."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """The user's shell, which pip may need, less what leads to an account and what Python is told by it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}

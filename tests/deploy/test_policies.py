@@ -19,7 +19,7 @@ from tests.fakes.faults import Fault, FaultPlan
 from tests.rights import Use, is_allowed, recording
 from tests.walk.scenarios import PHOTO, SCENARIOS, Scenario
 from tests.walk.ways import WAYS, Way, tell
-from tests.world import World, email_conversation
+from tests.world import KEY, World, email_conversation
 
 DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]
 CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
@@ -89,6 +89,22 @@ def turn_away(way: Way, fault: Fault | None = None, at: int = 0) -> int:
         world.clock.advance(300)
         world.send_replies()
     return made
+
+
+def write_on_and_on() -> None:
+    """Have people reply until the record is full and old entries are moved off it."""
+    world = World()
+    world.deliver()
+    world.run(60)
+    for number in range(8):
+        words = {
+            "version": "1.0",
+            "source": "human",
+            "reply_id": f"reply-{number}",
+            "body": f"{number} " + "word " * 9_000,
+        }
+        world.queues.replies.inject(json.dumps({**KEY.item, **words}), group="acme")
+        world.send_replies()
 
 
 class TestFiles:
@@ -200,6 +216,7 @@ class TestUse:
                     world.invoke(channel, ["no trigger"])
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
+            write_on_and_on()
             for way in WAYS:
                 for at in range(turn_away(way)):
                     turn_away(way, Fault.UNREACHABLE, at + 1)

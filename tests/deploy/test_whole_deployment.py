@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.parser import Parser
 from functools import partial
@@ -330,7 +331,7 @@ class TestBlackBox:
         assert [one["body"].strip() for one in context["messages"]] == bodies
         assert [one.strip() for one in (*texts.values(), *mails)] == [text]
         assert released(deployment, "dev", conversation)
-        assert len(eventually(partial(delivered, deployment, texts))) == len(texts)
+        assert not texts or len(eventually(partial(delivered, deployment, texts))) == len(texts)
         assert staged(deployment, "dev", conversation) == []
 
     @BY_CHANNEL
@@ -373,12 +374,12 @@ class TestBlackBox:
         deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
         key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
         age(deployment, "conversations-stage-dev", key, "received_at")
-        quicken(deployment, "check_and_reset_stalled_conversations")
 
-        context = context_of(deployment, "dev", is_orphaned)
-        is_reset = eventually(
-            lambda: row(deployment, "dev", stalls)["conversation_status"] == "processing_timeout", seconds=100
-        )
+        with quickened(deployment, "check_and_reset_stalled_conversations"):
+            context = context_of(deployment, "dev", is_orphaned)
+            is_reset = eventually(
+                lambda: row(deployment, "dev", stalls)["conversation_status"] == "processing_timeout", seconds=100
+            )
 
         assert [one["message_id"] for one in context["messages"]] == [orphan["message_sid"]]
         assert is_reset
@@ -523,11 +524,16 @@ def age(deployment: Deployment, table: str, key: dict[str, str], attribute: str)
     )
 
 
-def quicken(deployment: Deployment, function: str) -> None:
-    """Let a schedule fire each minute: its own five are long for a check."""
-    deployment.client("events").put_rule(
-        Name=f"replies-engine-dev-{function}-event", ScheduleExpression="rate(1 minute)", State="ENABLED"
-    )
+@contextmanager
+def quickened(deployment: Deployment, function: str) -> Iterator[None]:
+    """Let a schedule fire each minute for as long as the block lasts: its own five are long for a check."""
+    events, name = deployment.client("events"), f"replies-engine-dev-{function}-event"
+    own = events.describe_rule(Name=name)["ScheduleExpression"]
+    events.put_rule(Name=name, ScheduleExpression="rate(1 minute)", State="ENABLED")
+    try:
+        yield
+    finally:
+        events.put_rule(Name=name, ScheduleExpression=own, State="ENABLED")
 
 
 def taken_at(deployment: Deployment, public: str, conversation: Conversation) -> int:
