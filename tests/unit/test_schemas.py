@@ -12,10 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chalicelib import contexts
+from chalicelib.channels.email_notes import Note
 from chalicelib.errors import Rejected
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
-from tests.world import KEY, World, conversation
+from tests.emails import Email
+from tests.world import KEY, World, conversation, email_conversation
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 NAMES = ("trigger", "context", "reply")
@@ -182,6 +184,32 @@ class TestContext:
         errors = [error.message for one in ours for error in strict.iter_errors(one)]
 
         assert errors == []
+
+    @pytest.mark.parametrize("is_raw", [False, True], ids=["parsed", "raw"])
+    def test_what_an_e_mail_becomes_is_valid_and_described_name_by_name(self, is_raw: bool):
+        """In the schema and on its page: extras, attachments kept and not, and notes."""
+        headers = {"In-Reply-To": "<a@b>", "References": "<a@b>", "Cc": "c@d", "Reply-To": "e@f"}
+        files = (("a.pdf", "application/pdf", b"%PDF"), ("b.exe", "application/x-msdownload", b"MZ"))
+        world = World(None, email_conversation())
+        world.deliver_email(Email(text="x" * 9_000, headers=headers, attachments=files, is_raw=is_raw))
+        world.clock.advance(11)
+        world.work()
+
+        (document,) = sent(world)
+
+        (message,) = document["messages"]
+        described = schema("context")["$defs"]["message"]["properties"]["extras"]["properties"]
+        page = (SCHEMAS.parent / "docs" / "email.md").read_text()
+        assert [one.message for one in Draft202012Validator(closed(schema("context"))).iter_errors(document)] == []
+        assert set(message["extras"]) == set(described)
+        assert [name for name in described if f"`{name}`" not in page] == []
+        assert [
+            note for note in Note if f"| `{note}` |" not in page or note not in described["notes"]["description"]
+        ] == []
+        assert [set(one) for one in message["media"]] == [
+            {"url", "content_type", "filename", "size_bytes"},
+            {"url", "content_type", "filename", "size_bytes", "problem"},
+        ]
 
     def test_a_trimmed_history_is_valid_and_told(self):
         """Larger than the queue takes: the oldest entries are left out, and `trimmed` counts them."""
