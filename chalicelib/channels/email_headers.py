@@ -108,7 +108,7 @@ def mailboxes(value: str) -> list[tuple[str, str]]:
     """Name and address of each mailbox of a header, the name not decoded; what is no address is left out."""
     try:
         found = getaddresses([value[:_VALUE_LENGTH_MAX]])
-    except (RecursionError, IndexError):  # comments within comments; a header that ends within an escape
+    except RecursionError:  # comments within comments within comments
         return []
     told = [(name, address(text)) for name, text in found]
     return [(name, one) for name, one in told if one is not None]

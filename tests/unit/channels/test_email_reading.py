@@ -148,6 +148,7 @@ class TestHeaders:
             ("cv\u202efdp.exe", "cvfdp.exe"),
             ("=?unicode_escape?q?=5Cud800?=", "\\ud800"),
             ("=?utf-8?q?a?= \\ud800", "a "),
+            ("=?utf-8?q?a?= \\U00110000", "a \\U00110000"),
         ],
     )
     def test_what_people_read_is_one_line_without_controls(self, notes: Notes, value: str, text: str):
