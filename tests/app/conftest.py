@@ -166,7 +166,7 @@ class Deployment:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Deployment]:
     """An AWS with the template's tables and queues, and one tenant's secret."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:  # in this order: moto has credentials of its own
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         boto3.client("cloudformation").create_stack(

@@ -216,7 +216,7 @@ def moto_engine() -> Iterator[Engine]:
     """moto, with a clock of its queues that can be moved."""
     skew = [0.0]
     milliseconds = moto.sqs.models.unix_time_millis
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:  # in this order: moto has credentials of its own
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")

@@ -97,7 +97,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
     Args:
         is_woken: whether queues wake functions. In moto such a queue loses its messages: a test sends to none of it.
     """
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:  # in this order: moto has credentials of its own
         for name, value in {
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
