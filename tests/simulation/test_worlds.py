@@ -161,7 +161,7 @@ class TestTheChecker:
     def test_a_conversation_that_stays_locked_is_not_at_rest(self):
         """I6."""
         simulation = self.ended()
-        locked = {"conversation_status": "processing_reply"}
+        locked = {"conversation_status": "processing_reply", "processing_started_at": "2026-01-01T00:00:00+00:00"}
         simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, **locked})
 
         with pytest.raises(Violation, match="I6"):
