@@ -10,6 +10,13 @@ from infrastructure.account import Account, Obstacle, in_one_line
 from tests.deploy.conftest import AGAIN
 
 
+@pytest.fixture(autouse=True)
+def _shell_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other tests have left in it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def refusal(code: str, message: str = "No.") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "CreateStack")
 
