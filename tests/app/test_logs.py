@@ -30,8 +30,8 @@ def play(deployment: Deployment) -> None:
     deployment.post(first)
     deployment.post(deployment.form("", sid=sid(2), MediaUrl0=PRIVATE[2], MediaContentType0="image/png"))
     deployment.post(deployment.form(PRIVATE[0], sid=sid(3)), token="forged")
-    deployment.post(deployment.form(PRIVATE[0], sid=sid(4), From="whatsapp:+4999"))
-    deployment.post(deployment.form(PRIVATE[0], sid=sid(5), To="whatsapp:+4998"))
+    deployment.post(deployment.form(PRIVATE[0], sid=sid(4), From="whatsapp:+49999999999999"))
+    deployment.post(deployment.form(PRIVATE[0], sid=sid(5), To="whatsapp:+49989898989898"))
     deployment.send(b"Body=top-secret-words&From=%2B4915112345678", {})
     url = deployment.sqs.get_queue_url(QueueName="replies-engine-local-whatsapp")["QueueUrl"]
     deployment.sqs.send_message(
@@ -134,7 +134,18 @@ def test_the_evening_visits_most_steps(lines: list[dict]):
 
 @pytest.mark.parametrize(
     "private",
-    [*PRIVATE, CUSTOMER, CUSTOMER[1:], COMPANY, COMPANY[1:], "4999", "4998", AUTH_TOKEN, "forged", ACCOUNT_SID],
+    [
+        *PRIVATE,
+        CUSTOMER,
+        CUSTOMER[1:],
+        COMPANY,
+        COMPANY[1:],
+        "49999999999999",
+        "49989898989898",
+        AUTH_TOKEN,
+        "forged",
+        ACCOUNT_SID,
+    ],
 )
 def test_no_message_number_or_secret_is_written(out: str, private: str):
     """Neither in a line nor in a metric; media and names of people are the customer's too."""
