@@ -6,7 +6,7 @@ configuration -> stack -> tables and queues -> Chalice's memory -> functions, AP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from infrastructure import chalicing, looking, remembering, settling
 from infrastructure.account import Account, Obstacle, in_one_line
@@ -38,19 +38,28 @@ def stage_named(name: str) -> Stage:
     return known[name]
 
 
-def command(verb: str, stage: Stage, alarm_topic: str | None = None) -> str:
+def command(
+    verb: str, stage: Stage, parameters: Mapping[str, str] | None = None, alarm_topic: str | None = None
+) -> str:
     """What the user runs."""
-    topic = "" if alarm_topic is None else f" ALARM_TOPIC={alarm_topic}"
-    return f"make {verb} STAGE={stage.name}{topic}"
+    topic = f" ALARM_TOPIC={alarm_topic}" if alarm_topic else ""
+    told = " ".join(f"--parameter {name}={value}" for name, value in (parameters or {}).items())
+    return f"make {verb} STAGE={stage.name}{topic}" + (f' ARGS="{told}"' if told else "")
 
 
-def create(stage: Stage, parameters: dict[str, str], tell: Tell) -> Account:
+def create(stage: Stage, parameters: dict[str, str], tell: Tell, again: str | None = None) -> Account:
     """Make the tables and queues of a stage, or bring them up to date, and wait.
+
+    Args:
+        stage: which.
+        parameters: of the template.
+        tell: takes a line on what was done.
+        again: the command that the user ran, if it does more than this.
 
     Raises:
         Obstacle: something is missing.
     """
-    again = command("infrastructure", stage)
+    again = again or command("infrastructure", stage, parameters)
     _stop_at(looking.faults_of_configuration(stage))
     account = Account.of_shell(again)
     with in_one_line(again):
@@ -74,9 +83,9 @@ def deploy(stage: Stage, parameters: dict[str, str], alarm_topic: str | None, te
         Obstacle: something is missing.
         SystemExit: Chalice gave up, and has said why.
     """
-    again = command("deploy", stage, alarm_topic)
+    again = command("deploy", stage, parameters, alarm_topic)
     _stop_at(looking.faults_of_topic(Account.of_shell(again), alarm_topic))
-    account = create(stage, parameters, tell)
+    account = create(stage, parameters, tell, again)
     with in_one_line(again):
         for name in remembering.bring_back(account, stage):
             tell(f"{name} was found in the account; Chalice knows it again")
@@ -115,7 +124,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
     Raises:
         Obstacle: something is missing.
     """
-    again = command("deploy", stage, alarm_topic)
+    again = command("deploy", stage, alarm_topic=alarm_topic)
     account = account or Account.of_shell(again)
     _stop_at(looking.faults_of_topic(account, alarm_topic))
     parameters = {"Stage": stage.name, "AppName": stage.app_name}

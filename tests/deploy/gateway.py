@@ -9,6 +9,7 @@ one that calculates need only be there, with its name and whom it tells.
     PATCH /restapis/{id}                 a blank minimumCompressionSize means none; botocore reads a number or nothing
     POST  /restapis/{id}/deployments     whether the stage is traced
     events                               the domain's name, by which a function on AWS knows its public URL
+    functions                            ready at once: Chalice looks again only after five seconds, for each of them
     AWS::CloudWatch::Alarm               one that calculates is kept as one on the first metric that it calculates with
 """
 
@@ -20,6 +21,7 @@ import runpy
 from typing import Any
 
 from ministack.services import apigateway_v1 as gateway
+from ministack.services import lambda_svc as functions
 from ministack.services.cloudformation import provisioners
 
 _BINARY = "x-amazon-apigateway-binary-media-types"
@@ -83,4 +85,5 @@ if __name__ == "__main__":
     gateway.handle_request = answer
     gateway._build_lambda_event_v1 = build_event
     provisioners._cw_metric_alarm_record = alarm
+    functions._LAMBDA_STATE_TRANSITION_DELAY = 0
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

@@ -212,6 +212,22 @@ class TestCreating:
         assert lines == [f"stack replies-engine-prod in us-east-2: {done}" for done in ("made", "as it was")]
 
 
+class TestObstacles:
+    def test_the_command_to_run_again_is_the_whole_one_that_was_run(
+        self, account: Account, dev: Stage, monkeypatch: pytest.MonkeyPatch
+    ):
+        """With its parameters and its topic: a stack that is not made yet keeps none."""
+        topic = f"arn:aws:sns:{account.region}:000000000000:night"
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unknown")
+
+        with pytest.raises(Obstacle) as obstacle:
+            deploying.deploy(dev, {"CreateConversationsTable": "false"}, topic, print)
+
+        assert f'make deploy STAGE=dev ALARM_TOPIC={topic} ARGS="--parameter CreateConversationsTable=false"`' in str(
+            obstacle.value
+        )
+
+
 class TestWatching:
     def test_every_alarm_is_made_and_tells_the_topic_until_another_is_told(self, account: Account, dev: Stage):
         """Left out, the topic is kept; emptied, nobody is told."""
