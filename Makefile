@@ -73,8 +73,8 @@ format: .venv/made-dev ## let ruff format and mend what it can
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-deploy: .venv/made-local ## a stage into your AWS account: make deploy STAGE=dev (ARGS="--parameter NAME=VALUE")
-	@$(VENV)/python -m infrastructure deploy --stage "$(STAGE)" $(ARGS)
+deploy: .venv/made-local ## a stage into your AWS account: make deploy STAGE=dev (ALARM_TOPIC=arn:aws:sns:...; ARGS)
+	@$(VENV)/python -m infrastructure deploy --stage "$(STAGE)" $(if $(ALARM_TOPIC),--alarm-topic "$(ALARM_TOPIC)") $(ARGS)
 
 infrastructure: .venv/made-local ## only its tables and queues, so that `chalice deploy --stage dev` works
 	@$(VENV)/python -m infrastructure create --stage "$(STAGE)" $(ARGS)

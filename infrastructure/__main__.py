@@ -16,6 +16,11 @@ _PARAMETERS = click.option(
     metavar="NAME=VALUE",
     help="Of infrastructure/template.yaml; repeatable.",
 )
+_ALARM_TOPIC = click.option(
+    "--alarm-topic",
+    metavar="ARN",
+    help="The SNS topic that is told of each alarm; left out: the one that was told before; empty: none.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,9 +39,10 @@ def create(stage: str, parameters: tuple[str, ...]) -> None:
 @cli.command()
 @_STAGE
 @_PARAMETERS
-def deploy(stage: str, parameters: tuple[str, ...]) -> None:
-    """Do all of it - create, chalice deploy, settle - and tell the webhooks' URLs."""
-    deploying.deploy(deploying.stage_named(stage), _pairs(parameters), click.echo)
+@_ALARM_TOPIC
+def deploy(stage: str, parameters: tuple[str, ...], alarm_topic: str | None) -> None:
+    """Do all of it - create, chalice deploy, settle, watch - and tell the webhooks' URLs."""
+    deploying.deploy(deploying.stage_named(stage), _pairs(parameters), alarm_topic, click.echo)
 
 
 @cli.command()
@@ -44,6 +50,14 @@ def deploy(stage: str, parameters: tuple[str, ...]) -> None:
 def settle(stage: str) -> None:
     """Set what Chalice cannot: after a `chalice deploy` of your own."""
     deploying.settle(deploying.stage_named(stage), click.echo)
+
+
+@cli.command()
+@_STAGE
+@_ALARM_TOPIC
+def watch(stage: str, alarm_topic: str | None) -> None:
+    """Make the stage's alarms and its dashboard, or bring them up to date."""
+    deploying.watch(deploying.stage_named(stage), alarm_topic, click.echo)
 
 
 @cli.command()

@@ -1,17 +1,18 @@
 """A whole deployment of one stage, in the order in which one thing needs another. Safe to run again, wherever it ended.
 
 configuration -> stack -> tables and queues -> Chalice's memory -> functions, API, schedules -> what Chalice cannot set
+-> alarms and dashboard, last: an alarm on a sweep that is not there yet would ring
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from infrastructure import chalicing, looking, remembering, settling
 from infrastructure.account import Account, Obstacle, in_one_line
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, stages, webhooks
-from local.template import TEMPLATE_FILE
+from local.template import MONITORING_FILE, TEMPLATE_FILE
 
 Tell = Callable[[str], None]
 """Takes one line on what was done."""
@@ -37,18 +38,28 @@ def stage_named(name: str) -> Stage:
     return known[name]
 
 
-def command(verb: str, stage: Stage) -> str:
+def command(
+    verb: str, stage: Stage, parameters: Mapping[str, str] | None = None, alarm_topic: str | None = None
+) -> str:
     """What the user runs."""
-    return f"make {verb} STAGE={stage.name}"
+    topic = f" ALARM_TOPIC={alarm_topic}" if alarm_topic else ""
+    told = " ".join(f"--parameter {name}={value}" for name, value in (parameters or {}).items())
+    return f"make {verb} STAGE={stage.name}{topic}" + (f' ARGS="{told}"' if told else "")
 
 
-def create(stage: Stage, parameters: dict[str, str], tell: Tell) -> Account:
+def create(stage: Stage, parameters: dict[str, str], tell: Tell, again: str | None = None) -> Account:
     """Make the tables and queues of a stage, or bring them up to date, and wait.
+
+    Args:
+        stage: which.
+        parameters: of the template.
+        tell: takes a line on what was done.
+        again: the command that the user ran, if it does more than this.
 
     Raises:
         Obstacle: something is missing.
     """
-    again = command("infrastructure", stage)
+    again = again or command("infrastructure", stage, parameters)
     _stop_at(looking.faults_of_configuration(stage))
     account = Account.of_shell(again)
     with in_one_line(again):
@@ -59,21 +70,29 @@ def create(stage: Stage, parameters: dict[str, str], tell: Tell) -> Account:
     return account
 
 
-def deploy(stage: Stage, parameters: dict[str, str], tell: Tell) -> None:
+def deploy(stage: Stage, parameters: dict[str, str], alarm_topic: str | None, tell: Tell) -> None:
     """Make everything of a stage, or bring it up to date, wait, and tell the webhooks' URLs.
+
+    Args:
+        stage: which.
+        parameters: of the template of tables and queues.
+        alarm_topic: as `watch` takes it; one that no alarm can tell is refused before anything is made.
+        tell: takes a line on each step.
 
     Raises:
         Obstacle: something is missing.
         SystemExit: Chalice gave up, and has said why.
     """
-    again = command("deploy", stage)
-    account = create(stage, parameters, tell)
+    again = command("deploy", stage, parameters, alarm_topic)
+    _stop_at(looking.faults_of_topic(Account.of_shell(again), alarm_topic))
+    account = create(stage, parameters, tell, again)
     with in_one_line(again):
         for name in remembering.bring_back(account, stage):
             tell(f"{name} was found in the account; Chalice knows it again")
     api = remembering.api(stage)
     chalicing.deploy(stage, api and api[1], again)
     settle(stage, tell, account)
+    watch(stage, alarm_topic, tell, account)
     tell("Webhooks, to be pasted into the provider's console:")
     for provider, url in webhook_urls(stage, remembering.api(stage)):
         tell(f"  {provider:<9} {url}")
@@ -91,6 +110,30 @@ def settle(stage: Stage, tell: Tell, account: Account | None = None) -> None:
         remembering.bring_back(account, stage)
         changed = settling.settle(account, stage, remembering.api(stage))
     tell("settled: " + ("; ".join(changed) or "as it was"))
+
+
+def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | None = None) -> None:
+    """Make the alarms and the dashboard of a stage, or bring them up to date, and wait.
+
+    Args:
+        stage: which.
+        alarm_topic: the SNS topic that is told of each alarm; empty: nobody is told; None: whoever was told before.
+        tell: takes a line on what was done.
+        account: where, if not where the shell's credentials lead.
+
+    Raises:
+        Obstacle: something is missing.
+    """
+    again = command("deploy", stage, alarm_topic=alarm_topic)
+    account = account or Account.of_shell(again)
+    _stop_at(looking.faults_of_topic(account, alarm_topic))
+    parameters = {"Stage": stage.name, "AppName": stage.app_name}
+    if alarm_topic is not None:
+        parameters["AlarmTopicArn"] = alarm_topic
+    with in_one_line(again):
+        stack = Stack(account, stage.monitoring_stack_name, MONITORING_FILE)
+        done = stack.bring_up(parameters, again)
+    tell(f"stack {stack.name} in {account.region}: {done}")
 
 
 def webhook_urls(stage: Stage, api: tuple[str, str] | None) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ Each fault is one line that says what is missing and what mends it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ _NAMES = {"_TABLE": "TableName", "_QUEUE": "QueueName"}
 """By the ending of a variable: the property of the template's resource that it must name."""
 
 _INDEXES = ("WHATSAPP_INDEX", "SMS_INDEX", "EMAIL_INDEX", "LOCK_INDEX")
+
+_TOPIC = re.compile(r"arn:[a-z-]+:sns:(?P<region>[a-z0-9-]+):\d{12}:[A-Za-z0-9_.-]+")
 
 _NOT_THERE = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 
@@ -36,6 +39,20 @@ def faults_of_configuration(stage: Stage) -> Iterator[str]:
     if stale := policies.stale():
         names = ", ".join(one.name for one in stale)
         yield f"{names} are not what the table of rights says: `make policies` writes them, and wants to be committed"
+
+
+def faults_of_topic(account: Account, topic: str | None) -> Iterator[str]:
+    """What keeps an alarm from telling an SNS topic, as far as its ARN says; none is needed."""
+    if not topic:
+        return
+    arn = _TOPIC.fullmatch(topic)
+    if arn is None:
+        yield f"{topic} is no SNS topic: ALARM_TOPIC is the ARN of one, arn:aws:sns:<region>:<account>:<name>"
+    elif arn["region"] != account.region:
+        yield (
+            f"the SNS topic is in {arn['region']}, and an alarm tells only one of its own region, {account.region}: "
+            "name one there with ALARM_TOPIC"
+        )
 
 
 def faults_of_account(account: Account, stage: Stage) -> Iterator[str]:

@@ -45,6 +45,11 @@ class Stage:
         """The name of its CloudFormation stack."""
         return f"{self.app_name}-{self.name}"
 
+    @property
+    def monitoring_stack_name(self) -> str:
+        """The name of the stack of its alarms and its dashboard."""
+        return f"{self.stack_name}-monitoring"
+
     def function_name(self, function: str) -> str:
         """The name of a function as Lambda knows it."""
         short = f"{self.app_name}-{self.name}"

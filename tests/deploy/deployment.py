@@ -120,6 +120,7 @@ class Deployment:
             "rules": self._rules(stage),
             "apis": self._apis(f"replies-engine-{stage}"),
             "logs": self._log_groups(own),
+            "alarms": self._alarms(f"replies-engine-{stage}-"),
         }
 
     def _function(self, name: str) -> dict[str, Any]:
@@ -177,6 +178,11 @@ class Deployment:
                     },
                 }
         return found
+
+    def _alarms(self, prefix: str) -> dict[str, list[str]]:
+        """Whom each tells."""
+        pages = self.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+        return {one["AlarmName"]: one["AlarmActions"] for page in pages for one in page["MetricAlarms"]}
 
     def _log_groups(self, functions: list[str]) -> dict[str, int | None]:
         groups = self.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]

@@ -1,13 +1,16 @@
-"""Runs ministack with what it lacks of `chalice deploy`: an API made from an OpenAPI document over HTTP.
+"""Runs ministack with what it lacks of `make deploy`: an API from a document over HTTP, and alarms that calculate.
 
 A program for `.venv-aws`, run by path in place of the module `ministack`. ministack reads such documents already, where
-a CloudFormation template holds one; here its own reader is given those that come over HTTP too.
+a CloudFormation template holds one; here its own reader is given those that come over HTTP too. No alarm rings here, so
+one that calculates need only be there, with its name and whom it tells.
 
     POST  /restapis?mode=import          ImportRestApi
     PUT   /restapis/{id}?mode=overwrite  PutRestApi
     PATCH /restapis/{id}                 a blank minimumCompressionSize means none; botocore reads a number or nothing
     POST  /restapis/{id}/deployments     whether the stage is traced
     events                               the domain's name, by which a function on AWS knows its public URL
+    functions                            ready at once: Chalice looks again only after five seconds, for each of them
+    AWS::CloudWatch::Alarm               one that calculates is kept as one on the first metric that it calculates with
 """
 
 from __future__ import annotations
@@ -18,11 +21,14 @@ import runpy
 from typing import Any
 
 from ministack.services import apigateway_v1 as gateway
+from ministack.services import lambda_svc as functions
+from ministack.services.cloudformation import provisioners
 
 _BINARY = "x-amazon-apigateway-binary-media-types"
 
 _answer = gateway.handle_request
 _build_event = gateway._build_lambda_event_v1
+_alarm = provisioners._cw_metric_alarm_record
 
 
 async def answer(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
@@ -67,7 +73,17 @@ def build_event(api: str, *arguments: Any, **options: Any) -> dict[str, Any]:
     return event
 
 
+def alarm(name: str, properties: dict[str, Any]) -> Any:
+    plain = {key: value for key, value in properties.items() if key != "Metrics"}
+    first = next((one["MetricStat"] for one in properties.get("Metrics", []) if "MetricStat" in one), None)
+    if first is not None:
+        plain |= {**first["Metric"], "Statistic": first["Stat"], "Period": first["Period"]}
+    return _alarm(name, plain)
+
+
 if __name__ == "__main__":
     gateway.handle_request = answer
     gateway._build_lambda_event_v1 = build_event
+    provisioners._cw_metric_alarm_record = alarm
+    functions._LAMBDA_STATE_TRANSITION_DELAY = 0
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

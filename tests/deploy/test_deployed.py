@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from infrastructure.account import Account, Obstacle
 from infrastructure.settling import PUBLIC_BASE_URL, settle, throttling
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
-from local.template import TEMPLATE_FILE, resources
+from local.template import MONITORING_FILE, TEMPLATE_FILE, resources
 from tests.deploy.conftest import AGAIN
 
 STAGE = "halfway"
@@ -89,6 +90,12 @@ def import_api(account: Account, stage: Stage) -> str:
     }
     body = json.dumps(document).encode()
     return str(account.client("apigateway").import_rest_api(body=body)["id"])
+
+
+def alarms(account: Account, stage: Stage) -> list[dict[str, Any]]:
+    """The stage's alarms."""
+    pages = account.client("cloudwatch").get_paginator("describe_alarms")
+    return [one for page in pages.paginate(AlarmNamePrefix=f"{stage.stack_name}-") for one in page["MetricAlarms"]]
 
 
 def variables(account: Account, stage: Stage, function: str) -> dict[str, Any]:
@@ -203,6 +210,57 @@ class TestCreating:
         tables = made.client("dynamodb").list_tables()["TableNames"]
         assert {name.rpartition("-")[2] for name in tables} == {"prod"}
         assert lines == [f"stack replies-engine-prod in us-east-2: {done}" for done in ("made", "as it was")]
+
+
+class TestObstacles:
+    def test_the_command_to_run_again_is_the_whole_one_that_was_run(
+        self, account: Account, dev: Stage, monkeypatch: pytest.MonkeyPatch
+    ):
+        """With its parameters and its topic: a stack that is not made yet keeps none."""
+        topic = f"arn:aws:sns:{account.region}:000000000000:night"
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unknown")
+
+        with pytest.raises(Obstacle) as obstacle:
+            deploying.deploy(dev, {"CreateConversationsTable": "false"}, topic, print)
+
+        assert f'make deploy STAGE=dev ALARM_TOPIC={topic} ARGS="--parameter CreateConversationsTable=false"`' in str(
+            obstacle.value
+        )
+
+
+class TestWatching:
+    def test_every_alarm_is_made_and_tells_the_topic_until_another_is_told(self, account: Account, dev: Stage):
+        """Left out, the topic is kept; emptied, nobody is told."""
+        watched = replace(dev, name="watched")
+        topic = f"arn:aws:sns:{account.region}:000000000000:night"
+        names = {
+            one.properties["AlarmName"]
+            for one in resources(MONITORING_FILE, watched.name).values()
+            if one.kind == "AWS::CloudWatch::Alarm"
+        }
+        told: list[dict[str, Any]] = []
+        lines: list[str] = []
+
+        for one in (topic, None, ""):
+            deploying.watch(watched, one, lines.append)
+            told.append({alarm["AlarmName"]: alarm["AlarmActions"] for alarm in alarms(account, watched)})
+
+        assert told == [dict.fromkeys(names, actions) for actions in ([topic], [topic], [])]
+        assert lines == [
+            f"stack replies-engine-watched-monitoring in {account.region}: {done}"
+            for done in ("made", "as it was", "updated")
+        ]
+
+    @pytest.mark.parametrize("do", [deploying.watch, partial(deploying.deploy, parameters={})], ids=["step", "whole"])
+    def test_a_topic_of_another_region_is_refused_before_anything_is_made(self, account: Account, dev: Stage, do: Any):
+        """CloudFormation would refuse it at the end of a deployment."""
+        unheard = replace(dev, name="unheard")
+
+        with pytest.raises(Obstacle, match="the SNS topic is in us-east-2"):
+            do(unheard, alarm_topic="arn:aws:sns:us-east-2:000000000000:night", tell=print)
+
+        assert Stack(account, unheard.stack_name, TEMPLATE_FILE).status is None
+        assert Stack(account, unheard.monitoring_stack_name, MONITORING_FILE).status is None
 
 
 class TestUrls:

@@ -9,11 +9,11 @@ import pytest
 
 from infrastructure import policies
 from infrastructure.account import Account
-from infrastructure.looking import faults_of_account, faults_of_configuration
+from infrastructure.looking import faults_of_account, faults_of_configuration, faults_of_topic
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, stages
 from local.template import TEMPLATE_FILE
-from tests.deploy.conftest import AGAIN
+from tests.deploy.conftest import AGAIN, Elsewhere
 
 
 def changed(stage: Stage, **variables: str) -> Stage:
@@ -78,3 +78,27 @@ class TestAccount:
         assert lacking == [
             "the table conversations-dev lacks the index another-index: docs/data.md tells its keys; add it"
         ]
+
+
+class TestTopic:
+    @pytest.mark.parametrize("topic", [None, "", "arn:aws:sns:eu-west-1:111122223333:alarms"])
+    def test_none_is_needed_and_one_of_the_region_is_well(self, topic: str | None):
+        """Left out, emptied, or told."""
+        assert list(faults_of_topic(Elsewhere(None, "eu-west-1"), topic)) == []  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("topic", "fault"),
+        [
+            ("alarms", "alarms is no SNS topic: ALARM_TOPIC is the ARN of one"),
+            ("arn:aws:sqs:eu-west-1:111122223333:alarms", "is no SNS topic: ALARM_TOPIC is the ARN of one"),
+            (
+                "arn:aws:sns:us-east-1:111122223333:alarms",
+                "is in us-east-1, and an alarm tells only one of its own region",
+            ),
+        ],
+    )
+    def test_one_that_no_alarm_can_tell_has_a_fault(self, topic: str, fault: str):
+        """CloudFormation would find out at the end of a deployment."""
+        (told,) = faults_of_topic(Elsewhere(None, "eu-west-1"), topic)  # type: ignore[arg-type]
+
+        assert fault in told

@@ -35,6 +35,7 @@ from local.signing import signature
 from local.standin_sendgrid import Account as MailAccount
 from local.standin_sendgrid import StandInSendGrid
 from local.standin_twilio import Account, StandInTwilio
+from local.template import MONITORING_FILE, resources
 from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
 
 pytestmark = pytest.mark.deployed
@@ -45,6 +46,8 @@ TRIES = 4
 """Of one message, as `rc=3` has it."""
 
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+TOPIC = f"arn:aws:sns:{REGION}:000000000000:night"
+"""Whom the alarms of dev tell."""
 ACCOUNTS = [Account(one.account_sid, one.auth_token) for one in tenants.TENANTS]
 
 
@@ -162,7 +165,7 @@ def deployment(
     made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
     made.configure("prod", "arm64", **told)
 
-    done = made.infrastructure("deploy", "--stage", "dev")
+    done = made.infrastructure("deploy", "--stage", "dev", "--alarm-topic", TOPIC)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
@@ -305,6 +308,12 @@ class TestDeployed:
             name for name, found in made["mappings"].items() if found
         }
 
+    def test_every_alarm_is_there_and_tells_the_topic(self, deployment: Deployment):
+        """From the shipped template, its loops unrolled by another than us."""
+        made = deployment.snapshot("dev")
+
+        assert made["alarms"] == {name: [TOPIC] for name in alarms("dev")}
+
 
 class TestBlackBox:
     @BY_CHANNEL
@@ -421,8 +430,11 @@ class TestStages:
         created = deployment.infrastructure("create", "--stage", "prod")
         deployed = deployment.chalice("deploy", "--stage", "prod")
         settled = deployment.infrastructure("settle", "--stage", "prod")
+        watched = deployment.infrastructure("watch", "--stage", "prod")
 
-        assert [one.returncode for one in (created, deployed, settled)] == [0, 0, 0], deployed.stdout + deployed.stderr
+        steps = (created, deployed, settled, watched)
+        assert [one.returncode for one in steps] == [0] * 4, [one.stdout + one.stderr for one in steps]
+        assert deployment.snapshot("prod")["alarms"] == {name: [] for name in alarms("prod")}
         assert deployment.snapshot("dev") == before
         api, sender = (
             deployment.api("prod"),
@@ -437,7 +449,7 @@ class TestStages:
         assert context_of(deployment, "prod", conversation)["messages"][0]["body"] == "to prod"
 
     def test_a_redeployment_changes_nothing_that_was_not_changed_even_from_another_clone(self, deployment: Deployment):
-        """What Chalice had remembered is gone, and is found in the account again."""
+        """What Chalice had remembered is gone, and is found there again; the alarms' topic is kept."""
         before = deployment.snapshot("dev")
         (deployment.project / ".chalice" / "deployed" / "dev.json").unlink()
 
@@ -445,6 +457,7 @@ class TestStages:
 
         assert done.returncode == 0, done.stdout + done.stderr
         assert "settled: as it was" in done.stdout
+        assert f"stack replies-engine-dev-monitoring in {REGION}: as it was" in done.stdout
         assert "rest_api was found in the account" in done.stdout
         assert deployment.snapshot("dev") == before
 
@@ -480,6 +493,12 @@ class TestStages:
         assert [left[kind] for kind in ("functions", "roles", "rules", "apis")] == [{}] * 4
         assert deployment.snapshot("dev") == before
         assert "conversations-prod" in deployment.client("dynamodb").list_tables()["TableNames"]
+
+
+def alarms(stage: str) -> set[str]:
+    """The names of a stage's alarms, as we read their template."""
+    made = resources(MONITORING_FILE, stage).values()
+    return {one.properties["AlarmName"] for one in made if one.kind == "AWS::CloudWatch::Alarm"}
 
 
 def distributions(told: dict[str, str]) -> set[str]:

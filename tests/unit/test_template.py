@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from chalicelib.settings import Settings
-from local.template import Template, load
+from local.template import MONITORING_FILE, TEMPLATE_FILE, Template, load
 
 CONFIG = Path(__file__).parents[2] / ".chalice" / "config.json"
 STAGES = ("local", "dev", "prod")
 DEFAULTS = {one.name: one.metadata["default"] for one in dataclasses.fields(Settings)}
+TEMPLATE_BODY_BYTES_MAX = 51_200
+"""What CloudFormation takes in a request; a longer template would have to lie in a bucket first."""
 
 
 def named(stage: str, ending: str) -> set[str]:
@@ -160,3 +162,11 @@ def test_a_parameter_that_the_template_lacks_is_refused():
     """A misspelt parameter is an error and not silently a default."""
     with pytest.raises(ValueError, match="TriggerVisibility"):
         load("dev", TriggerVisibility=7)
+
+
+@pytest.mark.parametrize("file", [TEMPLATE_FILE, MONITORING_FILE], ids=lambda file: file.stem)
+def test_a_template_fits_into_a_request_to_cloudformation(file: Path):
+    """A deployment sends it there as it is."""
+    size = len(file.read_bytes())
+
+    assert size <= TEMPLATE_BODY_BYTES_MAX
