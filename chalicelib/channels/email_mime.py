@@ -57,7 +57,7 @@ class _Reading:
         kind = _parameters(headers.get("content-type") or "text/plain", "Content-Type")
         content_type = kind.get_content_type()
         if content_type.startswith("multipart/"):
-            boundary = _text(kind.get_param("boundary", ""))
+            boundary = self._parameter(kind, "boundary")
             if depth >= _DEPTH_MAX:
                 self.notes.add(Note.PARTS)
                 self.attachments.add(body, content_type, "")
@@ -68,10 +68,10 @@ class _Reading:
             self.notes.add(Note.PARTS)  # nobody can say where its parts are: it is told as the text that it is
         content = self._decoded(headers.get("content-transfer-encoding"), body)
         disposition = _parameters(headers.get("content-disposition") or "inline", "Content-Disposition")
-        name = _text(disposition.get_param("filename", "", "content-disposition") or kind.get_param("name", ""))
+        name = self._parameter(disposition, "filename", of="content-disposition") or self._parameter(kind, "name")
         is_shown = not name and disposition.get_content_disposition() != "attachment"
         if is_shown and (content_type in _BODIES or content_type.startswith("multipart/")):
-            text = decode(content, _text(kind.get_param("charset", "")), self.notes)
+            text = decode(content, self._parameter(kind, "charset"), self.notes)
             (self.html if content_type == "text/html" else self.plain).append(text)
             return
         self.attachments.add(content, content_type, spoken(name, self.notes, bytes_max=_NAME_BYTES_MAX))
@@ -98,6 +98,18 @@ class _Reading:
             yield b"\n" + body  # no part at all: a text without headers
         else:
             yield body[start:]
+
+    def _parameter(self, message: Message, name: str, *, of: str = "content-type") -> str:
+        """A parameter of a header, whichever way it was spelt; empty: it is not there, or cannot be read."""
+        try:
+            told = message.get_param(name, "", of)
+        except (TypeError, ValueError):  # the pieces of a long value, of which one has no number
+            self.notes.add(Note.HEADERS)
+            return ""
+        if isinstance(told, tuple):  # RFC 2231: its character set, its language and itself
+            charset, _, value = told
+            return decode(value.encode("latin-1", "replace"), charset or "", Notes())
+        return str(told)
 
     def _decoded(self, encoding: str, body: bytes) -> bytes:
         """A part's content; as much as can be had where it is damaged."""
@@ -156,11 +168,3 @@ def _parameters(value: str, name: str) -> Message:
     message = Message()
     message[name] = ";".join(value[:_PARAMETERS_LENGTH_MAX].split(";")[: _PARAMETERS_MAX + 1])
     return message
-
-
-def _text(parameter: object) -> str:
-    """A parameter's value, whichever way it was spelt."""
-    if isinstance(parameter, tuple):  # RFC 2231: its character set, its language and itself
-        charset, _, value = parameter
-        return decode(value.encode("latin-1", "replace"), charset or "", Notes())
-    return str(parameter)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import encodings
 import io
+import pkgutil
 import time
 import tracemalloc
 import zipfile
@@ -20,6 +22,10 @@ from tests.world import settings_of
 
 FOREVER_SECONDS = 8
 """Of CPU time: far above what anything takes here, far below what a pattern takes that runs away."""
+
+
+READ_AS = {"iso8859_1": "cp1252", "iso8859_9": "cp1254", "tis_620": "cp874"}
+"""What is meant by a name that stands for a larger set."""
 
 
 @pytest.fixture
@@ -98,6 +104,37 @@ class TestCharsets:
         content = b"\\ud800 +2AA- xn--"
 
         assert decode(content, label, notes) == content.decode()
+
+    @pytest.mark.parametrize("content", [b"\x1b.J\x1bNa", b"\x1b.J\x1bNa\xff"])
+    def test_a_codec_that_gives_up_is_no_fault_of_ours(self, notes: Notes, content: bytes):
+        """One of them raises what no decoding is said to raise."""
+        with pytest.raises(RuntimeError):
+            content.decode("iso2022_jp_2")
+
+        text = decode(content, "iso-2022-jp-2", notes)
+
+        assert (text.replace("\xff", "ÿ"), str(notes)) == (content.decode("cp1252"), "charset")
+
+    def test_unknown_labels_leave_nothing_behind(self, notes: Notes):
+        """Python keeps every name that it looked up for as long as the process lives."""
+        known = set(encodings._cache)
+
+        for number in range(1_000):
+            decode(b"x", f"no-such-{number}", notes)
+
+        assert set(encodings._cache) == known
+
+    def test_every_charset_of_python_is_known_by_its_name(self, notes: Notes):
+        """But for one that no mail program writes."""
+        of_single_bytes = ("cp", "iso8859_", "koi8_", "mac_", "kz", "ptcp", "hp_", "tis_")
+        names = [one.name for one in pkgutil.iter_modules(encodings.__path__) if one.name.startswith(of_single_bytes)]
+
+        content = b"\xc1\xa1"
+        as_told = {name: content.decode(READ_AS.get(name, name), "replace") for name in names}
+
+        unread = [name for name in names if decode(content, name, notes) != as_told[name]]
+
+        assert unread == ["mac_latin2"]
 
 
 class TestHeaders:
@@ -589,6 +626,10 @@ class TestAttachments:
         "filename*=unicode_escape''%5Cud800",
         "filename*0*=zlib''x; filename*1*=%FF",
         "boundary*=utf-8''b; charset*=''x",
+        "name*=utf-8''x; name*0=x",
+        "filename*=utf-8''x; filename*0=x",
+        "boundary*=utf-8''b; boundary*0=b",
+        "charset*=utf-8''x; charset*0=x",
     ],
 )
 @pytest.mark.parametrize("head", ["Content-Disposition: attachment", "Content-Type: multipart/mixed"])
