@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -22,6 +23,8 @@ from chalicelib.channels.email_headers import Headers, spoken
 from chalicelib.channels.email_notes import Note, Notes
 
 _PARTS_MAX = 1_000
+_MARKS_MAX = 100_000
+"""Places that look like the start of a boundary, wanted or not, in all of an e-mail: each level looks for its own."""
 _DEPTH_MAX = 8
 """Mail programs nest four: signed, mixed, related, alternative."""
 _BOUNDARY_LENGTH_MAX = 200
@@ -30,6 +33,7 @@ _PARAMETERS_MAX = 32
 _NAME_BYTES_MAX = 1_024
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\A\r?\n")
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_NO_BASE64 = bytes(set(range(256)) - set((string.ascii_letters + string.digits + "+/=").encode()))
 _BODIES = frozenset({"text/plain", "text/html"})
 
 
@@ -51,6 +55,7 @@ class _Reading:
     plain: list[str] = field(default_factory=list)
     html: list[str] = field(default_factory=list)
     parts_count: int = 0
+    marks_count: int = 0
 
     def read(self, headers: Headers, body: bytes, depth: int) -> None:
         """Take one part, and those within it."""
@@ -87,7 +92,7 @@ class _Reading:
     def _split(self, boundary: bytes, body: bytes) -> Iterator[bytes]:
         """What stands between the boundaries; the last part goes to the end where nothing ends it."""
         start = None
-        for line_start, line_end, is_last in islice(_boundary_lines(b"--" + boundary, body), _PARTS_MAX + 1):
+        for line_start, line_end, is_last in islice(self._boundary_lines(b"--" + boundary, body), _PARTS_MAX + 1):
             if start is not None:
                 yield body[start:line_start]
             if is_last:
@@ -98,6 +103,22 @@ class _Reading:
             yield b"\n" + body  # no part at all: a text without headers
         else:
             yield body[start:]
+
+    def _boundary_lines(self, marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
+        """Each line that is a boundary: where the line break before it starts, where it ends, whether it is the last.
+
+        By plain search: a pattern with the line break in it takes ten times as long.
+        """
+        place = body.find(marker)
+        while place >= 0 and self.marks_count < _MARKS_MAX:
+            self.marks_count += 1
+            end = place + len(marker)
+            rest = _AFTER_BOUNDARY.match(body, end)
+            if rest is not None and (place == 0 or body[place - 1 : place] == b"\n"):
+                break_length = 0 if place == 0 else 2 if body[max(0, place - 2) : place] == b"\r\n" else 1
+                yield place - break_length, rest.end(), rest[1] is not None
+                end = rest.end()
+            place = body.find(marker, end)
 
     def _parameter(self, message: Message, name: str, *, of: str = "content-type") -> str:
         """A parameter of a header, whichever way it was spelt; empty: it is not there, or cannot be read."""
@@ -122,14 +143,17 @@ class _Reading:
                 return body
 
     def _from_base64(self, body: bytes) -> bytes:
-        try:
-            return binascii.a2b_base64(body)
-        except binascii.Error:
+        """Each block up to its padding: some programs encode piece by piece, and the library stops at the first."""
+        letters = body.translate(None, _NO_BASE64)
+        if len(letters) % 4:
             self.notes.add(Note.ENCODING)
-        letters = re.sub(rb"[^A-Za-z0-9+/]+", b"", body)
-        if len(letters) % 4 == 1:  # one letter holds no byte
-            letters = letters[:-1]
-        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+        blocks = []
+        for block in filter(None, letters.split(b"=")):
+            if len(block) % 4 == 1:  # one letter holds no byte
+                self.notes.add(Note.ENCODING)
+            whole = block[:-1] if len(block) % 4 == 1 else block
+            blocks.append(binascii.a2b_base64(whole + b"=" * (-len(whole) % 4)))
+        return b"".join(blocks)
 
 
 def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
@@ -138,22 +162,6 @@ def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
     headers, body = _head_and_body(raw, notes)
     reading.read(headers, body, 0)
     return Mime(headers, "\n\n".join(filter(str.strip, reading.plain)), "\n".join(reading.html))
-
-
-def _boundary_lines(marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Each line that is a boundary: where the line break before it starts, where it ends, and whether it is the last.
-
-    By plain search: a pattern with the line break in it takes ten times as long.
-    """
-    place = body.find(marker)
-    while place >= 0:
-        end = place + len(marker)
-        rest = _AFTER_BOUNDARY.match(body, end)
-        if rest is not None and (place == 0 or body[place - 1 : place] == b"\n"):
-            break_length = 0 if place == 0 else 2 if body[max(0, place - 2) : place] == b"\r\n" else 1
-            yield place - break_length, rest.end(), rest[1] is not None
-            end = rest.end()
-        place = body.find(marker, end)
 
 
 def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:

@@ -412,6 +412,18 @@ def nested(depth: int, content: bytes) -> bytes:
     return b"".join(heads) + content
 
 
+PREFIXES = [
+    b"Content-Type: multipart/mixed; boundary=%s\n\n--%s\n" % (one, one)
+    for one in (b"abcdefgh"[:length] for length in range(1, 9))
+]
+"""Multiparts within multiparts, of which each boundary looks like the start of all below it."""
+
+
+def unknown_words(part: int) -> bytes:
+    """Encoded words, each in a character set that nobody knows, and none has named before."""
+    return b"".join(b"=?x%x?q?a?= " % (part * 100 + word) for word in range(70))
+
+
 class TestMime:
     def test_parts_are_found_whichever_line_ends_they_have(self, notes: Notes):
         """CRLF, LF, and white space behind a boundary; preamble and epilogue left out."""
@@ -452,6 +464,10 @@ class TestMime:
             ("BASE64", b"TcOkcno", "März", "encoding"),
             ("base64", b"TcOk!cno=\xff", "März", ""),
             ("base64", b"A", "", "encoding"),
+            ("base64", b"SGVsbG8=\r\nIEFubg==\r\nIQ==\r\n", "Hello Ann!", ""),
+            ("base64", b"SGVsbG8=IEFubg", "Hello Ann", "encoding"),
+            ("base64", b"SGVs=bG8=", "Hello", "encoding"),
+            ("base64", b"SGVsbG8====", "Hello", "encoding"),
             ("quoted-printable", b"M=C3=A4rz =\r\nund", "März und", ""),
             ("quoted-printable", b"100=% =Z=", "100=% =Z", ""),
             ("8bit", "März".encode(), "März", ""),
@@ -503,13 +519,16 @@ class TestMime:
             + (b'--b\nContent-Type: a/b;"' + b";" * 4_000 + b"\n\nx\n") * 900,
             nested(200, b"\n" + b"-a\n" * 1_200_000),
             b"Content-Type: message/rfc822\n\n" * 130_000,
+            b"".join(PREFIXES) + b"\n" + b"--abcdefgh" * 400_000,
+            b"Content-Type: multipart/mixed; boundary=b\n\n"
+            + b"".join(b'--b\nContent-Type: a/b; name="%s"\n\nx\n' % unknown_words(part) for part in range(1_000)),
             b"Subject: x\n\n" + b"a\n" * 2_000_000,
             b"\n" * 4_000_000,
             b"\x00" * 4_000_000,
             b"Content-Transfer-Encoding: base64\n\n" + b"=" * 4_000_000,
             b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=" * 4_000_000,
         ],
-        ids=range(13),
+        ids=range(15),
     )
     def test_a_hostile_e_mail_takes_bounded_time_and_memory(self, notes: Notes, raw: bytes):
         """4 MB of anything: read in the time and the memory of a few copies."""
