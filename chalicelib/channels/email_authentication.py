@@ -13,11 +13,12 @@ excepted. Several senders, or several headers From, pass for nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 
 _DKIM = re.compile(r"@([^\s@:{},]{1,255})\s{0,8}:\s{0,8}([a-z]{1,16})")
 """SendGrid writes `{@example.com : pass, @other.example : fail}`, or `none`."""
+_DKIM_LENGTH_MAX = 4_096
+"""Some sixty signatures; whoever writes an e-mail says how many it has."""
 
 
 class Verdict(StrEnum):
@@ -41,7 +42,7 @@ def judge(*, spf: str | None, dkim: str | None, sender: str | None, return_path:
         return Verdict.NONE
     if sender is None:
         return Verdict.FAIL
-    vouching = [domain for domain, result in _DKIM.findall((dkim or "").lower()) if result == "pass"]
+    vouching = [domain for domain, result in _DKIM.findall((dkim or "")[:_DKIM_LENGTH_MAX].lower()) if result == "pass"]
     if (spf or "").strip().lower() == "pass":
         vouching.append(return_path)
     domain = _domain(sender)
@@ -53,11 +54,6 @@ def _domain(text: str) -> str:
 
 
 def _is_aligned(one: str, other: str) -> bool:
-    return any(other == above for above in _with_parents(one)) or any(one == above for above in _with_parents(other))
-
-
-def _with_parents(domain: str) -> Iterator[str]:
-    """A domain and those above it that have two labels or more."""
-    labels = domain.split(".")
-    for start in range(len(labels) - 1):
-        yield ".".join(labels[start:])
+    """Whether two domains are the same, or one is above the other and has two labels or more."""
+    above, below = sorted((one, other), key=len)
+    return "." in above and (below == above or below.endswith(f".{above}"))

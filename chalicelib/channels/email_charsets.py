@@ -1,14 +1,16 @@
 """Bytes of an e-mail as text, whatever they are said to be written in.
 
-Guarantee: any bytes and any label give a text, in time proportional to its length and without a lone surrogate. Labels
-are names of character sets only: Python knows codecs beside them that unpack, compute or escape, and a sender could
-name those.
+Guarantee: a text without a lone surrogate comes of any bytes under any label, in time proportional to their length,
+and nothing is remembered of a label. Labels are names of character sets only: Python knows codecs beside them that
+unpack, compute or escape, and a sender could name those.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 
 from chalicelib.channels.email_notes import Note, Notes
 
@@ -19,6 +21,11 @@ _CHARACTER_SETS = re.compile(
     r"|gb2312|gbk|gb18030|big5|big5hkscs|johab|kz1048|ptcp154|hp-roman8"
 )
 """As Python calls them; not UTF-7, punycode, IDNA, escapes, and what is no character set."""
+
+_UNALIASED = ("cp1006", "cp65001", "cp720", "cp737", "cp856", "cp874", "cp875", "koi8_t", "koi8_u")
+_UNALIASED_OF_APPLE = ("mac_arabic", "mac_croatian", "mac_farsi", "mac_romanian")
+_MODULES = {**{name: name for name in (*aliases.values(), *_UNALIASED, *_UNALIASED_OF_APPLE)}, **aliases}
+"""Every spelling that is looked up: Python remembers each that it was asked for, and looks on the disk for new ones."""
 
 _READ_AS = {
     "iso8859-1": "cp1252",
@@ -36,17 +43,24 @@ _READ_AS = {
 def decode(content: bytes, label: str, notes: Notes) -> str:
     """`content` as text; with a note where it is not what the label says, or nobody says what it is."""
     told = _codec(label)
-    sound = [told] if told else []
-    for codec in (*sound, "utf-8"):
-        try:
-            text = content.decode(codec)
-        except UnicodeError:
+    for codec in (told, "utf-8"):
+        text = None if codec is None else _read(content, codec, errors="strict")
+        if text is None:
             continue
-        if codec != told and not content.isascii():
+        if codec != told and (told is not None or not content.isascii()):
             notes.add(Note.CHARSET)
         return text.removeprefix("\ufeff")
     notes.add(Note.CHARSET)
-    return content.decode(told or "cp1252", errors="replace")
+    text = None if told is None else _read(content, told, errors="replace")
+    return content.decode("cp1252", errors="replace") if text is None else text
+
+
+def _read(content: bytes, codec: str, *, errors: str) -> str | None:
+    """`content` as a codec has it; None: it cannot be read by that."""
+    try:
+        return content.decode(codec, errors)
+    except (UnicodeError, RuntimeError):  # iso2022_jp_2 raises the latter at an escape into a set that nobody chose
+        return None
 
 
 def _codec(label: str) -> str | None:
@@ -55,9 +69,12 @@ def _codec(label: str) -> str | None:
     for spelling in (name, name.removeprefix("x-"), name.replace("windows-", "cp"), name.removesuffix("-i")):
         if not _LABEL.fullmatch(spelling):
             continue
-        try:
-            found = codecs.lookup(spelling).name
-        except LookupError:
+        module = _MODULES.get(normalize_encoding(spelling))
+        if module is None:
             continue
+        try:
+            found = codecs.lookup(module).name
+        except LookupError:  # of Windows alone
+            return None
         return _READ_AS.get(found, found) if _CHARACTER_SETS.fullmatch(found) else None
     return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -22,6 +23,8 @@ from chalicelib.channels.email_headers import Headers, spoken
 from chalicelib.channels.email_notes import Note, Notes
 
 _PARTS_MAX = 1_000
+_MARKS_MAX = 100_000
+"""Places that look like the start of a boundary, wanted or not, in all of an e-mail: each level looks for its own."""
 _DEPTH_MAX = 8
 """Mail programs nest four: signed, mixed, related, alternative."""
 _BOUNDARY_LENGTH_MAX = 200
@@ -30,6 +33,7 @@ _PARAMETERS_MAX = 32
 _NAME_BYTES_MAX = 1_024
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\A\r?\n")
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_NO_BASE64 = bytes(set(range(256)) - set((string.ascii_letters + string.digits + "+/=").encode()))
 _BODIES = frozenset({"text/plain", "text/html"})
 
 
@@ -51,13 +55,14 @@ class _Reading:
     plain: list[str] = field(default_factory=list)
     html: list[str] = field(default_factory=list)
     parts_count: int = 0
+    marks_count: int = 0
 
     def read(self, headers: Headers, body: bytes, depth: int) -> None:
         """Take one part, and those within it."""
         kind = _parameters(headers.get("content-type") or "text/plain", "Content-Type")
         content_type = kind.get_content_type()
         if content_type.startswith("multipart/"):
-            boundary = _text(kind.get_param("boundary", ""))
+            boundary = self._parameter(kind, "boundary")
             if depth >= _DEPTH_MAX:
                 self.notes.add(Note.PARTS)
                 self.attachments.add(body, content_type, "")
@@ -68,10 +73,10 @@ class _Reading:
             self.notes.add(Note.PARTS)  # nobody can say where its parts are: it is told as the text that it is
         content = self._decoded(headers.get("content-transfer-encoding"), body)
         disposition = _parameters(headers.get("content-disposition") or "inline", "Content-Disposition")
-        name = _text(disposition.get_param("filename", "", "content-disposition") or kind.get_param("name", ""))
+        name = self._parameter(disposition, "filename", of="content-disposition") or self._parameter(kind, "name")
         is_shown = not name and disposition.get_content_disposition() != "attachment"
         if is_shown and (content_type in _BODIES or content_type.startswith("multipart/")):
-            text = decode(content, _text(kind.get_param("charset", "")), self.notes)
+            text = decode(content, self._parameter(kind, "charset"), self.notes)
             (self.html if content_type == "text/html" else self.plain).append(text)
             return
         self.attachments.add(content, content_type, spoken(name, self.notes, bytes_max=_NAME_BYTES_MAX))
@@ -87,7 +92,7 @@ class _Reading:
     def _split(self, boundary: bytes, body: bytes) -> Iterator[bytes]:
         """What stands between the boundaries; the last part goes to the end where nothing ends it."""
         start = None
-        for line_start, line_end, is_last in islice(_boundary_lines(b"--" + boundary, body), _PARTS_MAX + 1):
+        for line_start, line_end, is_last in islice(self._boundary_lines(b"--" + boundary, body), _PARTS_MAX + 1):
             if start is not None:
                 yield body[start:line_start]
             if is_last:
@@ -98,6 +103,34 @@ class _Reading:
             yield b"\n" + body  # no part at all: a text without headers
         else:
             yield body[start:]
+
+    def _boundary_lines(self, marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
+        """Each line that is a boundary: where the line break before it starts, where it ends, whether it is the last.
+
+        By plain search: a pattern with the line break in it takes ten times as long.
+        """
+        place = body.find(marker)
+        while place >= 0 and self.marks_count < _MARKS_MAX:
+            self.marks_count += 1
+            end = place + len(marker)
+            rest = _AFTER_BOUNDARY.match(body, end)
+            if rest is not None and (place == 0 or body[place - 1 : place] == b"\n"):
+                break_length = 0 if place == 0 else 2 if body[max(0, place - 2) : place] == b"\r\n" else 1
+                yield place - break_length, rest.end(), rest[1] is not None
+                end = rest.end()
+            place = body.find(marker, end)
+
+    def _parameter(self, message: Message, name: str, *, of: str = "content-type") -> str:
+        """A parameter of a header, whichever way it was spelt; empty: it is not there, or cannot be read."""
+        try:
+            told = message.get_param(name, "", of)
+        except (TypeError, ValueError):  # the pieces of a long value, of which one has no number
+            self.notes.add(Note.HEADERS)
+            return ""
+        if isinstance(told, tuple):  # RFC 2231: its character set, its language and itself
+            charset, _, value = told
+            return decode(value.encode("latin-1", "replace"), charset or "", Notes())
+        return str(told)
 
     def _decoded(self, encoding: str, body: bytes) -> bytes:
         """A part's content; as much as can be had where it is damaged."""
@@ -110,14 +143,17 @@ class _Reading:
                 return body
 
     def _from_base64(self, body: bytes) -> bytes:
-        try:
-            return binascii.a2b_base64(body)
-        except binascii.Error:
+        """Each block up to its padding: some programs encode piece by piece, and the library stops at the first."""
+        letters = body.translate(None, _NO_BASE64)
+        if len(letters) % 4:
             self.notes.add(Note.ENCODING)
-        letters = re.sub(rb"[^A-Za-z0-9+/]+", b"", body)
-        if len(letters) % 4 == 1:  # one letter holds no byte
-            letters = letters[:-1]
-        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+        blocks = []
+        for block in filter(None, letters.split(b"=")):
+            if len(block) % 4 == 1:  # one letter holds no byte
+                self.notes.add(Note.ENCODING)
+            whole = block[:-1] if len(block) % 4 == 1 else block
+            blocks.append(binascii.a2b_base64(whole + b"=" * (-len(whole) % 4)))
+        return b"".join(blocks)
 
 
 def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
@@ -126,22 +162,6 @@ def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
     headers, body = _head_and_body(raw, notes)
     reading.read(headers, body, 0)
     return Mime(headers, "\n\n".join(filter(str.strip, reading.plain)), "\n".join(reading.html))
-
-
-def _boundary_lines(marker: bytes, body: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Each line that is a boundary: where the line break before it starts, where it ends, and whether it is the last.
-
-    By plain search: a pattern with the line break in it takes ten times as long.
-    """
-    place = body.find(marker)
-    while place >= 0:
-        end = place + len(marker)
-        rest = _AFTER_BOUNDARY.match(body, end)
-        if rest is not None and (place == 0 or body[place - 1 : place] == b"\n"):
-            break_length = 0 if place == 0 else 2 if body[max(0, place - 2) : place] == b"\r\n" else 1
-            yield place - break_length, rest.end(), rest[1] is not None
-            end = rest.end()
-        place = body.find(marker, end)
 
 
 def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:
@@ -156,11 +176,3 @@ def _parameters(value: str, name: str) -> Message:
     message = Message()
     message[name] = ";".join(value[:_PARAMETERS_LENGTH_MAX].split(";")[: _PARAMETERS_MAX + 1])
     return message
-
-
-def _text(parameter: object) -> str:
-    """A parameter's value, whichever way it was spelt."""
-    if isinstance(parameter, tuple):  # RFC 2231: its character set, its language and itself
-        charset, _, value = parameter
-        return decode(value.encode("latin-1", "replace"), charset or "", Notes())
-    return str(parameter)

@@ -2,8 +2,9 @@
 
 What SendGrid gives: a signature over a timestamp and the body's bytes (ECDSA, by a security policy of the company's
 account), the envelope with the addresses that it accepted the e-mail for, and what SPF and DKIM said. What it does not
-give: an id of its own, and an account. So a retry is known by the e-mail's Message-ID or by what it says, and the proof
-is the secret of the company whose address it is for. Whether a retry is stamped and signed anew is not documented, so
+give: an id of its own, and an account. So a retry is known by the e-mail's Message-ID, or by what it says where there
+is none or its sender may be forged; all of these are posted again as they were. The proof is the secret of the company
+whose address it is for. Whether a retry is stamped and signed anew is not documented, so
 no timestamp is too old: a request that is posted again finds its message staged, or answered.
 
 Loaded by the first e-mail only: its parsers would cost the webhooks of other channels their cold start.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -44,6 +46,9 @@ TIMESTAMP_HEADER: Final = "x-twilio-email-event-webhook-timestamp"
 
 URL_TOKEN_LENGTH_MIN: Final = 32
 """As many hexadecimal digits as make 128 bits."""
+
+_TIMESTAMP = re.compile(r"[0-9]{1,20}")
+_URL_TOKEN = re.compile(rf"[!-~]{{{URL_TOKEN_LENGTH_MIN},}}")
 
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
@@ -78,6 +83,8 @@ class SendGrid:
         known_by = extras.get("email_message_id", "")
         if not known_by:
             notes.add(Note.MESSAGE_ID)
+        if verdict is Verdict.FAIL:  # whoever knows an id could post it first, and the customer's own would be a retry
+            known_by = ""
         extras |= {"authentication": verdict.value, "attachments_count": str(attachments.count), "notes": str(notes)}
         is_of_machine = is_automatic(mail.mime.headers, mail.envelope.return_path, sender)
         first = InboundMessage(
@@ -111,10 +118,9 @@ class SendGrid:
         token = credentials.url_token
         if token is None:
             raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has neither public_key nor url_token")
-        if len(token) < URL_TOKEN_LENGTH_MIN:
-            raise Misconfigured(
-                Code.SECRET_FETCH_FAILED, f"url_token of a SendGrid secret is shorter than {URL_TOKEN_LENGTH_MIN}"
-            )
+        if not _URL_TOKEN.fullmatch(token):
+            detail = f"url_token of a SendGrid secret is no {URL_TOKEN_LENGTH_MIN} visible characters of ASCII or more"
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, detail)
         return hmac.compare_digest(_bytes(request.url_token), _bytes(token))
 
     def _refusal(self, verdict: Verdict, *, is_of_machine: bool) -> Code | None:
@@ -157,7 +163,11 @@ def _public_key(text: str) -> EllipticCurvePublicKey:
 
 
 def _has_signed(key: EllipticCurvePublicKey, request: WebhookRequest) -> bool:
-    signed = _bytes(request.headers.get(TIMESTAMP_HEADER, "")) + request.body
+    timestamp = request.headers.get(TIMESTAMP_HEADER, "")
+    # Nothing parts it from the body: the start of a body could pass for its end, or its end for the start of a body.
+    if not _TIMESTAMP.fullmatch(timestamp) or request.body[:1].isdigit():
+        return False
+    signed = timestamp.encode() + request.body
     try:
         signature = base64.b64decode(_bytes(request.headers.get(SIGNATURE_HEADER, "")), validate=True)
         key.verify(signature, signed, ECDSA(SHA256()))

@@ -104,8 +104,13 @@ def _attach(form: Form, attachments: Attachments, notes: Notes) -> None:
     for one in form.files:
         beside = info.get(one.field)
         beside = beside if isinstance(beside, dict) else {}
-        filename = decode(one.filename, "utf-8", notes) or str(beside.get("filename") or "")
-        attachments.add(one.content, one.content_type or str(beside.get("type") or ""), filename)
+        filename = decode(one.filename, "utf-8", notes) or _text(beside.get("filename"))
+        attachments.add(one.content, one.content_type or _text(beside.get("type")), filename)
+
+
+def _text(told: object) -> str:
+    """A text of a JSON document; what is none is not spelt out for each file anew."""
+    return told if isinstance(told, str) else ""
 
 
 def _document(form: Form, name: str) -> Mapping[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import encodings
 import io
+import pkgutil
 import time
 import tracemalloc
 import zipfile
@@ -20,6 +22,10 @@ from tests.world import settings_of
 
 FOREVER_SECONDS = 8
 """Of CPU time: far above what anything takes here, far below what a pattern takes that runs away."""
+
+
+READ_AS = {"iso8859_1": "cp1252", "iso8859_9": "cp1254", "tis_620": "cp874"}
+"""What is meant by a name that stands for a larger set."""
 
 
 @pytest.fixture
@@ -98,6 +104,37 @@ class TestCharsets:
         content = b"\\ud800 +2AA- xn--"
 
         assert decode(content, label, notes) == content.decode()
+
+    @pytest.mark.parametrize("content", [b"\x1b.J\x1bNa", b"\x1b.J\x1bNa\xff"])
+    def test_a_codec_that_gives_up_is_no_fault_of_ours(self, notes: Notes, content: bytes):
+        """One of them raises what no decoding is said to raise."""
+        with pytest.raises(RuntimeError):
+            content.decode("iso2022_jp_2")
+
+        text = decode(content, "iso-2022-jp-2", notes)
+
+        assert (text.replace("\xff", "ÿ"), str(notes)) == (content.decode("cp1252"), "charset")
+
+    def test_unknown_labels_leave_nothing_behind(self, notes: Notes):
+        """Python keeps every name that it looked up for as long as the process lives."""
+        known = set(encodings._cache)
+
+        for number in range(1_000):
+            decode(b"x", f"no-such-{number}", notes)
+
+        assert set(encodings._cache) == known
+
+    def test_every_charset_of_python_is_known_by_its_name(self, notes: Notes):
+        """But for one that no mail program writes."""
+        of_single_bytes = ("cp", "iso8859_", "koi8_", "mac_", "kz", "ptcp", "hp_", "tis_")
+        names = [one.name for one in pkgutil.iter_modules(encodings.__path__) if one.name.startswith(of_single_bytes)]
+
+        content = b"\xc1\xa1"
+        as_told = {name: content.decode(READ_AS.get(name, name), "replace") for name in names}
+
+        unread = [name for name in names if decode(content, name, notes) != as_told[name]]
+
+        assert unread == ["mac_latin2"]
 
 
 class TestHeaders:
@@ -375,6 +412,18 @@ def nested(depth: int, content: bytes) -> bytes:
     return b"".join(heads) + content
 
 
+PREFIXES = [
+    b"Content-Type: multipart/mixed; boundary=%s\n\n--%s\n" % (one, one)
+    for one in (b"abcdefgh"[:length] for length in range(1, 9))
+]
+"""Multiparts within multiparts, of which each boundary looks like the start of all below it."""
+
+
+def unknown_words(part: int) -> bytes:
+    """Encoded words, each in a character set that nobody knows, and none has named before."""
+    return b"".join(b"=?x%x?q?a?= " % (part * 100 + word) for word in range(70))
+
+
 class TestMime:
     def test_parts_are_found_whichever_line_ends_they_have(self, notes: Notes):
         """CRLF, LF, and white space behind a boundary; preamble and epilogue left out."""
@@ -415,6 +464,10 @@ class TestMime:
             ("BASE64", b"TcOkcno", "März", "encoding"),
             ("base64", b"TcOk!cno=\xff", "März", ""),
             ("base64", b"A", "", "encoding"),
+            ("base64", b"SGVsbG8=\r\nIEFubg==\r\nIQ==\r\n", "Hello Ann!", ""),
+            ("base64", b"SGVsbG8=IEFubg", "Hello Ann", "encoding"),
+            ("base64", b"SGVs=bG8=", "Hello", "encoding"),
+            ("base64", b"SGVsbG8====", "Hello", "encoding"),
             ("quoted-printable", b"M=C3=A4rz =\r\nund", "März und", ""),
             ("quoted-printable", b"100=% =Z=", "100=% =Z", ""),
             ("8bit", "März".encode(), "März", ""),
@@ -466,13 +519,16 @@ class TestMime:
             + (b'--b\nContent-Type: a/b;"' + b";" * 4_000 + b"\n\nx\n") * 900,
             nested(200, b"\n" + b"-a\n" * 1_200_000),
             b"Content-Type: message/rfc822\n\n" * 130_000,
+            b"".join(PREFIXES) + b"\n" + b"--abcdefgh" * 400_000,
+            b"Content-Type: multipart/mixed; boundary=b\n\n"
+            + b"".join(b'--b\nContent-Type: a/b; name="%s"\n\nx\n' % unknown_words(part) for part in range(1_000)),
             b"Subject: x\n\n" + b"a\n" * 2_000_000,
             b"\n" * 4_000_000,
             b"\x00" * 4_000_000,
             b"Content-Transfer-Encoding: base64\n\n" + b"=" * 4_000_000,
             b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=" * 4_000_000,
         ],
-        ids=range(13),
+        ids=range(15),
     )
     def test_a_hostile_e_mail_takes_bounded_time_and_memory(self, notes: Notes, raw: bytes):
         """4 MB of anything: read in the time and the memory of a few copies."""
@@ -589,6 +645,10 @@ class TestAttachments:
         "filename*=unicode_escape''%5Cud800",
         "filename*0*=zlib''x; filename*1*=%FF",
         "boundary*=utf-8''b; charset*=''x",
+        "name*=utf-8''x; name*0=x",
+        "filename*=utf-8''x; filename*0=x",
+        "boundary*=utf-8''b; boundary*0=b",
+        "charset*=utf-8''x; charset*0=x",
     ],
 )
 @pytest.mark.parametrize("head", ["Content-Disposition: attachment", "Content-Type: multipart/mixed"])

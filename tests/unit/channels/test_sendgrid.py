@@ -172,6 +172,16 @@ class TestIdentity:
 
         assert parse(nameless).message_sid != parse(other).message_sid
 
+    def test_a_forged_e_mail_takes_no_id_from_a_genuine_one(self, email: Email):
+        """Whoever knows a Message-ID could post it first, and the customer's own would be a retry."""
+        forged = replace(email, text="other", spf="fail", dkim="none")
+
+        known = {"forged": parse(forged).message_sid, "genuine": parse(email).message_sid}
+
+        assert known["forged"] != known["genuine"] == email.message_sid
+        assert parse(replace(forged, boundary="another")).message_sid == known["forged"]
+        assert parse(forged).extras["email_message_id"] == email.message_id
+
     def test_an_id_fits_a_row_and_a_log_line(self, email: Email):
         """It tells nothing of the customer."""
         sid = parse(email).message_sid
@@ -356,6 +366,15 @@ class TestForm:
 
         assert (kept.filename, kept.content_type) == ("a.pdf", "application/pdf")
 
+    def test_an_info_of_another_shape_is_not_spelt_out(self):
+        """For each of a thousand files it would be made anew."""
+        info = json.dumps({"attachment1": {"filename": ["a.pdf"], "type": {"application/pdf": 1}}})
+        email = Email(attachments=(("", "", b"%PDF"),), fields={"attachment-info": info})
+
+        (dropped,) = parse(email).enclosures
+
+        assert (dropped.filename, dropped.content_type) == (None, "application/octet-stream")
+
     @pytest.mark.parametrize(
         "value", ["{", "[]", '{"attachment1": 7}', '{"attachment1": {"filename": [], "type": {}}}']
     )
@@ -433,12 +452,13 @@ class TestProof:
         [
             {"x-twilio-email-event-webhook-timestamp": "1"},
             {"x-twilio-email-event-webhook-timestamp": "\ud800"},
+            {"x-twilio-email-event-webhook-timestamp": ""},
             {"x-twilio-email-event-webhook-signature": ""},
             {"x-twilio-email-event-webhook-signature": "no base64 é"},
             {"x-twilio-email-event-webhook-signature": "AAAA"},
             {"x-twilio-email-event-webhook-signature": "A" * 100_000},
         ],
-        ids=range(6),
+        ids=range(7),
     )
     def test_a_changed_or_malformed_signature_does_not_prove(self, changes: dict[str, str]):
         """And raises nothing."""
@@ -449,6 +469,19 @@ class TestProof:
     def test_a_changed_byte_does_not_prove(self):
         """Of the body as it came."""
         made = request(self.BODY + b"x", headers=lower(signature(self.BODY)))
+
+        assert not provider().is_genuine(made, "", self.secret(public_key=keys()[1]))
+
+    @pytest.mark.parametrize("shift", [1, 7, -1, -9])
+    def test_no_byte_moves_between_body_and_timestamp(self, shift: int):
+        """Nothing parts them in what is signed: a request that was seen would prove another one."""
+        headers = lower(signature(self.BODY))
+        (name,) = (one for one in headers if one.endswith("timestamp"))
+        signed = headers[name].encode() + self.BODY
+        place = len(headers[name]) + shift
+        headers[name] = signed[:place].decode()
+
+        made = request(signed[place:], headers=headers)
 
         assert not provider().is_genuine(made, "", self.secret(public_key=keys()[1]))
 
@@ -478,6 +511,9 @@ class TestProof:
         [
             {},
             {"url_token": "4711-4711"},
+            {"url_token": " " * 32},
+            {"url_token": "é" * 32},
+            {"url_token": "t" * 31 + "\n"},
             {"public_key": "4711"},
             {"public_key": base64.b64encode(b"no key").decode()},
             {"public_key": "é"},
