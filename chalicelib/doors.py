@@ -6,9 +6,10 @@ by the table, a trigger by coming again, a repair by going on with the next one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -219,14 +220,24 @@ def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, 
     receiving = engine.receiving(vendor)
     deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
     web_request = _web_request(request, engine, trail, url_token)
-    message, *others = receiving.parse(web_request)
-    if not others:
-        return receiving.receive(web_request, message, deadline, trail)
+    messages = receiving.parse(web_request)
+    keeping = receiving.keeping(deadline)
+    if len(messages) == 1:
+        return receiving.receive(web_request, messages[0], keeping, deadline, trail)
     outcomes = []
-    for one in (message, *others):
+    for one in _turned(messages, trail.request_id):
         own = trail.with_fields()
-        outcomes.append(_outcome(partial(receiving.receive, web_request, one, deadline, own), own))
+        outcomes.append(_outcome(partial(receiving.receive, web_request, one, keeping, deadline, own), own))
     return min(outcomes, key=lambda outcome: responses.demand(outcome.code))
+
+
+def _turned(messages: Sequence[Found], request_id: str) -> Sequence[Found]:
+    """The messages, beginning at another one for another request.
+
+    They share one deadline: were the first always the first, those that it takes from the last would never be taken.
+    """
+    first = int(sha256(request_id.encode()).hexdigest(), 16) % len(messages)
+    return (*messages[first:], *messages[:first])
 
 
 def _outcome(action: Callable[[], Outcome], trail: Trail) -> Outcome:

@@ -147,7 +147,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.RECEIVED: Measure("a webhook was read as a message, whoever sent it"),
     Metric.STAGED: Measure("a message was staged, by its route", _ROUTES),
     Metric.DUPLICATE: Measure(
-        "a message came again: `staged` when its webhook found it staged, `answered` when a batch left it out",
+        "a message came again: `staged` when its webhook found it staged, `answered` when the record had it already",
         frozenset({"staged", "answered"}),
     ),
     Metric.ANSWERED: Measure("a provider's webhook or report was answered, by code", _CODES | {"success", "probe"}),

@@ -33,7 +33,7 @@ from chalicelib.proving import Proving
 from chalicelib.queues import Queues
 from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
-from chalicelib.storing import Storing
+from chalicelib.storing import Keeping, Storing
 from chalicelib.tables import Tables
 from chalicelib.turning_away import TurningAway
 from chalicelib.validation import validate_conversation_rules
@@ -91,7 +91,13 @@ class Receiving:
         """
         return self._provider.parse(request)
 
-    def receive(self, request: WebhookRequest, message: InboundMessage, deadline: Deadline, trail: Trail) -> Outcome:
+    def keeping(self, deadline: Deadline) -> Keeping:
+        """What keeps the enclosures of one request, for all of its recipients."""
+        return self._storing.begin(deadline)
+
+    def receive(
+        self, request: WebhookRequest, message: InboundMessage, keeping: Keeping, deadline: Deadline, trail: Trail
+    ) -> Outcome:
         """Take a message in for one of its recipients.
 
         Raises:
@@ -105,7 +111,7 @@ class Receiving:
         self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, deadline, trail)
+        return self._take(tables, self._queues.within(deadline), found, message, keeping, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -117,7 +123,7 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         found = self._begin(tables, self._channels[message.channel], message, trail)
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(tables, queues, found, replace(message, may_be_told=False), deadline, trail)
+        return self._take(tables, queues, found, replace(message, may_be_told=False), self.keeping(deadline), trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         trail.learn(message_sid=message.message_sid, channel=channel.name)
@@ -131,14 +137,14 @@ class Receiving:
         queues: Queues,
         found: Found,
         message: InboundMessage,
-        deadline: Deadline,
+        keeping: Keeping,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
         channel = self._channels[message.channel]
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
-        conversation = self._load(tables, found)
+        conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._turning_away.turn_away(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
@@ -164,7 +170,9 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, deadline, trail)
+        staged = self._stage(tables, conversation, message, route, keeping, trail)
+        if staged is None:
+            return Outcome()
         try:
             if staged.route is Route.HANDOFF:
                 self._handing_off.hand_off(tables, queues, staged, trail)
@@ -184,12 +192,19 @@ class Receiving:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
 
-    def _load(self, tables: Tables, found: Found) -> Conversation | None:
-        """The conversation; None: the company has no active one with this sender, or it is gone since the index."""
+    def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
+        """The conversation; None: the company has no active one with this sender, or it is gone since the index.
+
+        With its messages where something is to be kept: whether the record has this one already is then known without
+        a further call, and DynamoDB counts the whole row either way.
+        """
         if found.key is None:
             return None
         item = conversations.load(
-            tables.conversations, found.key, self._settings.context_attributes, with_messages=False
+            tables.conversations,
+            found.key,
+            self._settings.context_attributes,
+            with_messages=_is_to_be_kept(message),
         )
         return Conversation.from_item(item) if item is not None else None
 
@@ -209,15 +224,22 @@ class Receiving:
         conversation: Conversation,
         message: InboundMessage,
         route: Route,
-        deadline: Deadline,
+        keeping: Keeping,
         trail: Trail,
-    ) -> StagedMessage:
-        """The row that stands for the message now: the one written, or the one that a retry finds."""
-        if message.enclosures or message.whole is not None:
+    ) -> StagedMessage | None:
+        """The row that stands for the message now: the one written, or the one that a retry finds.
+
+        None: a retry of what is in the record, and staged no more.
+        """
+        if _is_to_be_kept(message):
             existing = staging.find(tables.stage, conversation.key, message.message_sid)
             if existing is not None:  # a retry: what came with it is kept already
                 return _duplicate(existing, trail)
-            message = self._storing.store(message, conversation.tenant, deadline)
+            if message.message_sid in conversation.record.entry_ids:  # read before the stage: it was settled
+                trail.log(Step.DUPLICATE)
+                trail.count(Metric.DUPLICATE, outcome="answered")
+                return None
+            message = keeping.store(message, conversation.tenant)
         now = self._clock.now()
         staged = StagedMessage(
             conversation=conversation.key,
@@ -273,6 +295,11 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _is_to_be_kept(message: InboundMessage) -> bool:
+    """Whether something came with a message that its row has no room for."""
+    return bool(message.enclosures) or message.whole is not None
 
 
 def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:

@@ -33,7 +33,7 @@ from chalicelib.channels.channel import (
 from chalicelib.clock import Clock, Deadline, from_iso, iso
 from chalicelib.conversations import Conversation
 from chalicelib.credentials import CredentialCache
-from chalicelib.errors import Code, ReplyCode, TryAgain
+from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 from chalicelib.observability import Level, Metric, Step, Trail
 from chalicelib.opting_out import mark_opted_out
 from chalicelib.postponing import postpone
@@ -467,7 +467,15 @@ class Replying:
 
     def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         table = job.tables.sends
-        match self._senders[plan.channel.name].send(wanted, plan.secret):
+        try:
+            outcome = self._senders[plan.channel.name].send(wanted, plan.secret)
+        except Misconfigured as fault:
+            # A secret that cannot send: nothing was, and the reply waits for whoever mends it.
+            sends.give_back(table, part, token=job.token)
+            job.trail.fault(Step.FAILED, fault, count=part.number)
+            job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
+            return Later(fault.code.value, 0, gives_claim_back=True)
+        match outcome:
             case Sent(sid) as sent:
                 sends.conclude(table, part, State.SENT, sid=sid)
                 job.trail.log(Step.SENT, message_sid=sid, count=part.number)

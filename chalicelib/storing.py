@@ -26,19 +26,41 @@ class Storing:
         self._bucket = bucket
         self._new_id = new_id
 
-    def store(self, message: InboundMessage, tenant: str, deadline: Deadline) -> InboundMessage:
+    def begin(self, deadline: Deadline) -> Keeping:
+        """What keeps the enclosures of one request."""
+        return Keeping(self._bucket.within(deadline), self._new_id)
+
+
+class Keeping:
+    """Keeps what one request's message encloses: once for each company, to however many of its addresses it went."""
+
+    def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
+        self._bucket = bucket
+        self._new_id = new_id
+        self._folders: dict[str, str] = {}
+        """By company."""
+        self._kept: dict[str, Media] = {}
+        """By key."""
+
+    def store(self, message: InboundMessage, tenant: str) -> InboundMessage:
         """The message with its enclosures kept, and told as media.
 
         Raises:
             TryAgain, Misconfigured: some may be kept and no row names them; the provider comes again.
         """
-        bucket = self._bucket.within(deadline)
-        folder = folder_of(tenant, self._new_id())
-        media = [_kept(bucket, f"{folder}/{number}", one) for number, one in enumerate(message.enclosures, start=1)]
+        if tenant not in self._folders:
+            self._folders[tenant] = folder_of(tenant, self._new_id())
+        folder = self._folders[tenant]
+        media = [self._keep(f"{folder}/{number}", one) for number, one in enumerate(message.enclosures, start=1)]
         extras = dict(message.extras)
         if message.whole is not None:
-            extras[WHOLE_TEXT] = _kept(bucket, f"{folder}/text", message.whole).url
+            extras[WHOLE_TEXT] = self._keep(f"{folder}/text", message.whole).url
         return replace(message, media=(*message.media, *media), extras=extras, enclosures=(), whole=None)
+
+    def _keep(self, key: str, one: Enclosure) -> Media:
+        if key not in self._kept:
+            self._kept[key] = _kept(self._bucket, key, one)
+        return self._kept[key]
 
 
 def folder_of(tenant: str, unguessable: str) -> str:

@@ -262,6 +262,8 @@ class World:
         """The customer's, and Twilio before it."""
         self.engine = self._engine()
         self.sids = (f"SM{number:032x}" for number in count(1))
+        self.request_id = "request-1"
+        """What Lambda calls the next invocations."""
         self.batches: dict[str, list[str]] = {}
         """The message ids of each batch that the AI received, by batch id, in order of first receipt."""
         self.replies: dict[str, list[str]] = {}
@@ -599,6 +601,6 @@ class World:
     def _lambda_context(self, timeout_seconds: float) -> Any:
         started = self.clock.monotonic()
         return SimpleNamespace(
-            aws_request_id="request-1",
+            aws_request_id=self.request_id,
             get_remaining_time_in_millis=lambda: (started + timeout_seconds - self.clock.monotonic()) * 1_000,
         )

@@ -38,8 +38,15 @@ SEND_ID: Final = "send_id"
 """The custom argument that bears our id of a part."""
 
 _API: Final = "https://api.sendgrid.com"
-_OURS_TO_MEND: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-"""A key that is revoked, out of credits or without the right; a sender that SendGrid has not verified; a block."""
+_OURS_TO_MEND: Final = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+)
+"""A key that is revoked, out of credits or without the right; a sender that SendGrid has not verified; a block. And a
+base URL that leads elsewhere."""
+_NOT_THIS_TIME: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY})
+"""Of the way to SendGrid, and not of the e-mail."""
+_MAYBE_TAKEN: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
+"""Whoever stands before SendGrid got no answer of it: nobody says that nothing was taken."""
 _FOUND_MAX: Final = 10
 _ADDRESS = re.compile(r"[^\s\x00-\x20\x7f<>,;@]+@[^\s\x00-\x20\x7f<>,;@]+")
 """One address and nothing beside it; whether it is a good one SendGrid tells."""
@@ -163,8 +170,10 @@ def _refusal(answer: Response) -> SendOutcome:
     code = _code(answer)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return NotNow(code, _wait_seconds(answer.headers))
+    if status in _MAYBE_TAKEN:
+        return InDoubt()
     # What is ours to mend waits for that, and does not end its batch.
-    if status in _OURS_TO_MEND or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in _OURS_TO_MEND | _NOT_THIS_TIME or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return NotNow(code)
     if status >= HTTPStatus.BAD_REQUEST:
         return RefusedForGood(code)

@@ -13,6 +13,7 @@ from chalicelib.observability import Metric
 from chalicelib.protocol.record import ConversationKey
 from local.signing_mail import key_pair
 from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
+from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, EMAIL_SECRET_REF, KEY, World, email_conversation
 
@@ -120,14 +121,20 @@ class TestOneRecipient:
         assert len(world.batches) == len(world.phone.received) == 1
         assert len(world.entry_ids) == 1
 
-    def test_what_came_with_it_is_kept_once(self):
-        """A retry finds the row, and keeps nothing more."""
+    @pytest.mark.parametrize("when", ["staged", "answered"])
+    def test_what_came_with_it_is_kept_once(self, when: str):
+        """A retry finds the row, or the entry in the record, and keeps nothing more."""
         world = World(None, email_conversation())
         email = Email(attachments=(("a.pdf", "application/pdf", b"%PDF"),), text="x" * 20_000)
         world.post_email(email)
+        if when == "answered":
+            world.run(120)
 
-        world.post_email(email)
+        response = world.post_email(email)
 
+        assert told(response) == SUCCESS
+        assert [outcome for name, _, _, outcome in world.telemetry.counts if name == Metric.DUPLICATE] == [when]
+        assert len(world.staged_ids) == (1 if when == "staged" else 0)
         contents = {content for content, _, _ in world.bucket.objects.values()}
         assert contents == {b"%PDF", b"x" * 20_000}
         assert len(world.bucket.objects) == 2
@@ -292,6 +299,59 @@ class TestSeveralRecipients:
 
         sids = {row["message_sid"] for row in world.tables.stage.rows}
         assert len(sids) == len(world.tables.stage.rows) == 2
+
+    def test_what_came_with_it_is_kept_once_for_each_company(self):
+        """To however many of its addresses it went."""
+        second = email_conversation(conversation_id="conversation-3", gsi_company_email="sales@acme.example")
+        world = World(None, email_conversation(), second, theirs())
+        world.secrets.texts[OTHER_REF] = world.secrets.texts[EMAIL_SECRET_REF]
+        files = tuple((f"{number}.pdf", "application/pdf", b"%PDF") for number in range(3))
+
+        response = world.post_email(
+            Email(recipients=(COMPANY_EMAIL, "sales@acme.example", OTHER_COMPANY), attachments=files)
+        )
+
+        named = {one["url"] for row in world.tables.stage.rows for one in row["context_object"]["messages"][0]["media"]}
+        assert told(response) == SUCCESS
+        assert len(world.tables.stage.rows) == 3
+        assert len(world.bucket.objects) == len(named) == 6
+        assert {key.partition("/")[0] for key in world.bucket.objects} == {"acme", "other"}
+
+    def test_what_was_kept_for_one_recipient_before_a_fault_is_kept_for_the_next(self):
+        """It goes on where the other one failed."""
+        second = email_conversation(conversation_id="conversation-2", gsi_company_email="sales@acme.example")
+        world = World(None, email_conversation(), second)
+        files = tuple((f"{number}.pdf", "application/pdf", b"%PDF") for number in range(3))
+        world.plan.faults = {STAGE + 3: Fault.THROTTLED}  # the first recipient's last one
+
+        response = world.post_email(Email(recipients=(COMPANY_EMAIL, "sales@acme.example"), attachments=files))
+
+        (row,) = world.tables.stage.rows
+        named = {one["url"] for one in row["context_object"]["messages"][0]["media"]}
+        assert response.status_code == 503
+        assert len(named) == len(world.bucket.objects) == 3
+        assert [call.operation for call in world.plan.calls].count("PutObject") == 4
+
+    def test_a_recipient_who_takes_all_the_time_does_not_take_it_each_time(self, monkeypatch):
+        """Each request begins at another one; they share its deadline."""
+        world = world_of_two()
+        world.secrets.texts[OTHER_REF] = world.secrets.texts[EMAIL_SECRET_REF]
+        files = tuple((f"{number}.pdf", "application/pdf", b"%PDF") for number in range(2))
+        put = InMemoryBucket.put
+
+        def slow(bucket: InMemoryBucket, key: str, content: bytes, **told: Any) -> str:
+            url = put(bucket, key, content, **told)
+            if key.startswith("acme/"):
+                world.clock.advance(3)
+            return url
+
+        monkeypatch.setattr(InMemoryBucket, "put", slow)
+        for number in range(8):
+            world.request_id = f"request-{number}"
+
+            world.post_email(replace(BOTH, attachments=files))
+
+        assert [row["tenant"] for row in world.tables.stage.rows] == ["other"]
 
 
 def size_of(value: Any) -> int:

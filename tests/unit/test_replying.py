@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
-from chalicelib.errors import ReplyCode
+from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome
+from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.observability import Metric
 from tests.fakes.faults import Fault
 from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, World, conversation
@@ -398,6 +398,30 @@ class TestTryAgain:
 
         assert "reply_claim" not in world.row
         assert world.telemetry.lines[-1]["step"] == "requeued"
+
+    @pytest.mark.parametrize("parts_before", [0, 1])
+    def test_a_secret_that_cannot_send_holds_a_reply_until_it_is_mended(self, parts_before: int, monkeypatch):
+        """R3: nothing of the part was sent, so nothing of it is in doubt; told as an error each time, and counted."""
+        world = World()
+        world.reply(world.burst_with_ai(), LONG)
+        deliver, fault = world.phone.send, Misconfigured(Code.SECRET_FETCH_FAILED, "a secret has no api_key")
+
+        def cannot(part: OutboundPart, secret: str) -> SendOutcome:
+            if len(world.phone.received) == parts_before:
+                raise fault
+            return deliver(part, secret)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(world.phone, "send", cannot)
+            world.send_replies()
+
+        assert len(world.phone.received) == len(world.sends) == parts_before
+        assert ("reply_claim" in world.row) is bool(parts_before)
+        assert world.telemetry.total(Metric.SECRET_FAILURE) == 1
+        assert [line["step"] for line in world.telemetry.lines if line["level"] == "error"] == ["failed"]
+        world.run(600)
+        assert " ".join(world.phone.texts) == LONG
+        assert world.row["conversation_status"] == "ai_response_sent"
 
 
 class TestInDoubt:

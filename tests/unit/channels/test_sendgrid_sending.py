@@ -170,12 +170,16 @@ class TestOutcomes:
             (Fault(kind=Kind.REFUSE, status=403, field="from"), NotNow("403 from")),
             (Fault(kind=Kind.REFUSE, status=400, field="template_id"), RefusedForGood("400 template_id")),
             (Fault(kind=Kind.REFUSE, status=400, field="no name, but a sentence"), RefusedForGood("400")),
-            (Fault(kind=Kind.REFUSE, status=404), RefusedForGood("404")),
+            *((Fault(kind=Kind.REFUSE, status=one), NotNow(str(one))) for one in (404, 405, 408, 421, 425, 500, 503)),
+            (Fault(kind=Kind.REFUSE, status=406), RefusedForGood("406")),
             (Fault(kind=Kind.REFUSE, status=413), RefusedForGood("413")),
         ],
     )
     def test_what_sendgrid_does_not_take_is_tried_later_or_never(self, sender, sendgrid, fault, expected):
-        """Too many requests, a fault of SendGrid's, and what is ours to mend: later. Any other refusal: never."""
+        """Too many requests, a fault of SendGrid's or on the way to it, and what is ours to mend: later.
+
+        Any other refusal: never.
+        """
         sendgrid.fail_next(fault)
 
         outcome = sender.send(part(), SECRET)
@@ -221,6 +225,15 @@ class TestOutcomes:
 
         assert outcome == InDoubt()
         assert len(sendgrid.mails) == 1
+
+    @pytest.mark.parametrize("status", [502, 504])
+    def test_what_a_gateway_answers_in_sendgrid_s_place_leaves_the_send_in_doubt(self, sender, sendgrid, status):
+        """It may have handed the e-mail on before it lost sight of it."""
+        sendgrid.fail_next(Fault(kind=Kind.REFUSE, status=status))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt()
 
     def test_a_connection_that_is_refused_is_tried_later(self):
         """Nothing left this machine, so nothing is in doubt."""
