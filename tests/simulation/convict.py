@@ -104,7 +104,7 @@ def _ask_child(runs: Mapping[str, tuple[Path, str]]) -> dict[str, Any]:
     tasks = json.dumps({number: (str(folder), run) for number, (folder, run) in runs.items()})
     command = [sys.executable, "-m", "tests.simulation.convict", "--child"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(  # noqa: S603 - this very module
+    done = subprocess.run(
         command, input=tasks, capture_output=True, text=True, cwd=ROOT, env=environment, check=False
     )
     if done.returncode:
