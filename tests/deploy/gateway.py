@@ -10,6 +10,7 @@ one that calculates need only be there, with its name and whom it tells.
     POST  /restapis/{id}/deployments     whether the stage is traced
     events                               the domain's name, by which a function on AWS knows its public URL
     functions                            ready at once: Chalice looks again only after five seconds, for each of them
+                                         what was unzipped for one that is replaced is removed behind the answer
     AWS::CloudWatch::Alarm               one that calculates is kept as one on the first metric that it calculates with
 """
 
@@ -18,8 +19,11 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
+import threading
 from typing import Any
 
+from ministack.core.lambda_runtime import Worker
 from ministack.services import apigateway_v1 as gateway
 from ministack.services import lambda_svc as functions
 from ministack.services.cloudformation import provisioners
@@ -81,9 +85,15 @@ def alarm(name: str, properties: dict[str, Any]) -> Any:
     return _alarm(name, plain)
 
 
+def discard(worker: Worker) -> None:
+    if worker._tmpdir:
+        threading.Thread(target=shutil.rmtree, args=(worker._tmpdir, True), daemon=True).start()
+
+
 if __name__ == "__main__":
     gateway.handle_request = answer
     gateway._build_lambda_event_v1 = build_event
     provisioners._cw_metric_alarm_record = alarm
+    Worker._discard_tmpdir = discard
     functions._LAMBDA_STATE_TRANSITION_DELAY = 0
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
