@@ -165,12 +165,12 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         key = trigger.conversation
         distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant, carried))
     tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-    for conversation_id, primary_channel, trigger_id in sorted(distinct):
+    for done, (conversation_id, primary_channel, trigger_id) in enumerate(sorted(distinct)):
         trigger, tenant, carried = distinct[conversation_id, primary_channel, trigger_id]
         own = carried.with_fields(
             conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
         )
-        job = Job(trigger, channel, tenant, tables, queues, deadline, own)
+        job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
         again = replace(job, tables=engine.tables, queues=engine.queues)
         failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)

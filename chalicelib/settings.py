@@ -189,7 +189,9 @@ class Settings:
     media_copying: bool = _setting(
         "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
     )
-    media_copying_seconds: int = _setting("how long a batch waits for its media at most", _within(int, 1, 20), "8")
+    media_copying_seconds: int = _setting(
+        "how long a batch waits for its media at most; less where its event holds many others", _within(int, 1, 20), "8"
+    )
 
     batch_window_seconds: int = _setting("quiet period after which a burst becomes a batch", _within(int, 0, 900), "10")
     batch_max_wait_seconds: int = _setting(
