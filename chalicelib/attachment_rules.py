@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from chalicelib.settings import Settings
@@ -9,6 +10,9 @@ from chalicelib.settings import Settings
 TOO_MANY = "too_many"
 TOO_LARGE = "too_large"
 TYPE_NOT_ALLOWED = "type_not_allowed"
+
+_RUN = ("+xml", "/xml", "/html")
+"""How the types end that a browser runs programs of: an SVG, a page. No pattern admits them, only their whole name."""
 
 
 def problem_of(number: int, size_bytes: int, content_type: str, settings: Settings) -> str | None:
@@ -25,6 +29,10 @@ def problem_of(number: int, size_bytes: int, content_type: str, settings: Settin
     if size_bytes > settings.attachment_bytes_max:
         return TOO_LARGE
     bare = content_type.partition(";")[0].strip().lower()
-    if not any(fnmatchcase(bare, pattern.lower()) for pattern in settings.attachment_types):
-        return TYPE_NOT_ALLOWED
-    return None
+    return None if _is_allowed(bare, [one.lower() for one in settings.attachment_types]) else TYPE_NOT_ALLOWED
+
+
+def _is_allowed(bare: str, patterns: Sequence[str]) -> bool:
+    if bare.endswith(_RUN):
+        return bare in patterns
+    return any(fnmatchcase(bare, pattern) for pattern in patterns)

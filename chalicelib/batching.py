@@ -63,6 +63,8 @@ class Job:
     queues: Queues
     deadline: Deadline
     """After which nothing further is begun."""
+    sharing: int
+    """How many triggers share the time that is left, this one included."""
     trail: Trail
 
     @property
@@ -146,7 +148,7 @@ class Batching:
             TryAgain, Misconfigured: this trigger must come again; see `come_again`.
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
-        copies = self._copying.begin(job.deadline, job.trail) if self._copying else None
+        copies = self._copying.begin(job.deadline, job.sharing, job.trail) if self._copying else None
         for look in range(_LOOKS):
             if self._look_and_act(job, copies, may_move=look == 0):
                 return

@@ -65,6 +65,11 @@ def told_filename(text: str) -> str:
     return (stem.encode()[: FILENAME_BYTES_MAX - len(kept)] + kept).decode(errors="ignore")
 
 
-def disposition(filename: str) -> str:
-    """The header that tells a reader under which name to save an object: plain ASCII, whatever the name is."""
+def disposition(filename: str | None) -> str:
+    """The header that tells a reader to save an object, under which name if it has one: plain ASCII, whatever that is.
+
+    To save, and never to show: a sender chose what is in it, and a browser would run what runs.
+    """
+    if filename is None:
+        return "attachment"
     return f"attachment; filename*=UTF-8''{quote(told_filename(filename), safe='')}"

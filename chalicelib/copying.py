@@ -67,11 +67,17 @@ class Copying:
         self._new_id = new_id
         self._settings = settings
 
-    def begin(self, deadline: Deadline, trail: Trail) -> Copies:
-        """The copies of one batch, whose invocation ends at `deadline`."""
-        latest = deadline.at - self._settings.keeping_seconds  # what is begun then has ended by the deadline
-        until = Deadline(self._clock, min(self._clock.monotonic() + self._settings.media_copying_seconds, latest))
-        return Copies(self, until, trail)
+    def begin(self, deadline: Deadline, sharing: int, trail: Trail) -> Copies:
+        """The copies of one batch.
+
+        Args:
+            deadline: when its invocation ends.
+            sharing: how many batches are left in the invocation, this one included: each has as much of what is left.
+            trail: where to tell of them.
+        """
+        latest = replace(deadline, at=deadline.at - self._settings.keeping_seconds)  # begun then, ended by the deadline
+        seconds = min(self._settings.media_copying_seconds, latest.seconds_left / sharing)
+        return Copies(self, Deadline.after(self._clock, seconds), trail)
 
     def copied(
         self, message: StagedMessage, conversation: Conversation, until: Deadline, trail: Trail

@@ -21,7 +21,7 @@ from chalicelib.burying import bury
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
-from chalicelib.observability import MEASURES, Fields, Level, Metric, Step, Trail, describe
+from chalicelib.observability import MEASURES, PROVEN_FOR_ANOTHER, Fields, Level, Metric, Step, Trail, describe
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import Reminder
 from chalicelib.queues import Queue
@@ -165,12 +165,12 @@ def triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engin
         key = trigger.conversation
         distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant, carried))
     tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
-    for conversation_id, primary_channel, trigger_id in sorted(distinct):
+    for done, (conversation_id, primary_channel, trigger_id) in enumerate(sorted(distinct)):
         trigger, tenant, carried = distinct[conversation_id, primary_channel, trigger_id]
         own = carried.with_fields(
             conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
         )
-        job = Job(trigger, channel, tenant, tables, queues, deadline, own)
+        job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
         again = replace(job, tables=engine.tables, queues=engine.queues)
         failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)
@@ -224,10 +224,16 @@ def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, 
     keeping = receiving.keeping(deadline)
     if len(messages) == 1:
         return receiving.receive(web_request, messages[0], keeping, deadline, trail)
-    outcomes = []
+    outcomes, unproven, is_proven = [], [], False
     for one in _turned(messages, trail.request_id):
         own = trail.with_fields()
-        outcomes.append(_outcome(partial(receiving.receive, web_request, one, keeping, deadline, own), own))
+        became = _attempt(partial(receiving.receive, web_request, one, keeping, deadline, own))
+        if isinstance(became, EngineError) and became.code is Code.INVALID_SIGNATURE:
+            unproven.append((became, own))  # how loudly that is told, the others tell
+            continue
+        is_proven |= isinstance(became, Outcome | Rejected)  # what else failed may have failed before the proof
+        outcomes.append(_settled(became, own))
+    outcomes += [_told(refusal, own, is_quiet=is_proven) for refusal, own in unproven]
     return min(outcomes, key=lambda outcome: responses.demand(outcome.code))
 
 
@@ -241,13 +247,22 @@ def _turned(messages: Sequence[Found], request_id: str) -> Sequence[Found]:
 
 
 def _outcome(action: Callable[[], Outcome], trail: Trail) -> Outcome:
-    """What became of an action that a provider waits for, whatever happens in it."""
+    """What became of an action that a provider waits for, whatever happens in it; a fault is told."""
+    return _settled(_attempt(action), trail)
+
+
+def _attempt(action: Callable[[], Outcome]) -> Outcome | EngineError:
+    """What became of an action, or why nothing did."""
     try:
         return action()
     except EngineError as error:
-        return _told(error, trail)
+        return error
     except Exception as surprise:
-        return _told(_named(surprise), trail)
+        return _named(surprise)
+
+
+def _settled(became: Outcome | EngineError, trail: Trail) -> Outcome:
+    return _told(became, trail) if isinstance(became, EngineError) else became
 
 
 def _request_trail(request: Request, engine: Engine) -> Trail:
@@ -355,8 +370,12 @@ def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail:
     trail.log(Step.SWEPT, Level.DEBUG, count=count)
 
 
-def _told(error: EngineError, trail: Trail) -> Outcome:
-    """Log and count an error by who must act."""
+def _told(error: EngineError, trail: Trail, *, is_quiet: bool = False) -> Outcome:
+    """Log and count an error by who must act; quietly where nobody must: the request is proven, for another company."""
+    if is_quiet:
+        trail.fault(Step.REFUSED, error, Level.INFO, outcome=PROVEN_FOR_ANOTHER)
+        trail.count(Metric.REFUSED, outcome=PROVEN_FOR_ANOTHER)
+        return Outcome(error.code)
     if isinstance(error, Rejected):
         trail.fault(Step.REFUSED, error, _LOUDNESS.get(error.code, Level.INFO))
         metric = _REFUSAL_METRICS.get(error.code, Metric.REFUSED)

@@ -120,6 +120,9 @@ OTHER = "other"
 CHANNELS = frozenset({"whatsapp", "sms", "email", NONE})
 """The values of the dimension `channel`."""
 
+PROVEN_FOR_ANOTHER = "proven_for_another"
+"""The outcome of a message that went to addresses of two companies, for the one whose provider did not sign it."""
+
 _CODES = frozenset(code.value for code in Code)
 _ROUTES = frozenset({"channel", "handoff"})
 _SECRET_CODES = frozenset(
@@ -173,7 +176,10 @@ MEASURES: Mapping[Metric, Measure] = {
         "an e-mail was refused whose sender's domain does not vouch for it",
         frozenset({Code.SENDER_NOT_AUTHENTICATED.value}),
     ),
-    Metric.REFUSED: Measure("a message was refused by a named rule", _CODES),
+    Metric.REFUSED: Measure(
+        "a message was refused by a named rule, or is not proven for one of its addresses where it is for another",
+        _CODES | {PROVEN_FOR_ANOTHER},
+    ),
     Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),
     Metric.WINDOW_WAIT: Measure("from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds),
     Metric.MEDIA_COPIED: Measure(

@@ -181,7 +181,8 @@ class Settings:
     attachments_max: int = _setting("attachments that are kept of one message", _within(int, 0, 10), "10")
     attachment_bytes_max: int = _setting("bytes of one attachment", _within(int, 0, 16_777_216), "16777216")
     attachment_types: tuple[str, ...] = _setting(
-        "content types that are kept, separated by commas; `*` stands for anything",
+        "content types that are kept, separated by commas; `*` stands for anything "
+        "but a type that browsers run (SVG, HTML, XML): that has to be named in full",
         _names,
         "image/*,audio/*,video/*,text/plain,text/csv,text/calendar,text/vcard,application/pdf,application/rtf,"
         "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*",
@@ -189,7 +190,9 @@ class Settings:
     media_copying: bool = _setting(
         "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
     )
-    media_copying_seconds: int = _setting("how long a batch waits for its media at most", _within(int, 1, 20), "8")
+    media_copying_seconds: int = _setting(
+        "how long a batch waits for its media at most; less where its event holds many others", _within(int, 1, 20), "8"
+    )
 
     batch_window_seconds: int = _setting("quiet period after which a burst becomes a batch", _within(int, 0, 900), "10")
     batch_max_wait_seconds: int = _setting(

@@ -51,9 +51,8 @@ class S3Bucket:
             "Body": _Upload(content, Deadline.after(self.clock, self.upload_seconds)),
             "ContentLength": len(content),
             "ContentType": told_content_type(content_type),
+            "ContentDisposition": disposition(filename),
         }
-        if filename is not None:
-            request["ContentDisposition"] = disposition(filename)
         if account is not None:
             request["ExpectedBucketOwner"] = account  # another account's bucket of our name gets nothing
         service.call("PutObject", bucket, request, deadline=self.deadline)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -77,9 +78,11 @@ class TwilioMedia:
         try:
             with requests.Session() as session:
                 for _ in range(_REDIRECTS_MAX + 1):
-                    with self._get(session, at, authorize, deadline) as response:
+                    # A third of what is left, for connecting, for the answer and for the last piece of the content.
+                    wait_max = max(deadline.seconds_left / 3, 0.001)
+                    with self._get(session, at, authorize, wait_max) as response:
                         if response.status_code not in _REDIRECTS:
-                            return _content(response, refuse, deadline)
+                            return _content(response, refuse, replace(deadline, at=deadline.at - wait_max))
                         at = urljoin(at, response.headers.get("Location", ""))
                     if _CLIMBS.search(urlsplit(at).path) or not at.startswith(self._kept_under):
                         return NotFetched("redirected to a host that is not Twilio's")
@@ -102,10 +105,8 @@ class TwilioMedia:
         session: requests.Session,
         url: str,
         authorize: Authorize,
-        deadline: Deadline,
+        wait_max: float,
     ) -> requests.Response:
-        # Half of what is left for each wait: a server that is silent after a redirect cannot take twice the time.
-        wait_max = max(deadline.seconds_left / 2, 0.001)
         return session.get(
             url,
             auth=authorize,
@@ -122,9 +123,12 @@ def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _content(
-    response: requests.Response, refuse: Callable[[int, str], str | None], deadline: Deadline
+    response: requests.Response, refuse: Callable[[int, str], str | None], last_wait: Deadline
 ) -> Fetched | NotFetched:
-    """What a final answer brings, as long as it is wanted and in time."""
+    """What a final answer brings, as long as it is wanted and in time.
+
+    No wait for a piece begins after `last_wait`: each may be as long as the request's own.
+    """
     if response.status_code != _OK:
         return NotFetched(f"status {response.status_code}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -136,7 +140,7 @@ def _content(
         problem = refuse(max(size, len(content)), told)
         if problem is not None:
             return NotFetched("refused", problem)
-        if deadline.has_passed:
+        if last_wait.has_passed:
             return NotFetched("too slow")
         piece = response.raw.read1(_PIECE_BYTES, decode_content=False)  # whatever is there: one wait at most
         if not piece:  # the whole of it, by the length that was told: the library sees to that

@@ -167,9 +167,8 @@ class AwsEngine:
     def kept(self, url: str) -> Kept:
         bucket, key = _split_url(url)
         answer = self.clients.of("s3").get_object(Bucket=bucket, Key=key)
-        told = answer.get("ContentDisposition")
-        filename = unquote(told.removeprefix("attachment; filename*=UTF-8''")) if told else None
-        return Kept(answer["Body"].read(), answer["ContentType"], filename)
+        _, is_named, name = answer["ContentDisposition"].partition("; filename*=UTF-8''")
+        return Kept(answer["Body"].read(), answer["ContentType"], unquote(name) if is_named else None)
 
     def receive(self, name: str) -> list[Delivery]:
         url = self.clients.of("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{name}")["QueueUrl"]

@@ -18,7 +18,7 @@ SETTINGS = settings_of(
         (2, 1_000, "image/png", None),
         (1, 0, "text/plain", None),
         (1, 1, "TEXT/Plain; charset=utf-8", None),
-        (1, 1, " image/svg+xml ", None),
+        (1, 1, " image/webp ", None),
         (3, 1, "image/png", "too_many"),
         (1, 1_001, "image/png", "too_large"),
         (1, 1, "application/x-msdownload", "type_not_allowed"),
@@ -42,6 +42,17 @@ def test_no_attachment_is_kept_where_none_may_be():
     assert problem_of(1, 1, "image/png", settings) == "too_many"
 
 
+@pytest.mark.parametrize("content_type", ["image/svg+xml", "IMAGE/SVG+XML; charset=utf-8", "text/html", "text/xml"])
+def test_what_a_browser_runs_is_kept_by_its_whole_name_alone(content_type: str):
+    """An SVG is an image by its name, and a page that can hold programs."""
+    by_pattern = settings_of((("attachment_types", "*, image/*, image/svg*, text/*ml"),))
+    by_name = settings_of((("attachment_types", "Image/SVG+xml, text/html, text/xml"),))
+
+    told = [problem_of(1, 1, content_type, settings) for settings in (by_pattern, by_name)]
+
+    assert told == ["type_not_allowed", None]
+
+
 @pytest.mark.parametrize(
     ("content_type", "is_kept"),
     [
@@ -49,6 +60,7 @@ def test_no_attachment_is_kept_where_none_may_be():
         ("audio/ogg; codecs=opus", True),
         ("application/zip", False),
         ("text/html", False),
+        ("image/svg+xml", False),
         ("application/octet-stream", False),
     ],
 )

@@ -67,6 +67,20 @@ def put(bucket: S3Bucket, content: bytes = b"content") -> str:
     return bucket.put("acme/folder/1", content, content_type="text/plain", filename="a.txt")
 
 
+@pytest.mark.parametrize(
+    ("filename", "told"),
+    [(None, "attachment"), ("", "attachment; filename*=UTF-8''"), ("ä.svg", "attachment; filename*=UTF-8''%C3%A4.svg")],
+)
+def test_whoever_opens_an_object_saves_it(bucket: S3Bucket, clients: Clients, filename: str | None, told: str):
+    """With a name or without: a browser that follows a URL of ours runs nothing that a sender wrote."""
+    Wire(clients.of("sts"), WHO)
+    storage = Wire(clients.of("s3"), KEPT)
+
+    bucket.put("acme/folder/1", b"<svg/>", content_type="image/svg+xml", filename=filename)
+
+    assert storage.headers[0]["content-disposition"] == told
+
+
 class TestNames:
     def test_a_name_is_completed_by_the_account_which_is_asked_once(self, bucket: S3Bucket, clients: Clients):
         """Copies for other deadlines know it too."""

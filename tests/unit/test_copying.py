@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.channels.channel import NotFetched
+from chalicelib.clock import Deadline
 from chalicelib.observability import Metric
 from tests.fakes.faults import Fault
 from tests.world import SECRET_REF, World, conversation
@@ -216,6 +218,33 @@ class TestFailures:
 
         assert media(copying)[0]["problem"] == "copy_failed"
         assert "FetchMedia" not in operations(copying)
+
+    def test_the_media_of_one_company_do_not_take_the_others_time(self):
+        """What is left of an invocation is shared by the batches that are left in it."""
+        phones = [f"+49151000000{number}" for number in range(4)]
+        rows = [
+            conversation(conversation_id=phone, primary_channel=phone, gsi_recipient_tel=phone, company_id=phone)
+            for phone in phones
+        ]
+        world = World(None, *rows, **ON)
+        for phone in phones:
+            world.deliver(From=f"whatsapp:{phone}", **world.with_media(PICTURE))
+        slow = list(world.media.files)[:2]
+        fetch = world.media.fetch
+
+        def silent(url: str, secret: str, *, refuse: Any, deadline: Deadline) -> Any:
+            if url in slow:
+                world.clock.advance(deadline.seconds_left)
+                return NotFetched("too slow")
+            return fetch(url, secret, refuse=refuse, deadline=deadline)
+
+        world.media.fetch = silent
+        world.clock.advance(11)
+        messages = world.queues.triggers["whatsapp"].receive()
+
+        world.invoke("whatsapp", [one.body for one in messages])
+
+        assert counted(world) == ["copy_failed", "copy_failed", "copied", "copied"]
 
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.MISCONFIGURED])
     def test_without_the_secret_the_batch_goes_out_without_copies(self, copying: World, fault: Fault):

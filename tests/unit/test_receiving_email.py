@@ -259,6 +259,30 @@ class TestSeveralRecipients:
         assert [row["conversation_id"] for row in world.tables.stage.rows] == [KEY.conversation_id]
         assert outcomes(world) == ["INVALID_SIGNATURE"]
 
+    @pytest.mark.parametrize("request_id", ["request-1", "request-2", "request-3", "request-4"])
+    @pytest.mark.parametrize("changes", [{}, {"return_path": ""}], ids=["taken", "refused by a rule"])
+    def test_what_is_proven_for_one_company_is_no_forgery_for_the_other(self, changes: dict[str, str], request_id: str):
+        """Nobody has to act, so nobody is called: whichever of the two is looked at first."""
+        world = world_of_two()
+        world.request_id = request_id
+
+        world.post_email(replace(BOTH, **changes))
+
+        (line,) = (line for line in world.telemetry.lines if line.get("code") == "INVALID_SIGNATURE")
+        assert (line["level"], line["outcome"]) == ("info", "proven_for_another")
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 0
+        assert ("Refused", 1, "email", "proven_for_another") in world.telemetry.counts
+
+    def test_a_fault_before_the_proof_proves_nothing_for_the_other_company(self):
+        """A forger is told of loudly, whatever else fails."""
+        world = world_of_two()
+        del world.secrets.texts[EMAIL_SECRET_REF]
+
+        response = world.post_email(BOTH, private_key=key_pair()[0])
+
+        assert response.status_code == 500
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 1
+
     def test_a_forgery_for_all_is_told_as_one(self):
         """Nothing is written for any."""
         world = world_of_two()
@@ -266,6 +290,7 @@ class TestSeveralRecipients:
         response = world.post_email(BOTH, private_key=key_pair()[0])
 
         assert told(response) == (403, {"success": False, "code": "INVALID_SIGNATURE"})
+        assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 2
         assert all(call.kind == "read" for call in world.plan.calls)
 
     def test_what_a_retry_can_mend_for_one_is_asked_for(self):

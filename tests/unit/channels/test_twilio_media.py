@@ -307,7 +307,7 @@ class TestBounds:
         assert time.monotonic() - began < 2
 
     def test_a_silent_server_is_left_alone(self, api: Server):
-        """After half of the time that is left, at the latest."""
+        """After a third of the time that is left, at the latest."""
         api.answers[PATH] = lambda _: time.sleep(3)
         began = time.monotonic()
 
@@ -325,6 +325,23 @@ class TestBounds:
 
         assert outcome == NotFetched("ReadTimeoutError")
         assert time.monotonic() - began < 2
+
+    def test_a_body_that_falls_silent_at_the_end_of_its_time_takes_no_more_of_it(self, api: Server):
+        """No wait begins that could outlast the deadline: the time belongs to others."""
+
+        def until_late() -> Iterator[bytes]:
+            began = time.monotonic()
+            while time.monotonic() - began < 1.1:
+                yield b"x"
+            time.sleep(3)
+
+        api.answers[PATH] = streams(until_late(), pause_seconds=0.02)
+        began = time.monotonic()
+
+        outcome = fetch(api, seconds=1.2)
+
+        assert outcome == NotFetched("too slow")
+        assert time.monotonic() - began < 1.2
 
     def test_a_body_that_ends_early_is_no_medium(self, api: Server):
         """Half a picture is worse than the URL of a whole one."""
