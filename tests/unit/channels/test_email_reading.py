@@ -391,6 +391,16 @@ class TestHostileTexts:
 
         assert (page.text, page.is_whole, str(notes)) == ("x", True, "")
 
+    @pytest.mark.parametrize("tag", ["b", "x", "ul><li", "font><p"])
+    def test_depth_takes_no_more_time_than_length(self, notes: Notes, tag: str):
+        """Each word stays a word, and what is not read is not, however deep."""
+        began = time.process_time()
+
+        page = from_html(f"<{tag}>" * 50_000 + "one<div>two</div><script>three</script>four", notes)
+
+        assert (page.text.split(), page.is_whole) == (["one", "two", "four"], True)
+        assert time.process_time() - began < 1
+
     @pytest.mark.parametrize("page", ["", " ", "<", "<!-- -->", "<?a?>", "\0", "<html></html>", "<title>t</title>"])
     def test_an_empty_page_is_an_empty_text(self, notes: Notes, page: str):
         """Some of these are no page at all."""
