@@ -218,9 +218,10 @@ def public_url(request: Request, base: str) -> str:
 def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, trail: Trail) -> Outcome:
     """Take a message in for each of its recipients, each on its own; the outcome that is answered."""
     receiving = engine.receiving(vendor)
-    deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
     web_request = _web_request(request, engine, trail, url_token)
     messages = receiving.parse(web_request)
+    # Parsing calls nobody and is bounded by what it reads: a large e-mail's takes nothing from the calls after it.
+    deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
     keeping = receiving.keeping(deadline)
     if len(messages) == 1:
         return receiving.receive(web_request, messages[0], keeping, deadline, trail)

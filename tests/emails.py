@@ -100,11 +100,17 @@ class Email:
             self._entity(kind, content, f"Content-Disposition: attachment; filename*=UTF-8''{quote(filename)}\r\n")
             for filename, kind, content in self.attachments
         ]
+        if self.text and self.html:
+            parts[:2] = [self._multipart("alternative", "texts", parts[:2])]
         if len(parts) == 1:
             return self.head.encode() + parts[0]
-        between = b"\r\n--inner\r\n"
-        head = f"{self.head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=inner\r\n\r\n"
-        return head.encode() + b"".join(between + one for one in parts) + b"\r\n--inner--\r\n"
+        return f"{self.head}MIME-Version: 1.0\r\n".encode() + self._multipart("mixed", "inner", parts)
+
+    @staticmethod
+    def _multipart(kind: str, boundary: str, parts: list[bytes]) -> bytes:
+        head = f"Content-Type: multipart/{kind}; boundary={boundary}\r\n\r\n".encode()
+        between = f"\r\n--{boundary}\r\n".encode()
+        return head + b"".join(between + one for one in parts) + f"\r\n--{boundary}--\r\n".encode()
 
     @staticmethod
     def _entity(kind: str, content: bytes, more: str = "") -> bytes:

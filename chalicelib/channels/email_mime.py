@@ -1,10 +1,13 @@
 """An e-mail as it went over the wire, read into its headers, texts and attachments.
 
-Guarantee: any bytes give an e-mail, in time and memory proportional to their length: parts are counted, and what is
-nested deeper than e-mails are is one attachment. The standard library's parser compares each line with every boundary
-around it and makes an object for each part: 1.5 MB of short lines within 200 nested parts take it 18 s, 4 MB of small
-parts 5 s and 160 MB. Here lines are never taken apart: a part is a slice between two boundaries. The standard library
-reads the parameters of a header and undoes a transfer encoding.
+Guarantee: an e-mail comes of any bytes, in time and memory proportional to their length: parts are counted, and what
+looks like the start of one, and what is nested deeper than e-mails are is one attachment. Of several texts only those
+that are alternatives of one another are taken for the same: a footer beside the customer's words hides none.
+
+The standard library's parser compares each line with every boundary around it and makes an object for each part: 1.5 MB
+of short lines within 200 nested parts take it 18 s, 4 MB of small parts 5 s and 160 MB. Here lines are never taken
+apart: a part is a slice between two boundaries. The standard library reads the parameters of a header and undoes a
+transfer encoding.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import binascii
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from itertools import islice
@@ -21,6 +24,7 @@ from chalicelib.channels.email_attachments import Attachments
 from chalicelib.channels.email_charsets import decode
 from chalicelib.channels.email_headers import Headers, spoken
 from chalicelib.channels.email_notes import Note, Notes
+from chalicelib.channels.email_texts import Shown
 
 _PARTS_MAX = 1_000
 _MARKS_MAX = 100_000
@@ -42,8 +46,8 @@ class Mime:
     """What a raw e-mail says."""
 
     headers: Headers
-    plain: str
-    html: str
+    shown: Sequence[Shown]
+    """Its texts, in their order; what offers the same in several ways is one."""
 
 
 @dataclass(repr=False)
@@ -52,8 +56,7 @@ class _Reading:
 
     attachments: Attachments
     notes: Notes
-    plain: list[str] = field(default_factory=list)
-    html: list[str] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
     parts_count: int = 0
     marks_count: int = 0
 
@@ -68,7 +71,10 @@ class _Reading:
                 self.attachments.add(body, content_type, "")
                 return
             if 0 < len(boundary) <= _BOUNDARY_LENGTH_MAX:
+                before = len(self.shown)
                 self._read_parts(boundary, body, depth)
+                if content_type == "multipart/alternative":
+                    self.shown[before:] = [_as_one(self.shown[before:])]
                 return
             self.notes.add(Note.PARTS)  # nobody can say where its parts are: it is told as the text that it is
         content = self._decoded(headers.get("content-transfer-encoding"), body)
@@ -77,7 +83,7 @@ class _Reading:
         is_shown = not name and disposition.get_content_disposition() != "attachment"
         if is_shown and (content_type in _BODIES or content_type.startswith("multipart/")):
             text = decode(content, self._parameter(kind, "charset"), self.notes)
-            (self.html if content_type == "text/html" else self.plain).append(text)
+            self.shown.append(Shown(html=text) if content_type == "text/html" else Shown(plain=text))
             return
         self.attachments.add(content, content_type, spoken(name, self.notes, bytes_max=_NAME_BYTES_MAX))
 
@@ -161,7 +167,13 @@ def read_mime(raw: bytes, attachments: Attachments, notes: Notes) -> Mime:
     reading = _Reading(attachments, notes)
     headers, body = _head_and_body(raw, notes)
     reading.read(headers, body, 0)
-    return Mime(headers, "\n\n".join(filter(str.strip, reading.plain)), "\n".join(reading.html))
+    return Mime(headers, reading.shown)
+
+
+def _as_one(offered: Sequence[Shown]) -> Shown:
+    """The parts of one multipart/alternative: the same text, written in either way."""
+    plain = "\n\n".join(one.plain for one in offered if one.plain.strip())
+    return Shown(plain, "\n".join(one.html for one in offered))
 
 
 def _head_and_body(part: bytes, notes: Notes) -> tuple[Headers, bytes]:

@@ -2,35 +2,36 @@
 
     plain text, or HTML turned into text -> tidied -> the new part, without what it quotes and its signature -> cut
 
-Guarantee: any text is read in bounded time and memory, and nothing that a customer wrote is lost: `whole` is all of it
-wherever `body` is less. Where it is in doubt what is new, all of it is.
+Guarantee: a text is read in time and memory proportional to its length, and nothing that a customer wrote is lost:
+`whole` is all of it wherever `body` is less, with the HTML itself where that was not read to its end. Where it is in
+doubt what is new, all of it is.
 
-HTML is read by lxml, and told line by line by html-text. Quoted history is found by quotequail, from the lines with
-which mail programs introduce it in eight languages, from `>` and from copied headers. It compares line by line, and
-sees few and short lines only: one line of 16,000 characters can hold it for a minute. A signature is what follows
-the line `-- ` (RFC 3676, 4.3). Rules that guess it by "Thanks," or "Best regards" cut off what comes after such words
-in the middle of a message.
+HTML is read by lxml, without its attributes, and told line by line by html-text: lxml takes quadratic time for a tag
+with thousands of them, and a picture within one can be longer than all of the words. Quoted history is found by
+quotequail, from the lines with which mail programs introduce it in eight languages, from `>` and from copied headers.
+It compares line by line, and sees few and short lines only: one line of 16,000 characters can hold it for a minute. A
+signature is what follows the line `-- ` (RFC 3676, 4.3). Rules that guess it by "Thanks," or "Best regards" cut off
+what comes after such words in the middle of a message.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
 import html_text
-import lxml.html
 from lxml import etree
 from quotequail import unwrap
 
 from chalicelib.channels.email_headers import cut
 from chalicelib.channels.email_notes import Note, Notes
 
-WHOLE_BYTES_MAX = 4_194_304
-"""Of all of a text: what a request can bring."""
-
-HTML_LENGTH_MAX = 131_072
-"""lxml takes quadratic time for a tag with thousands of attributes: 0.6 s for one of this length."""
+HTML_LENGTH_MAX = 524_288
+"""Of all pages of an e-mail together; the slowest that we know of takes half a second."""
+_DEPTH_MAX = 200
+"""html-text takes three seconds for 512 KB of tags that are each within the one before."""
 
 _LINES_SEEN_MAX = 400
 _SEEN_LENGTH_MAX = 16_384
@@ -43,10 +44,18 @@ _SIGNATURE_LINES_MAX = 15
 _SIGNATURE_LENGTH_MAX = 1_000
 """More than that after two dashes is a text with dashes in it."""
 
+_WORD = re.compile(r"\w+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BREAKS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029")
 _UNREAD = ("head", "script", "style", "template", "noscript")
-_TOO_DEEP = "excessive depth"
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """One text of an e-mail, in either of the ways to write it or in both."""
+
+    plain: str = ""
+    html: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,21 +68,53 @@ class Text:
     """All of it, where that is more."""
 
 
-def text_of(plain: str, html: str, notes: Notes, *, bytes_max: int) -> Text:
-    """What an e-mail says in its plain text, or where it has none in its HTML.
+@dataclass(frozen=True, repr=False)
+class Page:
+    """What HTML says."""
+
+    text: str
+    is_whole: bool
+    """Whether it was read to its end."""
+
+
+def text_of(shown: Sequence[Shown], notes: Notes, *, bytes_max: int) -> Text:
+    """What the texts of an e-mail say one after the other: each in its plain text, or where it has none in its HTML.
 
     Args:
-        plain: may be empty.
-        html: may be empty.
+        shown: in their order; none need say anything.
         notes: what could not be read is told there.
         bytes_max: of the new text.
     """
-    whole = tidied(plain) or tidied(from_html(html, notes))
-    new = new_part(whole)
+    told, kept = [], []
+    room = HTML_LENGTH_MAX
+    for one in shown:
+        plain, page = tidied(one.plain), from_html(one.html, notes, length_max=room)
+        room = max(0, room - len(one.html))
+        told.append(plain or tidied(page.text))
+        if not page.is_whole:
+            kept += [plain, tidied(one.html)]
+        elif plain and not _says_all_of(plain, page.text):
+            kept += [plain, tidied(page.text)]
+        else:
+            kept.append(told[-1])
+    all_of_it = _joined(kept)
+    new = new_part(_joined(told))
     body = cut(new, bytes_max)
     if body != new:
         notes.add(Note.TRUNCATED)
-    return Text(body, None if body == whole else cut(whole, WHOLE_BYTES_MAX))
+    return Text(body, None if body == all_of_it else all_of_it)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "\n\n".join(filter(None, texts))
+
+
+def _says_all_of(plain: str, text: str) -> bool:
+    """Whether a plain text has all words of another in their order; one that is huge is not searched for them."""
+    if len(plain) > HTML_LENGTH_MAX:
+        return not text
+    words = (one[0] for one in _WORD.finditer(plain))
+    return all(one[0] in words for one in _WORD.finditer(text))  # each search goes on where the one before it ended
 
 
 def tidied(text: str) -> str:
@@ -83,21 +124,56 @@ def tidied(text: str) -> str:
     return _CONTROLS.sub("", text).strip()
 
 
-def from_html(html: str, notes: Notes) -> str:
+def from_html(html: str, notes: Notes, *, length_max: int = HTML_LENGTH_MAX) -> Page:
     """The text that a page shows, each block on a line of its own; links, pictures and styles left out."""
-    if not html.strip():
-        return ""
-    parser = lxml.html.HTMLParser(
-        recover=True, encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True, no_network=True
-    )
-    seen = _CONTROLS.sub("", html[:HTML_LENGTH_MAX])
-    root = etree.fromstring(seen.encode(), parser=parser) if seen.strip() else None
-    if len(html) > HTML_LENGTH_MAX or any(_TOO_DEEP in one.message.lower() for one in parser.error_log):
+    seen = _CONTROLS.sub("", html[:length_max])
+    is_whole = not html[length_max:].strip()
+    if not is_whole:
         notes.add(Note.HTML)
-    if root is None:
-        return ""
+    if not seen.strip():
+        return Page("", is_whole)
+    parser = etree.HTMLParser(target=_Bare(), recover=True, encoding="utf-8", huge_tree=True, no_network=True)
+    root = etree.fromstring(seen.encode(), parser=parser)
     etree.strip_elements(root, *_UNREAD, with_tail=False)
-    return html_text.etree_to_text(root)
+    return Page(html_text.etree_to_text(root), is_whole)
+
+
+class _Bare:
+    """Makes a tree of elements and text alone, under one root of its own, for a broken page may have several.
+
+    What is nested too deeply stands beside what is around it; but for what is not read, which stays within its tag.
+    """
+
+    def __init__(self) -> None:
+        self._tree = etree.TreeBuilder()
+        self._tree.start("div", {})
+        self._is_made: list[bool] = []
+        """Of each open tag, whether the tree has it."""
+
+    def start(self, tag: str, _: object) -> None:
+        self._is_made.append(len(self._is_made) < _DEPTH_MAX or tag in _UNREAD)
+        if self._is_made[-1]:
+            self._tree.start(_name(tag), {})
+        else:
+            self._tree.data("\n")  # between two words there may be nothing else
+
+    def end(self, tag: str) -> None:
+        if self._is_made.pop():
+            self._tree.end(_name(tag))
+        else:
+            self._tree.data("\n")
+
+    def data(self, text: str) -> None:
+        self._tree.data(text)
+
+    def close(self) -> etree._Element:
+        self._tree.end("div")
+        return self._tree.close()
+
+
+def _name(tag: str) -> str:
+    """A tag of HTML as it is; others, such as Outlook's `o:p`, mean nothing here, and XML cannot have all of them."""
+    return tag if tag.isalnum() else "span"
 
 
 def new_part(text: str) -> str:

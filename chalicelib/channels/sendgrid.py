@@ -78,7 +78,7 @@ class SendGrid:
         if not is_one:
             notes.add(Note.SENDER)
         verdict = _verdict(mail, sender if is_one else None)
-        text = text_of(mail.mime.plain, mail.mime.html, notes, bytes_max=self._settings.email_text_bytes_max)
+        text = text_of(mail.mime.shown, notes, bytes_max=self._settings.email_text_bytes_max)
         extras = extras_of(mail.mime.headers, mail.fields, notes, sender_name=name)
         known_by = extras.get("email_message_id", "")
         if not known_by:

@@ -20,6 +20,7 @@ from chalicelib.channels.email_form import Form, read_form
 from chalicelib.channels.email_headers import Headers, address
 from chalicelib.channels.email_mime import Mime, read_mime
 from chalicelib.channels.email_notes import Notes
+from chalicelib.channels.email_texts import Shown
 from chalicelib.errors import Code, Rejected
 
 RECIPIENTS_MAX: Final = 20
@@ -71,7 +72,7 @@ def read_mail(request: WebhookRequest, attachments: Attachments, notes: Notes) -
     if form.fields.get("email"):
         mime = read_mime(form.fields["email"], attachments, notes)
     else:
-        mime = Mime(Headers.parse(form.fields.get("headers", b""), notes), text("text"), text("html"))
+        mime = Mime(Headers.parse(form.fields.get("headers", b""), notes), [Shown(text("text"), text("html"))])
         _attach(form, attachments, notes)
     return Mail(envelope, mime, {name: text(name) for name in told if name in form.fields}, _digest(form))
 

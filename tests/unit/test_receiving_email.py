@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.channels.channel import WebhookRequest
+from chalicelib.channels.sendgrid import SendGrid
+from chalicelib.messages import InboundMessage
 from chalicelib.observability import Metric
 from chalicelib.protocol.record import ConversationKey
 from local.signing_mail import key_pair
@@ -83,6 +86,19 @@ class TestOneRecipient:
         assert (part.to, part.sender, part.body) == (CUSTOMER_EMAIL, COMPANY_EMAIL, "an answer")
         assert part.answers["email_message_id"] == "<one@customer.example>"
         assert document["messages"][0]["extras"]["subject"] == "Question"
+
+    def test_reading_an_e_mail_takes_no_time_from_the_calls_after_it(self, monkeypatch: pytest.MonkeyPatch):
+        """Or a large one would come again and again, and never be staged."""
+        world = World(None, email_conversation())
+        read = SendGrid.parse
+
+        def read_slowly(provider: SendGrid, request: WebhookRequest) -> tuple[InboundMessage, ...]:
+            world.clock.advance(world.settings.webhook_deadline_seconds + 1)
+            return read(provider, request)
+
+        monkeypatch.setattr(SendGrid, "parse", read_slowly)
+
+        assert told(world.post_email(Email())) == SUCCESS
 
     def test_a_phone_conversation_that_allows_no_e_mail_refuses_it(self):
         """Its tenant's rule."""

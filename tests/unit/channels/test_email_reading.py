@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import encodings
 import io
+import itertools
 import pkgutil
 import time
 import tracemalloc
@@ -17,7 +18,7 @@ from chalicelib.channels.email_charsets import decode
 from chalicelib.channels.email_headers import BLOCK_BYTES_MAX, Headers, address, cut, mailboxes, one_line, spoken
 from chalicelib.channels.email_mime import Mime, read_mime
 from chalicelib.channels.email_notes import Notes
-from chalicelib.channels.email_texts import HTML_LENGTH_MAX, from_html, new_part, text_of, tidied
+from chalicelib.channels.email_texts import HTML_LENGTH_MAX, Shown, from_html, new_part, text_of, tidied
 from tests.world import settings_of
 
 FOREVER_SECONDS = 8
@@ -367,7 +368,7 @@ class TestHostileTexts:
         """Whatever is repeated in it."""
         began = time.process_time()
 
-        text_of(piece * (length // len(piece) + 1), "", notes, bytes_max=8_192)
+        text_of([Shown(piece * (length // len(piece) + 1))], notes, bytes_max=8_192)
 
         assert time.process_time() - began < FOREVER_SECONDS
 
@@ -383,27 +384,123 @@ class TestHostileTexts:
         assert time.process_time() - began < FOREVER_SECONDS
         assert "html" in str(notes) or len(page) <= HTML_LENGTH_MAX
 
-    def test_html_that_is_nested_too_deeply_says_so(self, notes: Notes):
-        """The text within may be missing."""
-        from_html("<div>" * 5_000 + "x", notes)
+    @pytest.mark.parametrize("tag", ["div", "b", "x", "o:p", "table><tr><td"])
+    def test_html_is_read_however_deeply_it_is_nested(self, notes: Notes, tag: str):
+        """To its innermost word."""
+        page = from_html(f"<{tag}>" * 5_000 + "x", notes)
 
-        assert str(notes) == "html"
+        assert (page.text, page.is_whole, str(notes)) == ("x", True, "")
+
+    @pytest.mark.parametrize("tag", ["b", "x", "ul><li", "font><p"])
+    def test_depth_takes_no_more_time_than_length(self, notes: Notes, tag: str):
+        """Each word stays a word, and what is not read is not, however deep."""
+        began = time.process_time()
+
+        page = from_html(f"<{tag}>" * 50_000 + "one<div>two</div><script>three</script>four", notes)
+
+        assert (page.text.split(), page.is_whole) == (["one", "two", "four"], True)
+        assert time.process_time() - began < 1
 
     @pytest.mark.parametrize("page", ["", " ", "<", "<!-- -->", "<?a?>", "\0", "<html></html>", "<title>t</title>"])
     def test_an_empty_page_is_an_empty_text(self, notes: Notes, page: str):
         """Some of these are no page at all."""
-        assert from_html(page, notes) in {"", "<"}
+        assert from_html(page, notes).text in {"", "<"}
 
     def test_what_a_page_hides_is_not_read(self, notes: Notes):
         """Neither programs nor styles nor comments; no outside resource is asked for."""
         page = "<head><title>t</title></head><style>a</style><script>b</script><p>shown<!-- c --> all</p><img src=x>"
 
-        assert from_html(page, notes) == "shown all"
+        assert from_html(page, notes).text == "shown all"
+
+    @pytest.mark.parametrize(
+        ("page", "text"),
+        [
+            ("<p>one<o:p></o:p></p><p>two<o:p>&nbsp;</o:p></p>", "one\n\ntwo"),
+            ("</html>x<html>y", "xy"),
+            ("<frameset>a<p>y</frameset></html>z", "a\n\ny\n\nz"),
+            ("<p <b>x", "x"),
+            ("<my-tag>x</my-tag><y.z>", "x"),
+        ],
+    )
+    def test_a_page_that_is_bent_loses_no_word(self, notes: Notes, page: str, text: str):
+        """Word's own tags are in every page of Outlook's."""
+        assert from_html(page, notes).text == text
+
+    def test_a_tag_with_thousands_of_attributes_takes_no_time(self, notes: Notes):
+        """Distinct names are compared with one another by whoever keeps them."""
+        names = " ".join("".join(one) for one in itertools.product("abcdefghijklmnopqrstuvwxyz0123456789", repeat=3))
+        began = time.process_time()
+
+        assert from_html(f"<p {names}>x", notes).text == "x"
+
+        assert time.process_time() - began < 0.5
+
+
+WORDS = "<p>Please cancel my order</p>"
+
+
+class TestShown:
+    @pytest.mark.parametrize("length", [140_000, 500_000])
+    @pytest.mark.parametrize(
+        "before", ['<img src="data:image/png;base64,{}">', "<style>{}</style>", "<!-- {} -->", "<p class={}>"]
+    )
+    def test_words_behind_what_is_no_text_are_read(self, notes: Notes, before: str, length: int):
+        """Pictures and styles come first, and can be long."""
+        text = text_of([Shown(html=before.format("A" * length) + WORDS)], notes, bytes_max=8_192)
+
+        assert (text.body, text.whole, str(notes)) == ("Please cancel my order", None, "")
+
+    @pytest.mark.parametrize("plain", ["", "Scanned."])
+    def test_html_that_is_not_read_to_its_end_is_kept_as_it_is(self, notes: Notes, plain: str):
+        """None of its words is lost."""
+        html = "<p>a</p>" + " " * HTML_LENGTH_MAX + WORDS
+
+        text = text_of([Shown(plain, html)], notes, bytes_max=8_192)
+
+        assert text.body == (plain or "a")
+        assert text.whole == "\n\n".join(filter(None, [plain, html]))
+        assert str(notes) == "html"
+
+    def test_all_pages_together_are_read_within_one_bound(self, notes: Notes):
+        """What comes behind it is kept."""
+        page = "<b></b>" * (HTML_LENGTH_MAX // 7) + "<p>one</p>"
+
+        text = text_of([Shown(html=page), Shown(html=WORDS)], notes, bytes_max=8_192)
+
+        assert text.whole is not None
+        assert text.whole.endswith(WORDS)
+
+    @pytest.mark.parametrize(
+        ("plain", "html", "whole"),
+        [
+            ("Please cancel\nmy order.", WORDS, None),
+            ("Please *cancel* my order <https://a.example>", WORDS, None),
+            ("Scanned by ExampleGate", WORDS, "Scanned by ExampleGate\n\nPlease cancel my order"),
+            ("order my cancel Please", WORDS, "order my cancel Please\n\nPlease cancel my order"),
+            ("Please", "<img src=x>", None),
+        ],
+    )
+    def test_what_html_alone_says_is_kept(self, notes: Notes, plain: str, html: str, whole: str | None):
+        """A plain text is the body, whatever it is; a gateway's footer may be all of it."""
+        text = text_of([Shown(plain, html)], notes, bytes_max=8_192)
+
+        assert (text.body, text.whole, str(notes)) == (plain, whole, "")
+
+    def test_a_text_without_end_is_kept_whole(self, notes: Notes):
+        """Whatever it takes in UTF-8."""
+        lengthy = "\u20ac" * 4_000_000
+
+        assert text_of([Shown(lengthy)], notes, bytes_max=8_192).whole == lengthy
 
 
 def read(raw: bytes, notes: Notes, **settings: str) -> tuple[Mime, Attachments]:
     attachments = Attachments(settings_of(tuple(settings.items())), notes)
     return read_mime(raw, attachments, notes), attachments
+
+
+def plain(mime: Mime) -> str:
+    """All of its plain texts."""
+    return "\n\n".join(one.plain for one in mime.shown)
 
 
 def nested(depth: int, content: bytes) -> bytes:
@@ -432,7 +529,42 @@ class TestMime:
 
         mime, _ = read(raw, notes)
 
-        assert (mime.plain, str(notes)) == ("one\n\ntwo", "")
+        assert (plain(mime), str(notes)) == ("one\n\ntwo", "")
+
+    @pytest.mark.parametrize(
+        ("kind", "parts", "body", "whole"),
+        [
+            ("mixed", ["html", "plain"], "Please cancel my order\n\nScanned.", None),
+            ("mixed", ["plain", "html"], "Scanned.\n\nPlease cancel my order", None),
+            ("related", ["html", "plain"], "Please cancel my order\n\nScanned.", None),
+            ("alternative", ["plain", "html"], "Scanned.", "Scanned.\n\nPlease cancel my order"),
+            ("alternative", ["html", "plain"], "Scanned.", "Scanned.\n\nPlease cancel my order"),
+            ("alternative", ["html"], "Please cancel my order", None),
+            ("alternative", [], "", None),
+        ],
+    )
+    def test_of_alternatives_alone_one_is_chosen(self, notes: Notes, kind: str, parts: list[str], body, whole):
+        """All other texts are read one after the other."""
+        content = {"html": WORDS, "plain": "Scanned."}
+        told = "".join(f"--b\nContent-Type: text/{one}\n\n{content[one]}\n" for one in parts)
+
+        mime, _ = read(f"Content-Type: multipart/{kind}; boundary=b\n\n{told}--b--".encode(), notes)
+        text = text_of(mime.shown, notes, bytes_max=8_192)
+
+        assert (text.body, text.whole) == (body, whole)
+
+    def test_a_footer_beside_alternatives_is_read_after_them(self, notes: Notes):
+        """Lists and gateways add one."""
+        inner = (
+            f"--c\nContent-Type: text/plain\n\nPlease cancel my order\n--c\nContent-Type: text/html\n\n{WORDS}\n--c--"
+        )
+        first = f"--b\nContent-Type: multipart/alternative; boundary=c\n\n{inner}\n"
+        raw = f"Content-Type: multipart/mixed; boundary=b\n\n{first}--b\nContent-Type: text/html\n\n<p>Scanned.\n--b--"
+
+        mime, _ = read(raw.encode(), notes)
+        text = text_of(mime.shown, notes, bytes_max=8_192)
+
+        assert (text.body, text.whole) == ("Please cancel my order\n\nScanned.", None)
 
     @pytest.mark.parametrize(
         ("head", "filename"),
@@ -480,20 +612,20 @@ class TestMime:
 
         mime, _ = read(head.encode() + content, notes)
 
-        assert (mime.plain.rstrip("="), str(notes)) == (text, note)
+        assert (plain(mime).rstrip("="), str(notes)) == (text, note)
 
     def test_a_last_part_that_nothing_ends_is_read(self, notes: Notes):
         """With a note."""
         mime, _ = read(b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n\ntwo", notes)
 
-        assert (mime.plain, str(notes)) == ("one\n\ntwo", "parts")
+        assert (plain(mime), str(notes)) == ("one\n\ntwo", "parts")
 
     @pytest.mark.parametrize("kind", ["multipart/mixed", 'multipart/mixed; boundary=""', "multipart/mixed; boundary=c"])
     def test_a_multipart_whose_parts_cannot_be_found_is_told_as_text(self, notes: Notes, kind: str):
         """Better than nothing."""
         mime, _ = read(f"Content-Type: {kind}\n\n--b\n\none\n--b--".encode(), notes)
 
-        assert "one" in mime.plain
+        assert "one" in plain(mime)
         assert str(notes) == "parts"
 
     @pytest.mark.parametrize(("depth", "note"), [(7, ""), (9, "parts"), (500, "parts"), (40_000, "parts")])
@@ -503,7 +635,7 @@ class TestMime:
 
         mime, attachments = read(nested(depth, b"\r\ninner" + closing), notes)
 
-        assert mime.plain == ("" if note else "inner")
+        assert plain(mime) == ("" if note else "inner")
         assert [one.problem for one in attachments.enclosures] == ([TYPE_NOT_ALLOWED] if note else [])
         assert note in str(notes)
 
@@ -536,7 +668,7 @@ class TestMime:
         began = time.process_time()
 
         mime, _ = read(raw, notes)
-        text_of(mime.plain, mime.html, notes, bytes_max=8_192)
+        text_of(mime.shown, notes, bytes_max=8_192)
 
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -658,4 +790,4 @@ def test_bent_parameters_raise_nothing(notes: Notes, head: str, parameters: str)
 
     mime, attachments = read(raw, notes)
 
-    assert mime.plain.strip() == "x" or attachments.count == 1
+    assert plain(mime).strip() == "x" or attachments.count == 1
