@@ -188,6 +188,21 @@ class TestExplain:
 
         assert "=> no reply: it was not taken, INVALID_SIGNATURE" in told
 
+    @pytest.mark.parametrize("is_moved", [False, True])
+    def test_a_message_that_no_log_tells_of_is_found_in_the_record_and_the_history(self, stage: Stage, is_moved: bool):
+        """It is older than the lines that are read: nothing says that it never came."""
+        at = "2026-01-31T18:00:00+00:00"
+        entry = {"message_id": SID, "direction": "INBOUND", "content": "hello", "timestamp": at, "batch_id": "b1"}
+        stage.put_row(messages=[] if is_moved else [entry])
+        if is_moved:
+            row = {**KEY.item, "message_id": SID, "entry": entry}
+            stage.client("dynamodb").put_item(TableName=f"conversations-history-{STAGE}", Item=item_to_wire(row))
+
+        told = run("explain", SID).stdout
+
+        assert f"the customer wrote: {SID}, 5 characters, batch_id b1" in told
+        assert "never came" not in told
+
     def test_a_staged_message_is_found_by_its_sid(self, stage: Stage):
         """Without any log."""
         context = {"messages": [{"from": CUSTOMER, "to": COMPANY}]}

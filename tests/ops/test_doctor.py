@@ -313,6 +313,13 @@ class TestWarnings:
 
         assert [one.what for one in warnings(stage)] == [f"{BUCKET} keeps customers' files for ever"]
 
+    def test_a_bucket_on_this_machine_need_not_be_emptied(self, stage: Stage):
+        """It ends with its process; no command would mend it."""
+        stage.client("s3").delete_bucket_lifecycle(Bucket=BUCKET)
+        stage.where = replace(stage.where, is_on_this_machine=True)
+
+        assert warnings(stage) == []
+
     def test_letters_in_a_dead_letter_queue_are_told_with_the_command_that_reads_them(self, stage: Stage):
         """They are no fault of the stage: somebody has to look at them."""
         stage.client("sqs").send_message(QueueUrl=stage.queue_url("ai-replies-dlq"), MessageBody="{}")
