@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from chalicelib.errors import Misconfigured, TryAgain
+from chalicelib.errors import Misconfigured, Rejected, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.protocol.unknown_senders import Reminder
 from ops.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 300
@@ -45,6 +46,15 @@ class Letter:
     def conversation(self) -> ConversationKey | None:
         """Whose it is: a trigger's, a reply's or a context's conversation; None: it tells none."""
         return conversation_of(self.body)
+
+    @property
+    def unknown_sender(self) -> str | None:
+        """Whom a reminder names, who has no conversation; None: it is none."""
+        try:
+            reminder = Reminder.from_body(self.body)
+        except Rejected:
+            return None
+        return reminder.pair.sender if reminder is not None else None
 
     @property
     def batch_id(self) -> str | None:
