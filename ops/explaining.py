@@ -41,6 +41,7 @@ def gather(
     for conversation_id in _conversations_in(logged) if not keys else ():
         keys += looking_up.by_id(engine.tables, engine.channels, conversation_id, primary_channel)
         logged += logs.lines(since, words=conversation_id)
+    keys = keys or looking_up.by_entry(engine.tables, told)  # older than the log that is read, or no log is there
     if not keys:
         return [Facts(engine.clock.now(), engine.settings, None, told, logged=_logged(logged))]
     return [_facts(deployment, engine, key, told, logged) for key in keys]
@@ -55,7 +56,8 @@ def _facts(
     of_it = (CONVERSATION_ID, key.conversation_id)
     moved = [row for row in tables.history.query(of_it) if row[PRIMARY_CHANNEL] == key.primary_channel]
     lock = tables.trigger_lock.get({CONVERSATION_ID: key.conversation_id})
-    due_at = datetime.fromtimestamp(int(lock[EXPIRES_AT]), UTC) if lock is not None else None
+    is_its_own = lock is not None and lock.get(PRIMARY_CHANNEL) == key.primary_channel
+    due_at = datetime.fromtimestamp(int(lock[EXPIRES_AT]), UTC) if lock is not None and is_its_own else None
     return Facts(
         now=now,
         settings=engine.settings,

@@ -201,7 +201,7 @@ def _erase_record(engine: Engine, key: ConversationKey) -> None:
 def _letters(letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
     """The person's letters in one queue, deleted or left where they are."""
     taken = take_all(letters)
-    theirs = [one for one in taken if one.conversation in person.conversations]
+    theirs = [one for one in taken if one.conversation in person.conversations or one.unknown_sender == person.address]
     for one in theirs if is_erasing else ():
         letters.delete(one)
     leave(letters, [one for one in taken if not is_erasing or one not in theirs])

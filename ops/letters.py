@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from chalicelib.errors import Misconfigured, TryAgain
+from chalicelib.errors import Misconfigured, Rejected, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.protocol.unknown_senders import Reminder
 from ops.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 300
@@ -45,6 +46,23 @@ class Letter:
     def conversation(self) -> ConversationKey | None:
         """Whose it is: a trigger's, a reply's or a context's conversation; None: it tells none."""
         return conversation_of(self.body)
+
+    @property
+    def unknown_sender(self) -> str | None:
+        """Whom a reminder names, who has no conversation; None: it is none."""
+        try:
+            reminder = Reminder.from_body(self.body)
+        except Rejected:
+            return None
+        return reminder.pair.sender if reminder is not None else None
+
+    @property
+    def batch_id(self) -> str | None:
+        """The batch that a reply answers or a context holds; None: it tells none."""
+        document = _document(self.body)
+        meta = document.get("meta")
+        found = document.get("batch_id", meta.get("batch_id") if isinstance(meta, Mapping) else None)
+        return found if isinstance(found, str) else None
 
 
 class DeadLetters(Protocol):
@@ -104,15 +122,20 @@ class SqsLetters:
 
 def conversation_of(body: str) -> ConversationKey | None:
     """The conversation that a trigger, a reply or a context names; None: it names none."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    within = document.get("conversation") if isinstance(document, Mapping) else None
-    for told in (document, within):
+    document = _document(body)
+    for told in (document, document.get("conversation")):
         if isinstance(told, Mapping) and {CONVERSATION_ID, PRIMARY_CHANNEL} <= told.keys():
             return ConversationKey(str(told[PRIMARY_CHANNEL]), str(told[CONVERSATION_ID]))
     return None
+
+
+def _document(body: str) -> Mapping[str, Any]:
+    """What a body tells; empty where it is no JSON object."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, Mapping) else {}
 
 
 def take_all(letters: DeadLetters) -> list[Letter]:

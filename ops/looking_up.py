@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 
 from chalicelib.channels.channel import Channel
-from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.protocol.history import ENTRY
+from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey, entry_id
 from chalicelib.protocol.staging import MESSAGE_SID
 from chalicelib.tables import Attr, Condition, Item, Tables
 from ops.tenancy import every_row
@@ -43,8 +44,18 @@ def by_id(
 
 
 def by_message(tables: Tables, sid: str) -> list[ConversationKey]:
-    """The conversations that hold a message staged; the log tells of the others."""
+    """The conversations that hold a message staged; the log tells of the others, and `by_entry` where it does not."""
     return [_key(row) for row in every_row(tables.stage, keep=Attr(MESSAGE_SID).eq(sid))]
+
+
+def by_entry(tables: Tables, sid: str) -> list[ConversationKey]:
+    """The conversations whose record or history holds a message; the history first, and else every record is read."""
+    moved = [_key(row) for row in every_row(tables.history) if entry_id(row[ENTRY]) == sid]
+    return moved or [
+        _key(row)
+        for row in every_row(tables.conversations)
+        if any(entry_id(one) == sid for one in row.get(MESSAGES) or ())
+    ]
 
 
 def by_address(tables: Tables, channels: Mapping[str, Channel], address: str) -> list[ConversationKey]:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.protocol.unknown_senders import Reminder
 from chalicelib.queues import Queue
 from chalicelib.replies import Reply
 from chalicelib.settings import Settings
@@ -56,7 +57,7 @@ class Source:
 
 def sources(settings: Settings) -> Mapping[str, Source]:
     """Every queue of a stage by its role: `whatsapp`, `ai-replies` and so on."""
-    readers: dict[str, Read] = {"ai-replies": Reply.from_body, "ai": _context, "human-handoff": _context}
+    readers: dict[str, Read] = {"ai-replies": _reply, "ai": _context, "human-handoff": _context}
     found = {}
     for one in fields(Settings):
         if one.name.endswith("_queue"):
@@ -117,6 +118,11 @@ def _fate(letter: Letter, read: Read, conversation_id: str | None, *, is_rehears
     except Rejected:
         return Fate.UNREADABLE
     return Fate.WOULD_BE if is_rehearsal else Fate.REDRIVEN
+
+
+def _reply(body: str) -> object:
+    """A reply, or our own reminder to tell an unknown sender so."""
+    return Reminder.from_body(body) or Reply.from_body(body)
 
 
 def _context(body: str) -> ConversationKey:

@@ -20,12 +20,10 @@ def parse(text: str) -> timedelta | None:
 
 def since(text: str, now: datetime) -> datetime | None:
     """The instant that a text tells, seen from now; None: it tells none."""
-    span = parse(text)
-    if span is not None:
-        return now - span
     try:
-        return from_iso(text)
-    except ValueError:
+        span = parse(text)
+        return from_iso(text) if span is None else now - span
+    except (ValueError, OverflowError):
         return None
 
 

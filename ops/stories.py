@@ -14,6 +14,7 @@ from chalicelib.clock import from_iso
 from chalicelib.conversations import Conversation
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.observability import Step
+from chalicelib.protocol import reply_claim
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.sends import Part, State
 from chalicelib.protocol.staging import Route, StagedMessage
@@ -104,9 +105,10 @@ class Facts:
         known = [*inbound, *(one.message_sid for one in self.staged)]
         return self.sid or (known[-1] if known else None)
 
-    def dead_in(self, *roles: str) -> Dead | None:
-        """The first letter in one of these queues."""
-        return next((one for one in self.dead if one.role in roles), None)
+    def dead_in(self, *roles: str, batch_id: str | None = None) -> Dead | None:
+        """The first letter in one of these queues, of this batch or of none that it tells."""
+        found = (one for one in self.dead if one.role in roles)
+        return next((one for one in found if one.letter.batch_id in (None, batch_id)), None)
 
 
 @dataclass(frozen=True, order=True)
@@ -138,10 +140,11 @@ def verdict(facts: Facts) -> str:
     wanted = facts.wanted
     if wanted is None:
         return _refusal(facts) or "nothing was ever received in this conversation"
-    staged = next((one for one in facts.staged if one.message_sid == wanted), None)
-    if staged is not None:
-        return _of_staged(facts, staged)
+    # A row may outlive its entry's batch, or come again after it: what the entry tells is the later word.
     entry = next((one for one in facts.entries if entry_id(one) == wanted), None)
+    staged = next((one for one in facts.staged if one.message_sid == wanted), None)
+    if entry is None and staged is not None:
+        return _of_staged(facts, staged)
     if entry is None:
         refusal = _refusal(facts)
         if refusal is None and any(one.line.fields.get("message_sid") == wanted for one in facts.logged):
@@ -171,14 +174,23 @@ def _of_staged(facts: Facts, staged: StagedMessage) -> str:
     return f"no reply: it is staged and no trigger waits{again}; the sweep triggers it within a minute"
 
 
-def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
-    record = facts.record
+def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> str | None:
+    """What an entry tells of its own end; None: its batch has to tell."""
+    if entry.get("direction") == "OUTBOUND":
+        return f"this is a reply: {_delivery(facts, entry)}"
     if entry.get("handed_off"):
         return "no reply of the AI: it was handed off to people"
     if "refused" in entry:
         return f"no reply: it was refused, {_meaning(str(entry['refused']))}"
     if "opt_out" in entry:
         return f"no reply: the customer said {entry['opt_out']}, which the provider has answered itself"
+    return None
+
+
+def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
+    record, of_itself = facts.record, _of_marks(facts, entry)
+    if of_itself is not None:
+        return of_itself
     if record is not None and wanted in record.unanswered_ids:
         return f"no reply yet: {_of_lock(facts, record)}"
     behind = facts.entries[facts.entries.index(entry) + 1 :]
@@ -186,12 +198,18 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
     own = next((one for one in sent if "batch_id" in one and one["batch_id"] == entry.get("batch_id")), None)
     if own is not None:
         return f"answered: {_delivery(facts, own)}"
-    if record is not None and record.batch_id == entry.get("batch_id") and record.error_code is not None:
+    is_last = record is not None and record.batch_id == entry.get("batch_id")
+    if record is not None and is_last and record.last_reply_id == reply_claim.PEOPLE:
+        return "no reply of the AI: it did not answer in time, and people were given the batch"
+    if record is not None and is_last and record.error_code is not None:
         return f"no reply: it was refused, {_meaning(record.error_code)}"
-    dead = facts.dead_in("ai-replies")
+    # Carried into a later batch, it has that one's end.
+    batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
+    dead = facts.dead_in("ai-replies", batch_id=batch_id)
     if dead is not None:
         return f"no reply: one is a dead letter ({dead.letter.reason or 'it failed too often'}); redrive ai-replies"
-    refused = next((one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED), None)
+    lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
+    refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
         return f"no reply: one was refused, {_meaning(str(refused.get('code')))}"
     if sent:
@@ -203,13 +221,15 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
 
 def _of_lock(facts: Facts, record: Record) -> str:
     """What keeps the batch that the record names."""
+    if record.claim == reply_claim.PEOPLE:
+        return f"batch {record.batch_id} is being given to people; the sweep ends that if a crash cut it off"
     if record.claim is not None:
         seconds = record.claim_age(facts.now).total_seconds()
         doubt = any(one.part.state in (State.CLAIMED, State.UNKNOWN) for one in facts.parts)
         is_old = seconds > facts.settings.reconcile_after_seconds
         what = "its send is in doubt and will be looked up at the provider" if doubt and is_old else "it is being sent"
         return f"a reply has claimed batch {record.batch_id}, {seconds:.0f} s ago; {what}"
-    dead = facts.dead_in("ai", "ai-replies")
+    dead = facts.dead_in("ai", "ai-replies", batch_id=record.batch_id)
     if dead is not None:
         what = "the AI worker failed at it" if dead.role == "ai" else "its reply could not be sent"
         return f"{what}: a dead letter ({dead.letter.reason or 'it failed too often'}); redrive {dead.role}"

@@ -72,8 +72,10 @@ def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
     if record.started_at is None:
         shards = engine.settings.lock_index_shards
         conversation_lock.stamp(engine.tables.conversations, record, shards=shards, now=engine.clock.now())
-        conversation, _ = look(engine, record.key, at_once=True)
+        seen, (conversation, _) = record, look(engine, record.key, at_once=True)
         record = conversation.record
+        if (record.batch_id, record.claim) != (seen.batch_id, seen.claim):
+            return False  # opened meanwhile, and a batch or a reply of ours holds it now
     if record.started_at is None:
         return False  # opened meanwhile
     lock = StalledLock(record.key, record.batch_id, record.started_at, conversation.tenant)

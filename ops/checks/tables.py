@@ -67,6 +67,7 @@ class _Table:
             yield from self._index(index, schema, indexes.get(index))
         yield from self._time_to_live()
         yield from self._protection()
+        yield from self._backups()
 
     def _index(self, name: str, schema: IndexSchema, found: Mapping[str, Any] | None) -> Iterator[Finding]:
         table = self.expected.name
@@ -112,6 +113,18 @@ class _Table:
             command = f"dynamodb update-table --table-name {name} --deletion-protection-enabled"
             mend = self.deployment.where.aws(command)
             yield Finding(AREA, f"{name} may be deleted", mend, Weight.WARNING)
+
+    def _backups(self) -> Iterator[Finding]:
+        """Whether the table can be restored; one on this machine ends with its process."""
+        where, name = self.deployment.where, self.expected.name
+        if where.is_on_this_machine:
+            return
+        answer = self.deployment.account.call("dynamodb", "DescribeContinuousBackups", name, {"TableName": name}) or {}
+        found = answer.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
+        if found.get("PointInTimeRecoveryStatus") != "ENABLED":
+            told = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+            mend = where.aws(f"dynamodb update-continuous-backups --table-name {name} {told}")
+            yield Finding(AREA, f"{name} has no point-in-time recovery", mend, Weight.WARNING)
 
 
 @cache

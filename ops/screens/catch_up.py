@@ -55,16 +55,24 @@ def _delivered(
 ) -> list[InboundMessage]:
     """What the providers of these addresses say that they delivered, in order."""
     found: dict[str, InboundMessage] = {}
+    secrets = Secrets(deployment.account)
+    texts = {line: secrets.text(line.credential_ref) if line.credential_ref else None for line in lines}
     for line in lines:
         channel = engine.channels[line.channel]
         shown = f"{line.channel} at {masking.address(line.address)}"
         if not providers.of_channel(channel).lists_inbound:
             console.print(f"{shown}: its provider keeps no list of what it delivered; nothing can be caught up")
             continue
-        secret = Secrets(deployment.account).text(line.credential_ref) if line.credential_ref else None
+        secret = texts[line]
+        if secret is None and any(texts[one] for one in lines if _is_of_one_address(one, line)):
+            continue  # a conversation that names none, or one that is gone: its neighbours' secret asks for both
         if secret is None:
             raise Blocked(f"{shown} has no secret to ask the provider with", deployment.where.ops("doctor"))
         listed = twilio_listing.inbound(engine, channel, line.address, secret, since)
         console.print(f"{shown}: the provider lists {len(listed)} message(s)")
         found |= {one.message_sid: one for one in listed}
     return sorted(found.values(), key=lambda one: one.received_at)
+
+
+def _is_of_one_address(one: Line, other: Line) -> bool:
+    return (one.channel, one.address) == (other.channel, other.address)

@@ -113,6 +113,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
         for name in ("stage", "trigger-lock", "sends"):
             turn_ttl_on(f"conversations-{name}-{STAGE}")
         turn_ttl_on(f"unknown-senders-{STAGE}")
+        _turn_backups_on()
         _close_bucket()
         boto3.client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
         _deploy(made)
@@ -127,6 +128,15 @@ def turn_ttl_on(table: str) -> None:
     boto3.client("dynamodb").update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
     )
+
+
+def _turn_backups_on() -> None:
+    """As the template says; moto's CloudFormation leaves it out too."""
+    dynamodb = boto3.client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        dynamodb.update_continuous_backups(
+            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
 
 
 def _close_bucket() -> None:

@@ -16,7 +16,7 @@ from ops import providers
 from ops.__main__ import cli
 from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage, deployed
 from tests.ops.serving import served
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, conversation
 
 SID = "SM" + "7" * 32
 
@@ -188,6 +188,21 @@ class TestExplain:
 
         assert "=> no reply: it was not taken, INVALID_SIGNATURE" in told
 
+    @pytest.mark.parametrize("is_moved", [False, True])
+    def test_a_message_that_no_log_tells_of_is_found_in_the_record_and_the_history(self, stage: Stage, is_moved: bool):
+        """It is older than the lines that are read: nothing says that it never came."""
+        at = "2026-01-31T18:00:00+00:00"
+        entry = {"message_id": SID, "direction": "INBOUND", "content": "hello", "timestamp": at, "batch_id": "b1"}
+        stage.put_row(messages=[] if is_moved else [entry])
+        if is_moved:
+            row = {**KEY.item, "message_id": SID, "entry": entry}
+            stage.client("dynamodb").put_item(TableName=f"conversations-history-{STAGE}", Item=item_to_wire(row))
+
+        told = run("explain", SID).stdout
+
+        assert f"the customer wrote: {SID}, 5 characters, batch_id b1" in told
+        assert "never came" not in told
+
     def test_a_staged_message_is_found_by_its_sid(self, stage: Stage):
         """Without any log."""
         context = {"messages": [{"from": CUSTOMER, "to": COMPANY}]}
@@ -214,6 +229,17 @@ class TestCatchUp:
         assert f"whatsapp  {SID}  +49…678  taken in; staged, route channel, trigger sent" in told.stdout
         assert told.stdout.splitlines()[-1] == "would be: 1 taken in"
         assert (rows(stage, "conversations-stage"), waiting(stage, "whatsapp")) == ([], 0)
+
+    def test_an_ended_conversation_without_a_secret_is_in_nobody_s_way(self, stage: Stage, twilio: StandInTwilio):
+        """Its address is asked for with the secret that the others name."""
+        for ref in ({}, {"credential_ref": REF.replace("whatsapp", "gone")}):
+            old = conversation(conversation_id=f"old{len(ref)}", task_complete=1, channel_config={"whatsapp": ref})
+            row = {name: value for name, value in old.items() if name != "gsi_company_sms_number"}
+            stage.client("dynamodb").put_item(TableName=f"conversations-{STAGE}", Item=item_to_wire(row))
+
+        told = run("catch-up", "acme", "--since", "1h", "--yes")
+
+        assert told.stdout.splitlines()[-1] == "1 taken in"
 
     def test_what_is_missing_comes_back_and_to_repeat_does_nothing(self, stage: Stage, twilio: StandInTwilio):
         """Staged and triggered as by a webhook."""

@@ -313,6 +313,24 @@ class TestWarnings:
 
         assert [one.what for one in warnings(stage)] == [f"{BUCKET} keeps customers' files for ever"]
 
+    def test_a_table_that_cannot_be_restored_is_told_with_the_command_that_mends_it(self, stage: Stage):
+        """A restore leaves that out, and so does a table that was made by hand."""
+        stage.client("dynamodb").update_continuous_backups(
+            TableName="conversations-dev", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+        )
+
+        (found,) = warnings(stage)
+
+        assert found.what == "conversations-dev has no point-in-time recovery"
+        assert found.mend.startswith("aws dynamodb update-continuous-backups --table-name conversations-dev ")
+
+    def test_a_bucket_on_this_machine_need_not_be_emptied(self, stage: Stage):
+        """It ends with its process; no command would mend it."""
+        stage.client("s3").delete_bucket_lifecycle(Bucket=BUCKET)
+        stage.where = replace(stage.where, is_on_this_machine=True)
+
+        assert warnings(stage) == []
+
     def test_letters_in_a_dead_letter_queue_are_told_with_the_command_that_reads_them(self, stage: Stage):
         """They are no fault of the stage: somebody has to look at them."""
         stage.client("sqs").send_message(QueueUrl=stage.queue_url("ai-replies-dlq"), MessageBody="{}")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import EngineError
+from chalicelib.protocol.unknown_senders import Pair, Reminder
 from local.template import load
 from ops.forgetting import PLACES, Reach, count, find, forget, normal
 from ops.letters import HOLD_SECONDS
@@ -66,6 +67,7 @@ class Lived:
             world.tables.history.seed({**owner, "message_id": f"m-{sender}", "entry": entry})
             world.queues.dead_replies.inject(str({**owner}).replace("'", '"'), group="acme")
             unknown.seed({"company_address": COMPANY, "sender": sender})
+            world.queues.dead_replies.inject(Reminder(Pair(COMPANY, sender), "SM1").body, group="acme")
         world.tables.sends.seed(of_other({**world.sends[0], "send_id": "0" * 40}))
         world.tables.stage.seed(of_other({**world.tables.stage.rows[0], "message_sid": "SMother"}))
         world.bucket.objects["globex/3/1"] = (b"another company's", "image/png", None)
@@ -120,7 +122,7 @@ def test_everything_of_a_person_is_counted_before_it_is_erased():
         "sends_table": 1,
         "unknown_senders_table": 1,
         "attachments": 1,
-        "dead letters": 1,
+        "dead letters": 2,
     }
     assert lived.traces(CUSTOMER)
 
@@ -134,7 +136,7 @@ def test_nothing_of_the_person_is_left_and_all_of_another_is():
 
     assert lived.traces(CUSTOMER) == []
     assert lived.traces(OTHER) == before
-    assert sum(erased.values()) == 8
+    assert sum(erased.values()) == 9
     assert "globex/3/1" in lived.world.bucket.objects
 
 

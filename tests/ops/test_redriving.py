@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.errors import EngineError
 from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.protocol.unknown_senders import Pair, Reminder
 from ops.letters import HOLD_SECONDS, LETTERS_MAX, peek
 from ops.redriving import Fate, redrive, source, sources
 from ops.where import Blocked
@@ -181,6 +182,22 @@ class TestSources:
         )
 
         assert [one.fate for one in told] == [Fate.UNREADABLE, Fate.REDRIVEN]
+
+    def test_a_reminder_of_an_unknown_sender_goes_back_too(self):
+        """It shares the queue of replies, and its reader knows it."""
+        reminder = Reminder(Pair(COMPANY, CUSTOMER), "SM1").body
+        place = Place(reminder)
+
+        told = redrive(
+            InMemoryLetters(place.dead),
+            place.queue,
+            source(self.SETTINGS, "ai-replies").read,
+            conversation_id=None,
+            is_rehearsal=False,
+        )
+
+        assert [one.fate for one in told] == [Fate.REDRIVEN]
+        assert place.sent == [reminder]
 
 
 def test_a_redriven_trigger_makes_the_batch_that_it_was_for():

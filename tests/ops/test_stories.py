@@ -43,8 +43,8 @@ def verdict(world: World, sid: str | None = None, **more) -> str:
     return stories.verdict(facts(world, sid, **more))
 
 
-def letter(world: World, role: str, reason: str | None = "boom") -> Dead:
-    return Dead(role, Letter(json.dumps(KEY.item), "acme", reason, world.clock.now(), "receipt"))
+def letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
+    return Dead(role, Letter(json.dumps({**KEY.item, **body}), "acme", reason, world.clock.now(), "receipt"))
 
 
 def logged(world: World, step: str, function: str = "api_handler", **fields) -> Logged:
@@ -88,6 +88,7 @@ class TestWhileItWaits:
         """The handoff failed after it was staged."""
         world = World(None, conversation(auto_queue_reply_message=True))
         sid = world.deliver()
+        world.tables.conversations.seed({**world.row, "messages": []})
         staged = replace(
             facts(world, sid),
             staged=[staging.StagedMessage(KEY, sid, "whatsapp", "acme", staging.Route.HANDOFF, world.clock.now(), {})],
@@ -119,6 +120,23 @@ class TestWithTheAi:
         assert "the AI worker failed at it: a dead letter (boom); redrive ai" in verdict(
             world, dead=[letter(world, "ai")]
         )
+
+    @pytest.mark.parametrize("body", [{"batch_id": "an-old-one"}, {"meta": {"batch_id": "an-old-one"}}])
+    @pytest.mark.parametrize("role", ["ai", "ai-replies"])
+    def test_a_dead_letter_of_another_batch_is_not_taken_for_its_own(self, world: World, role: str, body: dict):
+        """It may lie there for two weeks, while later batches are answered."""
+        world.burst_with_ai()
+
+        assert verdict(world, dead=[letter(world, role, **body)]).endswith("has been with the AI for 0 s")
+
+    def test_a_row_that_outlives_its_entry_waits_for_nothing_before_it(self, world: World):
+        """The worker crashed before it settled what it had dispatched: the batch is the message's own."""
+        sid = world.deliver()
+        (row,) = staging.read(world.tables.stage, KEY)
+        world.burst_with_ai("more")
+        crashed = replace(facts(world, sid), staged=[row])
+
+        assert stories.verdict(crashed).startswith("no reply yet: batch ")
 
     def test_a_batch_that_stalled_is_carried(self, world: World):
         """The sweep has let go of its lock."""
@@ -171,6 +189,42 @@ class TestAtTheEnd:
         sid = world.deliver()
 
         assert verdict(world, sid) == "no reply of the AI: it was handed off to people"
+
+    def test_an_answered_message_that_is_delivered_again_stays_answered(self, world: World):
+        """The duplicate is staged until its batch leaves it out."""
+        sid = world.deliver("hello")
+        (row,) = staging.read(world.tables.stage, KEY)
+        world.reply(world.burst_with_ai("more"), "answer")
+        world.send_replies()
+        again = replace(facts(world, sid), staged=[row])
+
+        assert stories.verdict(again).startswith("answered: sent ")
+
+    def test_a_batch_that_stalled_and_went_to_people_says_so(self):
+        """The record tells it, where no log does."""
+        world = World(None, conversation(), stall_action="handoff")
+        document = world.burst_with_ai()
+        world.clock.advance(301)
+        world.sweep()
+
+        found = verdict(world, document["messages"][0]["message_id"])
+
+        assert found == "no reply of the AI: it did not answer in time, and people were given the batch"
+
+    def test_another_batch_s_refused_reply_is_not_taken_for_its_own(self, world: World):
+        """Lines are told apart by their batch."""
+        document = world.burst_with_ai()
+        world.tables.conversations.seed({**world.row, "unanswered_ids": [], "conversation_status": "another"})
+        sid, line = document["messages"][0]["message_id"], logged(world, "reply_refused", batch_id="b0", code="STALE")
+
+        assert verdict(world, sid, logged=[line]).startswith("no reply is known")
+
+    def test_a_reply_s_own_sid_tells_how_it_was_delivered(self, world: World):
+        """Twilio's console shows both kinds."""
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+
+        assert verdict(world, world.row["messages"][-1]["message_id"]).startswith("this is a reply: sent ")
 
     def test_a_customer_s_stop_is_answered_by_the_provider(self, world: World):
         """We send nothing."""

@@ -108,3 +108,15 @@ class TestUnlocking:
         assert unlock(world.engine, seen, Trail(world.telemetry, world.clock))
 
         assert world.row["conversation_status"] == "processing_timeout"
+
+    def test_a_batch_that_took_the_place_of_another_system_s_lock_is_kept(self):
+        """The lock that was seen is gone; what holds the conversation now was never judged."""
+        world = World(None, conversation(conversation_status="processing_reply"))
+        seen, _ = look(world.engine, KEY, at_once=True)
+        world.tables.conversations.seed({**world.row, "conversation_status": "initial_message_sent"})
+        world.burst_with_ai("hello")
+        batch_id = world.row["last_batch_id"]
+
+        assert not unlock(world.engine, seen, Trail(world.telemetry, world.clock))
+
+        assert (world.row["conversation_status"], world.row["last_batch_id"]) == ("processing_reply", batch_id)

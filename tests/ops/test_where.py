@@ -131,6 +131,11 @@ class TestSpans:
         assert parse(text) is None
         assert since(text, START) is None
 
+    @pytest.mark.parametrize("text", ["999999d", "0001-13-01"])
+    def test_what_lies_before_all_time_is_refused_too(self, text: str):
+        """A slip of the finger is no crash."""
+        assert since(text, START) is None
+
 
 def test_a_key_of_a_function_is_told_by_the_nearest_that_tells_it():
     """The function, its stage, all."""
