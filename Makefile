@@ -20,7 +20,7 @@ RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
 .PHONY: help bench deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines chaos check
-.PHONY: format clean
+.PHONY: format mutants clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ policies: .venv/made-local ## the functions' IAM policies, from infrastructure/r
 
 simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
+
+mutants: .venv/made-dev ## hunt for the runs that convict changes of the protocol, and write them into docs/protocol.md
+	@$(VENV)/python -m tests.simulation.convict --search $(ARGS)
 
 bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, the webhook's hot path, and a large e-mail
 	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path \

@@ -333,7 +333,9 @@ def reads_consistently(operation: str) -> bool:
 
 
 def may_be_stale(call: Call) -> bool:
-    """Whether a read may see what was before the last write: one of an index, or one that does not ask for more."""
+    """Whether a read may see what was before the last write: of an index, of the provider, or not asked to be new."""
+    if call.operation == "ListMessages":
+        return True
     if call.kind != "read" or call.operation not in ("GetItem", "BatchGetItem", "Query", "Scan"):
         return False
     is_of_index = call.operation == "Query" and call.resource == "conversations-local"

@@ -6,7 +6,6 @@ A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
@@ -25,7 +24,7 @@ def explore(world_number: int, variant_number: int, *, steps_max: int | None = N
     """
     world = SMALL[world_number]
     exploration = Exploration(
-        partial(world.build, world.variants[variant_number]),
+        partial(world.of, variant_number),
         partial(settle_and_check, is_reply_lossy=world.is_reply_lossy),
     )
     try:
@@ -61,7 +60,7 @@ def replay(name: str) -> Simulation:
         return swarm_run(int(rest))
     number, variant, schedule = rest.split("/")
     world = SMALL[int(number)]
-    simulation = world.build(world.variants[int(variant)], None)
+    simulation = world.of(int(variant))
     try:
         simulation.run(Replay([int(one) for one in schedule.split(".") if one]))
         settle_and_check(simulation, is_reply_lossy=world.is_reply_lossy)
@@ -70,11 +69,13 @@ def replay(name: str) -> Simulation:
     return simulation
 
 
-def variants() -> Iterator[tuple[int, int]]:
-    """The numbers of every small world and of its variants."""
-    for number, world in enumerate(SMALL):
-        for variant in range(len(world.variants)):
-            yield number, variant
+def variants() -> dict[tuple[str, str], tuple[int, int]]:
+    """The names of every small world and of its variants, and their numbers."""
+    return {
+        (world.name, variant): (number, at)
+        for number, world in enumerate(SMALL)
+        for at, variant in enumerate(world.variants)
+    }
 
 
 def _listed(simulation: Simulation) -> str:

@@ -297,6 +297,8 @@ class Simulation:
         if budgets.replies and replies.messages and self._count("reply") < budgets.workers:
             for message in self._visible(replies):
                 yield "a reply", partial(self._reply, message)
+                if budgets.duplicates:
+                    yield "!a reply, twice", partial(self._reply_again, message)
 
     def _outside(self) -> Iterable[Option]:
         budgets = self.course.budgets
@@ -417,7 +419,8 @@ class Simulation:
         read: Callable[[], Any] = partial(before.apply, None)
         for table in tables:
             read = partial(table.read_stale, read)
-        self._go_on(actor, Answered(read()))
+        # The provider's list is late too: it does not have the message yet.
+        self._go_on(actor, Answered(read() if tables else []))
 
     def _post(self, webhook: Webhook) -> None:
         """A provider delivers a message; what it is answered decides whether it comes again."""
@@ -441,6 +444,8 @@ class Simulation:
                 return
             if outcome == "success" or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
+            else:
+                self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
         def come_again() -> None:
             if webhook.tries > 1:
@@ -473,6 +478,11 @@ class Simulation:
             self._acknowledge(queue, received)
 
         self.start("reply", received, begin, on_crash=partial(queue.give_back, received.receipt))
+
+    def _reply_again(self, message: Message) -> None:
+        self._spend("duplicates")
+        self.world.queues.replies.repeat(message.message_id)
+        self._reply(message)
 
     def _ai_answers(self, message: Message) -> None:
         self._spend("answers")

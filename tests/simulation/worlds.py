@@ -18,8 +18,13 @@ class SmallWorld:
 
     name: str
     build: Callable[[Any, Memory | None], Simulation]
-    variants: tuple[Any, ...] = (None,)
+    variants: dict[str, Any]
+    """What each variant adds, and what `build` is told of it."""
     is_reply_lossy: bool = False
+
+    def of(self, variant: int, memory: Memory | None = None) -> Simulation:
+        """One variant, as it begins."""
+        return self.build(list(self.variants.values())[variant], memory)
 
 
 def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME) -> None:
@@ -71,6 +76,15 @@ def two_messages(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     return simulation
 
 
+def second_message(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """A second message comes in while batch workers take the first."""
+    crashes, workers = variant
+    simulation = Simulation(Budgets(crashes=crashes, deliveries=2, workers=workers), memory=memory)
+    _staged(simulation, "one")
+    webhooks(simulation, "two")
+    return simulation
+
+
 def redelivery_and_sweep(calls: int, memory: Memory | None) -> Simulation:
     """A worker died at any call; its trigger comes again while the sweep runs, after the lock has stalled."""
     simulation = Simulation(Budgets(deliveries=2, sweeps=1, crashes=1), memory=memory)
@@ -82,10 +96,18 @@ def redelivery_and_sweep(calls: int, memory: Memory | None) -> Simulation:
 
 def reply_and_reset(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """A reply races with the reset of its stalled lock and with a new batch."""
+    return _reply_and_reset(variant, memory)
+
+
+def reply_and_people(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """A reply races with the sweep that gives its stalled batch to people."""
+    return _reply_and_reset(variant, memory, stall_action="handoff")
+
+
+def _reply_and_reset(variant: tuple[int, int], memory: Memory | None, **settings: str) -> Simulation:
     crashes, workers = variant
-    simulation = Simulation(
-        Budgets(deliveries=1, sweeps=1, replies=workers, crashes=crashes, workers=workers), memory=memory
-    )
+    budgets = Budgets(deliveries=1, sweeps=1, replies=workers, crashes=crashes, workers=workers)
+    simulation = Simulation(budgets, memory=memory, **settings)
     _staged(simulation, "one")
     _batch(simulation)
     _answered(simulation)
@@ -115,6 +137,15 @@ def handoff_and_batch(variant: tuple[int, int], memory: Memory | None) -> Simula
     return simulation
 
 
+def handoff_and_two_workers(crashes: int, memory: Memory | None) -> Simulation:
+    """The company switches a conversation to people while two workers look at it, for a trigger that came twice."""
+    budgets = Budgets(deliveries=2, duplicates=1, company_writes=1, crashes=crashes, workers=2)
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
+    return simulation
+
+
 def late_reply_and_people(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """The reply to a batch whose lock was reset races with the batch that would hand its messages to people."""
     crashes, workers = variant
@@ -131,25 +162,162 @@ def late_reply_and_people(variant: tuple[int, int], memory: Memory | None) -> Si
     return simulation
 
 
+def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
+    """A reply worker stalls before one of its calls and wakes when its lock has stalled and a new message has come."""
+    simulation = Simulation(Budgets(deliveries=1, sweeps=1), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    budgets = simulation.course.budgets
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+        for _ in range(calls):
+            simulation._step(simulation.course.actors[0], None)
+    simulation.course.budgets = budgets
+    simulation.world.clock.advance(400)
+    _staged(simulation, "two")
+    return simulation
+
+
+_SHORT = {"messages_keep": "1", "dedupe_hours": "0"}
+
+
+def history_and_duplicate(crashes: int, memory: Memory | None) -> Simulation:
+    """Entries move to the history while a message that was answered comes again."""
+    simulation = Simulation(Budgets(deliveries=2, crashes=crashes), memory=memory, **_SHORT)
+    sid = _staged(simulation, "one")
+    simulation.undisturbed(60)
+    simulation.course.webhooks += (Webhook(ACME, sid, "one"),)
+    _staged(simulation, "two")
+    return simulation
+
+
+def history_and_carried(crashes: int, memory: Memory | None) -> Simulation:
+    """The record outgrows its bounds by what a batch left unanswered."""
+    simulation = Simulation(Budgets(deliveries=1, crashes=crashes, replies=1), memory=memory, **_SHORT)
+    _staged(simulation, "one")
+    _staged(simulation, "two")
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()  # the AI is lost, and with it the batch
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _staged(simulation, "three")
+    return simulation
+
+
+def company_and_batch(act: Callable[[Simulation, Tenant], None], memory: Memory | None) -> Simulation:
+    """The company's own systems write to the record at any time, up to twice."""
+    simulation = Simulation(Budgets(deliveries=2, company_writes=2, sweeps=1, answers=1, replies=1), memory=memory)
+    _staged(simulation, "one")
+    simulation.company_acts = (("writes", partial(act, simulation, ACME)),)
+    return simulation
+
+
+def _switches_to_people(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": [tenant.customer]})
+
+
+def _appends(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems append to the record, and raise no version."""
+
+    def with_note(row: dict[str, Any]) -> dict[str, Any]:
+        note = {"message_id": f"note-{len(row['messages']) + 9}", "direction": "OUTBOUND", "content": "a note"}
+        return {**row, "messages": [*row["messages"], note]}
+
+    _writes(simulation, tenant, with_note)
+
+
+def _trims(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems take the oldest entry off the record, if it is one of theirs."""
+
+    def without_first(row: dict[str, Any]) -> dict[str, Any]:
+        is_theirs = row["messages"] and row["messages"][0]["message_id"].startswith("note")
+        return {**row, "messages": row["messages"][1:]} if is_theirs else row
+
+    _writes(simulation, tenant, without_first)
+
+
+def _locks(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems lock an open record as we do, without our marks, and leave it so."""
+    simulation.course.needs_sweep = True
+    _writes(
+        simulation,
+        tenant,
+        lambda row: row if "reply_claim" in row else {**row, "conversation_status": "processing_reply"},
+    )
+
+
+def _sets_a_status(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems set a status of theirs, whatever ours is, and raise no version."""
+    _writes(simulation, tenant, lambda row: {**row, "conversation_status": "looked_at"})
+
+
+def _writes(simulation: Simulation, tenant: Tenant, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    simulation.world.tables.conversations.change(tenant.key.item, change)
+
+
+WORKERS = {
+    "one worker": (0, 1),
+    "one worker, a crash": (1, 1),
+    "two workers": (0, 2),
+    "two workers, a crash": (1, 2),
+}
+
+
+def _first(count: int) -> dict[str, Any]:
+    """The first of these variants: with more a world is too large to be explored to its end in minutes."""
+    return dict(list(WORKERS.items())[:count])
+
+
 SMALL = (
-    SmallWorld("two messages and their batches", two_messages, ((0, 1), (1, 1), (0, 2), (1, 2))),
-    SmallWorld("a redelivered trigger and the sweep", redelivery_and_sweep, tuple(range(7))),
+    SmallWorld("two messages and their batches", two_messages, _first(3)),
+    SmallWorld("a second message while the first is batched", second_message, WORKERS),
     SmallWorld(
-        "a reply, a stall reset and a new batch",
-        reply_and_reset,
-        ((0, 1), (1, 1), (0, 2)),
+        "a redelivered trigger and the sweep",
+        redelivery_and_sweep,
+        {f"a crash at call {calls + 1}": calls for calls in range(7)},
+    ),
+    SmallWorld("a reply, a stall reset and a new batch", reply_and_reset, _first(3), is_reply_lossy=True),
+    SmallWorld("a duplicate webhook and settle", duplicate_and_settle, _first(3), is_reply_lossy=True),
+    SmallWorld("handoff and a batch", handoff_and_batch, _first(2)),
+    SmallWorld("a late reply and people", late_reply_and_people, _first(2), is_reply_lossy=True),
+    SmallWorld(
+        "a reply worker that stalls and wakes late",
+        stalled_reply,
+        {"before its claim": 1, "before its send": 3, "before its release": 5},
         is_reply_lossy=True,
     ),
     SmallWorld(
-        "a duplicate webhook and settle", duplicate_and_settle, ((0, 1), (1, 1), (0, 2), (1, 2)), is_reply_lossy=True
+        "the company writes while a message is batched",
+        company_and_batch,
+        {"it locks": _locks, "it sets a status": _sets_a_status, "it appends": _appends},
+        is_reply_lossy=True,
     ),
-    SmallWorld("handoff and a batch", handoff_and_batch, ((0, 1), (1, 1), (0, 2), (1, 2))),
-    SmallWorld("a late reply and people", late_reply_and_people, ((0, 1), (1, 1)), is_reply_lossy=True),
+    SmallWorld(
+        "a message comes again while its entry moves to the history",
+        history_and_duplicate,
+        {"one worker": 0, "one worker, a crash": 1},
+    ),
+    SmallWorld(
+        "a lost batch on a record that outgrows its bounds",
+        history_and_carried,
+        {"one worker": 0, "one worker, a crash": 1},
+    ),
+    SmallWorld(
+        "a reply and people who get stalled batches",
+        reply_and_people,
+        _first(2),
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "handoff and a trigger that comes twice",
+        handoff_and_two_workers,
+        {"two workers": 0, "two workers, a crash": 1},
+    ),
 )
 
-
-QUICK = {(0, 0), (1, 0), (1, 3), (1, 4), (1, 6), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0), (5, 0), (5, 1)}
-"""Variants that take a few seconds, by the numbers of world and variant."""
+QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0), (9, 0), (10, 0), (10, 1), (12, 0)}
+"""Variants that take a second or two, by the numbers of world and variant."""
 
 
 def swarm(seed: int) -> Simulation:
@@ -203,46 +371,3 @@ def swarm(seed: int) -> Simulation:
         ("switches to people", partial(_switches_to_people, simulation, tenants[-1])),
     )
     return simulation
-
-
-def _switches_to_people(simulation: Simulation, tenant: Tenant) -> None:
-    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": [tenant.customer]})
-
-
-def _appends(simulation: Simulation, tenant: Tenant) -> None:
-    """The company's own systems append to the record, and raise no version."""
-
-    def with_note(row: dict[str, Any]) -> dict[str, Any]:
-        note = {"message_id": f"note-{len(row['messages']) + 9}", "direction": "OUTBOUND", "content": "a note"}
-        return {**row, "messages": [*row["messages"], note]}
-
-    _writes(simulation, tenant, with_note)
-
-
-def _trims(simulation: Simulation, tenant: Tenant) -> None:
-    """The company's own systems take the oldest entry off the record, if it is one of theirs."""
-
-    def without_first(row: dict[str, Any]) -> dict[str, Any]:
-        is_theirs = row["messages"] and row["messages"][0]["message_id"].startswith("note")
-        return {**row, "messages": row["messages"][1:]} if is_theirs else row
-
-    _writes(simulation, tenant, without_first)
-
-
-def _locks(simulation: Simulation, tenant: Tenant) -> None:
-    """The company's own systems lock an open record as we do, without our marks, and leave it so."""
-    simulation.course.needs_sweep = True
-    _writes(
-        simulation,
-        tenant,
-        lambda row: row if "reply_claim" in row else {**row, "conversation_status": "processing_reply"},
-    )
-
-
-def _sets_a_status(simulation: Simulation, tenant: Tenant) -> None:
-    """The company's own systems set a status of theirs, whatever ours is, and raise no version."""
-    _writes(simulation, tenant, lambda row: {**row, "conversation_status": "looked_at"})
-
-
-def _writes(simulation: Simulation, tenant: Tenant, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    simulation.world.tables.conversations.change(tenant.key.item, change)
