@@ -104,9 +104,7 @@ def _ask_child(runs: Mapping[str, tuple[Path, str]]) -> dict[str, Any]:
     tasks = json.dumps({number: (str(folder), run) for number, (folder, run) in runs.items()})
     command = [sys.executable, "-m", "tests.simulation.convict", "--child"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(
-        command, input=tasks, capture_output=True, text=True, cwd=ROOT, env=environment, check=False
-    )
+    done = subprocess.run(command, input=tasks, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return dict(json.loads(line) for line in done.stdout.splitlines())

@@ -51,12 +51,16 @@ MUTANTS = (
         "T2",
         "receiving.py",
         (
-            "        staged = self._stage(tables, conversation, message, route, trail)\n        try:\n",
+            "        staged = self._stage(",
             "        trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), "
             "Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), "
             "tenant=conversation.tenant)\n"
-            "        staged = self._stage(tables, conversation, message, route, trail)\n"
-            "        if route is Route.CHANNEL:\n            return Outcome()\n        try:\n",
+            "        staged = self._stage(",
+        ),
+        (
+            "            if staged.route is Route.HANDOFF:\n",
+            "            if staged.route is Route.CHANNEL:\n                return Outcome()\n"
+            "            if staged.route is Route.HANDOFF:\n",
         ),
     ),
     _mutant(
@@ -69,7 +73,10 @@ MUTANTS = (
         "a retry goes where it would be routed now, not where its row says",
         "S1",
         "receiving.py",
-        ("                return existing\n", "                return staged\n"),
+        (
+            "            case Duplicate(existing):\n                return _duplicate(existing, trail)\n",
+            "            case Duplicate(_):\n                return staged\n",
+        ),
     ),
     # The trigger lock.
     _mutant(
@@ -130,7 +137,7 @@ MUTANTS = (
         "the stage is read as it was a moment ago",
         "S2",
         "aws/dynamodb.py",
-        ('{"ConsistentRead": True} if index is None else', "{} if index is None else"),
+        ('        request |= {"ConsistentRead": True} if index', "        request |= {} if index"),
     ),
     _mutant(
         "stage 2 reads the record as it was a moment ago",
@@ -214,10 +221,7 @@ MUTANTS = (
         "a batch keeps the id of the one before it",
         "I5",
         "batching.py",
-        (
-            "        batch_id = self._new_id()\n        taken",
-            "        batch_id = view.record.batch_id or self._new_id()\n        taken",
-        ),
+        ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
     ),
     _mutant(
         "people are sent messages that another worker may have taken for the AI",
@@ -392,8 +396,9 @@ MUTANTS = (
         "S3",
         "handing_off.py",
         (
-            "        is_sent = False\n",
-            "        is_sent = False\n        staging.settle(tables.stage, message.conversation, [message.message_sid])\n",
+            "            conversation, known_ids = self._read(tables, message)\n",
+            "            staging.settle(tables.stage, message.conversation, [message.message_sid])\n"
+            "            conversation, known_ids = self._read(tables, message)\n",
         ),
     ),
     _mutant(
