@@ -231,6 +231,8 @@ class World:
     queue_kind = InMemoryQueue
     phone_kind = Phone
     telemetry_kind = RecordingTelemetry
+    part_length_max = 1_600
+    """Characters of one message to the customer."""
 
     def __init__(self, plan: FaultPlan | None = None, *rows: dict[str, Any], **settings: str) -> None:
         self.clock = self.clock_kind()
@@ -497,7 +499,7 @@ class World:
         return [
             batch_id
             for batch_id, texts in self.replies.items()
-            for parts in (split(text, 1_600) for text in texts)
+            for parts in (split(text, self.part_length_max) for text in texts)
             if [text for text in self.phone.texts if text in parts] == parts
         ]
 

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from itertools import count
 from typing import Any
+
+from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.replies import CONTENT_BYTES_MAX
 from chalicelib.splitting import split
 from chalicelib.tables import Item, Read
+from local.signing_mail import key_pair
+from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
 from tests.fakes.queues import InMemoryQueue
@@ -52,6 +58,8 @@ class Tenant:
     company: str
     token: str
     secret_ref: str
+    part_length_max = 1_600
+    """Characters of one message to its customer."""
 
     def row(self, **changes: Any) -> dict[str, Any]:
         """Its conversation, as its own systems write it."""
@@ -73,6 +81,61 @@ class Tenant:
         """What its secret says."""
         return json.dumps({"account_sid": ACCOUNT_SID, "auth_token": self.token})
 
+    def sid(self, number: int) -> str:
+        """The id of the customer's message of that number."""
+        return f"SM{number:032x}"
+
+    def deliver(self, world: World, sid: str, body: str) -> Response:
+        """One signed webhook with a message of the customer."""
+        numbers = {"From": f"whatsapp:{self.customer}", "To": f"whatsapp:{self.company}"}
+        return world.post(world.form(body, sid=sid, **numbers), token=self.token)
+
+
+@dataclass(frozen=True)
+class MailTenant(Tenant):
+    """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
+
+    part_length_max = CONTENT_BYTES_MAX
+
+    def row(self, **changes: Any) -> dict[str, Any]:
+        told = {
+            "gsi_company_email": self.company,
+            "gsi_recipient_email": self.customer,
+            "allowed_channels": ["email"],
+            "channel_config": {"email": {"credential_ref": self.secret_ref}},
+        }
+        return {**conversation(), **self.key.item, "company_id": self.name, **told, **changes}
+
+    @property
+    def secret(self) -> str:
+        return json.dumps({"public_key": _keys(self.name)[1], "api_key": f"SG.{self.token}"})
+
+    def sid(self, number: int) -> str:
+        return _email(self, number).message_sid
+
+    def deliver(self, world: World, sid: str, body: str) -> Response:
+        (number,) = (one for one in range(_EMAILS_MAX) if self.sid(one) == sid)
+        email = replace(_email(self, number), text=body, attachments=(_PHOTO,))
+        return world.post_email(email, private_key=_keys(self.name)[0])
+
+
+_EMAILS_MAX = 16
+_PHOTO = ("photo.png", "image/png", b"\x89PNG")
+
+
+@cache
+def _keys(_: str) -> tuple[str, str]:
+    return key_pair()
+
+
+@cache
+def _email(tenant: MailTenant, number: int) -> Email:
+    """The e-mail of that number: e-mails of one instant are ordered by their ids, so those are made to rise with it."""
+    wanted = f"em-{number:x}"
+    names = (f"<{tenant.name}-{number}-{attempt}@customer.example>" for attempt in count())
+    some = (Email(message_id=name, sender=tenant.customer, recipients=(tenant.company,)) for name in names)
+    return next(email for email in some if email.message_sid.startswith(wanted))
+
 
 ACME = Tenant("acme", KEY, CUSTOMER, COMPANY, AUTH_TOKEN, SECRET_REF)
 
@@ -87,7 +150,19 @@ GLOBEX = Tenant(
 """Its conversation bears the id of the other's, under another primary channel."""
 
 TENANTS = (ACME, GLOBEX)
-_BY_CHANNEL = {one.key.primary_channel: one for one in TENANTS}
+
+MAILED = tuple(
+    MailTenant(
+        one.name,
+        one.key,
+        f"{one.name}-s-customer@customer.example",
+        f"help@{one.name}.example",
+        one.token,
+        f"ai-multi-comms/email-credentials/{one.name}/main/sendgrid-local",
+    )
+    for one in TENANTS
+)
+"""The same companies, written to by e-mail."""
 
 
 class SkewedClock(FakeClock):
@@ -196,10 +271,11 @@ class Phones(Phone):
     """The phones of all customers, and the provider before them, who knows by the secret whose account it is."""
 
     violate: Callable[[str], None]
+    tenants: tuple[Tenant, ...]
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
         outcome = super()._deliver(part, secret)
-        owner = next((one for one in TENANTS if part.to.endswith(one.customer)), None)
+        owner = next((one for one in self.tenants if part.to.endswith(one.customer)), None)
         is_his = owner is not None and secret == owner.secret and part.sender.endswith(owner.company)
         if isinstance(outcome, Sent) and not is_his:
             self.violate("I7: a message went out of another tenant's account, or to another tenant's customer")
@@ -219,6 +295,8 @@ class Deployment(World):
         super().__init__(plan, *(one.row(**row) for one in tenants), **settings)
         self.tenants = tenants
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
+        self.numbers = count(1)
+        self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
         """What was violated as it happened; the doors catch what is raised within a function."""
         self.owners: dict[str, Tenant] = {}
@@ -226,7 +304,7 @@ class Deployment(World):
         if len(tenants) > 1:
             for queue in self.all_queues:
                 queue.see = self._see
-        self.phone.violate = self.violate
+        self.phone.violate, self.phone.tenants = self.violate, tenants
         self.tables.conversations.watch(self._see_lock)
 
     @property
@@ -241,13 +319,12 @@ class Deployment(World):
 
     def receive(self, tenant: Tenant, sid: str, body: str) -> tuple[int, str]:
         """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
-        numbers = {"From": f"whatsapp:{tenant.customer}", "To": f"whatsapp:{tenant.company}"}
-        response = self.post(self.form(body, sid=sid, **numbers), token=tenant.token)
+        response = tenant.deliver(self, sid, body)
         return response.status_code, self.telemetry.lines[-1]["outcome"]
 
     def new_sid(self, tenant: Tenant) -> str:
         """The sid of a new message of a tenant's customer."""
-        sid = next(self.sids)
+        sid = tenant.sid(next(self.numbers))
         self.owners[sid] = tenant
         return sid
 
@@ -268,7 +345,8 @@ class Deployment(World):
     def answered_partly(self) -> list[str]:
         """The batches of which the customer got a part of a reply at least."""
         got = set(self.phone.texts)
-        parts = {one: {part for text in texts for part in split(text, 1_600)} for one, texts in self.replies.items()}
+        length = self.part_length_max
+        parts = {one: {part for text in texts for part in split(text, length)} for one, texts in self.replies.items()}
         return [batch_id for batch_id, texts in parts.items() if texts & got]
 
     @property
@@ -286,7 +364,8 @@ class Deployment(World):
     def _see(self, body: str, group: str) -> None:
         """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
         document = json.loads(body)
-        owner = _BY_CHANNEL[document.get("conversation", document)["primary_channel"]]
+        primary_channel = document.get("conversation", document)["primary_channel"]
+        (owner,) = (one for one in self.tenants if one.key.primary_channel == primary_channel)
         ids = [one["message_id"] for name in ("messages", "history") for one in document.get(name, ())]
         strangers = [sid for sid in ids if self.owners.get(sid, owner) is not owner]
         company = document.get("company", {"company_id": owner.name, "credentials_reference": owner.secret_ref})

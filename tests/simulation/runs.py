@@ -1,6 +1,7 @@
 """Runs of the simulation by name, so that one that failed is replayed exactly: `python -m tests.simulation.runs NAME`.
 
-A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED`.
+A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED`, or `mail/SEED`
+where the customers of that large world write e-mails.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import sys
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
-from tests.simulation.deployment import Violation
+from tests.simulation.deployment import MAILED, TENANTS, Violation
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
 from tests.simulation.worlds import SMALL, swarm
+
+_WRITERS = {"swarm": TENANTS, "mail": MAILED}
 
 
 def explore(world_number: int, variant_number: int, *, steps_max: int | None = None) -> Explored:
@@ -34,18 +37,18 @@ def explore(world_number: int, variant_number: int, *, steps_max: int | None = N
         raise Violation(f"{name}\n{violation}") from violation
 
 
-def swarm_run(seed: int) -> Simulation:
+def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     """One run of the large world.
 
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    simulation = swarm(seed)
+    simulation = swarm(seed, _WRITERS[kind])
     try:
         simulation.run(Seeded(seed))
         settle_and_check(simulation, is_reply_lossy=True)
     except Violation as violation:
-        raise Violation(f"swarm/{seed}\n{violation}\n{_listed(simulation)}") from violation
+        raise Violation(f"{kind}/{seed}\n{violation}\n{_listed(simulation)}") from violation
     return simulation
 
 
@@ -56,8 +59,8 @@ def replay(name: str) -> Simulation:
         Violation: as it did before; the message tells the run step by step.
     """
     kind, _, rest = name.partition("/")
-    if kind == "swarm":
-        return swarm_run(int(rest))
+    if kind in _WRITERS:
+        return swarm_run(int(rest), kind)
     number, variant, schedule = rest.split("/")
     world = SMALL[int(number)]
     simulation = world.of(int(variant))

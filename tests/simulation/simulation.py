@@ -307,7 +307,8 @@ class Simulation:
             yield "the AI answers", partial(self._ai_answers, contexts[0])
         if budgets.reports:
             for sid, part, _ in self.world.phone.received:
-                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
+                if part.status_callback is not None:  # SendGrid is not asked for reports
+                    yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
         if budgets.sweeps and not self._count("sweep"):
             yield "!the sweep", self._sweep
         if budgets.jumps:

@@ -55,6 +55,21 @@ def test_random_runs_of_the_large_world_keep_every_invariant(first: int):
         swarm_run(seed)
 
 
+@pytest.mark.parametrize("first", range(0, 100, 50))
+def test_random_runs_of_a_large_world_of_e_mails_keep_every_invariant(first: int):
+    """Each with an attachment, which is kept in the bucket before its message is staged."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "mail")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 2_000, 1_000))
+def test_many_random_runs_of_a_large_world_of_e_mails_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "mail")
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, 10_000, 1_000))
 def test_many_random_runs_of_the_large_world_keep_every_invariant(first: int):
