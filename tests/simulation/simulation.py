@@ -306,9 +306,7 @@ class Simulation:
         if budgets.answers and contexts:
             yield "the AI answers", partial(self._ai_answers, contexts[0])
         if budgets.reports:
-            for sid, part, _ in self.world.phone.received:
-                if part.status_callback is not None:  # SendGrid is not asked for reports
-                    yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
+            yield from self._reports()
         if budgets.sweeps and not self._count("sweep"):
             yield "!the sweep", self._sweep
         if budgets.jumps:
@@ -499,6 +497,11 @@ class Simulation:
             raise Violation("I5: two batches bear one id")
         if batch_id not in self.world.replies:
             self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+
+    def _reports(self) -> Iterable[Option]:
+        for sid, part, _ in self.world.phone.received:
+            if part.status_callback is not None:  # SendGrid is not asked for reports
+                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
 
     def _report(self, sid: str, part: Any) -> None:
         """The provider tells that a message was delivered; it may tell so more than once."""
