@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,11 +19,11 @@ from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, Convers
 from chalicelib.protocol.unknown_senders import Reminder
 from ops.account import NO_QUEUE, Account
 
-HOLD_SECONDS = 300
-"""How long a letter stays invisible while it is looked at or moved."""
+HOLD_SECONDS = 1_800
+"""How long a letter stays invisible while it is looked at or moved: longer than `LETTERS_MAX` of them take."""
 
-LETTERS_MAX = 1_000
-"""So many are looked at in one go, so that none is visible again before its turn; the same command takes the next."""
+LETTERS_MAX = 10_000
+"""So many are looked at in one go, so that none is visible again before its turn."""
 
 _AT_ONCE = 10
 _POLL_SECONDS = 1
@@ -87,6 +87,8 @@ class SqsLetters:
 
     account: Account
     name: str
+    _urls: dict[str, str] = field(default_factory=dict, repr=False)
+    """The queue's URL by its name, once it was asked for."""
 
     def take(self) -> list[Letter]:
         answer = self._call(
@@ -115,8 +117,10 @@ class SqsLetters:
         return any(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
-        found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}) or {}
-        url = found["QueueUrl"]
+        if self.name not in self._urls:
+            found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}) or {}
+            self._urls[self.name] = found["QueueUrl"]
+        url = self._urls[self.name]
         return self.account.call("sqs", operation, self.name, {"QueueUrl": url, **request}) or {}
 
 

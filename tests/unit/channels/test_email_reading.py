@@ -21,8 +21,8 @@ from chalicelib.channels.email_notes import Notes
 from chalicelib.channels.email_texts import HTML_LENGTH_MAX, Shown, from_html, new_part, text_of, tidied
 from tests.world import settings_of
 
-FOREVER_SECONDS = 8
-"""Of CPU time: far above what anything takes here, far below what a pattern takes that runs away."""
+FOREVER_SECONDS = 60
+"""Of CPU time: more than anything takes on a slow machine under a tracer; speed is the business of bench/email.py."""
 
 
 READ_AS = {"iso8859_1": "cp1252", "iso8859_9": "cp1254", "tis_620": "cp874"}
@@ -399,7 +399,7 @@ class TestHostileTexts:
         page = from_html(f"<{tag}>" * 50_000 + "one<div>two</div><script>three</script>four", notes)
 
         assert (page.text.split(), page.is_whole) == (["one", "two", "four"], True)
-        assert time.process_time() - began < 1
+        assert time.process_time() - began < FOREVER_SECONDS
 
     @pytest.mark.parametrize("page", ["", " ", "<", "<!-- -->", "<?a?>", "\0", "<html></html>", "<title>t</title>"])
     def test_an_empty_page_is_an_empty_text(self, notes: Notes, page: str):
@@ -433,7 +433,7 @@ class TestHostileTexts:
 
         assert from_html(f"<p {names}>x", notes).text == "x"
 
-        assert time.process_time() - began < 0.5
+        assert time.process_time() - began < FOREVER_SECONDS
 
 
 WORDS = "<p>Please cancel my order</p>"
