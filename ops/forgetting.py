@@ -25,7 +25,7 @@ from chalicelib.tables import Attr, Item, Key, Refused, Table
 from chalicelib.wiring import Engine
 from local.template import TableSchema
 from ops import looking_up
-from ops.letters import DeadLetters, leave, take_all
+from ops.letters import LETTERS_MAX, DeadLetters, leave, take_all
 from ops.objects import Objects
 from ops.tenancy import every_row
 from ops.where import Blocked
@@ -199,8 +199,16 @@ def _erase_record(engine: Engine, key: ConversationKey) -> None:
 
 
 def _letters(letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
-    """The person's letters in one queue, deleted or left where they are."""
+    """The person's letters in one queue, deleted or left where they are.
+
+    Raises:
+        Blocked: the queue holds more than is looked at, so that one of theirs might stay unseen.
+    """
     taken = take_all(letters)
+    if len(taken) >= LETTERS_MAX:
+        leave(letters, taken)
+        what = f"{letters.name} holds {LETTERS_MAX:,} dead letters or more, and not all can be looked at"
+        raise Blocked(what, "redrive or purge it, then the same command")
     theirs = [one for one in taken if one.conversation in person.conversations or one.unknown_sender == person.address]
     for one in theirs if is_erasing else ():
         letters.delete(one)

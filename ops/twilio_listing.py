@@ -51,7 +51,9 @@ def inbound(engine: Engine, channel: Channel, address: str, secret: str, since: 
 def _forms(client: Any, to: str, since: datetime) -> Iterator[tuple[datetime, dict[str, str]]]:
     """Each message as the webhook's form, with when it was created; the newest first."""
     for one in client.messages.stream(to=to, page_size=_PAGE_SIZE):
-        if one.date_created is None or one.date_created < since - _SLACK:
+        if one.date_created is None:
+            continue
+        if one.date_created < since - _SLACK:
             return
         if one.direction != "inbound" or one.date_created < since:
             continue

@@ -35,4 +35,6 @@ def redrive(
             console.print(f"{one.letter.sent_at:%Y-%m-%d %H:%M:%S}  {masking.text(whose)}  {reason}  {one.fate}")
     console.print(", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "no dead letters")
     if sum(counts.values()) == LETTERS_MAX:
-        console.print("There may be more: the same command takes the next.")
+        console.print(
+            f"No more than {LETTERS_MAX:,} are looked at in one go: there may be more behind what stays there."
+        )

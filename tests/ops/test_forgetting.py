@@ -12,6 +12,7 @@ import pytest
 from chalicelib.errors import EngineError
 from chalicelib.protocol.unknown_senders import Pair, Reminder
 from local.template import load
+from ops import forgetting
 from ops.forgetting import PLACES, Reach, count, find, forget, normal
 from ops.letters import HOLD_SECONDS
 from ops.where import Blocked
@@ -125,6 +126,19 @@ def test_everything_of_a_person_is_counted_before_it_is_erased():
         "dead letters": 2,
     }
     assert lived.traces(CUSTOMER)
+
+
+def test_a_queue_that_cannot_be_looked_through_is_no_proof_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch):
+    """The operator is told what to do first, before anything is erased, and every letter stays."""
+    monkeypatch.setattr(forgetting, "LETTERS_MAX", 4)
+    lived = Lived.make()
+    before = len(lived.world.queues.dead_replies.messages)
+
+    with pytest.raises(Blocked, match="redrive or purge it"):
+        count(lived.reach, find(lived.reach, CUSTOMER))
+
+    assert len(lived.world.queues.dead_replies.receive()) == before >= 4
+    assert "record" in lived.traces(CUSTOMER)
 
 
 def test_nothing_of_the_person_is_left_and_all_of_another_is():

@@ -143,7 +143,7 @@ def test_a_peek_consumes_nothing():
 
 
 def test_a_long_queue_is_taken_in_goes():
-    """The same command takes the next."""
+    """What went back makes room for what lies behind it."""
     place = Place(*[OTHER] * (LETTERS_MAX + 5))
 
     assert len(place.redrive()) == LETTERS_MAX
