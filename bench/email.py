@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stdout
+from itertools import product
 from types import SimpleNamespace
 
 from chalice.app import Request
@@ -84,6 +85,21 @@ def cases() -> dict[str, Email]:
         "parsed, text alone": Email(text=text),
         "raw, text alone": Email(text=text, is_raw=True),
         "parsed, HTML alone": Email(text="", html=f"<p>{text}</p>"),
+        **hostile(),
+    }
+
+
+def hostile() -> dict[str, Email]:
+    """E-mails that are made to take long; nobody has to sign them, for they are read before the proof."""
+    names = " ".join(map("".join, product("abcdefghijklmnopqrstuvwxyz0123456789", repeat=3)))
+    depth = "".join(f"<{tag}>" for tag in ("ul", "li")) * 50_000
+    labels = "a." * 100 + "example"
+    return {
+        "hostile, one tag of 46,656 attributes": Email(text="", html=f"<p {names}>hello"),
+        "hostile, 100,000 tags deep": Email(text="", html=f"{depth}hello"),
+        "hostile, 4 MB of DKIM results": Email(
+            sender=f"ann@{labels}", dkim=f"@{labels} : fail," * (SIZE_BYTES // len(labels))
+        ),
     }
 
 
