@@ -26,9 +26,9 @@ from chalice.app import SQSEventConfig
 from app import app
 from bench.growth import TEXT, consumed, long_conversation, many_conversations
 from bench.tables import show
-from chalicelib.observability import SERVICE, CloudWatch
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
-from local.template import MONITORING_FILE, resources
+from chalicelib.telemetry.writer import SERVICE, CloudWatch
+from infrastructure.template import MONITORING_FILE, resources
 from tests.world import World
 
 MILLION = 1_000_000

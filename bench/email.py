@@ -30,8 +30,8 @@ from chalice.app import Request
 from bench.answers import Answers
 from bench.hot_path import ROOT, SETTINGS
 from bench.tables import show
-from chalicelib import doors
 from chalicelib.channels.channel import Vendor
+from chalicelib.handlers import webhooks
 from chalicelib.wiring import Engine
 from tests.emails import Email, keys, signature
 from tests.world import email_conversation
@@ -122,7 +122,7 @@ def measure(name: str) -> None:
     with redirect_stdout(io.StringIO()):
         for _ in range(2):
             began = time.process_time()
-            answer = doors.webhook(request, Vendor.SENDGRID, engine)
+            answer = webhooks.webhook(request, Vendor.SENDGRID, engine)
             seconds.append(time.process_time() - began)
             assert answer.status_code == 200, answer.body  # noqa: PLR2004 - an HTTP status
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -33,15 +33,16 @@ from twilio.request_validator import RequestValidator
 
 from bench.answers import Answers
 from bench.tables import ratio, show
-from chalicelib import contexts, conversations, doors
 from chalicelib.aws.attributes import item_to_wire
 from chalicelib.aws.expressions import Expressions
 from chalicelib.channels.channel import Vendor, WebhookRequest
-from chalicelib.channels.twilio import Twilio
-from chalicelib.conversations import Conversation
-from chalicelib.observability import Fields, Metric, Step, Trail
+from chalicelib.channels.twilio.webhooks import Twilio
+from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.handlers import webhooks
+from chalicelib.ports.tables import Attr, Table
 from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
-from chalicelib.tables import Attr, Table
+from chalicelib.telemetry.writer import Fields, Metric, Step, Trail
 from chalicelib.wiring import Engine
 from tests.world import AUTH_TOKEN, BASE_URL, ENVIRONMENT, conversation
 
@@ -187,7 +188,7 @@ def chalice_request() -> Request:
 
 def receive(engine: Engine, request: Request) -> None:
     """One webhook through the shipped door."""
-    answer = doors.webhook(request, Vendor.TWILIO, engine)
+    answer = webhooks.webhook(request, Vendor.TWILIO, engine)
     assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
 
 
@@ -216,7 +217,7 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     return {
         "- parse the form": lambda: provider.parse(web),
         "- verify the signature": lambda: provider.is_genuine(web, message.account_id, SECRET),
-        "- find: query the index": lambda: conversations.find(
+        "- find: query the index": lambda: lookup.find(
             engine.tables.conversations, engine.channels["whatsapp"], message
         ),
         "- build the context": context,

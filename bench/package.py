@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.tables import ratio, show
-from infrastructure import chalicing
+from infrastructure import chalice_deploy
 
 ROOT = Path(__file__).parent.parent
 STAGE = "dev"
@@ -67,8 +67,8 @@ def main() -> None:
 def packaged(folder: Path) -> Path:
     """The package, made by Chalice."""
     command = [str(Path(sys.executable).with_name("chalice")), "package", "--stage", STAGE, str(folder)]
-    chalicing.clear_caches()
-    environment = os.environ | _ANY_REGION | chalicing.NO_CACHES
+    chalice_deploy.clear_caches()
+    environment = os.environ | _ANY_REGION | chalice_deploy.NO_CACHES
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"chalice package failed:\n{done.stderr}")

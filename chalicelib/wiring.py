@@ -19,31 +19,31 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
-from chalicelib.batching import Batching
-from chalicelib.buckets import Bucket
-from chalicelib.channels import channels
+from chalicelib.batches.batching import Batching
+from chalicelib.batches.media_copying import Copying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
-from chalicelib.channels.twilio import REFUSALS, Twilio
+from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.registry import channels
+from chalicelib.channels.twilio.webhooks import REFUSALS, Twilio
+from chalicelib.channels.verification import Proving
 from chalicelib.clock import Clock, SystemClock
-from chalicelib.copying import Copying
-from chalicelib.credentials import CredentialCache
+from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.opt_out import OptingOut
 from chalicelib.errors import Code
-from chalicelib.handing_off import HandingOff
-from chalicelib.observability import CloudWatch, Telemetry
-from chalicelib.opting_out import OptingOut
-from chalicelib.proving import Proving
-from chalicelib.queues import Queues
-from chalicelib.receiving import Receiving
-from chalicelib.replying import Replying
-from chalicelib.resetting import Resetting
-from chalicelib.retriggering import Retriggering
+from chalicelib.inbound.receiving import Receiving
+from chalicelib.messages.attachments import Storing
+from chalicelib.outbound.delivery_reports import Tracking
+from chalicelib.outbound.replying import Replying
+from chalicelib.ports.buckets import Bucket
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Tables
+from chalicelib.repair.retriggering import Retriggering
+from chalicelib.repair.stalled_locks import Resetting
+from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
-from chalicelib.storing import Storing
-from chalicelib.sweeping import Sweeping
-from chalicelib.tables import Tables
-from chalicelib.telling import Telling
-from chalicelib.tracking import Tracking
-from chalicelib.turning_away import TurningAway
+from chalicelib.telemetry.writer import CloudWatch, Telemetry
+from chalicelib.unknown_senders.fallback_message import Telling
+from chalicelib.unknown_senders.policy import TurningAway
 
 
 def new_id() -> str:
@@ -165,8 +165,8 @@ class Engine:
 
     @cached_property
     def senders(self) -> Mapping[str, Sender]:
-        from chalicelib.channels.sendgrid_sending import SendGridSender  # noqa: PLC0415 - only for the function that sends
-        from chalicelib.channels.twilio_sending import TwilioSender  # noqa: PLC0415 - only for the function that sends
+        from chalicelib.channels.sendgrid.sending import SendGridSender  # noqa: PLC0415 - only for the function that sends
+        from chalicelib.channels.twilio.sending import TwilioSender  # noqa: PLC0415 - only for the function that sends
 
         names = self.settings
         timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
@@ -213,7 +213,7 @@ class Engine:
     @cached_property
     def fetchers(self) -> Mapping[str, Fetcher]:
         """By channel, where its provider keeps the media of messages; what e-mails enclose is in our bucket already."""
-        from chalicelib.channels.twilio_media import TwilioMedia  # noqa: PLC0415 - only where media are copied
+        from chalicelib.channels.twilio.media import TwilioMedia  # noqa: PLC0415 - only where media are copied
 
         names = self.settings
         timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
@@ -239,7 +239,7 @@ class Engine:
             case Vendor.TWILIO:
                 return self._twilio
             case Vendor.SENDGRID:
-                from chalicelib.channels.sendgrid import SendGrid  # noqa: PLC0415 - its parsers are for e-mail alone
+                from chalicelib.channels.sendgrid.webhooks import SendGrid  # noqa: PLC0415 - its parsers are for e-mail alone
 
                 return SendGrid(self._channels_of(vendor), self.clock, self.settings)
 

@@ -15,7 +15,7 @@ from chalice.cli.factory import CLIFactory
 from chalice.utils import UI
 
 from infrastructure.account import Obstacle, in_one_line
-from infrastructure.settling import PUBLIC_BASE_URL, SENDER
+from infrastructure.post_deploy import PUBLIC_BASE_URL, SENDER
 from infrastructure.stages import PROJECT, Stage
 
 NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -33,7 +33,7 @@ def deploy(stage: Stage, url: str | None, again: str) -> None:
     Raises:
         SystemExit: Chalice gave up, and has said why.
     """
-    command = [sys.executable, "-m", "infrastructure.chalicing", stage.name, again, *([url] if url else [])]
+    command = [sys.executable, "-m", "infrastructure.chalice_deploy", stage.name, again, *([url] if url else [])]
     clear_caches()
     ended = subprocess.run(command, cwd=PROJECT, env=os.environ | NO_CACHES, check=False)  # noqa: S603  # ourselves
     if ended.returncode:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from infrastructure import chalicing, looking, remembering, settling
+from infrastructure import chalice_deploy, chalice_state, post_deploy, preflight
 from infrastructure.account import Account, Obstacle, in_one_line
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, stages, webhooks
-from local.template import MONITORING_FILE, TEMPLATE_FILE
+from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE
 
 Tell = Callable[[str], None]
 """Takes one line on what was done."""
@@ -60,13 +60,13 @@ def create(stage: Stage, parameters: dict[str, str], tell: Tell, again: str | No
         Obstacle: something is missing.
     """
     again = again or command("infrastructure", stage, parameters)
-    _stop_at(looking.faults_of_configuration(stage))
+    _stop_at(preflight.faults_of_configuration(stage))
     account = Account.of_shell(again)
     with in_one_line(again):
         stack = Stack(account, stage.stack_name, TEMPLATE_FILE)
         done = stack.bring_up({**parameters, "Stage": stage.name}, again)
         tell(f"stack {stack.name} in {account.region}: {done}")
-        _stop_at(looking.faults_of_account(account, stage))
+        _stop_at(preflight.faults_of_account(account, stage))
     return account
 
 
@@ -84,17 +84,17 @@ def deploy(stage: Stage, parameters: dict[str, str], alarm_topic: str | None, te
         SystemExit: Chalice gave up, and has said why.
     """
     again = command("deploy", stage, parameters, alarm_topic)
-    _stop_at(looking.faults_of_topic(Account.of_shell(again), alarm_topic))
+    _stop_at(preflight.faults_of_topic(Account.of_shell(again), alarm_topic))
     account = create(stage, parameters, tell, again)
     with in_one_line(again):
-        for name in remembering.bring_back(account, stage):
+        for name in chalice_state.bring_back(account, stage):
             tell(f"{name} was found in the account; Chalice knows it again")
-    api = remembering.api(stage)
-    chalicing.deploy(stage, api and api[1], again)
+    api = chalice_state.api(stage)
+    chalice_deploy.deploy(stage, api and api[1], again)
     settle(stage, tell, account)
     watch(stage, alarm_topic, tell, account)
     tell("Webhooks, to be pasted into the provider's console:")
-    for provider, url in webhook_urls(stage, remembering.api(stage)):
+    for provider, url in webhook_urls(stage, chalice_state.api(stage)):
         tell(f"  {provider:<9} {url}")
 
 
@@ -107,8 +107,8 @@ def settle(stage: Stage, tell: Tell, account: Account | None = None) -> None:
     again = command("deploy", stage)
     account = account or Account.of_shell(again)
     with in_one_line(again):
-        remembering.bring_back(account, stage)
-        changed = settling.settle(account, stage, remembering.api(stage))
+        chalice_state.bring_back(account, stage)
+        changed = post_deploy.settle(account, stage, chalice_state.api(stage))
     tell("settled: " + ("; ".join(changed) or "as it was"))
 
 
@@ -126,7 +126,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
     """
     again = command("deploy", stage, alarm_topic=alarm_topic)
     account = account or Account.of_shell(again)
-    _stop_at(looking.faults_of_topic(account, alarm_topic))
+    _stop_at(preflight.faults_of_topic(account, alarm_topic))
     parameters = {"Stage": stage.name, "AppName": stage.app_name}
     if alarm_topic is not None:
         parameters["AlarmTopicArn"] = alarm_topic
@@ -138,7 +138,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
 
 def webhook_urls(stage: Stage, api: tuple[str, str] | None) -> list[tuple[str, str]]:
     """Each provider with a URL that it is to call."""
-    base = (stage.variables.get(settling.PUBLIC_BASE_URL) or (api[1] if api else "")).rstrip("/")
+    base = (stage.variables.get(post_deploy.PUBLIC_BASE_URL) or (api[1] if api else "")).rstrip("/")
     return [
         ("SendGrid", f"{base}{path}") if path in _SENDGRID else ("Twilio", f"{base}{path}{_OF_TWILIO}")
         for path in webhooks()

@@ -18,7 +18,7 @@ from typing import Any
 
 from infrastructure.rights import COPYING, NAME_PATTERN, RIGHTS, SECRETS, Actions
 from infrastructure.stages import CHALICE, Stage, functions, queue_readers, stages
-from local.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
+from infrastructure.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
 
 Statement = dict[str, Any]
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from infrastructure import policies
 from infrastructure.account import Account, error_code
 from infrastructure.stages import Stage
-from local.template import TEMPLATE_FILE, resources
+from infrastructure.template import TEMPLATE_FILE, resources
 
 _NAMES = {"_TABLE": "TableName", "_QUEUE": "QueueName"}
 """By the ending of a variable: the property of the template's resource that it must name."""

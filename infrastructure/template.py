@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-TEMPLATE_FILE = Path(__file__).parent.parent / "infrastructure" / "template.yaml"
+TEMPLATE_FILE = Path(__file__).with_name("template.yaml")
 
 ACCOUNT = "{account}"
 """Stands for the account's number in a name, as the configuration spells it: the template is read for no account."""

@@ -13,9 +13,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from local import environment, guard
-from local.processes import end_on_signals
-from local.send import send_command
+from local.processes import environment, parent_watch
+from local.processes.children import end_on_signals
+from local.requests.command import send_command
 
 _AWS_PORT = click.option(
     "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="Port of the local AWS."
@@ -109,7 +109,7 @@ def _run(
 @click.option("--verbose", is_flag=True, help="Show every log line of the app.")
 def demo(*, verbose: bool) -> None:
     """Play a scripted evening on free ports, show it live, and check what came of it."""
-    from local import demo as script  # noqa: PLC0415  # as above
+    from local.demo import demo as script  # noqa: PLC0415  # as above
 
     shell = _become_parent()
     try:
@@ -124,10 +124,10 @@ def demo(*, verbose: bool) -> None:
 @click.option("--port", type=int, required=True)
 def serve(port: int) -> None:
     """Serve the app's routes (a child of `run`)."""
-    guard.end_with_parent()
-    from local import serving  # noqa: PLC0415  # loads the app
+    parent_watch.end_with_parent()
+    from local import server  # noqa: PLC0415  # loads the app
 
-    serving.serve(os.environ["STAGE"], port)
+    server.serve(os.environ["STAGE"], port)
 
 
 @cli.command(hidden=True)
@@ -136,42 +136,44 @@ def serve(port: int) -> None:
 @click.option("--every", type=int, help="Seconds between two firings of a schedule, in place of its own.")
 def work(*, only: tuple[str, ...], die_before_dispatch: bool, every: int | None) -> None:
     """Run the app's queue handlers and schedules (a child of `run`)."""
-    guard.end_with_parent()
-    from local import working  # noqa: PLC0415  # loads the app
+    parent_watch.end_with_parent()
+    from local import worker  # noqa: PLC0415  # loads the app
 
-    working.work(os.environ["STAGE"], only, dies_before_dispatch=die_before_dispatch, every_seconds=every)
+    worker.work(os.environ["STAGE"], only, dies_before_dispatch=die_before_dispatch, every_seconds=every)
 
 
 @cli.command("stand-in-twilio", hidden=True)
 @click.option("--port", type=int, required=True)
 def stand_in_twilio(port: int) -> None:
     """Stand in for Twilio's API (a child of `run`)."""
-    guard.end_with_parent()
-    from local import standin_twilio, tenants  # noqa: PLC0415  # a child loads only what it needs
-    from local.clients import LocalAws  # noqa: PLC0415  # as above
+    parent_watch.end_with_parent()
+    from local import tenants  # noqa: PLC0415  # a child loads only what it needs
+    from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
+    from local.stubs import twilio  # noqa: PLC0415  # a child loads only what it needs
 
-    standin_twilio.stand_in(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    twilio.stand_in(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
 
 
 @cli.command("stand-in-sendgrid", hidden=True)
 @click.option("--port", type=int, required=True)
 def stand_in_sendgrid(port: int) -> None:
     """Stand in for SendGrid's API (a child of `run`)."""
-    guard.end_with_parent()
-    from local import standin_sendgrid, tenants  # noqa: PLC0415  # a child loads only what it needs
-    from local.clients import LocalAws  # noqa: PLC0415  # as above
+    parent_watch.end_with_parent()
+    from local import tenants  # noqa: PLC0415  # a child loads only what it needs
+    from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
+    from local.stubs import sendgrid  # noqa: PLC0415  # a child loads only what it needs
 
-    standin_sendgrid.stand_in(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    sendgrid.stand_in(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
 
 
 @cli.command("stand-in-ai", hidden=True)
 @_THINKING
 def stand_in_ai(thinking_seconds: float) -> None:
     """Stand in for the company's AI worker (a child of `run`)."""
-    guard.end_with_parent()
-    from local import standin_ai  # noqa: PLC0415  # builds clients
+    parent_watch.end_with_parent()
+    from local.stubs import ai  # noqa: PLC0415  # builds clients
 
-    standin_ai.stand_in(thinking_seconds)
+    ai.stand_in(thinking_seconds)
 
 
 cli.add_command(send_command)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import click
 from rich.console import Console
 
-from local import logs, machine, ports, startup
-from local.environment import HOST
-from local.machine import Machine
+from local import logs, stack
+from local.processes import ports, startup
+from local.processes.environment import HOST
+from local.stack import Machine
 from local.tenants import TENANTS, Tenant
 
 _LOOK_SECONDS = 0.3
@@ -56,7 +57,7 @@ def run(
         logs.show(console, child, line)
 
     try:
-        with machine.started(
+        with stack.started(
             aws_port,
             shell=shell,
             hear=hear,

@@ -6,7 +6,7 @@ from chalice.cli import create_local_server
 from chalice.cli.factory import CLIFactory
 from chalice.local import ChaliceRequestHandler
 
-from local.environment import HOST, PROJECT
+from local.processes.environment import HOST, PROJECT
 
 
 def serve(stage: str, port: int) -> None:

@@ -16,12 +16,14 @@ from typing import Any
 import click
 
 from chalicelib.settings import Settings, SettingsError
-from local import engine, environment, resources, tenants
-from local.clients import LocalAws
-from local.mailboxes import Mailboxes
-from local.phones import Phones
-from local.ports import wait_until_answers
-from local.processes import Child, HearLine, start_own
+from local import tenants
+from local.aws import ministack, resources
+from local.aws.clients import LocalAws
+from local.processes import environment
+from local.processes.children import Child, HearLine, start_own
+from local.processes.ports import wait_until_answers
+from local.stubs.mailboxes import Mailboxes
+from local.stubs.phones import Phones
 from local.tenants import Tenant
 
 STAGE = "local"
@@ -141,7 +143,7 @@ def started(
         tenants_seeded: the companies that it knows.
         settings: the app's settings beyond the stage's; None: what the shell says of them.
     """
-    with engine.local_aws(port, shell=shell) as endpoint:
+    with ministack.local_aws(port, shell=shell) as endpoint:
         told = environment.for_app(STAGE, endpoint, shell=shell, settings=settings)
         # Whatever the shell says: nothing is sent by surprise.
         told |= {"TWILIO_API_BASE_URL": twilio_url, "SENDGRID_API_BASE_URL": sendgrid_url or environment.NOWHERE}

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from hashlib import md5, sha256
 from typing import Any
 
-from local import standin_sendgrid, standin_twilio
-from local.clients import LocalAws
-from local.signing_mail import key_pair
+from local.aws.clients import LocalAws
+from local.requests.email_signatures import key_pair
+from local.stubs import sendgrid, twilio
 
 MAIL = "email"
 PRIVATE_KEY = "private_key"
@@ -166,20 +166,19 @@ def secret(aws: LocalAws, ref: str) -> dict[str, str]:
     return dict(json.loads(aws.secrets.get_secret_value(SecretId=ref)["SecretString"]))
 
 
-def accounts(aws: LocalAws) -> list[standin_twilio.Account]:
+def accounts(aws: LocalAws) -> list[twilio.Account]:
     """The Twilio accounts whose secrets the local AWS holds."""
     return [
-        standin_twilio.Account(one["account_sid"], one["auth_token"], one.get("api_key"), one.get("api_secret"))
+        twilio.Account(one["account_sid"], one["auth_token"], one.get("api_key"), one.get("api_secret"))
         for one in _secrets(aws, _TWILIO)
     ]
 
 
-def mail_accounts(aws: LocalAws) -> list[standin_sendgrid.Account]:
+def mail_accounts(aws: LocalAws) -> list[sendgrid.Account]:
     """The SendGrid accounts whose secrets the local AWS holds, each with its company's address for a verified one."""
     senders = {one.api_key: frozenset({one.addresses[MAIL]}) for one in TENANTS}
     return [
-        standin_sendgrid.Account(one["api_key"], senders.get(one["api_key"], frozenset()))
-        for one in _secrets(aws, _SENDGRID)
+        sendgrid.Account(one["api_key"], senders.get(one["api_key"], frozenset())) for one in _secrets(aws, _SENDGRID)
     ]
 
 

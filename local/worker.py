@@ -23,8 +23,8 @@ import botocore.handlers
 from chalice.app import Chalice, ScheduledEventConfig, SQSEventConfig
 from chalice.local import LambdaContext
 
-from local.clients import LocalAws
-from local.environment import PROJECT, REGION
+from local.aws.clients import LocalAws
+from local.processes.environment import PROJECT, REGION
 
 _POLL_SECONDS = 1
 _PAUSE_SECONDS = 1.0

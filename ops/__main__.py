@@ -11,11 +11,11 @@ import click
 from rich.console import Console
 
 from chalicelib.errors import EngineError
-from chalicelib.observability import Level
-from ops.account import Account, as_blocked
-from ops.deployment import Deployment
-from ops.spans import SINCE
-from ops.where import Config, Where
+from chalicelib.telemetry.writer import Level
+from ops.stage.account import Account, as_blocked
+from ops.stage.deployment import Deployment
+from ops.stage.target import Config, Where
+from ops.terminal.time_ranges import SINCE
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -68,8 +68,8 @@ def doctor(
     deployment: Deployment, console: Console, *, tenants: tuple[str, ...], no_tenants: bool, url: str | None
 ) -> None:
     """Look at everything, and tell in one line each what is wrong and which command mends it."""
-    from ops import doctor as doctoring  # noqa: PLC0415  # each command loads what it needs
-    from ops.screens.doctor import show_areas  # noqa: PLC0415  # as above
+    from ops.commands.doctor import show_areas  # noqa: PLC0415  # as above
+    from ops.doctor import examination as doctoring  # noqa: PLC0415  # each command loads what it needs
 
     asked = doctoring.Asked(tenants, looks_at_tenants=not no_tenants, url=url)
     raise SystemExit(show_areas(console, doctoring.examine(deployment, asked)))
@@ -85,7 +85,7 @@ def redrive(
     deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
 ) -> None:
     """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
-    from ops.screens import redrive as screen  # noqa: PLC0415  # as above
+    from ops.commands import redrive as screen  # noqa: PLC0415  # as above
 
     screen.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
 
@@ -106,7 +106,7 @@ def unlock(
     yes: bool,
 ) -> None:
     """Let go of the lock of a conversation, as the sweep would."""
-    from ops.screens import unlock as screen  # noqa: PLC0415  # as above
+    from ops.commands import unlock as screen  # noqa: PLC0415  # as above
 
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
@@ -126,7 +126,7 @@ def explain(
     deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime
 ) -> None:
     """Tell why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
-    from ops.screens import explain as screen  # noqa: PLC0415  # as above
+    from ops.commands import explain as screen  # noqa: PLC0415  # as above
 
     screen.explain(deployment, console, told, primary_channel, since)
 
@@ -141,7 +141,7 @@ def catch_up(
     deployment: Deployment, console: Console, *, tenant: str, since: datetime, dry_run: bool, yes: bool
 ) -> None:
     """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
-    from ops.screens import catch_up as screen  # noqa: PLC0415  # as above
+    from ops.commands import catch_up as screen  # noqa: PLC0415  # as above
 
     screen.catch_up(deployment, console, tenant, since, is_rehearsal=dry_run, yes=yes)
 
@@ -156,7 +156,7 @@ def tail(
     deployment: Deployment, console: Console, *, since: datetime, level: str, words: str | None, no_follow: bool
 ) -> None:
     """Show the log lines of all functions as one stream."""
-    from ops.screens import tail as screen  # noqa: PLC0415  # as above
+    from ops.commands import tail as screen  # noqa: PLC0415  # as above
 
     screen.tail(deployment, console, since, level=level, words=words, is_following=not no_follow)
 
@@ -168,7 +168,7 @@ def tail(
 @_YES
 def forget(deployment: Deployment, console: Console, *, address: str, dry_run: bool, yes: bool) -> None:
     """Erase a person, by number or e-mail address, from everything that we keep."""
-    from ops.screens import forget as screen  # noqa: PLC0415  # as above
+    from ops.commands import erase as screen  # noqa: PLC0415  # as above
 
     screen.forget(deployment, console, address, is_rehearsal=dry_run, yes=yes)
 
@@ -196,7 +196,7 @@ def tenant_add(
     yes: bool,
 ) -> None:
     """Make the secrets of COMPANY; what they hold is asked for."""
-    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+    from ops.commands import tenant as screen  # noqa: PLC0415  # as above
 
     screen.add(deployment, console, company, project, channels, is_replacing=replace, yes=yes)
 
@@ -208,7 +208,7 @@ def tenant_add(
 @_YES
 def tenant_rotate(deployment: Deployment, console: Console, *, company: str, abandon: bool, yes: bool) -> None:
     """Take the next step of rotating the token of COMPANY; said twice, with a promotion in between."""
-    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+    from ops.commands import tenant as screen  # noqa: PLC0415  # as above
 
     screen.rotate(deployment, console, company, is_abandoning=abandon, yes=yes)
 
@@ -219,7 +219,7 @@ def tenant_rotate(deployment: Deployment, console: Console, *, company: str, aba
 @click.option("--url", help="Where the webhooks are, up to /webhooks. Default: PUBLIC_BASE_URL, or as deployed.")
 def tenant_check(deployment: Deployment, console: Console, *, company: str, url: str | None) -> None:
     """Look at COMPANY (its company_id) alone: addresses, secrets, the provider's account, webhooks."""
-    from ops.screens import tenant as screen  # noqa: PLC0415  # as above
+    from ops.commands import tenant as screen  # noqa: PLC0415  # as above
 
     raise SystemExit(screen.check(deployment, console, company, url))
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib import doors, wiring
+from chalicelib import wiring
 from chalicelib.channels.channel import Vendor, WebhookRequest
-from chalicelib.messages import Address, AddressKind, InboundMessage
+from chalicelib.handlers import webhooks
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from tests.fakes.faults import FaultPlan
 from tests.world import World, conversation
 
@@ -69,7 +70,7 @@ class MailWorld(World):
             **changes,
         }
         request = self._request(json.dumps(told), "", "/webhooks/email", **{"x-word": word})
-        response = doors.webhook(request, Vendor.SENDGRID, self.engine)
+        response = webhooks.webhook(request, Vendor.SENDGRID, self.engine)
         self.answers.append(response)
         return response
 

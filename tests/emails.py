@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from urllib.parse import quote
 
-from local.signing_mail import key_pair, signed
+from local.requests.email_signatures import key_pair, signed
 
 COMPANY_EMAIL, CUSTOMER_EMAIL = "help@acme.example", "ann@customer.example"
 

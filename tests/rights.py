@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import doors
 from chalicelib.aws.calls import Service
+from chalicelib.handlers import webhooks
 from infrastructure import policies
 from infrastructure.rights import NAME_PATTERN, RIGHTS
 from infrastructure.stages import HTTP_FUNCTION, stages
-from local.template import ACCOUNT, TEMPLATE_FILE, resources
+from infrastructure.template import ACCOUNT, TEMPLATE_FILE, resources
 from tests.fakes.faults import Call, FaultPlan
 
 _LOCAL = stages()["local"]
@@ -119,7 +119,7 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
         patches.setattr(Service, "call", noted_call)
         patches.setattr(FaultPlan, "perform", noted_perform)
         for door, function in FUNCTIONS.items():
-            patches.setattr(doors, door, _passed(getattr(doors, door), function))
+            patches.setattr(webhooks, door, _passed(getattr(webhooks, door), function))
         yield recorder
 
 

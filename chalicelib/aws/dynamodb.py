@@ -16,7 +16,7 @@ from chalicelib.aws.calls import Service
 from chalicelib.aws.expressions import Expressions, Request
 from chalicelib.clock import Deadline
 from chalicelib.errors import TryAgain
-from chalicelib.tables import Change, Compares, Condition, Item, Key, Page, Read, Refused, Written
+from chalicelib.ports.tables import Change, Compares, Condition, Item, Key, Page, Read, Refused, Written
 
 WRITES_PER_CALL = 25
 """What BatchWriteItem takes in one call."""
@@ -32,7 +32,7 @@ _REFUSAL = "ConditionalCheckFailedException"
 
 @dataclass(frozen=True)
 class DynamoTable:
-    """One table of DynamoDB; see `chalicelib.tables.Table`."""
+    """One table of DynamoDB; see `chalicelib.ports.tables.Table`."""
 
     service: Service
     name: str

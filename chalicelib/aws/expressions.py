@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.aws.attributes import Attribute, to_wire
-from chalicelib.tables import Both, Change, Compares, Condition, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Change, Compares, Condition, Either, Exists, HasSize, Missing
 
 Request = dict[str, Any]
 """Parameters of one call, as botocore takes them."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from botocore.exceptions import HTTPClientError
 
 from chalicelib.aws.calls import Service
-from chalicelib.buckets import disposition, told_content_type
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import TryAgain
+from chalicelib.ports.buckets import disposition, told_content_type
 
 ACCOUNT = "{account}"
 """In a bucket's name: the number of the account, for a name has to be unique among all accounts."""
@@ -24,7 +24,7 @@ ACCOUNT = "{account}"
 
 @dataclass(frozen=True)
 class S3Bucket:
-    """One bucket of S3; see `chalicelib.buckets.Bucket`."""
+    """One bucket of S3; see `chalicelib.ports.buckets.Bucket`."""
 
     service: Callable[[], Service]
     """S3, made on first use: most functions never keep anything."""

@@ -11,7 +11,7 @@ from chalicelib.errors import Misconfigured
 
 @dataclass(frozen=True)
 class SecretsManager:
-    """The secrets of one account; see `chalicelib.credentials.Fetch`."""
+    """The secrets of one account; see `chalicelib.channels.credentials.Fetch`."""
 
     service: Service
     deadline: Deadline | None = None

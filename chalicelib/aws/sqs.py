@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.aws.calls import Service
 from chalicelib.clock import Deadline
 from chalicelib.errors import Misconfigured, TryAgain
-from chalicelib.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
 
 _REASON = "reason"
 _STRING = "String"
@@ -16,7 +16,7 @@ _STRING = "String"
 
 @dataclass(frozen=True)
 class SqsQueue:
-    """One queue of SQS; see `chalicelib.queues.Queue`."""
+    """One queue of SQS; see `chalicelib.ports.queues.Queue`."""
 
     service: Service
     name: str

@@ -20,26 +20,26 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from chalicelib import contexts, conversations
-from chalicelib.burying import bury
+from chalicelib.batches.media_copying import Copies, Copying
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import Conversation
-from chalicelib.copying import Copies, Copying
+from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, TryAgain
-from chalicelib.handing_off import HandingOff
-from chalicelib.messages import Address
-from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.messages.inbound import Address
+from chalicelib.ports.queues import Queue, Queues, fair_group
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, reply_claim, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import Record, entry_id, waited
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.queues import Queue, Queues, fair_group
-from chalicelib.resetting import Resetting, StalledLock
-from chalicelib.routing import determine_target_queue
+from chalicelib.repair.dead_letters import bury
+from chalicelib.repair.stalled_locks import Resetting, StalledLock
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
-from chalicelib.validation import validate_conversation_rules
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 _LOOKS = 4
 """How often a trigger looks at a record that changes under it, before it comes again later."""
@@ -210,7 +210,7 @@ class Batching:
         staged = staging.read(tables.stage, key, Route.CHANNEL)
         sids = [message.message_sid for message in staged[:_CONSIDERED_MAX]]
         seen = {message.moved_before_seen for message in staged[:_CONSIDERED_MAX]}
-        reading = conversations.reading(tables.conversations, key, self._settings.context_attributes)
+        reading = lookup.reading(tables.conversations, key, self._settings.context_attributes)
         looking_up = history.looking_up(tables.history, key, sids)
         item, *moved = tables.conversations.get_together([reading, *(looking_up if seen - {None} else ())])
         if item is None:

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib import contexts
-from chalicelib.attachment_rules import problem_of
-from chalicelib.buckets import Bucket
 from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
+from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import Conversation
-from chalicelib.credentials import CredentialCache
+from chalicelib.conversations import contexts
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, EngineError, Misconfigured
-from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.messages.attachment_rules import problem_of
+from chalicelib.messages.attachments import folder_of
+from chalicelib.ports.buckets import Bucket
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
-from chalicelib.storing import folder_of
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 COPIED = "copied"
 COPY_FAILED = "copy_failed"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from chalicelib.clock import Deadline
-from chalicelib.messages import AddressKind, InboundMessage, OptOut
+from chalicelib.messages.inbound import AddressKind, InboundMessage, OptOut
 
 
 class AnswerStyle(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.channels.channel import Channel, Index, Vendor
-from chalicelib.messages import AddressKind, OptOut
+from chalicelib.messages.inbound import AddressKind, OptOut
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chalicelib.channels.channel import Provider, WebhookRequest
+from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Deadline
-from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, Rejected
 
 

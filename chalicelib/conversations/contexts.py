@@ -14,12 +14,12 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.clock import iso
-from chalicelib.conversations import Conversation
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import InboundMessage, Media
+from chalicelib.messages.inbound import InboundMessage, Media
+from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import entry_id
-from chalicelib.queues import MESSAGE_BYTES_MAX, encode
 
 VERSION = "1.0"
 

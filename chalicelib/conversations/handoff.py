@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib import contexts, conversations
 from chalicelib.clock import Clock
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, TryAgain
-from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.ports.queues import Queues, fair_group
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, staging
 from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.queues import Queues, fair_group
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 _TRIES = 4
 """How often the append is tried on a record that keeps changing."""
@@ -89,7 +89,7 @@ class HandingOff:
         """The conversation, and the ids of the messages that its record or its history knows of."""
         item, *moved = tables.conversations.get_together(
             [
-                conversations.reading(tables.conversations, message.conversation, self._settings.context_attributes),
+                lookup.reading(tables.conversations, message.conversation, self._settings.context_attributes),
                 *history.looking_up(tables.history, message.conversation, [message.message_sid]),
             ]
         )
@@ -104,7 +104,7 @@ class HandingOff:
         if not isinstance(written, Appended):
             return False
         if history.movable_count(record, self._bounds, now=now):
-            item = conversations.load(
+            item = lookup.load(
                 tables.conversations, conversation.key, self._settings.context_attributes, with_messages=True
             )
             if item is not None:

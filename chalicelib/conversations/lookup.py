@@ -8,10 +8,10 @@ from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import AddressKind, InboundMessage
+from chalicelib.messages.inbound import AddressKind, InboundMessage
+from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey, Record
-from chalicelib.tables import Attr, Item, Read, Table
 
 TASK_COMPLETE = "task_complete"
 CREATED_AT = "created_at"

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib import contexts, conversations
 from chalicelib.clock import Clock
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, TryAgain
-from chalicelib.messages import InboundMessage, OptOut
-from chalicelib.observability import Metric, Step, Trail
+from chalicelib.messages.inbound import InboundMessage, OptOut
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Metric, Step, Trail
 
 _TRIES = 4
 
@@ -61,7 +61,7 @@ class OptingOut:
         """
         entry = contexts.entry(context, opt_out=kind.value)
         for _ in range(_TRIES):
-            item = conversations.load(tables.conversations, key, self._settings.context_attributes, with_messages=True)
+            item = lookup.load(tables.conversations, key, self._settings.context_attributes, with_messages=True)
             if item is None:
                 return
             record = Conversation.from_item(item).record
@@ -90,7 +90,7 @@ def mark_opted_out(tables: Tables, key: ConversationKey, clock: Clock, context_a
         TryAgain, Misconfigured: the mark is not set; the caller comes again.
     """
     for _ in range(_TRIES):
-        item = conversations.load(tables.conversations, key, context_attributes, with_messages=True)
+        item = lookup.load(tables.conversations, key, context_attributes, with_messages=True)
         if item is None or Conversation.from_item(item).is_opted_out:
             return
         written = conversation_lock.append(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.conversations import Conversation
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import Address
+from chalicelib.messages.inbound import Address
 from chalicelib.protocol.staging import Route
 
 

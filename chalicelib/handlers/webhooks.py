@@ -15,19 +15,21 @@ from urllib.parse import urlencode
 
 from chalice.app import Request, Response
 
-from chalicelib import replying, responses, telling
-from chalicelib.batching import Job
-from chalicelib.burying import bury
+from chalicelib.batches.batching import Job
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
-from chalicelib.observability import MEASURES, PROVEN_FOR_ANOTHER, Fields, Level, Metric, Step, Trail, describe
+from chalicelib.inbound import responses
+from chalicelib.inbound.receiving import Outcome
+from chalicelib.inbound.responses import Answer
+from chalicelib.messages.replies import Reply
+from chalicelib.outbound import replying
+from chalicelib.ports.queues import Queue
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import Reminder
-from chalicelib.queues import Queue
-from chalicelib.receiving import Outcome
-from chalicelib.replies import Reply
-from chalicelib.responses import Answer
+from chalicelib.repair.dead_letters import bury
+from chalicelib.telemetry.writer import MEASURES, PROVEN_FOR_ANOTHER, Fields, Level, Metric, Step, Trail, describe
+from chalicelib.unknown_senders import fallback_message
 from chalicelib.wiring import Engine, new_id
 
 Found = TypeVar("Found")
@@ -117,7 +119,7 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
     reminder = Reminder.from_body(body)
     if reminder is not None:
         trail = carried.with_fields(message_sid=reminder.message_sid, attempt=reminder.attempt)
-        to_tell = telling.Job(reminder, tenant, tables, queues, last_send, token, trail)
+        to_tell = fallback_message.Job(reminder, tenant, tables, queues, last_send, token, trail)
         to_tell_again = replace(to_tell, tables=engine.tables, queues=engine.queues)
         return (
             partial(engine.telling.process, to_tell),

@@ -17,26 +17,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib import contexts, conversations
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
+from chalicelib.channels.verification import Proving
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import Conversation, Found
+from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.lookup import Conversation, Found
+from chalicelib.conversations.opt_out import OptingOut, wish
+from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
-from chalicelib.handing_off import HandingOff
-from chalicelib.messages import InboundMessage, OptOut
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.opting_out import OptingOut, wish
+from chalicelib.messages.attachments import Keeping, Storing
+from chalicelib.messages.inbound import InboundMessage, OptOut
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
 from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
-from chalicelib.proving import Proving
-from chalicelib.queues import Queues
-from chalicelib.routing import determine_target_queue
 from chalicelib.settings import Settings
-from chalicelib.storing import Keeping, Storing
-from chalicelib.tables import Tables
-from chalicelib.turning_away import TurningAway
-from chalicelib.validation import validate_conversation_rules
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.unknown_senders.policy import TurningAway
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._proving.prove(request, message.account_id, conversations.require_credential_ref(found, channel), deadline)
+        self._proving.prove(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
         return self._take(tables, self._queues.within(deadline), found, message, keeping, trail)
@@ -183,7 +183,7 @@ class Receiving:
             return Outcome(_after_staging(fault))
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        found = conversations.find(tables.conversations, channel, message)
+        found = lookup.find(tables.conversations, channel, message)
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
@@ -200,7 +200,7 @@ class Receiving:
         """
         if found.key is None:
             return None
-        item = conversations.load(
+        item = lookup.load(
             tables.conversations,
             found.key,
             self._settings.context_attributes,

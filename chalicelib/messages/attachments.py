@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote
 
-from chalicelib.buckets import Bucket
 from chalicelib.clock import Deadline
-from chalicelib.messages import Enclosure, InboundMessage, Media
+from chalicelib.messages.inbound import Enclosure, InboundMessage, Media
+from chalicelib.ports.buckets import Bucket
 
 WHOLE_TEXT = "whole_text_url"
 """The extra that tells where all of a text is."""

@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import Any
 
 from chalicelib.errors import Code, Rejected
+from chalicelib.ports.queues import RETRY_ATTEMPT, decode_object, encode, text_of
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import RETRY_ATTEMPT, decode_object, encode, text_of
 
 VERSION = "1.0"
 

@@ -7,15 +7,15 @@ has the effect that it would have had on the send: the record tells it.
 from __future__ import annotations
 
 from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
+from chalicelib.channels.verification import Proving
 from chalicelib.clock import Clock, Deadline
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.opting_out import mark_opted_out
+from chalicelib.conversations.opt_out import mark_opted_out
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.sends import Part, State
-from chalicelib.proving import Proving
-from chalicelib.reconciling import record_proof
+from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 
 class Tracking:

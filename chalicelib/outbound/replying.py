@@ -17,8 +17,6 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from chalicelib import conversations, splitting
-from chalicelib.burying import bury
 from chalicelib.channels.channel import (
     Channel,
     InDoubt,
@@ -30,23 +28,26 @@ from chalicelib.channels.channel import (
     Sent,
     Vendor,
 )
+from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline, from_iso, iso
-from chalicelib.conversations import Conversation
-from chalicelib.credentials import CredentialCache
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.opting_out import mark_opted_out
-from chalicelib.postponing import postpone
+from chalicelib.messages import splitting
+from chalicelib.messages.replies import Reply, Source
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id, waited
 from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
 from chalicelib.protocol.sends import Part, State
-from chalicelib.queues import DELAY_SECONDS_MAX, Queues
-from chalicelib.replies import Reply, Source
-from chalicelib.retriggering import Retriggering
+from chalicelib.repair.dead_letters import bury
+from chalicelib.repair.retriggering import Retriggering
+from chalicelib.repair.retrying import postpone
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 _LOOKS = 4
 """How often a reply looks at a record that changes under it, before it comes again later."""
@@ -240,7 +241,7 @@ class Replying:
                 return self._claim_and_send(job, conversation, is_taken_over=True)
 
     def _load(self, job: Job) -> Conversation | None:
-        item = conversations.load(
+        item = lookup.load(
             job.tables.conversations,
             job.reply.conversation,
             self._settings.context_attributes,

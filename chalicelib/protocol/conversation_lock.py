@@ -33,6 +33,7 @@ from typing import Any
 from zlib import crc32
 
 from chalicelib.clock import iso
+from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -54,7 +55,6 @@ from chalicelib.protocol.record import (
     Record,
     Status,
 )
-from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
 
 Entry = Mapping[str, Any]
 """One element of `messages`."""

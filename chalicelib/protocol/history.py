@@ -20,11 +20,11 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 from chalicelib.clock import from_iso, iso
+from chalicelib.ports.queues import encode
+from chalicelib.ports.tables import Item, Read, Table
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
-from chalicelib.queues import encode
-from chalicelib.tables import Item, Read, Table
 
 MOVED_AT = "moved_at"
 ENTRY = "entry"

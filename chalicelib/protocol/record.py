@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.clock import from_iso
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.tables import Attr, Condition, Item
+from chalicelib.ports.tables import Attr, Condition, Item
 
 PRIMARY_CHANNEL = "primary_channel"
 CONVERSATION_ID = "conversation_id"

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
+from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
 from chalicelib.protocol.conversation_lock import Changed, Entry, Lost, lock_shard, opened
 from chalicelib.protocol.record import (
     BATCH_ID,
@@ -46,7 +47,6 @@ from chalicelib.protocol.record import (
     Status,
 )
 from chalicelib.protocol.sends import Part
-from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
 
 PEOPLE = "#people"
 """Claims a stalled batch for people. No reply has this id."""

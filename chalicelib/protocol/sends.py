@@ -23,8 +23,8 @@ from hashlib import sha256
 from typing import Any
 
 from chalicelib.clock import epoch, iso
+from chalicelib.ports.tables import Attr, Change, Item, Refused, Table, Written
 from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey, age
-from chalicelib.tables import Attr, Change, Item, Refused, Table, Written
 
 SEND_ID = "send_id"
 STATE = "send_state"

@@ -20,8 +20,8 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.clock import epoch, from_iso, iso
+from chalicelib.ports.tables import Attr, Change, Item, Refused, Table, Written
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.tables import Attr, Change, Item, Refused, Table, Written
 
 MESSAGE_SID = "message_sid"
 RECEIVED_AT = "received_at"

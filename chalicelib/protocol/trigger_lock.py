@@ -27,8 +27,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.clock import epoch
 from chalicelib.errors import EngineError, Misconfigured, TryAgain
-from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.queues import (
+from chalicelib.ports.queues import (
     DELAY_SECONDS_MAX,
     RETRY_ATTEMPT,
     Queue,
@@ -37,7 +36,8 @@ from chalicelib.queues import (
     encode,
     text_of,
 )
-from chalicelib.tables import Attr, Item, Refused, Table, Written
+from chalicelib.ports.tables import Attr, Item, Refused, Table, Written
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 
 TRIGGER_ID = "trigger_id"
 EXPIRES_AT = "expires_at"

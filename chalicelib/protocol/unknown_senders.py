@@ -34,8 +34,8 @@ from typing import Any
 
 from chalicelib.clock import epoch, iso
 from chalicelib.errors import Misconfigured, TryAgain
-from chalicelib.queues import RETRY_ATTEMPT, Queue, attempt_of, decode_object, encode, text_of
-from chalicelib.tables import Attr, Change, Condition, Item, Refused, Table, Written
+from chalicelib.ports.queues import RETRY_ATTEMPT, Queue, attempt_of, decode_object, encode, text_of
+from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
 
 COMPANY_ADDRESS = "company_address"
 SENDER = "sender"

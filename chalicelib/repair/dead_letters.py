@@ -6,8 +6,8 @@ it whole.
 
 from __future__ import annotations
 
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.queues import Queue, cut_for_burial
+from chalicelib.ports.queues import Queue, cut_for_burial
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 
 def bury(queue: Queue, body: str, *, tenant: str, reason: str, trail: Trail) -> None:

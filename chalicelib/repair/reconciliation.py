@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chalicelib import conversations
 from chalicelib.clock import Clock
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, ReplyCode, TryAgain
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.record import entry_id
 from chalicelib.protocol.reply_claim import Released
 from chalicelib.protocol.sends import Part
-from chalicelib.tables import Tables
 
 _LOOKS = 4
 
@@ -31,7 +31,7 @@ def record_proof(tables: Tables, part: Part, context_attributes: Sequence[str], 
     if not is_whole:
         return False
     for _ in range(_LOOKS):
-        item = conversations.load(tables.conversations, part.conversation, context_attributes, with_messages=True)
+        item = lookup.load(tables.conversations, part.conversation, context_attributes, with_messages=True)
         record = Conversation.from_item(item).record if item is not None else None
         if record is None or (record.last_reply_id, record.error_code) != (
             part.reply_id,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chalicelib.clock import Clock
-from chalicelib.observability import Step, Trail
+from chalicelib.ports.queues import Queues, fair_group
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.queues import Queues, fair_group
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Step, Trail
 
 
 class Retriggering:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
 from chalicelib.settings import Settings
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 
 def postpone(

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib import conversations
 from chalicelib.clock import Clock
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import ReplyCode
-from chalicelib.handing_off import HandingOff
-from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol import conversation_lock, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Claimed, Lost, Reset
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
 from chalicelib.protocol.reply_claim import Claim, Released
-from chalicelib.queues import Queues
-from chalicelib.reconciling import record_proof
+from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
-from chalicelib.tables import Item, Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class StalledLock:
     def from_index(cls, row: Item) -> StalledLock:
         """The lock that a row of the sparse index tells."""
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
-        return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(conversations.COMPANY_ID, "unknown")))
+        return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(lookup.COMPANY_ID, "unknown")))
 
     def is_of(self, record: Record) -> bool:
         """Whether the record still bears this lock, and no reply has claimed it."""
@@ -139,7 +139,7 @@ class Resetting:
         return isinstance(outcome, Released)
 
     def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:
-        item = conversations.load(
+        item = lookup.load(
             tables.conversations, lock.conversation, self._settings.context_attributes, with_messages=True
         )
         return Conversation.from_item(item) if item is not None else None

@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, Deadline, epoch, iso
-from chalicelib.handing_off import HandingOff
-from chalicelib.observability import Level, Metric, Step, Trail
+from chalicelib.conversations.handoff import HandingOff
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Attr, Item, Key, Tables
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
 from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
-from chalicelib.queues import Queues
-from chalicelib.resetting import Resetting, StalledLock
-from chalicelib.retriggering import Retriggering
+from chalicelib.repair.retriggering import Retriggering
+from chalicelib.repair.stalled_locks import Resetting, StalledLock
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
-from chalicelib.tables import Attr, Item, Key, Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 _PLACE = {CONVERSATION_ID: "#sweep/orphans"}
 """The key of the row that keeps the scan's place. No conversation has this id."""

@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
+from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
-from chalicelib.credentials import CredentialCache
 from chalicelib.errors import Code, Misconfigured, ReplyCode
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.postponing import postpone
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import Notice, Reminder, State
-from chalicelib.queues import Queues
+from chalicelib.repair.retrying import postpone
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 
 @dataclass(frozen=True)

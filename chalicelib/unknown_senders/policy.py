@@ -13,19 +13,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from chalicelib import splitting
 from chalicelib.channels.channel import THREADING, Channel
 from chalicelib.clock import Clock
-from chalicelib.conversations import Found, require_credential_ref
+from chalicelib.conversations.lookup import Found, require_credential_ref
+from chalicelib.conversations.opt_out import wish
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.messages import InboundMessage
-from chalicelib.observability import Level, Metric, Step, Trail
-from chalicelib.opting_out import wish
+from chalicelib.messages import splitting
+from chalicelib.messages.inbound import InboundMessage
+from chalicelib.ports.queues import Queues, fair_group
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import Letter, MayTell, Pair, ToldAlready
-from chalicelib.queues import Queues, fair_group
 from chalicelib.settings import Settings
-from chalicelib.tables import Tables
+from chalicelib.telemetry.writer import Level, Metric, Step, Trail
 
 TEXT_LENGTH_MAX = 1_600
 """Characters of the text: what the shortest of the channels takes as one message."""

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.environment import REGION, ROOT
+from local.processes.environment import REGION, ROOT
 
 _CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
 

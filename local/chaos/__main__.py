@@ -16,19 +16,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from chalicelib.observability import Step
-from local import environment, machine, ports
+from chalicelib.telemetry.writer import Step
+from infrastructure.template import load as load_template
+from local import stack
 from local.chaos import fleet, load
+from local.chaos.final_state import People, View
 from local.chaos.fleet import Fleet, Kill
-from local.chaos.hearing import Ear
 from local.chaos.ledger import Found, violations
 from local.chaos.load import Load
-from local.chaos.looking import People, View
-from local.environment import HOST
-from local.machine import STAGE, Machine
-from local.processes import end_on_signals
-from local.standin_twilio import Fault, Kind
-from local.template import load as load_template
+from local.chaos.log_reader import Ear
+from local.processes import environment, ports
+from local.processes.children import end_on_signals
+from local.processes.environment import HOST
+from local.stack import STAGE, Machine
+from local.stubs.twilio import Fault, Kind
 from local.tenants import Tenant
 
 SETTINGS = {
@@ -195,7 +196,7 @@ class Run:
 def _running(plan: Plan, ear: Ear, shell: Mapping[str, str]) -> Iterator[Run]:
     """A machine with everything on it."""
     aws_port, http_port, twilio_port = ports.free(3)
-    with machine.started(
+    with stack.started(
         aws_port,
         shell=shell,
         hear=ear.hear,

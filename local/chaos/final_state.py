@@ -10,11 +10,11 @@ from typing import Any
 
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import LOCK_SHARD, MESSAGES, STATUS, UNANSWERED_IDS, Status
-from local.chaos.hearing import Ear
+from infrastructure.template import load
+from local.aws.clients import LocalAws
 from local.chaos.ledger import Delivery, Found, Record, Sent
-from local.clients import LocalAws
-from local.machine import STAGE, Machine
-from local.template import load
+from local.chaos.log_reader import Ear
+from local.stack import STAGE, Machine
 from local.tenants import Tenant
 
 Row = Mapping[str, Any]

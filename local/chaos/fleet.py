@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from chalicelib.observability import Step
-from local.environment import HOST
-from local.machine import Machine
-from local.processes import Child
+from chalicelib.telemetry.writer import Step
+from local.processes.children import Child
+from local.processes.environment import HOST
+from local.stack import Machine
 
 _STEP_WAIT_SECONDS = 2.0
 _WAIT_SECONDS = 5.0

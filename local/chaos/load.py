@@ -15,7 +15,7 @@ from http.client import HTTPException
 from random import Random
 
 from local.chaos.ledger import Fate, Sent
-from local.sending import Message, UnreachableError, fresh_sid, send, webhook_url
+from local.requests.messages import Message, UnreachableError, fresh_sid, send, webhook_url
 from local.tenants import Customer, Tenant
 
 RETRY_SECONDS = (0.5, 1.5, 4.0)

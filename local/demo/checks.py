@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from local import checking_mail
-from local.evening import BATCHES, FROM_A_PERSON, PHOTO
-from local.machine import STAGE
-from local.outcome import Check, Outcome, sids_of, told_of
-from local.standin_ai import reply_to
-from local.standin_twilio import BODY_LENGTH_MAX
+from local.demo import email_checks
+from local.demo.outcome import Check, Outcome, sids_of, told_of
+from local.demo.scenario import BATCHES, FROM_A_PERSON, PHOTO
+from local.stack import STAGE
+from local.stubs.ai import reply_to
+from local.stubs.twilio import BODY_LENGTH_MAX
 from local.tenants import MAIL, NORDIC, SUNRISE, TENANTS
 
 
@@ -21,7 +21,7 @@ def checks(outcome: Outcome) -> Iterator[Check]:
     yield from _answers(outcome)
     yield from _batches(outcome)
     yield from _phones(outcome)
-    yield from checking_mail.checks(outcome)
+    yield from email_checks.checks(outcome)
     yield from _repair(outcome)
     yield from _bad_day_at_twilio(outcome)
     yield from _opt_out(outcome)

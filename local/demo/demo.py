@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from local import checking, evening, machine, ports
-from local.correspondence import Correspondence
-from local.environment import HOST
-from local.evening import Script
-from local.outcome import look
+from local import stack
+from local.demo import checks, scenario
+from local.demo.email_scenario import Correspondence
+from local.demo.outcome import look
+from local.demo.scenario import Script
+from local.demo.timeline import Timeline
+from local.processes import ports
+from local.processes.environment import HOST
 from local.tenants import TENANTS
-from local.timeline import Timeline
 
 
 def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
@@ -32,21 +34,21 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
     console.print(
         "Starting a local AWS, the app, its workers, and stand-ins for Twilio, SendGrid and the AI ...", style="dim"
     )
-    with machine.started(
+    with stack.started(
         aws_port,
         shell=shell,
         hear=timeline.hear,
         http_port=http_port,
         twilio_url=f"http://{HOST}:{twilio_port}",
         sendgrid_url=f"http://{HOST}:{sendgrid_port}",
-        settings=evening.SETTINGS,
+        settings=scenario.SETTINGS,
     ) as here:
         twilio = here.stand_in_for_twilio()
         sendgrid = here.stand_in_for_sendgrid()
         app = here.serve()
         here.work(*_only(*_OTHERS))
         doomed = here.work(*_only("batch_sms"), "--die-before-dispatch")
-        here.stand_in_for_ai(evening.THINKING_SECONDS)
+        here.stand_in_for_ai(scenario.THINKING_SECONDS)
         here.wait_for(twilio, twilio_port)
         here.wait_for(sendgrid, sendgrid_port)
         here.wait_for(app, http_port)
@@ -57,9 +59,9 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         died = script.play()
         outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds
-    found = list(checking.checks(outcome))
+    found = list(checks.checks(outcome))
     timeline.headline("What came of it")
-    checking.show(console, found)
+    checks.show(console, found)
     failed = sum(not check.holds for check in found)
     if failed:
         console.print(

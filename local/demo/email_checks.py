@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from local.correspondence import DOG, NEW_OF_GINA, SUBJECT
-from local.outcome import Check, Outcome, sids_of
-from local.standin_ai import reply_to
+from local.demo.email_scenario import DOG, NEW_OF_GINA, SUBJECT
+from local.demo.outcome import Check, Outcome, sids_of
+from local.stubs.ai import reply_to
 from local.tenants import MAIL, SUNRISE
 
 

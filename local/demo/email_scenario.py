@@ -16,12 +16,12 @@ from functools import cached_property
 from typing import Any
 
 from local import tenants
-from local.machine import STAGE, Machine
-from local.sending import Answer
-from local.sending_mail import Attachment, Mail, fresh_message_id, mail_url, send
-from local.standin_sendgrid import Fault, Kind
+from local.demo.timeline import Timeline
+from local.requests.emails import Attachment, Mail, fresh_message_id, mail_url, send
+from local.requests.messages import Answer
+from local.stack import STAGE, Machine
+from local.stubs.sendgrid import Fault, Kind
 from local.tenants import MAIL, PRIVATE_KEY, SUNRISE
-from local.timeline import Timeline
 
 SUBJECT = "A room by the sea"
 NEW_OF_GINA = "One more thing: may we bring our dog? A photo of him is attached."

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.correspondence import MailSent
-from local.evening import Died, Sent
+from infrastructure.template import load
+from local.demo.email_scenario import MailSent
+from local.demo.scenario import Died, Sent
+from local.demo.timeline import Timeline
 from local.logs import DOCUMENT
-from local.machine import STAGE, Machine
-from local.phones import Delivery
-from local.template import load
+from local.stack import STAGE, Machine
+from local.stubs.phones import Delivery
 from local.tenants import Tenant
-from local.timeline import Timeline
 
 Document = Mapping[str, Any]
 

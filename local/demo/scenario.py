@@ -9,7 +9,7 @@ ben     a message to a project that is inactive
 clara   a message from a sender on the handoff list; a person answers, twice by mistake
 david   an SMS to Nordic Bikes; Twilio has too much to do at first; then the AI answers a second time
 frida   an SMS to Nordic Bikes, and STOP while the AI thinks; one more SMS
-gina    e-mails to Sunrise Travel: see `local/correspondence.py`
+gina    e-mails to Sunrise Travel: see `local/demo/email_scenario.py`
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from xml.etree import ElementTree as ET
 
 import click
 
-from local.correspondence import Correspondence
-from local.machine import Machine
-from local.processes import Child
-from local.sending import Answer, Message, send, webhook_url
-from local.standin_ai import ASKS_FOR_LONG
-from local.standin_twilio import Fault, Kind
+from local.demo.email_scenario import Correspondence
+from local.demo.timeline import Timeline
+from local.processes.children import Child
+from local.requests.messages import Answer, Message, send, webhook_url
+from local.stack import Machine
+from local.stubs.ai import ASKS_FOR_LONG
+from local.stubs.twilio import Fault, Kind
 from local.tenants import NORDIC, SUNRISE, Customer, Tenant
-from local.timeline import Timeline
 
 SETTINGS = {
     "LOG_LEVEL": "DEBUG",

@@ -1,8 +1,8 @@
 """Child processes: started in sessions of their own, read line by line, stopped in order.
 
 A session of its own keeps the terminal's Ctrl-C from a child: it reaches the parent alone, which then stops its
-children one after the other. Each child watches the pipe on its standard input (`guard.py`), so that none outlives a
-parent that was killed.
+children one after the other. Each child watches the pipe on its standard input (`parent_watch.py`), so that none
+outlives a parent that was killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from local.environment import PROJECT
+from local.processes.environment import PROJECT
 
 HearLine = Callable[[str, str], None]
 """Takes a child's name and one line of its output."""

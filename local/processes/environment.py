@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chalicelib.settings import Settings
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 REGION = "eu-west-1"
 HOST = "127.0.0.1"
 ROOT = "local"

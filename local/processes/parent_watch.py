@@ -1,11 +1,12 @@
-"""Ends a child process with its parent, however the parent ends.
+"""Terminates a child process when its parent dies, even by SIGKILL.
 
 A child holds the reading end of a pipe as its standard input. The parent never writes to it; when the parent is gone,
 killed without a chance to clean up too, the pipe closes and the child ends itself. Standard library only, for it also
 runs in the engine's own virtual environment:
 
-    python -I guard.py FOLDER PROGRAM    runs PROGRAM, a module or a file of Python; when the pipe closes, FOLDER is
-                                         removed and the process ends
+    python -I parent_watch.py FOLDER PROGRAM
+
+runs PROGRAM, a module or a file of Python. When the pipe closes, FOLDER is removed and the process ends.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from local.environment import HOST
+from local.processes.environment import HOST
 
 _LOOK_AGAIN_SECONDS = 0.05
 

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from local.environment import STAND_IN_URL
-from local.machine import STAGE, Machine
+from local.processes.environment import STAND_IN_URL
+from local.stack import STAGE, Machine
 from local.tenants import Tenant
 
 _CONFIGURED_ENDPOINT = "http://127.0.0.1:4566"

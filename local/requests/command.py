@@ -12,11 +12,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from local import sending, sending_mail, tenants
-from local.clients import LocalAws
-from local.environment import HOST
-from local.sending import Answer, Message, fresh_sid, webhook_url
-from local.sending_mail import Attachment, Mail, fresh_message_id
+from local import tenants
+from local.aws.clients import LocalAws
+from local.processes.environment import HOST
+from local.requests import emails, messages
+from local.requests.emails import Attachment, Mail, fresh_message_id
+from local.requests.messages import Answer, Message, fresh_sid, webhook_url
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
 
 _STAGE = "local"
@@ -61,7 +62,9 @@ class _Ready:
 @click.option(
     "--tenant", "tenant", type=click.Choice([one.name for one in tenants.TENANTS]), help="The company written to."
 )
-@click.option("--channel", type=click.Choice([*sending.CHANNELS, MAIL]), help="Default: the customer's, else whatsapp.")
+@click.option(
+    "--channel", type=click.Choice([*messages.CHANNELS, MAIL]), help="Default: the customer's, else whatsapp."
+)
 @click.option("--from", "sender", help="A customer of the tenant by name, or any address. Default: the first customer.")
 @click.option("--to", "recipient", help="The company's number or address. Default: the tenant's.")
 @click.option("--body", help="The text. Default: Hello, or blank with --media, --button, --location or --html.")
@@ -128,7 +131,7 @@ def _message(url: str, company: Tenant, customer: Customer, channel: str, **told
         sid=told["sid"] or fresh_sid(),
     )
     post = partial(
-        sending.send,
+        messages.send,
         webhook_url(url, channel),
         message,
         told["token"] or company.auth_token,
@@ -152,8 +155,8 @@ def _mail(url: str, company: Tenant, customer: Customer, channel: str, **told: A
         message_id=told["sid"] or fresh_message_id(customer.address.rpartition("@")[2]),
     )
     post = partial(
-        sending_mail.send,
-        sending_mail.mail_url(url, secret),
+        emails.send,
+        emails.mail_url(url, secret),
         mail,
         secret.get(PRIVATE_KEY),
         is_raw=told["raw"],

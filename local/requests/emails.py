@@ -21,8 +21,8 @@ from urllib.request import Request
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
-from local.sending import Answer, exchange, webhook_url
-from local.signing_mail import key_pair, signed
+from local.requests.email_signatures import key_pair, signed
+from local.requests.messages import Answer, exchange, webhook_url
 
 _BOUNDARY = "xYzZY"
 _SENDER_IP = "192.0.2.25"

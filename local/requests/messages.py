@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import click
 
-from local.signing import signature, without_fragment
+from local.requests.signatures import signature, without_fragment
 
 _PREFIXES = {"whatsapp": "whatsapp:", "sms": ""}
 _CONTENT_TYPES = {

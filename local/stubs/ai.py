@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.clients import LocalAws
-from local.environment import PROJECT
+from local.aws.clients import LocalAws
 from local.logs import DOCUMENT
+from local.processes.environment import PROJECT
 
 _POLL_SECONDS = 1
 _PAUSE_SECONDS = 1.0

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local.standin import ask
-from local.standin_sendgrid import Fault
+from local.stubs.sendgrid import Fault
+from local.stubs.server import ask
 
 Delivery = Mapping[str, Any]
 """One e-mail of the stand-in's ledger."""

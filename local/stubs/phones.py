@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local.standin import ask
-from local.standin_twilio import Fault
+from local.stubs.server import ask
+from local.stubs.twilio import Fault
 
 Delivery = Mapping[str, Any]
 """One message of the stand-in's ledger."""

@@ -2,7 +2,7 @@
 
 It takes e-mails as SendGrid does - a bearer key, SendGrid's document, SendGrid's errors, as far as its documentation
 tells them - and keeps what the customers' mailboxes would have got. The faults of a bad day are those of
-`local/standin.py`.
+`local/stubs/server.py`.
 
     POST /v3/mail/send      take an e-mail
     GET  /v3/messages       the Email Activity API, for accounts that have it: query=(unique_args['name']="value")
@@ -23,7 +23,18 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
-from local.standin import SLOW_SECONDS, Answer, Call, Kind, Refused, StandIn, Tell, say_nothing, short, until_stopped
+from local.stubs.server import (
+    SLOW_SECONDS,
+    Answer,
+    Call,
+    Kind,
+    Refused,
+    StandIn,
+    Tell,
+    say_nothing,
+    short,
+    until_stopped,
+)
 
 BYTES_MAX = 30 * 1_024 * 1_024
 CUSTOM_ARGS_BYTES_MAX = 10_000

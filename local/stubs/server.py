@@ -33,7 +33,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from local.environment import HOST
+from local.processes.environment import HOST
 
 SLOW_SECONDS = 15.0
 GARBLED = b"<html>Bad day</html>"

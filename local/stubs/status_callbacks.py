@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
-from local.signing import signature, without_fragment
+from local.requests.signatures import signature, without_fragment
 
 _TIMEOUT_SECONDS = 15
 UNREACHABLE = 0

@@ -2,8 +2,8 @@
 
 It takes messages as Twilio does - basic auth, Twilio's fields, Twilio's errors - so that the official library sends
 through it, keeps what the customers' phones would have got, and tells the status callbacks, signed. The faults of a bad
-day are those of `local/standin.py`; besides, a message's statuses can be told otherwise: another course, later, or with
-an error's code.
+day are those of `local/stubs/server.py`. A message's statuses can be changed too: another course, later, or with an
+error code.
 
     POST /2010-04-01/Accounts/{account}/Messages.json           take a message
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
@@ -29,8 +29,19 @@ from math import ceil
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from local.standin import SLOW_SECONDS, Answer, Call, Kind, Refused, StandIn, Tell, say_nothing, short, until_stopped
-from local.standin_courier import Callback, Courier, post
+from local.stubs.server import (
+    SLOW_SECONDS,
+    Answer,
+    Call,
+    Kind,
+    Refused,
+    StandIn,
+    Tell,
+    say_nothing,
+    short,
+    until_stopped,
+)
+from local.stubs.status_callbacks import Callback, Courier, post
 
 API = "/2010-04-01"
 BODY_LENGTH_MAX = 1_600

@@ -7,17 +7,19 @@ from datetime import datetime
 
 from rich.console import Console
 
-from chalicelib.messages import InboundMessage
-from chalicelib.observability import Step
-from ops import catching_up, masking, providers, tenancy, twilio_listing
-from ops.asking import ask
-from ops.catching_up import Fate
-from ops.deployment import Deployment, OperatorEngine
-from ops.rehearsing import rehearsal_of
-from ops.secrets import Secrets
-from ops.telling import in_words
-from ops.tenancy import Line
-from ops.where import Blocked
+from chalicelib.messages.inbound import InboundMessage
+from chalicelib.telemetry.writer import Step
+from ops.repairs import catching_up
+from ops.repairs.catching_up import Fate
+from ops.repairs.dry_run import rehearsal_of
+from ops.stage.deployment import Deployment, OperatorEngine
+from ops.stage.target import Blocked
+from ops.tenants import providers, rows, twilio_messages
+from ops.tenants.rows import Line
+from ops.tenants.secrets import Secrets
+from ops.terminal import masking
+from ops.terminal.confirmation import ask
+from ops.terminal.step_texts import in_words
 
 
 def catch_up(
@@ -25,7 +27,7 @@ def catch_up(
 ) -> None:
     """Feed what is missing, or tell what would be fed."""
     engine = deployment.engine()
-    lines = tenancy.lines(engine.tables.conversations, engine.channels, tenant)
+    lines = rows.lines(engine.tables.conversations, engine.channels, tenant)
     if not lines:
         raise Blocked(f"no conversation is of {tenant}", "its company_id, as the conversations tell it")
     messages = _delivered(deployment, engine, console, lines, since)
@@ -68,7 +70,7 @@ def _delivered(
             continue  # a conversation that names none, or one that is gone: its neighbours' secret asks for both
         if secret is None:
             raise Blocked(f"{shown} has no secret to ask the provider with", deployment.where.ops("doctor"))
-        listed = twilio_listing.inbound(engine, channel, line.address, secret, since)
+        listed = twilio_messages.inbound(engine, channel, line.address, secret, since)
         console.print(f"{shown}: the provider lists {len(listed)} message(s)")
         found |= {one.message_sid: one for one in listed}
     return sorted(found.values(), key=lambda one: one.received_at)

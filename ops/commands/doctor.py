@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from ops.doctor import Area
-from ops.findings import Weight
+from ops.doctor.examination import Area
+from ops.doctor.findings import Weight
 
 _SIGNS = {Weight.FAULT: ("✗", "red"), Weight.WARNING: ("!", "yellow")}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from ops import forgetting, masking
-from ops.asking import ask
-from ops.checks.tables import expected
-from ops.deployment import Deployment
-from ops.forgetting import PLACES, Reach
-from ops.letters import SqsLetters
-from ops.objects import S3Objects
-from ops.redriving import sources
+from ops.doctor.checks.tables import expected
+from ops.repairs import erasure
+from ops.repairs.erasure import PLACES, Reach
+from ops.repairs.redriving import sources
+from ops.stage.bucket import S3Objects
+from ops.stage.dead_letters import SqsLetters
+from ops.stage.deployment import Deployment
+from ops.terminal import masking
+from ops.terminal.confirmation import ask
 
 _REMAINS = (
     "Not reached from here: the provider's own log, backups (point-in-time recovery keeps 35 days), "
@@ -30,9 +31,9 @@ def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal:
         letters=[one for one in letters if one.holds_any],
         objects=S3Objects.of(account, deployment.settings.attachments_bucket),
     )
-    address = forgetting.normal(told, [one.address_prefix for one in engine.channels.values()])
-    person = forgetting.find(reach, address)
-    found = forgetting.count(reach, person)
+    address = erasure.normal(told, [one.address_prefix for one in engine.channels.values()])
+    person = erasure.find(reach, address)
+    found = erasure.count(reach, person)
     console.print(f"Of {masking.address(address)} there is:")
     for name, number in found.items():
         console.print(f"  {number:>6}  {schemas[name].name if name in schemas else name}")
@@ -42,5 +43,5 @@ def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal:
         console.print("Nothing was erased.")
         return
     ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
-    erased = forgetting.forget(reach, person)
+    erased = erasure.forget(reach, person)
     console.print(f"Erased {sum(erased.values())} row(s), message(s) and file(s). {_REMAINS}")

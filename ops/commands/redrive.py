@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from ops import masking, redriving
-from ops.asking import ask
-from ops.deployment import Deployment
-from ops.letters import LETTERS_MAX, SqsLetters
-from ops.redriving import Fate
+from ops.repairs import redriving
+from ops.repairs.redriving import Fate
+from ops.stage.dead_letters import LETTERS_MAX, SqsLetters
+from ops.stage.deployment import Deployment
+from ops.terminal import masking
+from ops.terminal.confirmation import ask
 
 
 def redrive(

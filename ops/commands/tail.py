@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from chalicelib.clock import SystemClock
-from chalicelib.observability import Level
-from ops import masking, tailing
-from ops.deployment import Deployment
-from ops.logs import LogEvent, Logs
-from ops.telling import in_words
-from ops.where import Blocked
+from chalicelib.telemetry.writer import Level
+from ops.stage import tailing
+from ops.stage.deployment import Deployment
+from ops.stage.logs import LogEvent, Logs
+from ops.stage.target import Blocked
+from ops.terminal import masking
+from ops.terminal.step_texts import in_words
 
 _STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold white on red"}
 _LEVELS = tuple(one.value.upper() for one in Level)

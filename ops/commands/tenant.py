@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
-from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
-from ops import providers, tenants
-from ops.asking import ask
-from ops.deployment import Deployment, OperatorEngine
-from ops.doctor import Asked, examine_tenant
-from ops.providers import Provider
-from ops.screens.doctor import show_areas
-from ops.secrets import SecretName, Secrets
-from ops.tenants import Secret, State, Takes, taken_by_twilio
-from ops.where import Blocked
+from ops.commands.doctor import show_areas
+from ops.doctor.examination import Asked, examine_tenant
+from ops.stage.deployment import Deployment, OperatorEngine
+from ops.stage.target import Blocked
+from ops.tenants import providers, rotation
+from ops.tenants.providers import Provider
+from ops.tenants.rotation import Secret, State, Takes, taken_by_twilio
+from ops.tenants.secrets import SecretName, Secrets
+from ops.terminal.confirmation import ask
 
 RETRIES = "#rc=3&rp=all"
 
@@ -70,11 +70,11 @@ def rotate(deployment: Deployment, console: Console, company: str, *, is_abandon
         secret = _read(deployment, secrets, name)
         if is_abandoning:
             ask(f"Take the {secret.provider.next_proof} off {name}?", yes=yes)
-            secrets.put(str(name), tenants.abandoned(secret).text)
+            secrets.put(str(name), rotation.abandoned(secret).text)
             console.print(f"{name}: rotation abandoned")
             continue
         takes = _takes(engine, secret)
-        match tenants.state(secret, takes):
+        match rotation.state(secret, takes):
             case State.AT_REST:
                 _begin(deployment, console, secrets, secret, typed, takes, yes=yes)
             case State.BEGUN if takes is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from chalicelib.observability import Trail
-from ops import looking_up, masking, unlocking
-from ops.asking import ask
-from ops.deployment import Deployment
-from ops.telling import in_words
+from chalicelib.telemetry.writer import Trail
+from ops.repairs import unlocking
+from ops.stage import search
+from ops.stage.deployment import Deployment
+from ops.terminal import masking
+from ops.terminal.confirmation import ask
+from ops.terminal.step_texts import in_words
 
 
 def unlock(
@@ -22,7 +24,7 @@ def unlock(
 ) -> None:
     """Let go of a lock, if the protocol lets."""
     engine = deployment.engine()
-    key = looking_up.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.where)
+    key = search.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.where)
     conversation, verdict = unlocking.look(engine, key, at_once=at_once)
     console.print(f"{conversation_id}: {verdict.why}")
     if not verdict.may_unlock:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chalicelib.errors import EngineError
-from ops import tenancy
-from ops.account import as_blocked
-from ops.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
-from ops.tenancy import Line
+from ops.doctor.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.doctor.findings import Finding, Weight
+from ops.stage.account import as_blocked
+from ops.stage.deployment import Deployment
+from ops.tenants import rows
+from ops.tenants.rows import Line
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _tenants(deployment: Deployment, asked: Asked, lines: list[Line]) -> Iterato
     """Find out whose addresses there are, into `lines`; a tenant that was asked for and has none is a finding."""
     engine = deployment.engine()
     one = asked.tenants[0] if len(asked.tenants) == 1 else None
-    found = tenancy.lines(engine.tables.conversations, engine.channels, one)
+    found = rows.lines(engine.tables.conversations, engine.channels, one)
     lines += [line for line in found if not asked.tenants or line.tenant in asked.tenants]
     for tenant in asked.tenants:
         if tenant not in {line.tenant for line in lines}:

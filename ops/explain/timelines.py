@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.clock import from_iso
-from chalicelib.conversations import Conversation
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, ReplyCode
-from chalicelib.observability import Step
 from chalicelib.protocol import reply_claim
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.sends import Part, State
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
+from chalicelib.telemetry.writer import Step
 from local.logs import LogLine
-from ops import masking
-from ops.letters import Letter
-from ops.telling import in_words
+from ops.stage.dead_letters import Letter
+from ops.terminal import masking
+from ops.terminal.step_texts import in_words
 
 MEANINGS: Mapping[str, str] = {
     Code.PARSING_ERROR: "what came was no message of the provider's",

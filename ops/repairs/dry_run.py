@@ -11,14 +11,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.queues import Queue, Queues
-from chalicelib.tables import Change, Condition, Item, Key, Page, Read, Refused, Table, Tables, Written
+from chalicelib.ports.queues import Queue, Queues
+from chalicelib.ports.tables import Change, Condition, Item, Key, Page, Read, Refused, Table, Tables, Written
 from chalicelib.wiring import Engine
 
 
 @dataclass(frozen=True)
 class RehearsalTable:
-    """A table that is read and never written; see `chalicelib.tables.Table`."""
+    """A table that is read and never written; see `chalicelib.ports.tables.Table`."""
 
     real: Table
 

@@ -16,19 +16,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import conversations
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.messages.attachments import folder_of
+from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.storing import folder_of
-from chalicelib.tables import Attr, Item, Key, Refused, Table
 from chalicelib.wiring import Engine
-from local.template import TableSchema
-from ops import looking_up
-from ops.letters import LETTERS_MAX, DeadLetters, leave, take_all
-from ops.objects import Objects
-from ops.tenancy import every_row
-from ops.where import Blocked
+from infrastructure.template import TableSchema
+from ops.stage import search
+from ops.stage.bucket import Objects
+from ops.stage.dead_letters import LETTERS_MAX, DeadLetters, leave, take_all
+from ops.stage.target import Blocked
+from ops.tenants.rows import every_row
 
 _TRIES = 4
 
@@ -102,7 +102,7 @@ def find(reach: Reach, address: str) -> Person:
         Blocked: a batch or a reply is on its way in one of these.
     """
     engine = reach.engine
-    keys = looking_up.by_address(engine.tables, engine.channels, address)
+    keys = search.by_address(engine.tables, engine.channels, address)
     tenants = set()
     for key in keys:
         conversation = _load(engine, key)
@@ -217,7 +217,7 @@ def _letters(letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
 
 
 def _load(engine: Engine, key: ConversationKey) -> Conversation | None:
-    item = conversations.load(engine.tables.conversations, key, (), with_messages=True)
+    item = lookup.load(engine.tables.conversations, key, (), with_messages=True)
     return Conversation.from_item(item) if item is not None else None
 
 

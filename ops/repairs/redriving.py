@@ -14,14 +14,14 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from chalicelib.errors import Code, EngineError, Rejected
+from chalicelib.messages.replies import Reply
+from chalicelib.ports.queues import Queue
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import Reminder
-from chalicelib.queues import Queue
-from chalicelib.replies import Reply
 from chalicelib.settings import Settings
-from ops.letters import DeadLetters, Letter, conversation_of, leave, take_all
-from ops.where import Blocked
+from ops.stage.dead_letters import DeadLetters, Letter, conversation_of, leave, take_all
+from ops.stage.target import Blocked
 
 
 class Fate(StrEnum):

@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib import conversations
-from chalicelib.conversations import Conversation
-from chalicelib.observability import Trail
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.record import ConversationKey, Record
-from chalicelib.resetting import StalledLock
+from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
+from chalicelib.telemetry.writer import Trail
 from chalicelib.wiring import Engine
 
 
@@ -57,7 +57,7 @@ def judge(record: Record, settings: Settings, now: datetime, *, at_once: bool) -
 
 def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conversation, Verdict]:
     """The conversation, and what may be done with it."""
-    item = conversations.load(engine.tables.conversations, key, engine.settings.context_attributes, with_messages=True)
+    item = lookup.load(engine.tables.conversations, key, engine.settings.context_attributes, with_messages=True)
     assert item is not None, "the conversation was found a moment ago"
     conversation = Conversation.from_item(item)
     return conversation, judge(conversation.record, engine.settings, engine.clock.now(), at_once=at_once)

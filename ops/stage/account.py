@@ -21,7 +21,7 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from infrastructure.account import NO_RIGHT, NOT_TAKEN
-from ops.where import Blocked, Where
+from ops.stage.target import Blocked, Where
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.aws.s3 import ACCOUNT
-from ops.account import Account
+from ops.stage.account import Account
 
 
 class Objects(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from chalicelib.errors import Misconfigured, Rejected, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.protocol.unknown_senders import Reminder
-from ops.account import NO_QUEUE, Account
+from ops.stage.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 1_800
 """How long a letter stays invisible while it is looked at or moved: longer than `LETTERS_MAX` of them take."""

@@ -16,9 +16,9 @@ from chalicelib.settings import Settings, SettingsError
 from chalicelib.wiring import Engine
 from infrastructure.stages import Stage
 from infrastructure.stages import functions as app_functions
-from ops.account import NOT_FOUND, Account
-from ops.telling import Notes
-from ops.where import Blocked, Config, Where
+from ops.stage.account import NOT_FOUND, Account
+from ops.stage.target import Blocked, Config, Where
+from ops.terminal.step_texts import Notes
 
 _RESOURCES = ("_TABLE", "_QUEUE", "_BUCKET")
 

@@ -10,8 +10,8 @@ from chalicelib.clock import epoch
 from infrastructure.stages import functions
 from local import logs
 from local.logs import LogLine
-from ops.account import Account
-from ops.deployment import Deployment, full_name
+from ops.stage.account import Account
+from ops.stage.deployment import Deployment, full_name
 
 
 @dataclass(frozen=True)

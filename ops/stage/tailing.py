@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock
-from ops.logs import LogEvent, Logs
+from ops.stage.logs import LogEvent, Logs
 
 POLL_SECONDS = 2.0
 

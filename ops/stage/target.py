@@ -15,9 +15,9 @@ from typing import Any
 
 import click
 
-from local.environment import STAND_IN_URL
+from local.processes.environment import STAND_IN_URL
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
 
 _ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"

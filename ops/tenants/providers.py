@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel, Vendor
-from chalicelib.credentials import SendGridCredentials, TwilioCredentials
+from chalicelib.channels.credentials import SendGridCredentials, TwilioCredentials
 from chalicelib.errors import Code, Misconfigured
 
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
-from ops.providers import Provider
-from ops.where import Blocked
+from ops.stage.target import Blocked
+from ops.tenants.providers import Provider
 
 Takes = Callable[[str], bool]
 """Whether the provider takes a token as the account's password now."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from chalicelib import conversations
 from chalicelib.channels.channel import Channel
-from chalicelib.tables import Attr, Condition, Item, Table
+from chalicelib.conversations import lookup
+from chalicelib.ports.tables import Attr, Condition, Item, Table
 
 
 @dataclass(frozen=True, order=True)
@@ -36,14 +36,14 @@ def every_row(table: Table, *, index: str | None = None, keep: Condition | None 
 
 def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[Line]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
-    keep = None if tenant is None else Attr(conversations.COMPANY_ID).eq(tenant)
+    keep = None if tenant is None else Attr(lookup.COMPANY_ID).eq(tenant)
     return sorted(
         {
             Line(
-                tenant=str(row.get(conversations.COMPANY_ID, "unknown")),
+                tenant=str(row.get(lookup.COMPANY_ID, "unknown")),
                 channel=channel.name,
                 address=row[channel.index.company_key],
-                credential_ref=conversations.credential_ref_of(row, channel.name) or "",
+                credential_ref=lookup.credential_ref_of(row, channel.name) or "",
             )
             for channel in channels.values()
             for row in every_row(table, index=channel.index.name, keep=keep)

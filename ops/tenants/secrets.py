@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infrastructure.rights import NAME_PATTERN
-from ops.account import NOT_FOUND, Account
-from ops.where import Blocked
+from ops.stage.account import NOT_FOUND, Account
+from ops.stage.target import Blocked
 
 _PARTS = ("channel", "company", "project", "provider")
 """What the stars of the pattern stand for, in order."""

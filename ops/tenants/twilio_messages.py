@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Rejected
-from chalicelib.messages import InboundMessage
+from chalicelib.messages.inbound import InboundMessage
 from chalicelib.wiring import Engine
 
 _MEDIA_BASE = "https://api.twilio.com"

@@ -20,10 +20,10 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel
-from chalicelib.channels.twilio import SIGNATURE_HEADER
-from chalicelib.credentials import TwilioCredentials
+from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.webhooks import SIGNATURE_HEADER
 from chalicelib.errors import Code
-from local.signing import signature
+from local.requests.signatures import signature
 
 _PATIENCE_SECONDS = 20
 _TWIML = "text/xml"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-from chalicelib.observability import Fields, Level, Metric, Step, describe
+from chalicelib.telemetry.writer import Fields, Level, Metric, Step, describe
+from local.demo.timeline import TOLD, sentence
 from local.logs import LogLine
-from local.timeline import TOLD, sentence
 
 _ALSO_TOLD = {
     Step.RECEIVED: "received",

@@ -23,9 +23,9 @@ from twilio.request_validator import RequestValidator
 import app
 from chalicelib import wiring
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
-from chalicelib.observability import SERVICE
-from local.environment import of_stage
-from local.template import TEMPLATE_FILE
+from chalicelib.telemetry.writer import SERVICE
+from infrastructure.template import TEMPLATE_FILE
+from local.processes.environment import of_stage
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
 
 HOST = "hooks.example.com"

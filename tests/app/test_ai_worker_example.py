@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from moto import mock_aws
 
-from chalicelib.queues import fair_group
-from chalicelib.replies import Reply
-from local.template import load
+from chalicelib.messages.replies import Reply
+from chalicelib.ports.queues import fair_group
+from infrastructure.template import load
 from tests.world import ENVIRONMENT, KEY, World
 
 PROJECT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 from chalice.test import HTTPResponse
 
 import app
-from local.signing_mail import key_pair
+from local.requests.email_signatures import key_pair
 from tests.app.conftest import HOST, Deployment
 from tests.emails import CUSTOMER_EMAIL, Email, keys, signature
 from tests.world import CUSTOMER, EMAIL_SECRET_REF, email_conversation

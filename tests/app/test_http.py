@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import pytest
 from chalice.app import Request
 
-from chalicelib import doors, wiring
+from chalicelib import wiring
 from chalicelib.channels.channel import Vendor
+from chalicelib.handlers import webhooks
 from tests.app.conftest import FORM_TYPE, HOST, Deployment, fresh_process
 from tests.world import ACCOUNT_SID, COMPANY, CUSTOMER, KEY, SECRET_REF
 
@@ -271,7 +272,7 @@ class TestHostileInput:
             "isBase64Encoded": encoded,
         }
 
-        response = doors.webhook(Request(event, None), Vendor.TWILIO, wiring.engine())
+        response = webhooks.webhook(Request(event, None), Vendor.TWILIO, wiring.engine())
 
         assert response.status_code == 200
 

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
-from local import ports
-from local.dynamodb_local import dynamodb_local
-from local.engine import NotInstalledError, local_aws
+from local.aws.dynamodb_local import dynamodb_local
+from local.aws.ministack import NotInstalledError, local_aws
+from local.processes import ports
 from tests.contract.engines import Engine, dynamodb_engine, endpoint_engine, fake_engine, moto_engine
 
 _numbers = itertools.count(1)

@@ -21,13 +21,13 @@ from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.s3 import ACCOUNT, S3Bucket
 from chalicelib.aws.sqs import SqsQueue
-from chalicelib.buckets import Bucket
 from chalicelib.clock import SystemClock
 from chalicelib.errors import Code
-from chalicelib.queues import Queue
+from chalicelib.ports.buckets import Bucket
+from chalicelib.ports.queues import Queue
+from chalicelib.ports.tables import Table
 from chalicelib.settings import Settings
-from chalicelib.tables import Table
-from local.template import TEMPLATE_FILE, TableSchema, Template, load
+from infrastructure.template import TEMPLATE_FILE, TableSchema, Template, load
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import FaultPlan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.buckets import FILENAME_BYTES_MAX, UNKNOWN_TYPE
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
+from chalicelib.ports.buckets import FILENAME_BYTES_MAX, UNKNOWN_TYPE
 from tests.contract.engines import Engine
 from tests.fakes.clock import FakeClock
 

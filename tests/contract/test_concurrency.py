@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from chalicelib.tables import Attr, Change, Refused, Table, Written
+from chalicelib.ports.tables import Attr, Change, Refused, Table, Written
 from tests.contract.engines import Engine
 
 WRITERS = 32

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import WaiterError
 
-from local.environment import REGION
-from local.template import MONITORING_FILE, resources
+from infrastructure.template import MONITORING_FILE, resources
+from local.processes.environment import REGION
 
 STAGE = "night"
 """No other test's stage."""

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, TryAgain
-from chalicelib.queues import MESSAGE_BYTES_MAX, encode
+from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
 from tests.contract.engines import Delivery, Engine
 from tests.fakes.clock import FakeClock
 

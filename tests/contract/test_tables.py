@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.tables import Attr, Change, Compares, Condition, Read, Refused, Table, Written
+from chalicelib.ports.tables import Attr, Change, Compares, Condition, Read, Refused, Table, Written
 from tests.contract.engines import Engine
 from tests.fakes.clock import FakeClock
 

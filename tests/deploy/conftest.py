@@ -13,8 +13,8 @@ from botocore.session import Session
 
 from infrastructure.account import Account
 from infrastructure.stages import Stage, stages
-from local import environment, ports
-from local.engine import NotInstalledError, local_aws
+from local.aws.ministack import NotInstalledError, local_aws
+from local.processes import environment, ports
 
 GATEWAY = Path(__file__).with_name("gateway.py")
 AGAIN = "make deploy STAGE=dev"

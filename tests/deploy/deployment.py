@@ -26,8 +26,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import boto3
 
-from local.clients import LocalAws
-from local.environment import HOST, PROJECT, REGION, ROOT, local_aws
+from local.aws.clients import LocalAws
+from local.processes.environment import HOST, PROJECT, REGION, ROOT, local_aws
 
 Found = TypeVar("Found")
 

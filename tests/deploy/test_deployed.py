@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from infrastructure import deploying, remembering
+from infrastructure import chalice_state, deploying
 from infrastructure.account import Account, Obstacle
-from infrastructure.settling import PUBLIC_BASE_URL, settle, throttling
+from infrastructure.post_deploy import PUBLIC_BASE_URL, settle, throttling
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
-from local.template import MONITORING_FILE, TEMPLATE_FILE, resources
+from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, resources
 from tests.deploy.conftest import AGAIN
 
 STAGE = "halfway"
@@ -28,7 +28,7 @@ BASE = "https://hooks.example.com"
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A stage of its own, and a folder for what Chalice remembers of it."""
-    monkeypatch.setattr(remembering, "CHALICE", tmp_path)
+    monkeypatch.setattr(chalice_state, "CHALICE", tmp_path)
     told = {name: value.replace("-dev", f"-{STAGE}") for name, value in stages()["dev"].variables.items()}
     return replace(stages()["dev"], name=STAGE, variables=told, api_stage=STAGE)
 
@@ -108,35 +108,35 @@ class TestMemory:
         self, account: Account, stage: Stage, deployed: str
     ):
         """The mappings with their ids, and the API behind whose routes the stage's own function is."""
-        found = remembering.bring_back(account, stage)
+        found = chalice_state.bring_back(account, stage)
 
-        known = {one["name"]: one for one in remembering._read(stage)["resources"]}
+        known = {one["name"]: one for one in chalice_state._read(stage)["resources"]}
         mappings = account.client("lambda").list_event_source_mappings(FunctionName=stage.function_name("batch_sms"))
         assert sorted(found) == sorted([*(f"{name}-sqs-event-source" for name in queue_readers()), "rest_api"])
         assert known["batch_sms-sqs-event-source"]["event_uuid"] == mappings["EventSourceMappings"][0]["UUID"]
         assert known["batch_sms-sqs-event-source"]["queue"] == f"replies-engine-{STAGE}-sms"
-        assert remembering.api(stage) == (
+        assert chalice_state.api(stage) == (
             deployed,
             f"https://{deployed}.execute-api.{account.region}.amazonaws.com/{STAGE}",
         )
 
     def test_what_chalice_remembers_is_left_as_it_is(self, account: Account, stage: Stage, deployed: str):
         """And to bring back twice is to bring back once."""
-        remembering.bring_back(account, stage)
-        before = remembering._read(stage)
+        chalice_state.bring_back(account, stage)
+        before = chalice_state._read(stage)
 
-        again = remembering.bring_back(account, stage)
+        again = chalice_state.bring_back(account, stage)
 
         assert again == []
-        assert remembering._read(stage) == before
+        assert chalice_state._read(stage) == before
 
     def test_of_two_apis_the_one_with_the_stage_is_ours(self, account: Account, stage: Stage, deployed: str):
         """The other is what a deployment left behind that died before its last step."""
         left_behind = [import_api(account, stage) for _ in range(3)]
 
-        remembering.bring_back(account, stage)
+        chalice_state.bring_back(account, stage)
 
-        known = remembering.api(stage)
+        known = chalice_state.api(stage)
         for one in left_behind:
             account.client("apigateway").delete_rest_api(restApiId=one)
         assert known is not None
@@ -146,10 +146,10 @@ class TestMemory:
         """Though both have the app's name."""
         other = replace(stage, name="elsewhere")
 
-        found = remembering.bring_back(account, other)
+        found = chalice_state.bring_back(account, other)
 
         assert found == []
-        assert remembering.api(other) is None
+        assert chalice_state.api(other) is None
 
 
 class TestSettling:

@@ -15,9 +15,9 @@ from chalice.app import ScheduledEventConfig
 from moto import mock_aws
 
 from app import app
-from chalicelib.observability import DIMENSIONS, SERVICE, Metric
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
-from local.template import MONITORING_FILE, load, resources
+from chalicelib.telemetry.writer import DIMENSIONS, SERVICE, Metric
+from infrastructure.template import MONITORING_FILE, load, resources
 from tests.world import settings_of
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from infrastructure.rights import RIGHTS
 from infrastructure.stages import Stage, functions, stages
 from tests.emails import Email
 from tests.fakes.faults import Fault, FaultPlan
+from tests.faults.failure_modes import WAYS, Way, tell
+from tests.faults.scenarios import PHOTO, SCENARIOS, Scenario
 from tests.rights import Use, is_allowed, recording
-from tests.walk.scenarios import PHOTO, SCENARIOS, Scenario
-from tests.walk.ways import WAYS, Way, tell
 from tests.world import KEY, World, email_conversation
 
 DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]

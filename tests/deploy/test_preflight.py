@@ -9,10 +9,10 @@ import pytest
 
 from infrastructure import policies
 from infrastructure.account import Account
-from infrastructure.looking import faults_of_account, faults_of_configuration, faults_of_topic
+from infrastructure.preflight import faults_of_account, faults_of_configuration, faults_of_topic
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, stages
-from local.template import TEMPLATE_FILE
+from infrastructure.template import TEMPLATE_FILE
 from tests.deploy.conftest import AGAIN, Elsewhere
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure.stages import HTTP_FUNCTION, functions, stages
-from local.environment import PROJECT
-from local.template import TEMPLATE_FILE, resources
+from infrastructure.template import TEMPLATE_FILE, resources
+from local.processes.environment import PROJECT
 
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
 SHIPPED = sorted(

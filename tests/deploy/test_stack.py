@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from infrastructure.account import Account, Obstacle
 from infrastructure.stack import Stack
-from local.template import TEMPLATE_FILE
+from infrastructure.template import TEMPLATE_FILE
 from tests.deploy.conftest import AGAIN, Elsewhere
 
 

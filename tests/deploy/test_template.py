@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.settings import Settings
-from local.template import MONITORING_FILE, TEMPLATE_FILE, Template, load
+from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, Template, load
 
 CONFIG = Path(__file__).parents[2] / ".chalice" / "config.json"
 STAGES = ("local", "dev", "prod")

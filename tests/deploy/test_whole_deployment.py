@@ -27,15 +27,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from infrastructure import policies
-from infrastructure.settling import throttling
+from infrastructure.post_deploy import throttling
 from infrastructure.stages import functions, stages
-from local import sending, sending_mail, standin_ai, tenants
-from local.environment import PROJECT, REGION
-from local.signing import signature
-from local.standin_sendgrid import Account as MailAccount
-from local.standin_sendgrid import StandInSendGrid
-from local.standin_twilio import Account, StandInTwilio
-from local.template import MONITORING_FILE, resources
+from infrastructure.template import MONITORING_FILE, resources
+from local import tenants
+from local.processes.environment import PROJECT, REGION
+from local.requests import emails, messages
+from local.requests.signatures import signature
+from local.stubs import ai
+from local.stubs.sendgrid import Account as MailAccount
+from local.stubs.sendgrid import StandInSendGrid
+from local.stubs.twilio import Account, StandInTwilio
 from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
 
 pytestmark = pytest.mark.deployed
@@ -78,7 +80,7 @@ class Conversation:
         return message.sid
 
     def message(self, body: str) -> Any:
-        return sending.Message(
+        return messages.Message(
             channel=self.channel,
             sender=self.address,
             recipient=self.company.addresses[self.channel],
@@ -86,26 +88,26 @@ class Conversation:
             body=body,
         )
 
-    def post(self, _deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> sending.Answer:
+    def post(self, _deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> messages.Answer:
         url = f"{base}/webhooks/{self.channel}"
-        return sending.send(url, message, self.company.auth_token, forge=forge)
+        return messages.send(url, message, self.company.auth_token, forge=forge)
 
 
 class MailedConversation(Conversation):
     """One that is held by e-mail."""
 
     def message(self, body: str) -> Any:
-        return sending_mail.Mail(
+        return emails.Mail(
             sender=self.address,
             recipient=self.company.addresses[self.channel],
             subject="A question",
             body=body,
-            message_id=sending_mail.fresh_message_id("customer.example"),
+            message_id=emails.fresh_message_id("customer.example"),
         )
 
-    def post(self, deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> sending.Answer:
+    def post(self, deployment: Deployment, base: str, message: Any, *, forge: bool = False) -> messages.Answer:
         secret = tenants.secret(deployment.aws, self.company.credential_ref(self.channel, "dev"))
-        return sending_mail.send(f"{base}/webhooks/email", message, secret[tenants.PRIVATE_KEY], forge=forge)
+        return emails.send(f"{base}/webhooks/email", message, secret[tenants.PRIVATE_KEY], forge=forge)
 
 
 CONVERSATIONS = [
@@ -205,7 +207,7 @@ def row(deployment: Deployment, stage: str, conversation: Conversation) -> dict[
 
 def answer(deployment: Deployment, stage: str, context: dict[str, Any]) -> str:
     """Put the AI's reply to a batch on its queue; its text."""
-    reply = standin_ai.reply_to(context)
+    reply = ai.reply_to(context)
     deployment.aws.sqs.send_message(
         QueueUrl=deployment.aws.queue_url(f"replies-engine-{stage}-ai-replies"),
         MessageBody=json.dumps(reply),
@@ -378,7 +380,7 @@ class TestBlackBox:
         (left,) = eventually(lambda: staged(deployment, "dev", is_orphaned))
         answer(deployment, "dev", context_of(deployment, "dev", is_orphaned))
         eventually(lambda: released(deployment, "dev", is_orphaned))
-        orphan = {**left, "message_sid": sending.fresh_sid()}
+        orphan = {**left, "message_sid": messages.fresh_sid()}
         orphan["context_object"]["messages"][0]["message_id"] = orphan["message_sid"]
         deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
         key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
@@ -563,4 +565,4 @@ def taken_at(deployment: Deployment, public: str, conversation: Conversation) ->
     form = conversation.message("to prod").parameters
     signed = signature(signed_for, form, conversation.company.auth_token)
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8", "X-Twilio-Signature": signed}
-    return sending.exchange(Request(here, data=urlencode(form).encode(), headers=headers)).status
+    return messages.exchange(Request(here, data=urlencode(form).encode(), headers=headers)).status

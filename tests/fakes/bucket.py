@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 
-from chalicelib.buckets import told_content_type, told_filename
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured
+from chalicelib.ports.buckets import told_content_type, told_filename
 from tests.fakes.faults import Call, FaultPlan
 
 
 class InMemoryBucket:
-    """One bucket; see `chalicelib.buckets.Bucket`.
+    """One bucket; see `chalicelib.ports.buckets.Bucket`.
 
     Args:
         plan: shared by all fakes of a test.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
 from tests.fakes.faults import Call, Fault, FaultPlan
 
 LATE_SECONDS = 3_600.0
@@ -57,7 +57,7 @@ class _Counter:
 
 
 class InMemoryQueue:
-    """One queue; see `chalicelib.queues.Queue` for `send`. Receiving is the platform's doing: no fault, no count.
+    """One queue; see `chalicelib.ports.queues.Queue` for `send`. Receiving is the platform's doing: no fault, no count.
 
     Args:
         name: the queue's name.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any
 
-from chalicelib.tables import Both, Compares, Condition, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Compares, Condition, Either, Exists, HasSize, Missing
 
 
 def holds(condition: Condition, row: Mapping[str, Any]) -> bool:

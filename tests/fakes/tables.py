@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.tables import (
+from chalicelib.ports.tables import (
     Change,
     Compares,
     Condition,
@@ -30,7 +30,7 @@ from chalicelib.tables import (
     Refused,
     Written,
 )
-from local.template import IndexSchema, TableSchema
+from infrastructure.template import IndexSchema, TableSchema
 from tests.fakes.faults import Call, Fault, FaultPlan
 from tests.fakes.rows import NUMBERS, copied, has_room_for_numbers, holds, item_bytes
 
@@ -78,10 +78,10 @@ class _HasSchema(Protocol):
 
 
 class InMemoryTable:
-    """One table; see `chalicelib.tables.Table`.
+    """One table; see `chalicelib.ports.tables.Table`.
 
     Args:
-        schema: from `local.template.load`.
+        schema: from `infrastructure.template.load`.
         plan: shared by all fakes of a test.
         page_bytes: how much of the table one page of a query or a scan reads, at least one row.
     """

@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.tables import Attr, Change, Refused, Written
-from local.template import load
+from chalicelib.ports.tables import Attr, Change, Refused, Written
+from infrastructure.template import load
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, Fault, FaultPlan, faults_for
 from tests.fakes.queues import LATE_SECONDS, InMemoryQueue

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.email_world import MailWorld
 from tests.fakes.faults import Fault
-from tests.mail_world import MailWorld
 from tests.world import World
 
 TEXT = "Nobody reads this."

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.errors import Code
 from tests.fakes.faults import Fault, FaultPlan, faults_for
-from tests.walk.scenarios import SCENARIOS, Scenario
+from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.world import World
 
 NEVER_STAGED = {

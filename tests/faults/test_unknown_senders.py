@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.faults import Fault, faults_for
-from tests.walk.ways import WAYS, Way, tell
+from tests.faults.failure_modes import WAYS, Way, tell
 from tests.world import World
 
 QUIET_SECONDS = 4 * 3_600

@@ -8,9 +8,9 @@ from http import HTTPStatus
 
 from chalice.app import Response
 
-from chalicelib import responses
 from chalicelib.channels.channel import AnswerStyle
 from chalicelib.errors import Code
+from chalicelib.inbound import responses
 from tests.fuzz.forms import Post
 from tests.world import KEY, World
 

@@ -9,10 +9,11 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as some
 
-from chalicelib import doors, responses
 from chalicelib.channels.channel import AnswerStyle, Vendor
 from chalicelib.clock import iso
 from chalicelib.errors import Code
+from chalicelib.handlers import webhooks
+from chalicelib.inbound import responses
 from tests.fuzz import rules
 from tests.fuzz.forms import ACCOUNT, HEADERS, QUERIES, REPORTS, SIGNINGS, TEXTS, Change, Form, Post
 from tests.fuzz.records import STATES, world_of
@@ -61,7 +62,7 @@ def world_with_send(state: Any, part: dict[str, Any]) -> World:
 
 def reported(world: World, post: Post, send_id: str = SEND_ID) -> None:
     """Hand the report to the door and hold the answer against every rule."""
-    response = doors.delivery_report(post.request(CONTEXT), Vendor.TWILIO, send_id, world.engine)
+    response = webhooks.delivery_report(post.request(CONTEXT), Vendor.TWILIO, send_id, world.engine)
 
     codes = [line["code"] for line in world.telemetry.lines if line["step"] in ("refused", "failed")]
     of_the_table = responses.answer(AnswerStyle.TWIML, Code(codes[-1])) if codes else responses.no_content()

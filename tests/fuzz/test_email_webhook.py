@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as some
 
-from chalicelib import responses
 from chalicelib.channels.channel import AnswerStyle
 from chalicelib.errors import Code
-from local.signing_mail import key_pair
+from chalicelib.inbound import responses
+from local.requests.email_signatures import key_pair
 from tests.emails import CUSTOMER_EMAIL, Email, signature
 from tests.fuzz import rules
-from tests.fuzz.mails import BENDS, BODIES, EMAILS, PIECES, TEXTS, bent
-from tests.unit.test_receiving_email import ROW_BYTES_MAX, size_of
+from tests.fuzz.emails import BENDS, BODIES, EMAILS, PIECES, TEXTS, bent
+from tests.unit.inbound.test_receiving_email import ROW_BYTES_MAX, size_of
 from tests.world import World, email_conversation
 
 FUZZ = settings.get_profile("fuzz")

@@ -15,8 +15,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as some
 
 import app
-from chalicelib import doors, wiring
+from chalicelib import wiring
 from chalicelib.channels.channel import Vendor
+from chalicelib.handlers import webhooks
 from tests.fuzz import rules
 from tests.fuzz.forms import (
     FORMS,
@@ -44,7 +45,7 @@ METHODS = some.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", 
 
 def received(world: World, post: Post) -> str:
     """Hand the request to the door and hold the answer against every rule; the outcome that was told."""
-    response = doors.webhook(post.request(CONTEXT), Vendor.TWILIO, world.engine)
+    response = webhooks.webhook(post.request(CONTEXT), Vendor.TWILIO, world.engine)
 
     rules.nothing_surprised_us(world)
     rules.the_answer_is_of_the_table(world, response)

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from chalicelib.credentials import SendGridCredentials
-from local.send import send_command
-from local.sending_mail import Attachment, Mail, mail_url, send
-from local.signing_mail import SIGNATURE_HEADER, TIMESTAMP_HEADER, key_pair
+from chalicelib.channels.credentials import SendGridCredentials
+from local.requests.command import send_command
+from local.requests.email_signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, key_pair
+from local.requests.emails import Attachment, Mail, mail_url, send
 from local.tenants import MAIL, NORDIC, PRIVATE_KEY, SUNRISE
 
 EVERY_BYTE = Attachment("every byte.bin", bytes(range(256)) * 4 + b"\r\n--xYzZY--\r\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.settings import Settings
-from local import environment
+from local.processes import environment
 
 ENDPOINT = "http://127.0.0.1:4999"
 SHELL = {

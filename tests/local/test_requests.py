@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from twilio.request_validator import RequestValidator
 
-from local.sending import Message, webhook_url
-from local.signing import signature
+from local.requests.messages import Message, webhook_url
+from local.requests.signatures import signature
 from local.tenants import NORDIC, SUNRISE
 
 URL = "https://example.ngrok.app/webhooks/whatsapp"

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 import requests
 
-from local.mailboxes import Mailboxes
-from local.standin_sendgrid import Account, Fault, Kind, StandInSendGrid
+from local.stubs.mailboxes import Mailboxes
+from local.stubs.sendgrid import Account, Fault, Kind, StandInSendGrid
 
 KEY, OTHER_KEY, KEY_WITHOUT_ACTIVITY = "SG.a", "SG.b", "SG.c"
 MAIL = {

@@ -13,8 +13,8 @@ import pytest
 import requests
 from twilio.request_validator import RequestValidator
 
-from local.phones import Phones
-from local.standin_twilio import Account, Fault, Kind, StandInTwilio, segments
+from local.stubs.phones import Phones
+from local.stubs.twilio import Account, Fault, Kind, StandInTwilio, segments
 
 ACCOUNT = Account("AC" + "a" * 32, "token-a", api_key="SK1", api_secret="secret")
 OTHER = Account("AC" + "b" * 32, "token-b")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from chalice.app import Rate
 
-from local.working import function_size, schedule_event, seconds_between, sqs_event
+from local.worker import function_size, schedule_event, seconds_between, sqs_event
 
 RECEIVED = {
     "MessageId": "id-1",

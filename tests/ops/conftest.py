@@ -19,10 +19,10 @@ from moto import mock_aws
 
 from chalicelib.aws.attributes import item_to_wire
 from infrastructure.stages import functions
-from local.template import TEMPLATE_FILE
-from ops.account import Account
-from ops.deployment import Deployment, full_name
-from ops.where import CONFIG_FILE, Config, Where
+from infrastructure.template import TEMPLATE_FILE
+from ops.stage.account import Account
+from ops.stage.deployment import Deployment, full_name
+from ops.stage.target import CONFIG_FILE, Config, Where
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Code
-from ops.letters import Letter
+from ops.stage.dead_letters import Letter
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Call
 from tests.fakes.queues import InMemoryQueue
@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class InMemoryLetters:
-    """See `ops.letters.DeadLetters`."""
+    """See `ops.stage.dead_letters.DeadLetters`."""
 
     queue: InMemoryQueue
 
@@ -45,7 +45,7 @@ class InMemoryLetters:
 
 @dataclass
 class InMemoryObjects:
-    """See `ops.objects.Objects`."""
+    """See `ops.stage.bucket.Objects`."""
 
     bucket: InMemoryBucket
 

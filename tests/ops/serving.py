@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from chalice.app import Request, Response
 
-from chalicelib import doors
 from chalicelib.channels.channel import Vendor
-from local import ports
+from chalicelib.handlers import webhooks
+from local.processes import ports
 from tests.world import SECRET_REF, World, conversation
 
 
@@ -61,7 +61,7 @@ def answering(port: int, answer) -> Iterator[None]:
 def _answer(world: World, handler: BaseHTTPRequestHandler) -> Response:
     body = handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode()
     if handler.command != "POST":
-        return doors.unknown_path()
+        return webhooks.unknown_path()
     event = {
         "headers": dict(handler.headers.items()),
         "requestContext": {"httpMethod": "POST", "resourcePath": handler.path, "path": handler.path},
@@ -71,4 +71,4 @@ def _answer(world: World, handler: BaseHTTPRequestHandler) -> Response:
         "body": body,
         "isBase64Encoded": False,
     }
-    return doors.webhook(Request(event, world._lambda_context(15)), Vendor.TWILIO, world.engine)
+    return webhooks.webhook(Request(event, world._lambda_context(15)), Vendor.TWILIO, world.engine)

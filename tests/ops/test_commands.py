@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import iso
-from local.standin_twilio import Account, StandInTwilio
-from ops import providers
+from local.stubs.twilio import Account, StandInTwilio
 from ops.__main__ import cli
+from ops.tenants import providers
 from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage, deployed
 from tests.ops.serving import served
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, conversation

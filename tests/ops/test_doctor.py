@@ -12,14 +12,14 @@ from chalice.app import Response
 from click.testing import CliRunner
 
 from infrastructure.stages import functions
-from local import ports
+from local.processes import ports
 from ops.__main__ import cli
-from ops.account import Account
-from ops.checks import policies
-from ops.deployment import Deployment, full_name
-from ops.doctor import Asked, examine
-from ops.findings import Finding, Weight
-from ops.where import Blocked, Where
+from ops.doctor.checks import policies
+from ops.doctor.examination import Asked, examine
+from ops.doctor.findings import Finding, Weight
+from ops.stage.account import Account
+from ops.stage.deployment import Deployment, full_name
+from ops.stage.target import Blocked, Where
 from tests.ops.conftest import BUCKET, REF, REGION, STAGE, Stage, turn_ttl_on
 from tests.ops.serving import answering, served
 from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF

@@ -11,11 +11,11 @@ import pytest
 
 from chalicelib.errors import EngineError
 from chalicelib.protocol.unknown_senders import Pair, Reminder
-from local.template import load
-from ops import forgetting
-from ops.forgetting import PLACES, Reach, count, find, forget, normal
-from ops.letters import HOLD_SECONDS
-from ops.where import Blocked
+from infrastructure.template import load
+from ops.repairs import erasure
+from ops.repairs.erasure import PLACES, Reach, count, find, forget, normal
+from ops.stage.dead_letters import HOLD_SECONDS
+from ops.stage.target import Blocked
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.tables import InMemoryTable
 from tests.ops.fakes import InMemoryLetters, InMemoryObjects
@@ -130,7 +130,7 @@ def test_everything_of_a_person_is_counted_before_it_is_erased():
 
 def test_a_queue_that_cannot_be_looked_through_is_no_proof_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch):
     """The operator is told what to do first, before anything is erased, and every letter stays."""
-    monkeypatch.setattr(forgetting, "LETTERS_MAX", 4)
+    monkeypatch.setattr(erasure, "LETTERS_MAX", 4)
     lived = Lived.make()
     before = len(lived.world.queues.dead_replies.messages)
 

@@ -10,9 +10,9 @@ import pytest
 from chalicelib.errors import EngineError
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import Pair, Reminder
-from ops.letters import HOLD_SECONDS, LETTERS_MAX, peek
-from ops.redriving import Fate, redrive, source, sources
-from ops.where import Blocked
+from ops.repairs.redriving import Fate, redrive, source, sources
+from ops.stage.dead_letters import HOLD_SECONDS, LETTERS_MAX, peek
+from ops.stage.target import Blocked
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.queues import InMemoryQueue

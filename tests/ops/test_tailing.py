@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from ops import tailing
-from ops.logs import LogEvent
+from ops.stage import tailing
+from ops.stage.logs import LogEvent
 from tests.fakes.clock import START, FakeClock
 
 

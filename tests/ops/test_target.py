@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from local.environment import STAND_IN_URL
-from ops.account import Account, as_blocked
-from ops.deployment import Deployment
-from ops.spans import parse, since
-from ops.where import Config, Where
+from local.processes.environment import STAND_IN_URL
+from ops.stage.account import Account, as_blocked
+from ops.stage.deployment import Deployment
+from ops.stage.target import Config, Where
+from ops.terminal.time_ranges import parse, since
 from tests.fakes.clock import START
 
 CONFIG = Config.read()

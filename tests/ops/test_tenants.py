@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from chalicelib.credentials import TwilioCredentials
+from chalicelib.channels.credentials import TwilioCredentials
 from chalicelib.errors import Misconfigured
 from local.tenants import TENANTS
-from ops import tenants
-from ops.providers import SENDGRID, TWILIO
-from ops.secrets import SecretName
-from ops.tenants import Secret, State, state
-from ops.where import Blocked
+from ops.stage.target import Blocked
+from ops.tenants import rotation
+from ops.tenants.providers import SENDGRID, TWILIO
+from ops.tenants.rotation import Secret, State, state
+from ops.tenants.secrets import SecretName
 from tests.world import ACCOUNT_SID
 
 OLD, NEW = "0" * 32, "1" * 32
@@ -61,7 +61,7 @@ class TestRotation:
 
     def test_a_rotation_can_be_abandoned(self):
         """Nothing but the new token goes."""
-        assert json.loads(tenants.abandoned(self.secret.begun(NEW)).text) == json.loads(TEXT)
+        assert json.loads(rotation.abandoned(self.secret.begun(NEW)).text) == json.loads(TEXT)
 
     def test_a_malformed_secret_is_not_rotated(self):
         """A new one is made in its place."""

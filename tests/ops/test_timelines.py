@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib import conversations
 from chalicelib.channels.channel import NotNow, RefusedForGood
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.sends import Part
 from local.logs import LogLine
-from ops import masking, stories
-from ops.letters import Letter
-from ops.stories import Dead, Facts, Logged, SentPart
+from ops.explain import timelines
+from ops.explain.timelines import Dead, Facts, Logged, SentPart
+from ops.stage.dead_letters import Letter
+from ops.terminal import masking
 from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
 SECRET_WORDS = "my diagnosis"
@@ -24,7 +25,7 @@ SECRET_WORDS = "my diagnosis"
 
 def facts(world: World, sid: str | None = None, **more) -> Facts:
     """What tables tell of the world's conversation."""
-    item = conversations.load(world.tables.conversations, KEY, (), with_messages=True)
+    item = lookup.load(world.tables.conversations, KEY, (), with_messages=True)
     lock = world.tables.trigger_lock.row({"conversation_id": KEY.conversation_id})
     due_at = datetime.fromtimestamp(int(lock["expires_at"]), UTC) if lock else None
     return Facts(
@@ -40,7 +41,7 @@ def facts(world: World, sid: str | None = None, **more) -> Facts:
 
 
 def verdict(world: World, sid: str | None = None, **more) -> str:
-    return stories.verdict(facts(world, sid, **more))
+    return timelines.verdict(facts(world, sid, **more))
 
 
 def letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
@@ -94,7 +95,7 @@ class TestWhileItWaits:
             staged=[staging.StagedMessage(KEY, sid, "whatsapp", "acme", staging.Route.HANDOFF, world.clock.now(), {})],
         )
 
-        assert "it is staged for people; the sweep hands it off" in stories.verdict(staged)
+        assert "it is staged for people; the sweep hands it off" in timelines.verdict(staged)
 
 
 class TestWithTheAi:
@@ -136,7 +137,7 @@ class TestWithTheAi:
         world.burst_with_ai("more")
         crashed = replace(facts(world, sid), staged=[row])
 
-        assert stories.verdict(crashed).startswith("no reply yet: batch ")
+        assert timelines.verdict(crashed).startswith("no reply yet: batch ")
 
     def test_a_batch_that_stalled_is_carried(self, world: World):
         """The sweep has let go of its lock."""
@@ -198,7 +199,7 @@ class TestAtTheEnd:
         world.send_replies()
         again = replace(facts(world, sid), staged=[row])
 
-        assert stories.verdict(again).startswith("answered: sent ")
+        assert timelines.verdict(again).startswith("answered: sent ")
 
     def test_a_batch_that_stalled_and_went_to_people_says_so(self):
         """The record tells it, where no log does."""
@@ -265,7 +266,7 @@ class TestWhatNeverCameIn:
         line = logged(world, "refused", message_sid="SM1", code="INVALID_SIGNATURE")
         unknown = replace(facts(world, "SM1", logged=[line]), conversation=None)
 
-        assert stories.verdict(unknown).startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
+        assert timelines.verdict(unknown).startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
 
     def test_another_message_s_refusal_is_not_taken_for_it(self, world: World):
         """Lines are told apart by their sid."""
@@ -286,7 +287,7 @@ class TestTimeline:
         world.reply(document, "an answer")
         world.send_replies()
         world.clock.advance(5)
-        found = stories.events(
+        found = timelines.events(
             facts(world, dead=[letter(world, "ai")], logged=[logged(world, "dispatched", batch_id="b1234567", count=1)])
         )
 
@@ -302,8 +303,8 @@ class TestTimeline:
         world.send_replies()
         told = facts(world)
 
-        lines = [*(one.what for one in stories.events(told)), stories.verdict(told)]
-        shown = "\n".join(masking.text(one, stories.addresses(told)) for one in lines)
+        lines = [*(one.what for one in timelines.events(told)), timelines.verdict(told)]
+        shown = "\n".join(masking.text(one, timelines.addresses(told)) for one in lines)
 
         assert "12 characters" in shown
         assert not [one for one in (SECRET_WORDS, "private", CUSTOMER, COMPANY) if one in shown]

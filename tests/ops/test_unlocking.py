@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.observability import Trail
 from chalicelib.protocol.record import Record
-from ops.unlocking import judge, look, unlock
+from chalicelib.telemetry.writer import Trail
+from ops.repairs.unlocking import judge, look, unlock
 from tests.fakes.clock import START
 from tests.world import KEY, World, conversation
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from greenlet import getcurrent, greenlet
 
 from chalicelib.errors import EngineError
-from chalicelib.tables import Refused, Written
+from chalicelib.ports.tables import Refused, Written
 from tests.fakes.faults import Call, Crash, Fault, FaultPlan
 from tests.simulation.deployment import SkewedClock
 

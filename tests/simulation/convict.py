@@ -41,7 +41,7 @@ STEPS, STEPS_MAX = 20_000, 200_000
 _ANEW = "?"
 """Before a run's name: if that does not convict, search for another. By itself: search."""
 
-_OURS = ("chalicelib", "tests", "local")
+_OURS = ("chalicelib", "tests", "local", "infrastructure")
 _BESIDE = ("tests", "local", "infrastructure")
 """What the simulation needs beside the package."""
 _NUMBERED = re.compile(r"^(I\d): (.*)$", re.MULTILINE)

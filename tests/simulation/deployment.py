@@ -1,6 +1,6 @@
 """The deployment of a simulated run: two tenants, tables without the costs, and a clock for each function.
 
-The tables leave out what DynamoDB checks and bills: `tests/walk` and the unit tests run the same code over the fake
+The tables leave out what DynamoDB checks and bills: `tests/faults` and the unit tests run the same code over the fake
 that tells all of it. What they add are reads that need not be consistent: such a one may see the rows as they were one
 write ago. Which reads those are is asked of the requests that the shipped `DynamoTable` makes.
 """
@@ -20,11 +20,11 @@ from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
+from chalicelib.messages.replies import CONTENT_BYTES_MAX
+from chalicelib.messages.splitting import split
+from chalicelib.ports.tables import Item, Read
 from chalicelib.protocol.record import ConversationKey
-from chalicelib.replies import CONTENT_BYTES_MAX
-from chalicelib.splitting import split
-from chalicelib.tables import Item, Read
-from local.signing_mail import key_pair
+from local.requests.email_signatures import key_pair
 from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan

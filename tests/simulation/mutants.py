@@ -49,7 +49,7 @@ MUTANTS = (
     _mutant(
         "a trigger is ensured before the message is staged",
         "T2",
-        "receiving.py",
+        "inbound/receiving.py",
         (
             "        staged = self._stage(",
             "        trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), "
@@ -72,7 +72,7 @@ MUTANTS = (
     _mutant(
         "a retry goes where it would be routed now, not where its row says",
         "S1",
-        "receiving.py",
+        "inbound/receiving.py",
         (
             "            case Duplicate(existing):\n                return _duplicate(existing, trail)\n",
             "            case Duplicate(_):\n                return staged\n",
@@ -82,7 +82,7 @@ MUTANTS = (
     _mutant(
         "the trigger lock is given up after the work",
         "T2",
-        "batching.py",
+        "batches/batching.py",
         ("        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2", "        # T2"),
         (
             '                return\n        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")',
@@ -129,7 +129,7 @@ MUTANTS = (
     _mutant(
         "a trigger that failed comes again only where no other waits",
         "T4",
-        "batching.py",
+        "batches/batching.py",
         ("        trigger_lock.send_again(\n", "        trigger_lock.ensure(\n"),
     ),
     # Reading.
@@ -167,7 +167,7 @@ MUTANTS = (
     _mutant(
         "a trigger that comes again does not resume its own lock",
         "g",
-        "batching.py",
+        "batches/batching.py",
         (
             "        if view.record.is_locked and view.record.trigger_id == job.trigger.trigger_id:\n",
             "        if False:\n",
@@ -176,13 +176,13 @@ MUTANTS = (
     _mutant(
         "all rows that were read are settled, not only those of the batch that the lock names",
         "S3",
-        "batching.py",
+        "batches/batching.py",
         ("for message in view.staged if message.message_sid in ended_ids]", "for message in view.staged]"),
     ),
     _mutant(
         "rows are settled before their batch is dispatched",
         "S3",
-        "batching.py",
+        "batches/batching.py",
         (
             "                self._dispatch(job, lease, may_abandon=not view.record.unanswered_ids)\n"
             "                self._settle(job, view, Record.from_item(lease.item).unanswered_ids)\n",
@@ -193,7 +193,7 @@ MUTANTS = (
     _mutant(
         "what was answered is dispatched again when it comes again",
         "I2",
-        "batching.py",
+        "batches/batching.py",
         (
             "        return [message for message in self.considered if message.message_sid in ended]\n",
             "        return []\n",
@@ -202,31 +202,31 @@ MUTANTS = (
     _mutant(
         "what is on the record counts as answered, though it is not",
         "L3",
-        "batching.py",
+        "batches/batching.py",
         (" - frozenset(self.record.unanswered_ids)\n", "\n"),
     ),
     _mutant(
         "the history is not asked whether a message was answered",
         "H3",
-        "batching.py",
+        "batches/batching.py",
         ("        ended = (self.record.entry_ids | self.moved_ids)", "        ended = (self.record.entry_ids)"),
     ),
     _mutant(
         "the history is not asked again after the record was moved meanwhile",
         "H3",
-        "batching.py",
+        "batches/batching.py",
         ("            moved = tables.history.get_together(looking_up)  # H3", "            pass  # H3"),
     ),
     _mutant(
         "a batch keeps the id of the one before it",
         "I5",
-        "batching.py",
+        "batches/batching.py",
         ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
     ),
     _mutant(
         "people are sent messages that another worker may have taken for the AI",
         "L7",
-        "batching.py",
+        "batches/batching.py",
         (
             "            reserved = conversation_lock.reserve(job.tables.conversations, record)  # L7\n",
             "            reserved = record\n",
@@ -235,14 +235,14 @@ MUTANTS = (
     _mutant(
         "what an earlier batch left unanswered goes to people without a claim",
         "m",
-        "resetting.py",
+        "repair/stalled_locks.py",
         ("        return isinstance(outcome, Claim) and self.hand_off(", "        return self.hand_off("),
         ("        outcome = reply_claim.claim(\n", "        outcome = lambda *_, **__: None\n        outcome(\n"),
     ),
     _mutant(
         "a claim for people waits for its stall timeout",
         "m",
-        "batching.py",
+        "batches/batching.py",
         ("        if record.claim == reply_claim.PEOPLE:\n", "        if record.claim is None and record.claim:\n"),
     ),
     # The conversation lock.
@@ -291,7 +291,7 @@ MUTANTS = (
     _mutant(
         "a lock that another system set never begins to age",
         "f",
-        "batching.py",
+        "batches/batching.py",
         (
             "            conversation_lock.stamp(job.tables.conversations, record, "
             "shards=self._settings.lock_index_shards, now=now)\n",
@@ -302,7 +302,7 @@ MUTANTS = (
     _mutant(
         "a reply claims whatever batch the record has",
         "R1",
-        "replying.py",
+        "outbound/replying.py",
         ("        if record.batch_id != reply.batch_id:\n", "        if record.batch_id is None:\n"),
     ),
     _mutant(
@@ -315,7 +315,7 @@ MUTANTS = (
     _mutant(
         "the reply to a batch whose lock was reset is refused",
         "i",
-        "replying.py",
+        "outbound/replying.py",
         ("        if not record.unanswered_ids:\n", "        if not record.unanswered_ids or not record.is_locked:\n"),
     ),
     _mutant(
@@ -342,7 +342,7 @@ MUTANTS = (
     _mutant(
         "a stalled batch is handed to people before it is claimed in their name",
         "m",
-        "resetting.py",
+        "repair/stalled_locks.py",
         (
             "        outcome = reply_claim.claim(\n",
             "        self._handing_off.send(queues, conversation, conversation.record.unanswered, trail)\n"
@@ -352,7 +352,7 @@ MUTANTS = (
     _mutant(
         "the stage is not looked at after a release",
         "look",
-        "replying.py",
+        "outbound/replying.py",
         (
             "                self._tell_end(job, entries, error_code)\n                self._look_at_stage(job)\n",
             "                self._tell_end(job, entries, error_code)\n",
@@ -367,7 +367,7 @@ MUTANTS = (
     _mutant(
         "a part that another process claimed is sent all the same",
         "P1",
-        "replying.py",
+        "outbound/replying.py",
         ("            case State.CLAIMED if found.token == job.token:\n", "            case State.CLAIMED:\n"),
         ("            case State.CLAIMED | State.UNKNOWN:\n", "            case State.UNKNOWN:\n"),
     ),
@@ -394,7 +394,7 @@ MUTANTS = (
     _mutant(
         "a message for people is settled before it is handed off",
         "S3",
-        "handing_off.py",
+        "conversations/handoff.py",
         (
             "            conversation, known_ids = self._read(tables, message)\n",
             "            staging.settle(tables.stage, message.conversation, [message.message_sid])\n"
@@ -404,19 +404,19 @@ MUTANTS = (
     _mutant(
         "a message for people is not looked for in the record before it is appended",
         "I2",
-        "handing_off.py",
+        "conversations/handoff.py",
         ("            if message.message_sid in known_ids:\n", "            if message.message_sid in ():\n"),
     ),
     _mutant(
         "the sweep triggers no orphaned row",
         "sweep",
-        "sweeping.py",
+        "repair/sweeping.py",
         ("            self._retriggering.trigger(tables, queues, message, trail)\n", "            pass\n"),
     ),
     _mutant(
         "the sweep hands no orphaned row to people",
         "sweep",
-        "sweeping.py",
+        "repair/sweeping.py",
         ("            self._handing_off.hand_off(tables, queues, message, trail)\n", "            pass\n"),
     ),
 )

@@ -42,6 +42,7 @@ def test_the_shipped_code_passes_the_run_that_convicts_a_mutant(run: str):
 def test_a_pattern_that_no_longer_stands_in_the_source_says_so(tmp_path: Path):
     """A guard was reworded or moved: the mutant is mended and hunted anew, not dropped in silence."""
     mutant = replace(MUTANTS[0], changes=(("what nobody wrote", ""),))
+    (tmp_path / mutant.file).parent.mkdir(parents=True)
     (tmp_path / mutant.file).write_text("what somebody wrote")
 
     with pytest.raises(LookupError, match=HUNT):

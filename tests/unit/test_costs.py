@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.clock import iso
+from tests.email_world import MailWorld
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
-from tests.mail_world import MailWorld
 from tests.world import KEY, World, conversation
 
 MESSAGES = 120

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from chalicelib import contexts
-from chalicelib.channels.email_notes import Note
+from chalicelib.channels.email.notes import Note
+from chalicelib.conversations import contexts
 from chalicelib.errors import Rejected
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.errors import Code
 from chalicelib.settings import Settings, SettingsError, lambda_handler, queue_name
-from local.template import load
+from infrastructure.template import load
 from tests.world import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath, PureWindowsPath
 
-from chalicelib.attachment_rules import problem_of
-from chalicelib.buckets import UNKNOWN_TYPE, told_content_type
-from chalicelib.channels.email_headers import cut, one_line
-from chalicelib.channels.email_notes import Note, Notes
-from chalicelib.messages import Enclosure
+from chalicelib.channels.email.headers import cut, one_line
+from chalicelib.channels.email.notes import Note, Notes
+from chalicelib.messages.attachment_rules import problem_of
+from chalicelib.messages.inbound import Enclosure
+from chalicelib.ports.buckets import UNKNOWN_TYPE, told_content_type
 from chalicelib.settings import Settings
 
 TOLD_MAX = 30

@@ -7,7 +7,7 @@ second.
 
 from __future__ import annotations
 
-from chalicelib.channels.email_headers import Headers
+from chalicelib.channels.email.headers import Headers
 
 _LISTS = ("list-id", "list-post")
 """Of lists that people join (RFC 2919, 2369). Not `List-Unsubscribe`: sales programs set it on what people write."""

@@ -12,7 +12,7 @@ import re
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-from chalicelib.channels.email_notes import Note, Notes
+from chalicelib.channels.email.notes import Note, Notes
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,39}")
 _CHARACTER_SETS = re.compile(

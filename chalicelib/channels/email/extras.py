@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chalicelib.channels.answering_mail import message_ids, thread
-from chalicelib.channels.email_headers import Headers, one_line, spoken
-from chalicelib.channels.email_notes import Notes
+from chalicelib.channels.email.headers import Headers, one_line, spoken
+from chalicelib.channels.email.notes import Notes
+from chalicelib.channels.email.threading import message_ids, thread
 
 
 def extras_of(headers: Headers, beside: Mapping[str, str], notes: Notes, *, sender_name: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.utils import getaddresses
 
-from chalicelib.channels.email_charsets import decode
-from chalicelib.channels.email_notes import Note, Notes
+from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.notes import Note, Notes
 
 BLOCK_BYTES_MAX = 131_072
 """Of all headers together; some forty relays and signatures come to half of that."""

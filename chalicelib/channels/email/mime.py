@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from email.message import Message
 from itertools import islice
 
-from chalicelib.channels.email_attachments import Attachments
-from chalicelib.channels.email_charsets import decode
-from chalicelib.channels.email_headers import Headers, spoken
-from chalicelib.channels.email_notes import Note, Notes
-from chalicelib.channels.email_texts import Shown
+from chalicelib.channels.email.attachments import Attachments
+from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.headers import Headers, spoken
+from chalicelib.channels.email.notes import Note, Notes
+from chalicelib.channels.email.texts import Shown
 
 _PARTS_MAX = 1_000
 _MARKS_MAX = 100_000

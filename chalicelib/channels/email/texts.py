@@ -25,8 +25,8 @@ import html_text
 from lxml import etree
 from quotequail import unwrap
 
-from chalicelib.channels.email_headers import cut
-from chalicelib.channels.email_notes import Note, Notes
+from chalicelib.channels.email.headers import cut
+from chalicelib.channels.email.notes import Note, Notes
 
 HTML_LENGTH_MAX = 524_288
 """Of all pages of an e-mail together; the slowest that we know of takes half a second."""

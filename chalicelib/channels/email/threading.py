@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import OutboundPart
-from chalicelib.channels.email_headers import one_line
+from chalicelib.channels.email.headers import one_line
 
 SUBJECT_BYTES_MAX = 250
 REFERENCES_LENGTH_MAX = 900

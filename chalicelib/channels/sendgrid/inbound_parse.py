@@ -14,13 +14,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from chalicelib.channels.channel import WebhookRequest
-from chalicelib.channels.email_attachments import Attachments
-from chalicelib.channels.email_charsets import decode
-from chalicelib.channels.email_form import Form, read_form
-from chalicelib.channels.email_headers import Headers, address
-from chalicelib.channels.email_mime import Mime, read_mime
-from chalicelib.channels.email_notes import Notes
-from chalicelib.channels.email_texts import Shown
+from chalicelib.channels.email.attachments import Attachments
+from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.headers import Headers, address
+from chalicelib.channels.email.mime import Mime, read_mime
+from chalicelib.channels.email.notes import Notes
+from chalicelib.channels.email.texts import Shown
+from chalicelib.channels.sendgrid.form import Form, read_form
 from chalicelib.errors import Code, Rejected
 
 RECIPIENTS_MAX: Final = 20

@@ -27,18 +27,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.email_attachments import Attachments
-from chalicelib.channels.email_authentication import Verdict, judge
-from chalicelib.channels.email_automatic import is_automatic
-from chalicelib.channels.email_extras import extras_of
-from chalicelib.channels.email_headers import mailboxes
-from chalicelib.channels.email_notes import Note, Notes
-from chalicelib.channels.email_texts import text_of
-from chalicelib.channels.sendgrid_reading import Mail, read_mail
+from chalicelib.channels.credentials import SendGridCredentials
+from chalicelib.channels.email.attachments import Attachments
+from chalicelib.channels.email.authentication import Verdict, judge
+from chalicelib.channels.email.automatic import is_automatic
+from chalicelib.channels.email.extras import extras_of
+from chalicelib.channels.email.headers import mailboxes
+from chalicelib.channels.email.notes import Note, Notes
+from chalicelib.channels.email.texts import text_of
+from chalicelib.channels.sendgrid.inbound_parse import Mail, read_mail
 from chalicelib.clock import Clock
-from chalicelib.credentials import SendGridCredentials
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages import Address, AddressKind, Enclosure, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
 from chalicelib.settings import Settings
 
 SIGNATURE_HEADER: Final = "x-twilio-email-event-webhook-signature"

@@ -31,8 +31,8 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from chalicelib.channels.channel import Fetched, NotFetched
+from chalicelib.channels.credentials import TwilioCredentials
 from chalicelib.clock import Deadline
-from chalicelib.credentials import TwilioCredentials
 
 Authorize = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 

@@ -19,10 +19,10 @@ from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
 from chalicelib.channels.channel import Channel, DeliveryReport, Refusals, WebhookRequest, channel_of
+from chalicelib.channels.credentials import TwilioCredentials
 from chalicelib.clock import Clock
-from chalicelib.credentials import TwilioCredentials
 from chalicelib.errors import Code, Rejected
-from chalicelib.messages import Address, InboundMessage, Media, OptOut
+from chalicelib.messages.inbound import Address, InboundMessage, Media, OptOut
 
 SIGNATURE_HEADER: Final = "x-twilio-signature"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chalicelib.channels.twilio_sending import TwilioSender
-from chalicelib.credentials import TwilioCredentials
+from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
-from ops import providers
-from ops.deployment import Deployment
-from ops.findings import Finding
-from ops.secrets import Secrets
-from ops.tenancy import Line
-from ops.tenants import taken_by_twilio
+from ops.doctor.findings import Finding
+from ops.stage.deployment import Deployment
+from ops.tenants import providers
+from ops.tenants.rotation import taken_by_twilio
+from ops.tenants.rows import Line
+from ops.tenants.secrets import Secrets
 
 AREA = "accounts"
 

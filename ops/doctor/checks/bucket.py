@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
-from ops.objects import S3Objects
+from ops.doctor.findings import Finding, Weight
+from ops.stage.bucket import S3Objects
+from ops.stage.deployment import Deployment
 
 AREA = "bucket"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from chalicelib.settings import Settings, SettingsError, queue_name
 from infrastructure.stages import HTTP_FUNCTION, queue_readers
-from ops.account import NOT_FOUND
-from ops.deployment import Deployment, Function, full_name
-from ops.findings import Finding, Weight
+from ops.doctor.findings import Finding, Weight
+from ops.stage.account import NOT_FOUND
+from ops.stage.deployment import Deployment, Function, full_name
 
 AREA = "functions"
 

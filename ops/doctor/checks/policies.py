@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from ops.deployment import Deployment, Function
-from ops.findings import Finding, Weight
-from ops.where import CONFIG_FILE
+from ops.doctor.findings import Finding, Weight
+from ops.stage.deployment import Deployment, Function
+from ops.stage.target import CONFIG_FILE
 
 AREA = "policies"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 
 from chalicelib.settings import Settings
 from infrastructure.stages import queue_readers
-from local.template import load
-from ops.account import NO_QUEUE
-from ops.checks.functions import variable_of
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
+from infrastructure.template import load
+from ops.doctor.checks.functions import variable_of
+from ops.doctor.findings import Finding, Weight
+from ops.stage.account import NO_QUEUE
+from ops.stage.deployment import Deployment
 
 AREA = "queues"
 

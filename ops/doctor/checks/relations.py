@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chalicelib.settings import Settings, SettingsError
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
+from ops.doctor.findings import Finding, Weight
+from ops.stage.deployment import Deployment
 
 AREA = "settings"
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from chalicelib.errors import Misconfigured
 from infrastructure.rights import NAME_PATTERN
-from ops import providers
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
-from ops.secrets import SecretName, Secrets
-from ops.tenancy import Line
+from ops.doctor.findings import Finding, Weight
+from ops.stage.deployment import Deployment
+from ops.tenants import providers
+from ops.tenants.rows import Line
+from ops.tenants.secrets import SecretName, Secrets
 
 AREA = "secrets"
 

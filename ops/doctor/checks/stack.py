@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
+from ops.doctor.findings import Finding, Weight
+from ops.stage.deployment import Deployment
 
 AREA = "stack"
 

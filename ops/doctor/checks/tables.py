@@ -11,12 +11,12 @@ from typing import Any
 
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL
 from chalicelib.settings import Settings
-from local.environment import of_stage
-from local.template import IndexSchema, TableSchema, load
-from ops.account import NOT_FOUND
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
-from ops.where import Where
+from infrastructure.template import IndexSchema, TableSchema, load
+from local.processes.environment import of_stage
+from ops.doctor.findings import Finding, Weight
+from ops.stage.account import NOT_FOUND
+from ops.stage.deployment import Deployment
+from ops.stage.target import Where
 
 AREA = "tables"
 

@@ -1,4 +1,4 @@
-"""The webhooks: reachable where the provider calls them, and accepting what it signs; see `ops/probing.py`."""
+"""The webhooks: reachable where the provider calls them, and accepting what it signs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Sequence
 
 from chalicelib.channels.channel import Channel
-from chalicelib.credentials import TwilioCredentials
+from chalicelib.channels.credentials import TwilioCredentials
 from chalicelib.errors import Misconfigured
-from ops import masking, providers
-from ops.deployment import Deployment
-from ops.findings import Finding, Weight
-from ops.probing import Answer, Unreachable, ask_whether_ours, probe
-from ops.secrets import Secrets
-from ops.tenancy import Line
-from ops.where import CONFIG_FILE
+from ops.doctor.findings import Finding, Weight
+from ops.stage.deployment import Deployment
+from ops.stage.target import CONFIG_FILE
+from ops.tenants import providers
+from ops.tenants.rows import Line
+from ops.tenants.secrets import Secrets
+from ops.tenants.webhook_probe import Answer, Unreachable, ask_whether_ours, probe
+from ops.terminal import masking
 
 AREA = "webhooks"
 

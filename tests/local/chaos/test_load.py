@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from chalicelib.settings import Settings
-from local import environment
 from local.chaos import fleet
 from local.chaos.__main__ import SETTINGS
 from local.chaos.ledger import Fate, Sent
 from local.chaos.load import Line, Load, Script, companies, dice, scripts
+from local.processes import environment
 
 COMPANIES = companies(2, 5)
 

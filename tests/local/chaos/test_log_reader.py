@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from local.chaos.hearing import Ear
 from local.chaos.ledger import Batch
+from local.chaos.log_reader import Ear
 
 CONTEXT = {
     "meta": {"batch_id": "b1"},

@@ -14,8 +14,8 @@ from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
+from chalicelib.ports.tables import Attr, Change, Read, Refused
 from chalicelib.settings import Settings
-from chalicelib.tables import Attr, Change, Read, Refused
 from tests.fakes.clock import FakeClock
 from tests.fakes.wire import Answer, Wire
 

@@ -11,10 +11,10 @@ import pytest
 
 from chalicelib.clock import from_iso
 from chalicelib.errors import TryAgain
-from chalicelib.observability import Metric
+from chalicelib.ports.queues import MESSAGE_BYTES_MAX
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.queues import MESSAGE_BYTES_MAX
+from chalicelib.telemetry.writer import Metric
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import KEY, World, conversation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.standin_twilio import Account, StandInTwilio
+from local.stubs.twilio import Account, StandInTwilio
 from tests.world import ACCOUNT_SID, AUTH_TOKEN
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from chalicelib import credentials
+from chalicelib.channels import credentials
+from chalicelib.channels.credentials import CredentialCache, TwilioCredentials
 from chalicelib.clock import Deadline
-from chalicelib.credentials import CredentialCache, TwilioCredentials
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import contexts
 from chalicelib.clock import iso
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import contexts
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import Address, AddressKind, InboundMessage, Media
-from chalicelib.queues import MESSAGE_BYTES_MAX
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
+from chalicelib.ports.queues import MESSAGE_BYTES_MAX
 from tests.fakes.clock import START
 from tests.world import COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
 

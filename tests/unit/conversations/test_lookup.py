@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib import conversations
-from chalicelib.channels import channels
-from chalicelib.conversations import Conversation
+from chalicelib.channels.registry import channels
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import Address, AddressKind, InboundMessage
-from chalicelib.observability import Step
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
+from chalicelib.telemetry.writer import Step
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
 from tests.world import COMPANY, CUSTOMER, ENVIRONMENT, KEY, SECRET_REF, TEMPLATE, World, conversation
@@ -44,16 +44,16 @@ class TestFind:
     @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_a_conversation_is_found_by_company_and_customer(self, channel):
         """With the name of the company's secret for that channel."""
-        found = conversations.find(table(conversation()), channel, MESSAGE)
+        found = lookup.find(table(conversation()), channel, MESSAGE)
 
-        assert found == conversations.Found(KEY, "acme", SECRET_REF, 1)
+        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1)
 
     @pytest.mark.parametrize("page_bytes", [1, 1_048_576], ids=["many pages", "one page"])
     def test_of_several_active_ones_the_newest_wins(self, page_bytes: int):
         """Wherever it stands, on whatever page."""
         rows = [row(2), row(3), row(1), row(4, task_complete=1)]
 
-        found = conversations.find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
+        found = lookup.find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
 
         assert found is not None
         assert found.key == ConversationKey(CUSTOMER, "c-3")
@@ -72,9 +72,9 @@ class TestFind:
     @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
     def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
         """So that the provider can be proven before it is told that the sender is unknown."""
-        found = conversations.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
+        found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
-        assert found == conversations.Found(None, "acme", SECRET_REF, 0)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0)
 
     @pytest.mark.parametrize(
         ("told", "expected"), [("Who are you?", "Who are you?"), ("", ""), (None, None), (7, None), (["Who?"], None)]
@@ -83,15 +83,15 @@ class TestFind:
         """An empty text is one too: silence; what is no text is none."""
         config = {"whatsapp": {"credential_ref": SECRET_REF, "unknown_sender_text": told}}
 
-        found = conversations.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
+        found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
-        assert found == conversations.Found(None, "acme", SECRET_REF, 0, expected)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, expected)
 
     def test_an_unknown_company_is_none(self):
         """Nothing proves anything then."""
         stranger = conversation(gsi_company_whatsapp_number="+19995550000")
 
-        found = conversations.find(table(stranger), WHATSAPP, MESSAGE)
+        found = lookup.find(table(stranger), WHATSAPP, MESSAGE)
 
         assert found is None
 
@@ -100,7 +100,7 @@ class TestFind:
         rows = [conversation(conversation_id=f"c-{number}", gsi_recipient_tel=f"+4{number}") for number in range(50)]
         many = table(*rows)
 
-        conversations.find(many, WHATSAPP, MESSAGE)
+        lookup.find(many, WHATSAPP, MESSAGE)
 
         assert [call.operation for call in many.plan.calls] == ["Query", "Query"]
         assert many.consumed.read_units <= 1
@@ -110,11 +110,11 @@ class TestFind:
     )
     def test_a_missing_reference_is_our_fault(self, config):
         """Told by the attribute and the tenant."""
-        found = conversations.find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
+        found = lookup.find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
         assert found is not None
 
         with pytest.raises(Misconfigured) as fault:
-            conversations.require_credential_ref(found, WHATSAPP)
+            lookup.require_credential_ref(found, WHATSAPP)
 
         assert fault.value.code is Code.MISSING_CREDENTIAL_CONFIG
         assert fault.value.detail == "channel_config.whatsapp.credential_ref is missing for tenant acme"
@@ -125,8 +125,8 @@ class TestLoad:
         """A long one costs milliseconds to parse in each webhook."""
         kept = table(conversation(messages=[{"message_id": "SM0"}]))
 
-        without = conversations.load(kept, KEY, (), with_messages=False)
-        whole = conversations.load(kept, KEY, (), with_messages=True)
+        without = lookup.load(kept, KEY, (), with_messages=False)
+        whole = lookup.load(kept, KEY, (), with_messages=True)
 
         assert without is not None
         assert whole is not None
@@ -137,7 +137,7 @@ class TestLoad:
         """And no others."""
         kept = table(conversation(language="de", mood="good"))
 
-        item = conversations.load(kept, KEY, ("language",), with_messages=False)
+        item = lookup.load(kept, KEY, ("language",), with_messages=False)
 
         assert item is not None
         assert item["language"] == "de"
@@ -145,7 +145,7 @@ class TestLoad:
 
     def test_a_conversation_that_is_gone_is_none(self):
         """The index may still name it."""
-        item = conversations.load(table(), KEY, (), with_messages=False)
+        item = lookup.load(table(), KEY, (), with_messages=False)
 
         assert item is None
 

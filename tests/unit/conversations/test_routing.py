@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.conversations import Conversation
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import Address
+from chalicelib.messages.inbound import Address
 from chalicelib.protocol.staging import Route
-from chalicelib.routing import determine_target_queue
 from tests.world import CUSTOMER, conversation
 
 

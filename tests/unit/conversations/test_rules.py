@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.conversations import Conversation
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code
-from chalicelib.validation import validate_conversation_rules
 from tests.world import conversation
 
 

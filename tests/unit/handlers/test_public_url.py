@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from chalice.app import Request
 
-from chalicelib.doors import public_url
+from chalicelib.handlers.webhooks import public_url
 
 TEMPLATE_PATH = "/webhooks/whatsapp"
 

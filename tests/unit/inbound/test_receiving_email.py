@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib.channels.channel import WebhookRequest
-from chalicelib.channels.sendgrid import SendGrid
-from chalicelib.messages import InboundMessage
-from chalicelib.observability import Metric
+from chalicelib.channels.sendgrid.webhooks import SendGrid
+from chalicelib.messages.inbound import InboundMessage
 from chalicelib.protocol.record import ConversationKey
-from local.signing_mail import key_pair
+from chalicelib.telemetry.writer import Metric
+from local.requests.email_signatures import key_pair
 from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Fault

@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chalicelib import responses
 from chalicelib.channels.channel import AnswerStyle
 from chalicelib.errors import Code
+from chalicelib.inbound import responses
 
 TABLE = {
     None: (200, 200),

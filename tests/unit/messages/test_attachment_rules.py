@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.attachment_rules import problem_of
+from chalicelib.messages.attachment_rules import problem_of
 from tests.world import settings_of
 
 SETTINGS = settings_of(

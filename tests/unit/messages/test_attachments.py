@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from chalicelib import doors
 from chalicelib.channels.channel import Vendor, WebhookRequest
-from chalicelib.messages import Address, AddressKind, Enclosure, InboundMessage
-from chalicelib.storing import WHOLE_TEXT, folder_of
+from chalicelib.handlers import webhooks
+from chalicelib.messages.attachments import WHOLE_TEXT, folder_of
+from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault, FaultPlan
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, World, conversation
@@ -51,7 +51,7 @@ def post(world: World, sid: str = "mail-1") -> int:
     """One request of that provider; the status that it is answered."""
     world.engine._receiving[Vendor.SENDGRID] = world.engine._receiving_of(Post(world.clock))
     request = world._request(sid, AUTH_TOKEN, "/webhooks/email")
-    return doors.webhook(request, Vendor.SENDGRID, world.engine).status_code
+    return webhooks.webhook(request, Vendor.SENDGRID, world.engine).status_code
 
 
 def staged(world: World) -> dict:

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from chalicelib import splitting
 from chalicelib.errors import Code, Rejected
+from chalicelib.messages import splitting
+from chalicelib.messages.replies import CONTENT_BYTES_MAX, Reply, Source
 from chalicelib.protocol import history
-from chalicelib.replies import CONTENT_BYTES_MAX, Reply, Source
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "reply.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "reply.json").read_text())
 
 AI = {"conversation_id": "c-1", "primary_channel": "+4915112345678", "batch_id": "b-1", "body": "Hello"}
 HUMAN = {

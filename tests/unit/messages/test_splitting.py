@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.splitting import split
+from chalicelib.messages.splitting import split
 
 TEXTS = st.lists(
     st.one_of(st.text(max_size=30), st.sampled_from([" ", "\n", "\n\n", ". ", "! ", "。 ", "？", "\u3000", "\r\n"])),  # noqa: RUF001

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.queues import Queues, encode, fair_group
+from chalicelib.ports.queues import Queues, encode, fair_group
 from tests.fakes.clock import FakeClock
 from tests.fakes.queues import InMemoryQueue
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROTOCOL = ROOT / "chalicelib" / "protocol"
 PAGE = (ROOT / "docs" / "protocol.md").read_text()
 CHECKERS = ROOT / "tests" / "simulation"

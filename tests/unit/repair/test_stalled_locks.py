@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.observability import Metric, Trail
-from chalicelib.resetting import StalledLock
+from chalicelib.repair.stalled_locks import StalledLock
+from chalicelib.telemetry.writer import Metric, Trail
 from tests.fakes.faults import Crash, Fault
 from tests.world import KEY, World, conversation
 

@@ -12,18 +12,18 @@ import pytest
 from chalicelib import wiring
 from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
 from chalicelib.errors import Code
-from chalicelib.messages import OptOut
-from chalicelib.observability import CHANNELS, MEASURES, NONE, OTHER, Metric, bounded_channel, bounded_outcome
+from chalicelib.messages.inbound import OptOut
 from chalicelib.protocol.sends import _RANKS
 from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
-from chalicelib.turning_away import Told
+from chalicelib.telemetry.writer import CHANNELS, MEASURES, NONE, OTHER, Metric, bounded_channel, bounded_outcome
+from chalicelib.unknown_senders.policy import Told
+from tests.email_world import MailWorld
 from tests.emails import Email
 from tests.fakes.faults import Fault
-from tests.mail_world import MailWorld
 from tests.world import World, conversation, email_conversation
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 Count = tuple[float, str, str]
 """A value under its channel and outcome."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.observability import (
+from chalicelib.telemetry.writer import (
     DIMENSIONS,
     SERVICE,
     CloudWatch,
@@ -28,7 +28,7 @@ from chalicelib.observability import (
 from tests.fakes.clock import FakeClock
 from tests.world import RecordingTelemetry
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 ALPHABET = st.characters(codec="ascii")
 
 
@@ -92,7 +92,7 @@ class TestLines:
         line = json.loads(out)
         assert line["code"] == "INTERNAL_ERROR"
         assert line["reason"].startswith("JSONDecodeError at decoder.py:")
-        assert "test_observability.py:" in line["reason"]
+        assert "test_writer.py:" in line["reason"]
         assert "+4915112345678" not in out
         assert "property name" not in out
 
@@ -192,7 +192,7 @@ class TestRedaction:
             "conversation-4711",
             "PutItem conversations-stage-prod: ResourceNotFoundException",
             "ai-multi-comms/whatsapp-credentials/acme/main/twilio-prod",
-            "KeyError at doors.py:231 < receiving.py:99",
+            "KeyError at webhooks.py:231 < receiving.py:99",
         ],
     )
     def test_what_finds_a_message_again_is_left_as_it_is(self, innocent: str):

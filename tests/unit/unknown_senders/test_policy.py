@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chalicelib.conversations import Found
-from chalicelib.messages import Address, AddressKind, InboundMessage
-from chalicelib.observability import Metric, Trail
-from chalicelib.turning_away import TEXT_LENGTH_MAX, TurningAway
+from chalicelib.conversations.lookup import Found
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
+from chalicelib.telemetry.writer import Metric, Trail
+from chalicelib.unknown_senders.policy import TEXT_LENGTH_MAX, TurningAway
+from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld, with_mail
 from tests.fakes.faults import Fault
-from tests.mail_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld, with_mail
 from tests.world import COMPANY, SECRET_REF, World, conversation
 
 TEXT = "Nobody reads this."

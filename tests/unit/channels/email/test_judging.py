@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from chalicelib.channels.email_authentication import Verdict, judge
-from chalicelib.channels.email_automatic import is_automatic
-from chalicelib.channels.email_headers import Headers
-from chalicelib.channels.email_notes import Notes
+from chalicelib.channels.email.authentication import Verdict, judge
+from chalicelib.channels.email.automatic import is_automatic
+from chalicelib.channels.email.headers import Headers
+from chalicelib.channels.email.notes import Notes
 
 ANN = "ann@customer.example"
 

@@ -12,13 +12,13 @@ import zipfile
 
 import pytest
 
-from chalicelib.attachment_rules import TOO_LARGE, TOO_MANY, TYPE_NOT_ALLOWED
-from chalicelib.channels.email_attachments import TOLD_MAX, Attachments
-from chalicelib.channels.email_charsets import decode
-from chalicelib.channels.email_headers import BLOCK_BYTES_MAX, Headers, address, cut, mailboxes, one_line, spoken
-from chalicelib.channels.email_mime import Mime, read_mime
-from chalicelib.channels.email_notes import Notes
-from chalicelib.channels.email_texts import HTML_LENGTH_MAX, Shown, from_html, new_part, text_of, tidied
+from chalicelib.channels.email.attachments import TOLD_MAX, Attachments
+from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers, address, cut, mailboxes, one_line, spoken
+from chalicelib.channels.email.mime import Mime, read_mime
+from chalicelib.channels.email.notes import Notes
+from chalicelib.channels.email.texts import HTML_LENGTH_MAX, Shown, from_html, new_part, text_of, tidied
+from chalicelib.messages.attachment_rules import TOO_LARGE, TOO_MANY, TYPE_NOT_ALLOWED
 from tests.world import settings_of
 
 FOREVER_SECONDS = 60

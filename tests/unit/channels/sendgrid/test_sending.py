@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, Sent
-from chalicelib.channels.sendgrid_sending import SendGridSender
+from chalicelib.channels.sendgrid.sending import SendGridSender
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
-from local.ports import free
-from local.standin_sendgrid import Account, Fault, Kind, StandInSendGrid
+from local.processes.ports import free
+from local.stubs.sendgrid import Account, Fault, Kind, StandInSendGrid
 
 CUSTOMER, COMPANY = "ann@example.net", "help@acme.example"
 API_KEY, API_KEY_WITHOUT_ACTIVITY = "SG.key-of-the-first-tenant", "SG.key-without-activity"

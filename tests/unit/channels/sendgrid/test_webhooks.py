@@ -11,18 +11,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chalicelib.channels import channels
 from chalicelib.channels.channel import Vendor, WebhookRequest
-from chalicelib.channels.sendgrid import SendGrid
-from chalicelib.channels.sendgrid_reading import RECIPIENTS_MAX
+from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX
+from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages import Address, AddressKind, Enclosure, InboundMessage
-from local.signing_mail import key_pair
+from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
+from local.requests.email_signatures import key_pair
 from tests.emails import BOUNDARY, COMPANY_EMAIL, CUSTOMER_EMAIL, Email, keys, signature
 from tests.fakes.clock import FakeClock
 from tests.world import settings_of
 
-PAYLOADS = Path(__file__).parents[2] / "payloads" / "sendgrid"
+PAYLOADS = Path(__file__).parents[3] / "payloads" / "sendgrid"
 PDF = ("invoice.pdf", "application/pdf", b"%PDF-1.7\r\n\x00\xff")
 
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from chalicelib.channels.channel import Fetched, NotFetched
-from chalicelib.channels.twilio_media import KEPT_UNDER, TwilioMedia
+from chalicelib.channels.twilio.media import KEPT_UNDER, TwilioMedia
 from chalicelib.clock import Deadline, SystemClock
 from chalicelib.errors import Misconfigured
 from tests.world import ACCOUNT_SID, AUTH_TOKEN

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, Sent
-from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
-from local.ports import free
-from local.standin_twilio import Fault, Kind, StandInTwilio
+from local.processes.ports import free
+from local.stubs.twilio import Fault, Kind, StandInTwilio
 from tests.world import ACCOUNT_SID, AUTH_TOKEN
 
 CUSTOMER, COMPANY = "+4915112345678", "+14155238886"

@@ -10,16 +10,16 @@ import pytest
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels import channels
 from chalicelib.channels.channel import Channel, Index, Vendor, WebhookRequest
-from chalicelib.channels.twilio import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
+from chalicelib.channels.registry import channels
+from chalicelib.channels.twilio.webhooks import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages import Address, AddressKind, InboundMessage, Media
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
 from chalicelib.settings import Settings
 from tests.fakes.clock import START, FakeClock
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, ENVIRONMENT
 
-PAYLOADS = Path(__file__).parents[2] / "payloads" / "twilio"
+PAYLOADS = Path(__file__).parents[3] / "payloads" / "twilio"
 PAYLOAD_NAMES = sorted(path.stem for path in PAYLOADS.glob("*.txt"))
 SETTINGS = Settings.from_environment(ENVIRONMENT)
 CHANNELS = [channel for channel in channels(SETTINGS) if channel.vendor is Vendor.TWILIO]

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 
 from chalicelib.channels.channel import Channel
+from chalicelib.ports.tables import Attr, Condition, Item, Tables
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey, entry_id
 from chalicelib.protocol.staging import MESSAGE_SID
-from chalicelib.tables import Attr, Condition, Item, Tables
-from ops.tenancy import every_row
-from ops.where import Blocked, Where
+from ops.stage.target import Blocked, Where
+from ops.tenants.rows import every_row
 
 PERSONAL = (PRIMARY_CHANNEL, "recipient_tel", "recipient_email")
 """Attributes of the record, beside the keys of its indexes, that hold the customer's address."""

@@ -1,4 +1,4 @@
-"""Explaining: the facts of one conversation, gathered from tables, dead-letter queues and logs; see `ops/stories.py`.
+"""The facts of one conversation, gathered from tables, dead-letter queues and logs, for `ops/explain/timelines.py`.
 
 Reads only. Dead letters are looked at and put back; the queues that functions read are left alone.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from chalicelib import conversations
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
 from chalicelib.protocol.sends import Part
 from chalicelib.protocol.trigger_lock import EXPIRES_AT
-from ops import looking_up
-from ops.deployment import Deployment, OperatorEngine
-from ops.letters import SqsLetters, peek
-from ops.logs import LogEvent, Logs
-from ops.redriving import sources
-from ops.stories import Dead, Facts, Logged, SentPart
+from ops.explain.timelines import Dead, Facts, Logged, SentPart
+from ops.repairs.redriving import sources
+from ops.stage import search
+from ops.stage.dead_letters import SqsLetters, peek
+from ops.stage.deployment import Deployment, OperatorEngine
+from ops.stage.logs import LogEvent, Logs
 
 _PARTS_MAX = 50
 
@@ -33,15 +33,15 @@ def gather(
     Where neither tables nor logs know of it, one set of facts without a conversation.
     """
     logs = Logs.of(deployment)
-    keys = looking_up.by_id(engine.tables, engine.channels, told, primary_channel)
+    keys = search.by_id(engine.tables, engine.channels, told, primary_channel)
     if keys:
         return [_facts(deployment, engine, key, None, [*logs.lines(since, words=told)]) for key in keys]
     logged = list(logs.lines(since, words=told))
-    keys = looking_up.by_message(engine.tables, told)
+    keys = search.by_message(engine.tables, told)
     for conversation_id in _conversations_in(logged) if not keys else ():
-        keys += looking_up.by_id(engine.tables, engine.channels, conversation_id, primary_channel)
+        keys += search.by_id(engine.tables, engine.channels, conversation_id, primary_channel)
         logged += logs.lines(since, words=conversation_id)
-    keys = keys or looking_up.by_entry(engine.tables, told)  # older than the log that is read, or no log is there
+    keys = keys or search.by_entry(engine.tables, told)  # older than the log that is read, or no log is there
     if not keys:
         return [Facts(engine.clock.now(), engine.settings, None, told, logged=_logged(logged))]
     return [_facts(deployment, engine, key, told, logged) for key in keys]
@@ -51,7 +51,7 @@ def _facts(
     deployment: Deployment, engine: OperatorEngine, key: ConversationKey, sid: str | None, logged: list[LogEvent]
 ) -> Facts:
     tables, now = engine.tables, engine.clock.now()
-    item = conversations.load(tables.conversations, key, engine.settings.context_attributes, with_messages=True)
+    item = lookup.load(tables.conversations, key, engine.settings.context_attributes, with_messages=True)
     conversation = Conversation.from_item(item) if item is not None else None
     of_it = (CONVERSATION_ID, key.conversation_id)
     moved = [row for row in tables.history.query(of_it) if row[PRIMARY_CHANNEL] == key.primary_channel]

@@ -18,17 +18,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib import conversations
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
-from chalicelib.conversations import Conversation
+from chalicelib.conversations import lookup
+from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.opt_out import wish
 from chalicelib.errors import Code, EngineError
-from chalicelib.messages import InboundMessage
-from chalicelib.observability import Trail
-from chalicelib.opting_out import wish
+from chalicelib.messages.inbound import InboundMessage
+from chalicelib.ports.tables import Attr, Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
-from chalicelib.tables import Attr, Tables
+from chalicelib.telemetry.writer import Trail
 from chalicelib.wiring import Engine
 
 _LOOKED_UP_AT_ONCE = 99
@@ -126,13 +126,13 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
         )
     )
     found = Known()
-    active = [row for row in rows if not row.get(conversations.TASK_COMPLETE)]
+    active = [row for row in rows if not row.get(lookup.TASK_COMPLETE)]
     created = [at for at in map(_created_at, active) if at is not None]
     found.since = max(created, default=None)
     for row in rows:
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
         found.ids |= {one.message_sid for one in staging.read(tables.stage, key)}
-        item = conversations.load(tables.conversations, key, (), with_messages=True)
+        item = lookup.load(tables.conversations, key, (), with_messages=True)
         if item is not None:
             conversation = Conversation.from_item(item)
             found.ids |= conversation.record.entry_ids
@@ -158,6 +158,6 @@ def _wishes(record: Record) -> Iterator[datetime]:
 
 def _created_at(row: dict[str, object]) -> datetime | None:
     try:
-        return from_iso(str(row[conversations.CREATED_AT]))
+        return from_iso(str(row[lookup.CREATED_AT]))
     except (KeyError, ValueError):
         return None

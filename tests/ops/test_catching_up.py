@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from chalicelib.channels.channel import Vendor
-from chalicelib.channels.twilio_sending import TwilioSender
+from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages import Address, AddressKind, InboundMessage, OptOut
-from local.standin_twilio import Account, Fault, Kind, StandInTwilio
-from ops import twilio_listing
-from ops.catching_up import Caught, Fate, catch_up
-from ops.rehearsing import rehearsal_of
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, OptOut
+from local.stubs.twilio import Account, Fault, Kind, StandInTwilio
+from ops.repairs.catching_up import Caught, Fate, catch_up
+from ops.repairs.dry_run import rehearsal_of
+from ops.tenants import twilio_messages
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault as CallFault
 from tests.fakes.faults import FaultPlan
@@ -198,7 +198,7 @@ class TestTwilioSList:
         sender = TwilioSender(connect_seconds=2, read_seconds=5, base_url=twilio.url)
         vars(world.engine)["senders"] = dict.fromkeys(("whatsapp", "sms"), sender)
         channel = world.engine.channels["whatsapp"]
-        return twilio_listing.inbound(world.engine, channel, COMPANY, world.secrets.texts[SECRET_REF], since)
+        return twilio_messages.inbound(world.engine, channel, COMPANY, world.secrets.texts[SECRET_REF], since)
 
     def take_in(self, twilio: StandInTwilio, sid: str, *, minutes_ago: float = 60, **told):
         parts = {"to": f"whatsapp:{COMPANY}", "sender": f"whatsapp:{CUSTOMER}", "body": "hello", **told}

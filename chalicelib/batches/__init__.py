@@ -1,0 +1,1 @@
+"""Stage 2: staged messages become one batch."""

@@ -1,0 +1,1 @@
+"""Channels and providers: one folder per provider."""

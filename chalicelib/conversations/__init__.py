@@ -1,0 +1,1 @@
+"""A conversation: its record, rules, routing, contexts and its way to people."""

@@ -1,0 +1,1 @@
+"""What Lambda calls: webhooks, queues and schedules."""

@@ -1,0 +1,1 @@
+"""Stage 1: a webhook's message is received, and its provider answered."""

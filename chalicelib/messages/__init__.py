@@ -1,0 +1,1 @@
+"""Frozen values: inbound messages, replies, attachments."""

@@ -1,0 +1,1 @@
+"""Stage 3: one reply is sent; delivery reports are recorded."""

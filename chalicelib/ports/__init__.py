@@ -1,0 +1,1 @@
+"""What the engine asks of a table, a queue and a bucket."""

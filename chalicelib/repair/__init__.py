@@ -1,0 +1,1 @@
+"""What is repaired or tried again: stalled locks, orphans, retries, dead letters."""

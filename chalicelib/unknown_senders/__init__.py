@@ -1,0 +1,1 @@
+"""What a sender without a conversation receives."""

@@ -1,0 +1,1 @@
+"""Signed requests, as Twilio and SendGrid send them."""

@@ -1,0 +1,1 @@
+"""Stubs of Twilio, SendGrid and the AI."""

@@ -1,0 +1,1 @@
+"""What an operator changes: each with a dry run."""

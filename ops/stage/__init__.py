@@ -1,0 +1,1 @@
+"""A deployed stage as an operator sees it."""

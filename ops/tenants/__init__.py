@@ -1,0 +1,1 @@
+"""Tenants: their rows, secrets and providers."""
