@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations.conversation import (
@@ -13,6 +13,7 @@ from chalicelib.conversations.conversation import (
     CREDENTIAL_REF,
     TASK_COMPLETE,
     UNKNOWN_SENDER_TEXT,
+    Conversation,
     attributes,
     credential_ref_of,
     text_of_channel,
@@ -34,6 +35,10 @@ class Found:
     credential_ref: str | None
     active_count: int
     """How many active conversations the pair of addresses has."""
+    created_at: str = ""
+    """When the conversation was made, as the company spells it."""
+    older: tuple[ConversationKey, ...] = ()
+    """The pair's other conversations, finished ones included, the newest first."""
     unknown_sender_text: str | None = None
     """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
 
@@ -45,26 +50,27 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
     """
     index = channel.index
     company = (index.company_key, message.recipient.value)
-    active = list(
-        table.query(
-            company,
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(message.sender.value),
-            keep=Attr(TASK_COMPLETE).eq(0),
-        )
-    )
+    pair = list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(message.sender.value)))
+    pair.sort(key=_created_at, reverse=True)
+    active = [row for row in pair if row.get(TASK_COMPLETE) == 0]
     if active:
-        newest = max(active, key=lambda row: str(row.get(CREATED_AT, "")))
-        key = ConversationKey(newest[names.PRIMARY_CHANNEL], newest[names.CONVERSATION_ID])
-        return _found(newest, channel, key, len(active))
+        older = tuple(_key(row) for row in pair if row is not active[0])
+        return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
     for row in table.query(company, index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
 
 
-def load(table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool) -> Item | None:
-    """The row of a conversation, strongly consistent; None: there is none."""
-    return table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+def load(
+    table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool = True
+) -> Conversation | None:
+    """A conversation, strongly consistent; None: there is none.
+
+    Raises:
+        TryAgain, Misconfigured: it could not be read, or an attribute of ours has a shape that we never write.
+    """
+    item = table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+    return Conversation.from_item(item) if item is not None else None
 
 
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
@@ -84,11 +90,20 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
     return found.credential_ref
 
 
+def _created_at(row: Item) -> str:
+    return str(row.get(CREATED_AT, ""))
+
+
+def _key(row: Item) -> ConversationKey:
+    return ConversationKey(row[names.PRIMARY_CHANNEL], row[names.CONVERSATION_ID])
+
+
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
     return Found(
         key,
         str(row.get(COMPANY_ID, "unknown")),
         credential_ref_of(row, channel.name),
         active_count,
-        text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
+        created_at=_created_at(row),
+        unknown_sender_text=text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
     )

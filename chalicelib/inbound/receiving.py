@@ -23,9 +23,10 @@ from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
-from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
@@ -33,7 +34,7 @@ from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
-from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
+from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
@@ -157,11 +158,12 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
-        said = opt_out_request(message, is_opted_out=conversation.is_opted_out)
-        if said is not None:
-            context = self._context(conversation, message, trail)
-            self._opt_outs.apply(tables, conversation.key, context, said, trail)
-            return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
+        known = self._known_elsewhere(tables, found, message)
+        if known is not None:
+            return self._repeat(tables, queues, known, trail)
+        request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
+        if request is not None:
+            return self._opt_out(tables, queues, conversation, message, request, trail)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
         )
@@ -178,17 +180,69 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, attachments, trail)
+        staged = self._stage(tables, conversation, message, attachments, trail, route=route)
         if staged is None:
             return Outcome()
+        is_handed = (
+            route is Route.HANDOFF
+            and not conversation.record.is_locked
+            and self._tried(lambda: self._handoff.run_at_once(tables, queues, conversation.key, trail), trail)
+        )
+        if is_handed:
+            return Outcome()
+        # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
+        is_burst = route is Route.CHANNEL
+        notice = self._settings.locked_notice if is_burst and conversation.record.is_locked else ""
+        return self._ensure_trigger(
+            tables,
+            queues,
+            staged,
+            trail,
+            delay_seconds=self._settings.batch_window_seconds if is_burst else 0,
+            notice=notice,
+        )
+
+    def _opt_out(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        message: InboundMessage,
+        request: OptOut,
+        trail: Trail,
+    ) -> Outcome:
+        """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
+        staged = self._stage(tables, conversation, message, None, trail, route=None)
+        code = Code.OPTED_OUT if request is OptOut.STOP else None
+        if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
+            return Outcome(code)
+        outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+        return outcome if outcome.code is not None else Outcome(code)
+
+    def _known_elsewhere(self, tables: Tables, found: Found, message: InboundMessage) -> Known | None:
+        """Whether an older conversation of the pair has the message; asked only where this one is young."""
+        horizon = self._settings.dedupe_hours
+        if not found.older or not needs_a_look(found.created_at, now=self._clock.now(), horizon_hours=horizon):
+            return None
+        return look_elsewhere(tables, found.older, message.message_sid)
+
+    def _repeat(self, tables: Tables, queues: Queues, known: Known, trail: Trail) -> Outcome:
+        """A retry, or a replay, of a message that an older conversation of the pair has."""
+        trail.log(Step.DUPLICATE)
+        trail.count(Metric.DUPLICATE, outcome="staged" if known.staged else "answered")
+        if known.staged is None:
+            return Outcome()
+        return self._ensure_trigger(tables, queues, known.staged, trail, delay_seconds=0)
+
+    @staticmethod
+    def _tried(act: Callable[[], bool], trail: Trail) -> bool:
+        """Whether something was done for a staged message at once; a fault is logged, and left to its trigger."""
         try:
-            if staged.route is Route.HANDOFF:
-                self._handoff.hand_off(tables, queues, staged, trail)
-                return Outcome()
-            return self._ensure_trigger(tables, queues, staged, conversation, trail)
+            return act()
         except (TryAgain, Misconfigured) as fault:
-            trail.fault(Step.FAILED, fault)
-            return Outcome(_after_staging(fault))
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            trail.count(Metric.FAULT, outcome=fault.code.value)
+            return False
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
@@ -208,13 +262,12 @@ class Receiving:
         """
         if found.key is None:
             return None
-        item = lookup.load(
+        return lookup.load(
             tables.conversations,
             found.key,
             self._settings.context_attributes,
             with_messages=_is_to_be_kept(message),
         )
-        return Conversation.from_item(item) if item is not None else None
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
         """Nothing is staged for a refused message, so no trigger would ever let such a lock begin to age."""
@@ -231,15 +284,16 @@ class Receiving:
         tables: Tables,
         conversation: Conversation,
         message: InboundMessage,
-        route: Route,
-        attachments: RequestAttachments,
+        attachments: RequestAttachments | None,
         trail: Trail,
+        *,
+        route: Route | None,
     ) -> StagedMessage | None:
         """The row that stands for the message now: the one written, or the one that a retry finds.
 
         None: a retry of what is in the record, and staged no more.
         """
-        if _is_to_be_kept(message):
+        if attachments is not None and _is_to_be_kept(message):
             existing = staging.find(tables.stage, conversation.key, message.message_sid)
             if existing is not None:  # a retry: what came with it is kept already
                 return _duplicate(existing, trail)
@@ -254,9 +308,10 @@ class Receiving:
             message_sid=message.message_sid,
             channel=message.channel,
             tenant=conversation.tenant,
-            route=route,
             received_at=message.received_at,
             context=self._context(conversation, message, trail),
+            opt_out=message.opt_out.value if message.opt_out else None,
+            opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
         )
         try:
@@ -265,8 +320,9 @@ class Receiving:
             raise TryAgain(Code.STAGE_WRITE_ERROR, fault.detail, maybe_applied=fault.maybe_applied) from fault
         match outcome:
             case Staged():
-                trail.log(Step.STAGED, route=route.value)
-                trail.count(Metric.STAGED, outcome=route.value)
+                told = route.value if route is not None else "opt_out"
+                trail.log(Step.STAGED, route=told)
+                trail.count(Metric.STAGED, outcome=told)
                 return staged
             case Duplicate(existing):
                 return _duplicate(existing, trail)
@@ -281,21 +337,32 @@ class Receiving:
         )
 
     def _ensure_trigger(
-        self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail
+        self,
+        tables: Tables,
+        queues: Queues,
+        staged: StagedMessage,
+        trail: Trail,
+        *,
+        delay_seconds: int,
+        notice: str = "",
     ) -> Outcome:
-        outcome = trigger_lock.ensure(
-            tables.trigger_lock,
-            queues.trigger(staged.channel),
-            Trigger(staged.conversation, self._new_id()),
-            delay_seconds=self._settings.batch_window_seconds,
-            now=self._clock.now(),
-            tenant=staged.tenant,
-        )
+        """See to a trigger for a staged message; a fault is reported and acknowledged, for the sweep takes over."""
+        try:
+            outcome = trigger_lock.ensure(
+                tables.trigger_lock,
+                queues.trigger(staged.channel),
+                Trigger(staged.conversation, self._new_id()),
+                delay_seconds=delay_seconds,
+                now=self._clock.now(),
+                tenant=staged.tenant,
+            )
+        except (TryAgain, Misconfigured) as fault:
+            trail.fault(Step.FAILED, fault)
+            return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
-                # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
-                return Outcome(notice=self._settings.locked_notice if conversation.record.is_locked else "")
+                return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)
@@ -311,7 +378,7 @@ def _is_to_be_kept(message: InboundMessage) -> bool:
 
 
 def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:
-    trail.log(Step.DUPLICATE, route=existing.route.value)
+    trail.log(Step.DUPLICATE)
     trail.count(Metric.DUPLICATE, outcome="staged")
     return existing
 
