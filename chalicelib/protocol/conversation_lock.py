@@ -1,11 +1,13 @@
 """The conversation lock: at most one batch is in hand per conversation, with the AI or on its way to people.
 
     open --e: acquire--> processing --claim, release: see reply_claim--> open
-     ^                    |   |  ^
+     |                    |   |  ^
      |                    |   |  `-- g: refresh, for the same trigger came again and resumes
-     |                    |   `----- f: reset, for the lock stalled
+     |                    |   `----- f: reset, for the lock stalled (open, and watched)
      |                    `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
-     `-- an open record is watched (L8) while its batch was never answered, or while an end of it was not reported
+     |-- u: append, of messages that no batch takes; to a locked record too
+     |-- v: refuse carried, for a rule refuses now what an earlier batch left unanswered
+     `-- w: unwatch, for an end is reported, or nothing is unanswered any more
 
 The fencing token is `batch_id`, fresh for each acquisition. Every write under the lock names it as a condition, and the
 lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
