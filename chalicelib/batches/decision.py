@@ -157,7 +157,7 @@ def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, ma
         trigger_id: of the trigger that looks.
         now: the current instant.
         settings: the windows, the bounds, the stall timeout.
-        may_trim: whether entries may move to the history: once per trigger.
+        may_trim: whether entries may move to the history: not twice without anything in between.
 
     Raises:
         Misconfigured: `ROUTING_ERROR`; the company's list of senders is no list of texts.
@@ -167,16 +167,16 @@ def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, ma
         return ReportEnd()
     request = opt_out.pending(view)
     if request is not None:
-        return MarkOptOut(request)
+        return _trim(view, now, settings, may_trim=may_trim) or MarkOptOut(request)
     if record.claim == PEOPLE:
         is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
         return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
-        return _locked(view, trigger_id, now, settings)
+        return _locked(view, trigger_id, now, settings, may_trim=may_trim)
     return _open(view, now, settings, may_trim=may_trim)
 
 
-def _locked(view: View, trigger_id: str, now: datetime, settings: Settings) -> Action:
+def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, *, may_trim: bool) -> Action:
     record = view.record
     is_ours = record.trigger_id == trigger_id
     if record.claim is None and _is_for_people(view, settings):
@@ -185,7 +185,7 @@ def _locked(view: View, trigger_id: str, now: datetime, settings: Settings) -> A
         return Resume() if record.claim is None else SettleBatch()
     kept = _kept(view, settings)
     if kept is not None:
-        return kept
+        return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
         return Stop()
     wait = _wait(view, now, settings, _run(view, settings))
@@ -214,16 +214,15 @@ def _open(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> A
         return Stop()
     if view.staged and not view.fresh:
         return SettleDuplicates()
-    kept = _kept(view, settings)
-    if kept is not None:
-        return kept
-    run = _run(view, settings)
-    wait = _wait(view, now, settings, run)
+    kept, run = _kept(view, settings), _run(view, settings)
+    wait = _wait(view, now, settings, run) if kept is None else None
     if wait is not None:
         return wait
-    count = history.movable_count(record, _bounds(settings), now=now) if may_trim else 0
-    if count:
-        return Trim(count)
+    trim = _trim(view, now, settings, may_trim=may_trim)
+    if trim is not None:
+        return trim
+    if kept is not None:
+        return kept
     carried = _carried(view, settings)
     refused = {one: said.code for one, said in carried.items() if isinstance(said, Refusal)}
     if refused:
@@ -264,7 +263,7 @@ def _destination(view: View, message: StagedMessage, settings: Settings) -> Dest
 def _kept(view: View, settings: Settings) -> Keep | None:
     """The first new messages, where nobody answers them: a rule refuses them, or they ask for help.
 
-    On a locked record too: they are appended behind its batch, and change nothing of it.
+    On a locked record too, as far as it has room: they are appended behind its batch, and change nothing of it.
     """
     marks: dict[str, str] = {}
     messages: list[StagedMessage] = []
@@ -277,11 +276,8 @@ def _kept(view: View, settings: Settings) -> Keep | None:
             case _:
                 break
         messages.append(message)
-    return (
-        Keep(views.fitting(view.record, messages, settings.batch_messages_max) or messages[:1], marks)
-        if messages
-        else None
-    )
+    fitting = views.fitting(view.record, messages, settings.batch_messages_max)
+    return Keep(fitting, marks) if fitting else None
 
 
 def _wait(view: View, now: datetime, settings: Settings, run: _Run) -> Wait | None:
@@ -304,5 +300,8 @@ def _carried(view: View, settings: Settings) -> dict[str, Destination]:
     }
 
 
-def _bounds(settings: Settings) -> history.Bounds:
-    return history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
+def _trim(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> Trim | None:
+    """Entries to move before any are appended; None: the record has not outgrown its bounds."""
+    bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
+    count = history.movable_count(view.record, bounds, now=now) if may_trim else 0
+    return Trim(count) if count else None
