@@ -18,7 +18,7 @@ from chalicelib.telemetry import Metric
 from tests.emails import CUSTOMER_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
-from tests.world import CUSTOMER, KEY, World, conversation, email_conversation
+from tests.world import KEY, World, conversation, email_conversation
 
 GIVE_UP, READ_STAGE, READ_RECORD, LOCK, DISPATCH, SETTLE = range(1, 7)
 """The calls of a plain batch."""

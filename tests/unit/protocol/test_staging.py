@@ -100,7 +100,6 @@ class TestRead:
 
         assert [one.message_sid for one in read] == ["SM1"]
 
-
     def test_what_the_provider_says_of_an_opt_out_is_kept(self, table: InMemoryTable):
         """Told by the provider, or by a keyword alone: a trigger must know which."""
         told, keyword = replace(message("SM1"), opt_out="STOP"), replace(message("SM2"), opt_out_keyword="START")
