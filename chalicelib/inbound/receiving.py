@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
@@ -25,6 +26,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.policies import Policies, Policy
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -65,6 +67,7 @@ class Receiving:
         verification: Verification,
         opt_outs: OptOuts,
         handoff: Handoff,
+        policies: Policies,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
         clock: Clock,
@@ -78,6 +81,7 @@ class Receiving:
         self._verification = verification
         self._opt_outs = opt_outs
         self._handoff = handoff
+        self._policies = policies
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
         self._clock = clock
@@ -162,8 +166,9 @@ class Receiving:
             context = self._context(conversation, message, trail)
             self._opt_outs.apply(tables, conversation.key, context, said, trail)
             return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
+        policy = self._policies.of(conversation, channel.name, trail)
         refusal = validate_conversation_rules(
-            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+            conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
@@ -172,20 +177,20 @@ class Receiving:
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
-            return Outcome(refusal, self._settings.locked_notice)
+            return Outcome(refusal, policy.locked_notice)
         if refusal is not None:
             raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, attachments, trail)
+        staged = self._stage(tables, conversation, message, route, policy, attachments, trail)
         if staged is None:
             return Outcome()
         try:
             if staged.route is Route.HANDOFF:
                 self._handoff.hand_off(tables, queues, staged, trail)
                 return Outcome()
-            return self._ensure_trigger(tables, queues, staged, conversation, trail)
+            return self._ensure_trigger(tables, queues, staged, conversation, policy, trail)
         except (TryAgain, Misconfigured) as fault:
             trail.fault(Step.FAILED, fault)
             return Outcome(_after_staging(fault))
@@ -232,6 +237,7 @@ class Receiving:
         conversation: Conversation,
         message: InboundMessage,
         route: Route,
+        policy: Policy,
         attachments: RequestAttachments,
         trail: Trail,
     ) -> StagedMessage | None:
@@ -258,6 +264,7 @@ class Receiving:
             received_at=message.received_at,
             context=self._context(conversation, message, trail),
             moved_before_seen=conversation.record.moved_before,
+            due_at=message.received_at + timedelta(seconds=policy.batch_max_wait_seconds),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
@@ -281,13 +288,19 @@ class Receiving:
         )
 
     def _ensure_trigger(
-        self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail
+        self,
+        tables: Tables,
+        queues: Queues,
+        staged: StagedMessage,
+        conversation: Conversation,
+        policy: Policy,
+        trail: Trail,
     ) -> Outcome:
         outcome = trigger_lock.ensure(
             tables.trigger_lock,
             queues.trigger(staged.channel),
             Trigger(staged.conversation, self._new_id()),
-            delay_seconds=self._settings.batch_window_seconds,
+            delay_seconds=policy.batch_window_seconds,
             now=self._clock.now(),
             tenant=staged.tenant,
         )
@@ -295,7 +308,7 @@ class Receiving:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
                 # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
-                return Outcome(notice=self._settings.locked_notice if conversation.record.is_locked else "")
+                return Outcome(notice=policy.locked_notice if conversation.record.is_locked else "")
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)
