@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from chalicelib.conversations import opt_out, views
+from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.conversations.routing import Destination, Refusal, Route
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
@@ -23,9 +24,6 @@ from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.repair.sweeping import is_overdue
 from chalicelib.settings import Settings
-
-PEOPLE_GRACE_SECONDS = 5
-"""How old another's claim for people must be before a trigger finishes it: whoever claimed it is mostly still at it."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +169,8 @@ def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, ma
     if request is not None:
         return MarkOptOut(request)
     if record.claim == PEOPLE:
-        left = PEOPLE_GRACE_SECONDS - record.claim_age(now).total_seconds()
-        is_young = left > 0 and record.trigger_id != trigger_id
-        return Contend(PEOPLE_GRACE_SECONDS) if is_young else FinishPeople()
+        is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
+        return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
         return _locked(view, trigger_id, now, settings)
     return _open(view, now, settings, may_trim=may_trim)
