@@ -390,7 +390,7 @@ def undelivered(stand: Stand) -> None:
     stand.answering()
     stand.world.send_replies()
     (row,) = stand.world.sends
-    stand.world.report(row["send_id"], "undelivered", MessageSid=row["provider_sid"], ErrorCode="30003")
+    stand.world.report(row["send_id"], "undelivered", MessageSid=row["provider_sid"], ErrorCode="63016")
 
 
 @state

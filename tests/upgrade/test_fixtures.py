@@ -67,7 +67,7 @@ EXPECTED = {
     "timed_out": Expected((ANSWERED, ANSWERED, ANSWERED), SENT),
     "timed_out_and_answered_late": Expected((ANSWERED, ANSWERED), SENT),
     "trigger_dead_lettered": Expected((ANSWERED,), SENT),
-    "undelivered": Expected((ANSWERED, ANSWERED), ERROR, "30003"),
+    "undelivered": Expected((ANSWERED, ANSWERED), ERROR, "63016"),
     "with_ai": Expected((ANSWERED, ANSWERED), SENT, sends=2),
     "with_people_and_staged": Expected((PEOPLE,), WITH_PEOPLE, sends=0),
     "with_people_in_record_and_staged": Expected((PEOPLE,), WITH_PEOPLE, sends=0),
