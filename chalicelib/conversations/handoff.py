@@ -27,7 +27,6 @@ from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
-
 GRACE_SECONDS = 5
 """How old another's claim for people must be before somebody else finishes it: its maker is mostly still at it."""
 
