@@ -48,6 +48,10 @@ class Violation(AssertionError):  # noqa: N818 - a word of the simulation, not a
     """An invariant does not hold."""
 
 
+Fields = tuple[tuple[str, str], ...]
+"""Further parameters of a provider's request."""
+
+
 @dataclass(frozen=True)
 class Tenant:
     """One company, its one customer and their conversation."""
@@ -85,10 +89,15 @@ class Tenant:
         """The id of the customer's message of that number."""
         return f"SM{number:032x}"
 
-    def deliver(self, world: World, sid: str, body: str) -> Response:
+    def deliver(self, world: World, sid: str, body: str, fields: Fields = ()) -> Response:
         """One signed webhook with a message of the customer."""
         numbers = {"From": f"whatsapp:{self.customer}", "To": f"whatsapp:{self.company}"}
-        return world.post(world.form(body, sid=sid, **numbers), token=self.token)
+        return world.post(world.form(body, sid=sid, **{**numbers, **dict(fields)}), token=self.token)
+
+    @property
+    def by_sms(self) -> Fields:
+        """The parameters of a request whose message came by SMS."""
+        return (("From", self.customer), ("To", self.company))
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ class EmailTenant(Tenant):
     def sid(self, number: int) -> str:
         return _email(self, number).message_sid
 
-    def deliver(self, world: World, sid: str, body: str) -> Response:
+    def deliver(self, world: World, sid: str, body: str, fields: Fields = ()) -> Response:
         (number,) = (one for one in range(_EMAILS_MAX) if self.sid(one) == sid)
         email = replace(_email(self, number), text=body, attachments=(_PHOTO,))
         return world.post_email(email, private_key=_keys(self.name)[0])
@@ -299,6 +308,8 @@ class Deployment(World):
         self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
         """What was violated as it happened; the handlers catch what is raised within a function."""
+        self.replies_of_people: list[str] = []
+        """What people asked to be sent, in order."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:
@@ -317,9 +328,9 @@ class Deployment(World):
         many = (*queues.triggers.values(), *queues.dead_triggers.values())
         return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies)
 
-    def receive(self, tenant: Tenant, sid: str, body: str) -> tuple[int, str]:
+    def receive(self, tenant: Tenant, sid: str, body: str, fields: Fields = ()) -> tuple[int, str]:
         """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
-        response = tenant.deliver(self, sid, body)
+        response = tenant.deliver(self, sid, body, fields)
         return response.status_code, self.telemetry.lines[-1]["outcome"]
 
     def new_sid(self, tenant: Tenant) -> str:
@@ -333,13 +344,24 @@ class Deployment(World):
         table: Any = self.tables.conversations
         return table.state[0][table._id_of(tenant.key.item)]
 
-    def entries_of(self, tenant: Tenant) -> tuple[list[Item], list[Item]]:
-        """The entries of the tenant's conversation: those that only the history has, and those on the record."""
-        table: Any = self.tables.history
-        kept = self.row_of(tenant)["messages"]
+    def reply_of_people(self, tenant: Tenant, text: str) -> None:
+        """A person asks for a text to be sent to the tenant's customer."""
+        self.replies_of_people.append(text)
+        told = {"version": "1.0", "source": "human", "reply_id": f"of-people-{len(self.replies_of_people)}"}
+        self.queues.replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
+
+    def rows_of(self, tenant: Tenant) -> list[Item]:
+        """The tenant's conversations, the first one first; not copies."""
+        return [row for row in self.tables.conversations.state[0].values() if row["company_id"] == tenant.name]
+
+    def entries_of(self, row: Item) -> tuple[list[Item], list[Item]]:
+        """The entries of a conversation: those that only the history has, and those on the record."""
+        kept = row["messages"]
         ids = {one["message_id"] for one in kept}
-        mine = [row for row in table.state[0].values() if row["primary_channel"] == tenant.key.primary_channel]
-        return [row["entry"] for row in mine if row["message_id"] not in ids], kept
+        key = (row["primary_channel"], row["conversation_id"])
+        moved = self.tables.history.state[0].values()
+        mine = [one for one in moved if (one["primary_channel"], one["conversation_id"]) == key]
+        return [one["entry"] for one in mine if one["message_id"] not in ids], kept
 
     @property
     def answered_partly(self) -> list[str]:
@@ -355,7 +377,7 @@ class Deployment(World):
 
         A lock that the company set and that nothing has waited for bears no start, and is left to the company.
         """
-        rows = [self.row_of(one) for one in self.tenants]
+        rows = self.tables.conversations.state[0].values()
         return not self.tables.stage.state[0] and not any(
             "processing_started_at" in row or row.get("unanswered_ids") or "lock_shard" in row or "reply_claim" in row
             for row in rows

@@ -23,7 +23,7 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.clock import epoch
-from chalicelib.errors import Code, EngineError
+from chalicelib.errors import Code, EngineError, ReplyCode
 from chalicelib.handlers import queues, schedules
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
@@ -81,6 +81,12 @@ class Budgets:
     """Batches that the AI answers while choices are made."""
     replies: int = 0
     """Replies that the queue delivers while choices are made."""
+    silences: int = 0
+    """Batches that the AI never answers."""
+    second_answers: int = 0
+    """Batches that the AI answers twice, in different words."""
+    delays: int = 0
+    """Pauses that let the deadline of a webhook pass between two of its calls."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,13 @@ class Webhook:
     sid: str
     body: str
     tries: int = TRIES
+    fields: tuple[tuple[str, str], ...] = ()
+    """Further parameters of the provider's request."""
+
+    @property
+    def opt_out(self) -> str | None:
+        """STOP, START or HELP, as the provider reports it."""
+        return dict(self.fields).get("OptOutType")
 
 
 @dataclass
@@ -106,6 +119,14 @@ class Course:
     """Pairs of sids of one conversation: the first was acknowledged before the second came in."""
     told: tuple[str, ...] = ()
     """Batches whose reply ended with a code that an operator was told."""
+    unknown: frozenset[str] = frozenset()
+    """Of these, the batches whose reply counts as answered with unknown outcome."""
+    in_doubt: frozenset[str] = frozenset()
+    """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the clock
+    jumped past the stall timeout while the reply was claimed."""
+    opt_outs: Mapping[str, str] = field(default_factory=dict)
+    """What messages ask for, by sid: STOP, START or HELP."""
+    has_company_trimmed: bool = False
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
@@ -126,6 +147,7 @@ class Saved:
     phone: list[Any]
     batches: dict[str, list[str]]
     replies: dict[str, list[str]]
+    replies_of_people: list[str]
     with_people: list[str]
 
 
@@ -153,12 +175,14 @@ class Simulation:
         memory: Memory | None = None,
         **settings: str,
     ) -> None:
-        self.stage = Stage(_is_silent, memory)
+        self.stage = Stage(self._is_silent, memory)
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
+        self.is_look_up_silent = True
+        """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
         self._skewed = skewed
         self._answer = answer
@@ -219,6 +243,7 @@ class Simulation:
             list(world.phone.received),
             dict(world.batches),
             {batch_id: list(texts) for batch_id, texts in world.replies.items()},
+            list(world.replies_of_people),
             list(world.with_people),
         )
 
@@ -234,6 +259,7 @@ class Simulation:
         world.phone.received[:] = saved.phone
         world.batches = dict(saved.batches)
         world.replies = {batch_id: list(texts) for batch_id, texts in saved.replies.items()}
+        world.replies_of_people = list(saved.replies_of_people)
         world.with_people = list(saved.with_people)
         world.telemetry.lines.clear()
 
@@ -251,9 +277,7 @@ class Simulation:
                 if course.budgets.stale_reads
                 else (),
                 tuple(
-                    sorted((queue.name, one.body, one.visible_at, one.receive_count) for one in queue.messages)
-                    for queue in world.all_queues
-                    if queue.messages
+                    self._in_digest(queue) for queue in world.all_queues if queue.messages
                 ).__repr__(),
                 tuple(sorted((one.role, one.point.digest) for one in course.actors)),
                 course.webhooks,
@@ -261,14 +285,22 @@ class Simulation:
                 course.acknowledged,
                 course.one_after_another,
                 course.told,
+                course.unknown,
+                course.in_doubt,
                 course.needs_sweep,
                 course.surprises,
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
+                tuple(world.replies_of_people),
                 tuple(world.with_people),
             )
         )
+
+    def _in_digest(self, queue: InMemoryQueue) -> list[tuple[str, str, float, int]]:
+        """The messages of a queue; in order where their order is checked."""
+        messages = [(queue.name, one.body, one.visible_at, one.receive_count) for one in queue.messages]
+        return messages if queue is self.world.queues.handoff else sorted(messages)
 
     # ------------------------------------------------------------------ what may happen next
 
@@ -306,12 +338,18 @@ class Simulation:
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:
             yield "the AI answers", partial(self._ai_answers, contexts[0])
+        if budgets.silences and contexts:
+            yield "!the AI loses a batch", partial(self._ai_is_silent, contexts[0])
+        if budgets.second_answers and contexts:
+            yield "!the AI answers twice", partial(self._ai_answers_twice, contexts[0])
         if budgets.reports:
             yield from self._reports()
         if budgets.sweeps and not self._count("sweep"):
             yield "!the sweep", self._sweep
         if budgets.jumps:
             yield "!time passes", self._jump
+        if budgets.delays and self.course.actors:
+            yield "!a call takes long", self._delay
         if budgets.waits and self._seconds_until_next():
             yield "a while passes", self._wait
         if budgets.expiries and self._has_expired():
@@ -426,14 +464,17 @@ class Simulation:
         """A provider delivers a message; what it is answered decides whether it comes again."""
         course, sid = self.course, webhook.sid
         course.webhooks = tuple(one for one in course.webhooks if one is not webhook)
-        if sid not in course.seen:
+        is_retry = sid in course.seen
+        if not is_retry:
             course.seen |= {sid}
             earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
             course.one_after_another += tuple((one, sid) for one in earlier)
+        if webhook.opt_out:
+            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
         self.world.clock.advance(1)
 
         def begin() -> tuple[int, str]:
-            answer = self.world.receive(webhook.tenant, sid, webhook.body)
+            answer = self.world.receive(webhook.tenant, sid, webhook.body, webhook.fields)
             self.stage.perform(_answer_to_provider(), lambda _: None)  # a crash may come just before
             return answer
 
@@ -442,9 +483,9 @@ class Simulation:
             if status >= 500:
                 retry_later()
                 return
-            if outcome == "success" or outcome in _MENDED_BY_SWEEP:
+            if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
                 self.course.acknowledged += (sid,)
-            else:
+            elif is_retry:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
         def retry_later() -> None:
@@ -477,7 +518,11 @@ class Simulation:
             self.world.invoke_replies(received.body, group=received.group)
             self._acknowledge(queue, received)
 
-        self.start("reply", received, begin, on_crash=partial(queue.give_back, received.receipt))
+        def on_crash() -> None:
+            self._note_doubt(json.loads(received.body).get("batch_id"))
+            queue.give_back(received.receipt)
+
+        self.start("reply", received, begin, on_crash=on_crash)
 
     def _reply_again(self, message: Message) -> None:
         self._spend("duplicates")
@@ -487,6 +532,27 @@ class Simulation:
     def _ai_answers(self, message: Message) -> None:
         self._spend("answers")
         self._take_context(message)
+
+    def _ai_is_silent(self, message: Message) -> None:
+        """The AI takes a context and loses it; the stalled lock brings its messages back."""
+        self._spend("silences")
+        self.course.needs_sweep = True
+        self.world.queues.ai.messages.remove(message)
+
+    def _ai_answers_twice(self, message: Message) -> None:
+        """The AI answers a batch, and once more in other words."""
+        self._spend("second_answers")
+        document = json.loads(message.body)
+        is_new = document["meta"]["batch_id"] not in self.world.replies
+        self._take_context(message)
+        if is_new:
+            self.world.reply(document, f"another {self._answer} to {document['meta']['batch_id']}")
+
+    def _note_doubt(self, batch_id: str | None) -> None:
+        """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""
+        rows = self.world.tables.sends.state[0].values()
+        if any(row.get("batch_id") == batch_id and row["send_state"] == "claimed" for row in rows):
+            self.course.in_doubt |= {str(batch_id)}
 
     def _take_context(self, message: Message) -> None:
         """The AI takes a context and answers its batch, once; it has no calls that could fail."""
@@ -526,7 +592,13 @@ class Simulation:
 
     def _jump(self) -> None:
         self._spend("jumps")
+        claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
+        self.course.in_doubt |= {row["last_batch_id"] for row in claimed}
         self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
+
+    def _delay(self) -> None:
+        self._spend("delays")
+        self.world.clock.advance(self.world.settings.webhook_deadline_seconds + 0.5)
 
     def _wait(self) -> None:
         self._spend("waits")
@@ -583,15 +655,19 @@ class Simulation:
             match line["step"]:
                 case "released" | "stalled_reply_abandoned" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
-                case "answered_provider" if line["outcome"] in _MENDED_BY_SWEEP:
-                    self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR" or self._is_for_people(line)
+                    if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
+                        self.course.unknown |= {line["batch_id"]}
+                case "answered_provider":
+                    self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"
             if line.get("code") == "INTERNAL_ERROR" and _SURPRISE.search(line["reason"]):
                 self.course.surprises += (line["reason"],)
 
-    def _is_for_people(self, line: Mapping[str, Any]) -> bool:
-        """Whether a message is staged for people, whom no trigger brings it to."""
-        rows = self.world.tables.stage.state[0].values()
-        return any(row["message_sid"] == line["message_sid"] and row["route"] == "handoff" for row in rows)
+    def _is_silent(self, role: str, call: Call) -> bool:
+        """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""
+        if call.operation == "GetSecretValue":
+            return True
+        is_look_up = call.operation == "Query" and call.resource == "conversations-local"
+        return self.is_look_up_silent and is_look_up and role.startswith("webhook")
 
     # ------------------------------------------------------------------ ids
 
@@ -628,9 +704,3 @@ def _answer_to_provider() -> Call:
 def _less(budgets: Budgets, name: str) -> Budgets:
     return replace(budgets, **{name: getattr(budgets, name) - 1})
 
-
-def _is_silent(role: str, call: Call) -> bool:
-    """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""
-    if call.operation == "GetSecretValue":
-        return True
-    return role.startswith("webhook") and call.operation == "Query" and call.resource == "conversations-local"
