@@ -594,6 +594,8 @@ class Simulation:
         self._spend("jumps")
         claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
         self.course.in_doubt |= {row["last_batch_id"] for row in claimed}
+        if self._count("reply"):
+            self.course.in_doubt |= self.world.replies.keys()  # it outlives the timeout of its function
         self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
 
     def _delay(self) -> None:

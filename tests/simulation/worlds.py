@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from tests.simulation.actors import Memory
-from tests.simulation.deployment import ACME, TENANTS, Tenant
+from chalicelib.clock import iso
+from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 
 
@@ -27,9 +28,16 @@ class SmallWorld:
         return self.build(list(self.variants.values())[variant], memory)
 
 
-def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME) -> None:
+def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME, fields: Fields = ()) -> None:
     """A tenant's customer sends messages, which its provider will deliver."""
-    simulation.course.webhooks += tuple(Webhook(tenant, simulation.world.new_sid(tenant), body) for body in bodies)
+    simulation.course.webhooks += tuple(
+        Webhook(tenant, simulation.world.new_sid(tenant), body, fields=fields) for body in bodies
+    )
+
+
+def _says(kind: str) -> Fields:
+    """The parameters of a request by which the provider reports STOP, START or HELP."""
+    return (("OptOutType", kind),)
 
 
 def _staged(simulation: Simulation, body: str) -> str:
@@ -179,6 +187,126 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def silent_ai(crashes: int, memory: Memory | None) -> Simulation:
+    """The AI never answers a batch: its lock stalls, and the sweep has the batch dispatched once more."""
+    simulation = Simulation(Budgets(deliveries=2, sweeps=3, jumps=2, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()
+    simulation.course.needs_sweep = True
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def slow_ai(crashes: int, memory: Memory | None) -> Simulation:
+    """The AI answers after its batch was reset, while the sweep has the batch dispatched once more."""
+    simulation = Simulation(Budgets(deliveries=1, sweeps=1, replies=2, answers=1, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _answered(simulation)
+    simulation.world.clock.advance(700)
+    return simulation
+
+
+def ai_answers_twice(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """The AI answers a batch twice in different words, while the customer writes again."""
+    crashes, workers = variant
+    budgets = Budgets(deliveries=1, replies=3, crashes=crashes, workers=workers)
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    with simulation.ids():
+        simulation._ai_answers_twice(simulation.world.queues.ai.messages[0])
+    simulation.course.budgets = budgets
+    return simulation
+
+
+def rules_and_batch(variant: tuple[str, int], memory: Memory | None) -> Simulation:
+    """The rules change while a message is batched, with the AI and answered."""
+    kind, crashes = variant
+    is_stop = kind == "STOP"
+    budgets = Budgets(
+        deliveries=2, answers=1, replies=1, crashes=crashes, company_writes=0 if is_stop else 2, workers=1
+    )
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    acts = {
+        "people": (("switches to people", _switches_to_people), ("switches back", _switches_back)),
+        "paused": (("pauses the project", _pauses), ("resumes the project", _resumes)),
+    }
+    if is_stop:
+        webhooks(simulation, "STOP", fields=_says("STOP"))
+    simulation.company_acts = tuple((name, partial(act, simulation, ACME)) for name, act in acts.get(kind, ()))
+    return simulation
+
+
+def people_reply_in_parts(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """People send a reply of two parts while the customer goes on by another channel."""
+    crashes, throttles = variant
+    budgets = Budgets(deliveries=1, replies=2, waits=1, crashes=crashes, throttles=throttles)
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    with simulation.ids():
+        simulation.undisturbed(60)
+        simulation.world.reply_of_people(ACME, _LONG)
+    simulation.world.telemetry.lines.clear()
+    webhooks(simulation, "two", fields=ACME.by_sms)
+    return simulation
+
+
+def two_conversations(variant: tuple[str, int], memory: Memory | None) -> Simulation:
+    """The company opens a newer conversation of the pair between a message and its retry, or its replay."""
+    when, crashes = variant
+    budgets = Budgets(deliveries=2, company_writes=1, crashes=crashes)
+    simulation = Simulation(budgets, memory=memory, messages_keep="1", dedupe_hours="1")
+    simulation.is_look_up_silent = False
+    sid = _staged(simulation, "one")
+    if when == "answered":
+        simulation.undisturbed(60)
+        simulation.world.clock.advance(7_200)
+        _staged(simulation, "two")  # the first leaves the record for the history
+        simulation.undisturbed(60)
+    simulation.course.webhooks += (Webhook(ACME, sid, "one"),)
+    simulation.company_acts = (("opens a newer conversation", partial(_opens_another, simulation, ACME)),)
+    return simulation
+
+
+def rolling_window(crashes: int, memory: Memory | None) -> Simulation:
+    """The company appends an entry and trims one, so that the list's length stays, while entries move."""
+    simulation = Simulation(
+        Budgets(deliveries=2, company_writes=2, crashes=crashes), memory=memory, row={"messages": _notes(2)}, **_SHORT
+    )
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()  # the batch is lost, and its message stays unanswered
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _staged(simulation, "two")
+    simulation.course.needs_sweep = True
+    simulation.company_acts = (("rolls its window", partial(_rolls, simulation, ACME)),)
+    return simulation
+
+
+def lost_claim_of_a_part(variant: str, memory: Memory | None) -> Simulation:
+    """The answer to a write of a reply is lost, or the write is throttled."""
+    simulation = Simulation(Budgets(replies=3, waits=2, **{variant: 2}), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return simulation
+
+
+def webhook_deadline(variant: int, memory: Memory | None) -> Simulation:
+    """The deadline of a webhook passes between any two of its calls, for a message to the AI or to people."""
+    row = {"auto_queue_reply_message": True} if variant else {}
+    simulation = Simulation(Budgets(deliveries=2, delays=1), memory=memory, row=row)
+    webhooks(simulation, "one", "two")
+    return simulation
+
+
+_LONG = " ".join(f"Sentence {number} of a person's long reply." for number in range(60))
 _SHORT = {"messages_keep": "1", "dedupe_hours": "0"}
 
 
@@ -221,8 +349,7 @@ def _appends(simulation: Simulation, tenant: Tenant) -> None:
     """The company's own systems append to the record, and raise no version."""
 
     def with_note(row: dict[str, Any]) -> dict[str, Any]:
-        note = {"message_id": f"note-{len(row['messages']) + 9}", "direction": "OUTBOUND", "content": "a note"}
-        return {**row, "messages": [*row["messages"], note]}
+        return {**row, "messages": [*row["messages"], _note(len(row["messages"]) + 9)]}
 
     _writes(simulation, tenant, with_note)
 
@@ -235,6 +362,46 @@ def _trims(simulation: Simulation, tenant: Tenant) -> None:
         return {**row, "messages": row["messages"][1:]} if is_theirs else row
 
     _writes(simulation, tenant, without_first)
+
+
+def _notes(count: int) -> list[dict[str, Any]]:
+    return [_note(number) for number in range(count)]
+
+
+def _note(number: int) -> dict[str, Any]:
+    return {"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"}
+
+
+def _rolls(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems append an entry and trim the oldest, if it is one of theirs: the length stays."""
+
+    def rolled(row: dict[str, Any]) -> dict[str, Any]:
+        entries = row["messages"]
+        is_theirs = entries and entries[0]["message_id"].startswith("note")
+        last = max((int(one["message_id"][5:]) for one in entries if one["message_id"].startswith("note")), default=9)
+        return {**row, "messages": [*entries[1:], _note(last + 1)]} if is_theirs else row
+
+    _writes(simulation, tenant, rolled)
+
+
+def _switches_back(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": []})
+
+
+def _pauses(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "project_status": "paused"})
+
+
+def _resumes(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "project_status": "active"})
+
+
+def _opens_another(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems finish no conversation, and open a newer one of the same two addresses."""
+    number = len(simulation.world.rows_of(tenant)) + 1
+    key = {"primary_channel": tenant.key.primary_channel, "conversation_id": f"conversation-{number}-{tenant.name}"}
+    created_at = iso(simulation.world.clock.instant)
+    simulation.world.tables.conversations.create({**tenant.row(), **key, "created_at": created_at})
 
 
 def _locks(simulation: Simulation, tenant: Tenant) -> None:
@@ -314,6 +481,50 @@ SMALL = (
         handoff_and_two_workers,
         {"two workers": 0, "two workers, a crash": 1},
     ),
+    SmallWorld(
+        "the company's rolling window while entries move", rolling_window, {"one worker": 0, "one worker, a crash": 1}
+    ),
+    SmallWorld("an AI that stays silent", silent_ai, {"one worker": 0, "one worker, a crash": 1}),
+    SmallWorld(
+        "an AI slower than the stall timeout", slow_ai, {"one worker": 0, "one worker, a crash": 1}, is_reply_lossy=True
+    ),
+    SmallWorld("an AI that answers twice", ai_answers_twice, WORKERS, is_reply_lossy=True),
+    SmallWorld(
+        "rules that change mid-flight",
+        rules_and_batch,
+        {
+            "STOP": ("STOP", 0),
+            "STOP, a crash": ("STOP", 1),
+            "the project is paused": ("paused", 0),
+            "the project is paused, a crash": ("paused", 1),
+            "to people and back": ("people", 0),
+            "to people and back, a crash": ("people", 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply of people in parts, and another channel",
+        people_reply_in_parts,
+        {"undisturbed": (0, 0), "a crash": (1, 0), "throttled": (0, 1)},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "two conversations of one pair",
+        two_conversations,
+        {
+            "a retry": ("staged", 0),
+            "a retry, a crash": ("staged", 1),
+            "a replay": ("answered", 0),
+            "a replay, a crash": ("answered", 1),
+        },
+    ),
+    SmallWorld(
+        "a reply that a brownout delays",
+        lost_claim_of_a_part,
+        {"lost answers": "losses", "throttled": "throttles"},
+        is_reply_lossy=True,
+    ),
+    SmallWorld("a webhook whose deadline passes", webhook_deadline, {"to the AI": 0, "to people": 1}),
 )
 
 QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0), (9, 0), (10, 0), (10, 1), (12, 0)}
