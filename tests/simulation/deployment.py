@@ -105,6 +105,7 @@ class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
     part_length_max = CONTENT_BYTES_MAX
+    by_sms: Fields = ()
 
     def row(self, **changes: Any) -> dict[str, Any]:
         told = {

@@ -88,11 +88,11 @@ def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
     starts = {sid for sid, kind in course.opt_outs.items() if kind == "START"}
     if starts:
         return
-    late = {then for first, then in course.one_after_another if first in stops}
-    _demand(not late & reached, "I2: a message after a STOP was answered", simulation)
     for sid in stops & set(course.acknowledged):
-        row = world.row_of(world.owners[sid])
-        _demand(row.get("opted_out") is True, "I1: a STOP is lost", simulation)
+        rows = world.rows_of(world.owners[sid])
+        _demand(any(row.get("opted_out") for row in rows), "I1: a STOP is lost", simulation)
+        late = {then for first, then in course.one_after_another if first == sid and len(rows) == 1}
+        _demand(not late & reached, "I2: a message after a STOP was answered", simulation)
 
 
 def _replies(simulation: Simulation) -> None:

@@ -181,6 +181,8 @@ class Simulation:
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
+        self.people_texts: tuple[str, ...] = ()
+        """Replies that people may send, each once."""
         self.is_look_up_silent = True
         """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
@@ -342,6 +344,9 @@ class Simulation:
             yield "!the AI loses a batch", partial(self._ai_is_silent, contexts[0])
         if budgets.second_answers and contexts:
             yield "!the AI answers twice", partial(self._ai_answers_twice, contexts[0])
+        for text in self.people_texts:
+            if text not in self.world.replies_of_people:
+                yield "a person answers", partial(self._person_answers, text)
         if budgets.reports:
             yield from self._reports()
         if budgets.sweeps and not self._count("sweep"):
@@ -547,6 +552,9 @@ class Simulation:
         self._take_context(message)
         if is_new:
             self.world.reply(document, f"another {self._answer} to {document['meta']['batch_id']}")
+
+    def _person_answers(self, text: str) -> None:
+        self.world.reply_of_people(self.world.tenants[0], text)
 
     def _note_doubt(self, batch_id: str | None) -> None:
         """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -531,54 +532,128 @@ QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0),
 """Variants that take a second or two, by the numbers of world and variant."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a random run looks for: which budgets it has at most, and which options it prefers."""
+
+    name: str
+    at_most: Mapping[str, int]
+    """Budgets up to these figures, beyond those that every kind has."""
+    preferred: Mapping[str, int]
+    """Weights of options that disturb, by a part of their names; 1 is usual."""
+
+
+KINDS = (
+    Kind(
+        "everything",
+        {
+            "crashes": 3,
+            "losses": 3,
+            "throttles": 3,
+            "refusals": 1,
+            "stale_reads": 2,
+            "duplicates": 2,
+            "sweeps": 3,
+            "jumps": 1,
+            "expiries": 1,
+            "company_writes": 3,
+            "reports": 2,
+            "silences": 1,
+            "second_answers": 1,
+            "delays": 2,
+        },
+        {},
+    ),
+    Kind(
+        "deadlines",
+        {"delays": 8, "throttles": 2, "losses": 2, "crashes": 1, "sweeps": 2, "expiries": 1, "company_writes": 1},
+        {"a call takes long": 6},
+    ),
+    Kind(
+        "lost answers of claims",
+        {"losses": 6, "throttles": 3, "crashes": 1, "sweeps": 2, "reports": 2, "company_writes": 1, "duplicates": 1},
+        {"reply#": 4, "batch": 2},
+    ),
+    Kind(
+        "give-ups",
+        {"crashes": 4, "throttles": 4, "losses": 2, "jumps": 3, "sweeps": 5, "reports": 2, "silences": 1},
+        {"reply#": 4, "the sweep": 4, "time passes": 3, "sweep#": 3},
+    ),
+    Kind(
+        "changing rules",
+        {"company_writes": 5, "crashes": 2, "losses": 1, "sweeps": 2, "jumps": 1, "silences": 1, "duplicates": 2},
+        {"the company": 6},
+    ),
+)
+"""The kinds of random runs; a seed's kind is `seed % len(KINDS)`."""
+
+
+def kind_of(seed: int) -> Kind:
+    """The kind of a random run."""
+    return KINDS[seed % len(KINDS)]
+
+
 def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
     """A larger world with a mix of faults that the seed tells."""
-    mix = [(seed * 2_654_435_761 >> shift) % 4 for shift in range(0, 45, 3)]
+    rng = random.Random(f"world {seed}")  # noqa: S311 - reproducible, not secret
+    kind = kind_of(seed)
     budgets = Budgets(
-        crashes=mix[0],
-        losses=mix[1],
-        throttles=mix[2],
-        refusals=mix[8] // 3,
-        stale_reads=mix[9] % 3,
-        duplicates=mix[3] % 3,
-        sweeps=mix[4],
-        jumps=mix[5] % 2,
-        waits=2 + mix[10],
-        expiries=mix[11] // 2,
-        company_writes=mix[6] % 3,
-        reports=mix[12] % 3,
-        workers=1 + mix[7] % 2,
+        waits=rng.randint(2, 5),
+        workers=rng.randint(1, 2),
         answers=9,
         replies=9,
+        **{name: rng.randint(0, most) for name, most in kind.at_most.items()},
     )
+
+    def happens(one_in: int) -> bool:
+        return rng.randrange(one_in) == 0
+
+    is_mail = not tenants[0].by_sms
+    tenants = tenants if happens(3) else tenants[:1]
     settings: dict[str, str] = {}
-    if seed % 7 == 0:
+    is_short, is_noted = happens(5), happens(3)
+    if happens(7):
         settings |= {"stall_action": "handoff"}
-    if seed % 5 == 0:
+    if is_short:
         settings |= {"messages_keep": "1", "dedupe_hours": "0"}
-    if seed % 4 == 1:
+    if happens(4):
         settings |= {"batch_window_seconds": "3", "batch_max_wait_seconds": "5"}
-    if seed % 6 == 5:
+    if happens(6):
         settings |= {"batch_messages_max": "1"}
-    tenants = tenants if seed % 3 == 1 else tenants[:1]
-    notes = [{"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"} for number in range(3)]
     simulation = Simulation(
         budgets,
         tenants=tenants,
-        row={"messages": notes} if seed % 5 == 0 else {},
-        skewed=seed % 8 == 3,
-        answer="answer " * 300 if seed % 11 == 2 else "answer",
+        row={"messages": _notes(3)} if is_noted else {},
+        skewed=happens(8),
+        answer="answer " * 300 if happens(5) else "answer",
         **settings,
     )
-    for number in range(2 + seed % 4):
-        webhooks(simulation, f"message {number}", tenant=tenants[number % len(tenants)])
-    if seed % 3 == 0:
+    count = rng.randint(2, 5)
+    for number in range(count):
+        tenant = tenants[number % len(tenants)]
+        fields = tenant.by_sms if happens(5) else ()
+        webhooks(simulation, f"message {number}", tenant=tenant, fields=fields)
+    if happens(6) and not is_mail:
+        webhooks(simulation, "STOP", fields=_says("STOP"))
+        if happens(3):
+            webhooks(simulation, "START", fields=_says("START"))
+    if happens(3):
         simulation.course.webhooks += simulation.course.webhooks[:1]
-    simulation.company_acts = (
-        ("appends", partial(_appends, simulation, tenants[0])),
-        ("trims", partial(_trims, simulation, tenants[0])),
-        ("sets a status", partial(_sets_a_status, simulation, tenants[0])),
-        ("locks", partial(_locks, simulation, tenants[0])),
-        ("switches to people", partial(_switches_to_people, simulation, tenants[-1])),
-    )
+    simulation.people_texts = (_LONG,) if happens(4) and not is_mail else ()
+    simulation.is_look_up_silent = False
+    acts = [
+        ("appends", _appends),
+        ("trims", _trims),
+        ("rolls its window", _rolls),
+        ("sets a status", _sets_a_status),
+        ("locks", _locks),
+        ("switches to people", _switches_to_people),
+        ("switches back", _switches_back),
+        ("pauses the project", _pauses),
+        ("resumes the project", _resumes),
+        *([] if is_short or len(tenants) > 1 else [("opens a newer conversation", _opens_another)]),
+    ]
+    target = rng.choice(tenants)
+    some = acts if kind.name == "everything" else rng.sample(acts, 4)
+    simulation.company_acts = tuple((name, partial(act, simulation, target)) for name, act in some)
     return simulation
