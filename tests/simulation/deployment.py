@@ -29,7 +29,7 @@ from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
 from tests.fakes.queues import InMemoryQueue
-from tests.fakes.tables import InMemoryTable, _Store
+from tests.fakes.tables import InMemoryTable, RowId, _Store
 from tests.world import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -286,8 +286,10 @@ class Phones(Phone):
 
     violate: Callable[[str], None]
     tenants: tuple[Tenant, ...]
+    see: Callable[[str], None]
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        self.see(part.send_id)
         outcome = super()._deliver(part, secret)
         owner = next((one for one in self.tenants if part.to.endswith(one.customer)), None)
         is_his = owner is not None and secret == owner.secret and part.sender.endswith(owner.company)
@@ -313,6 +315,8 @@ class Deployment(World):
         self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
         """What was violated as it happened; the handlers catch what is raised within a function."""
+        self.opted_out: dict[tuple[str, str], str | None] = {}
+        """The claim's token at the moment in which a customer opted out, by conversation."""
         self.replies_of_people: list[str] = []
         """What people asked to be sent, in order."""
         self.owners: dict[str, Tenant] = {}
@@ -320,8 +324,7 @@ class Deployment(World):
         if len(tenants) > 1:
             for queue in self.all_queues:
                 queue.see = self._see
-        self.phone.violate, self.phone.tenants = self.violate, tenants
-        self.tables.conversations.watch(self._see_lock)
+        self.phone.violate, self.phone.tenants, self.phone.see = self.violate, tenants, self.see_send
 
     @property
     def all_tables(self) -> tuple[LeanTable, ...]:
@@ -400,11 +403,23 @@ class Deployment(World):
         if strangers or told != (owner.name, owner.secret_ref, owner.name):
             self.violate("I7: a message in a queue tells of another tenant")
 
-    def _see_lock(self, old: Item | None, new: Item | None) -> None:
-        """I4: the lock's batch changes only while the record is open."""
-        was_locked = old is not None and (old["conversation_status"] == "processing_reply" or "reply_claim" in old)
-        if was_locked and new is not None and old.get("last_batch_id") != new.get("last_batch_id"):
+    def see_lock(self, old: Item, new: Item) -> None:
+        """I4: the lock's batch changes only while the record is open; and who opts out is known from then on."""
+        was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
+        if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
+        key = new["conversation_id"], new["primary_channel"]
+        if not old.get("opted_out") and new.get("opted_out"):
+            self.opted_out = {**self.opted_out, key: new.get("reply_claim_token")}
+
+    def see_send(self, send_id: str) -> None:
+        """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
+        part = self.tables.sends.state[0][RowId(send_id, "")]
+        key = part["conversation_id"], part["primary_channel"]
+        row = self.tables.conversations.state[0][RowId(key[1], key[0])]
+        is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])
+        if row.get("opted_out") and is_late and part.get("batch_id") == row.get("last_batch_id"):
+            self.violate("I2: a customer who opted out was written to")
 
     def violate(self, name: str) -> None:
         """Tell of a violation, wherever it happens."""

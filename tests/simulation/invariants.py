@@ -37,6 +37,7 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
     Raises:
         Violation: an invariant does not hold.
     """
+    _demand(not simulation.unbacked_triggers(), "I6: a trigger lock stands for no trigger", simulation)
     if not simulation.course.needs_sweep:
         simulation.undisturbed(REST_SECONDS, sweeps=False)
         _demand(simulation.world.is_at_rest, "I6: at rest without the sweep", simulation)
@@ -79,11 +80,14 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _demand(not people & ended_by_rule, "I2: a refused message was handed off", simulation)
     _demand(not set(partly) & people, "I2: a message was answered and handed off", simulation)
     _opt_outs(simulation, {*partly, *people})
+    marked = {one["message_id"] for one in kept if "handed_off" in one}
+    _demand(marked <= people, "I2: a message is marked as handed off that people never received", simulation)
 
 
 def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
     """I2: what comes in after a STOP was acknowledged, and before a START came in, reaches nobody."""
     course, world = simulation.course, simulation.world
+    _demand(not reached & course.opt_outs.keys(), "I2: a STOP, START or HELP was answered", simulation)
     stops = {sid for sid, kind in course.opt_outs.items() if kind == "STOP"}
     starts = {sid for sid, kind in course.opt_outs.items() if kind == "START"}
     if starts:

@@ -24,6 +24,7 @@ from typing import Any
 from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, ReplyCode
+from chalicelib.ports.tables import Item
 from chalicelib.handlers import queues, schedules
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
@@ -122,8 +123,12 @@ class Course:
     unknown: frozenset[str] = frozenset()
     """Of these, the batches whose reply counts as answered with unknown outcome."""
     in_doubt: frozenset[str] = frozenset()
-    """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the clock
-    jumped past the stall timeout while the reply was claimed."""
+    """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
+    given up after it had stalled."""
+    overdue: frozenset[tuple[str, str]] = frozenset()
+    """Batches and the tokens of their claims over which the clock jumped past the stall timeout."""
+    may_lack_trigger: bool = False
+    """A trigger lock may stand for no trigger: a process died, or met a fault, between the two."""
     opt_outs: Mapping[str, str] = field(default_factory=dict)
     """What messages ask for, by sid: STOP, START or HELP."""
     has_company_trimmed: bool = False
@@ -148,6 +153,7 @@ class Saved:
     batches: dict[str, list[str]]
     replies: dict[str, list[str]]
     replies_of_people: list[str]
+    opted_out: dict[tuple[str, str], str | None]
     with_people: list[str]
 
 
@@ -178,6 +184,7 @@ class Simulation:
         self.stage = Stage(self._is_silent, memory)
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
@@ -223,6 +230,17 @@ class Simulation:
         if world.broken:
             raise Violation(world.broken[0])
 
+    def unbacked_triggers(self) -> list[str]:
+        """The triggers that hold a trigger lock and are in no queue, while nobody is about to send one."""
+        if self.course.actors or self.course.may_lack_trigger:
+            return []
+        now = epoch(self.world.clock.instant)
+        bodies = [one.body for queue in self.world.queues.triggers.values() for one in queue.messages]
+        on_their_way = {json.loads(body)["trigger_id"] for body in bodies}
+        rows = self.world.tables.trigger_lock.state[0].values()
+        held = [row["trigger_id"] for row in rows if "trigger_id" in row and row["expires_at"] > now]
+        return [one for one in held if one not in on_their_way]
+
     def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
         """Let one actor go on alone: to its end, or for so many calls and then crash."""
         with self.ids():
@@ -246,6 +264,7 @@ class Simulation:
             dict(world.batches),
             {batch_id: list(texts) for batch_id, texts in world.replies.items()},
             list(world.replies_of_people),
+            world.opted_out,
             list(world.with_people),
         )
 
@@ -261,6 +280,7 @@ class Simulation:
         world.phone.received[:] = saved.phone
         world.batches = dict(saved.batches)
         world.replies = {batch_id: list(texts) for batch_id, texts in saved.replies.items()}
+        world.opted_out = saved.opted_out
         world.replies_of_people = list(saved.replies_of_people)
         world.with_people = list(saved.with_people)
         world.telemetry.lines.clear()
@@ -289,6 +309,8 @@ class Simulation:
                 course.told,
                 course.unknown,
                 course.in_doubt,
+                course.overdue,
+                course.may_lack_trigger,
                 course.needs_sweep,
                 course.surprises,
                 world.clock.instant,
@@ -443,8 +465,20 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
-        self.course.needs_sweep |= self._may_lose_trigger(actor, fault)
+        is_lost = self._may_lose_trigger(actor, fault)
+        self.course.needs_sweep |= is_lost
+        self.course.may_lack_trigger |= is_lost
         self._step(actor, fault)
+
+    def _see_record(self, old: Item | None, new: Item | None) -> None:
+        """Watches each write to a record."""
+        if old is None or new is None:
+            return
+        self.world.see_lock(old, new)
+        before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
+        if self.course.overdue and after not in (None, before):
+            taken = (new.get("last_batch_id"), before)
+            self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
 
     def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
         """Whether a trigger lock may be left that stands for no trigger, until it expires."""
@@ -556,6 +590,11 @@ class Simulation:
     def _person_answers(self, text: str) -> None:
         self.world.reply_of_people(self.world.tenants[0], text)
 
+    def note_overdue(self) -> None:
+        """The claims that stand now stall, unless another process takes them over."""
+        claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
+        self.course.overdue |= {(row["last_batch_id"], row["reply_claim_token"]) for row in claimed}
+
     def _note_doubt(self, batch_id: str | None) -> None:
         """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""
         rows = self.world.tables.sends.state[0].values()
@@ -600,8 +639,7 @@ class Simulation:
 
     def _jump(self) -> None:
         self._spend("jumps")
-        claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
-        self.course.in_doubt |= {row["last_batch_id"] for row in claimed}
+        self.note_overdue()
         if self._count("reply"):
             self.course.in_doubt |= self.world.replies.keys()  # it outlives the timeout of its function
         self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
@@ -667,6 +705,8 @@ class Simulation:
                     self.course.told += (line["batch_id"],)
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
+                    if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
+                        self.course.in_doubt |= {line["batch_id"]}
                 case "answered_provider":
                     self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"
             if line.get("code") == "INTERNAL_ERROR" and _SURPRISE.search(line["reason"]):

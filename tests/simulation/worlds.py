@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -211,16 +211,17 @@ def slow_ai(crashes: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
-def ai_answers_twice(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+def ai_answers_twice(variant: tuple[int, ...], memory: Memory | None) -> Simulation:
     """The AI answers a batch twice in different words, while the customer writes again."""
-    crashes, workers = variant
-    budgets = Budgets(deliveries=1, replies=3, crashes=crashes, workers=workers)
-    simulation = Simulation(budgets, memory=memory)
+    crashes, workers = variant[:2]
+    throttles = variant[2] if len(variant) > 2 else 0
+    budgets = Budgets(deliveries=1, replies=3, crashes=crashes, workers=workers, throttles=throttles, second_answers=1)
+    simulation = Simulation(budgets, memory=memory, answer="answer " * 300 if throttles else "answer")
     _staged(simulation, "one")
     _batch(simulation)
     with simulation.ids():
         simulation._ai_answers_twice(simulation.world.queues.ai.messages[0])
-    simulation.course.budgets = budgets
+    simulation.course.budgets = replace(budgets, second_answers=0)
     return simulation
 
 
@@ -243,11 +244,13 @@ def rules_and_batch(variant: tuple[str, int], memory: Memory | None) -> Simulati
     return simulation
 
 
-def people_reply_in_parts(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+def people_reply_in_parts(variant: tuple[int, int, int], memory: Memory | None) -> Simulation:
     """People send a reply of two parts while the customer goes on by another channel."""
-    crashes, throttles = variant
-    budgets = Budgets(deliveries=1, replies=2, waits=1, crashes=crashes, throttles=throttles)
-    simulation = Simulation(budgets, memory=memory)
+    crashes, throttles, duplicates = variant
+    budgets = Budgets(
+        deliveries=1, replies=2, waits=1, crashes=crashes, throttles=throttles, duplicates=duplicates, workers=1
+    )
+    simulation = Simulation(budgets, memory=memory, **(_SHORT if duplicates else {}))
     _staged(simulation, "one")
     with simulation.ids():
         simulation.undisturbed(60)
@@ -296,6 +299,22 @@ def lost_claim_of_a_part(variant: str, memory: Memory | None) -> Simulation:
     _staged(simulation, "one")
     _batch(simulation)
     _answered(simulation)
+    return simulation
+
+
+def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
+    """The process of a reply died; the reply comes again when its claim has stalled, beside the sweep."""
+    budgets = Budgets(replies=2, sweeps=1, throttles=1, waits=1)
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
+    simulation.course.budgets = budgets
+    simulation.note_overdue()
+    simulation.world.clock.advance(400)
     return simulation
 
 
@@ -489,7 +508,7 @@ SMALL = (
     SmallWorld(
         "an AI slower than the stall timeout", slow_ai, {"one worker": 0, "one worker, a crash": 1}, is_reply_lossy=True
     ),
-    SmallWorld("an AI that answers twice", ai_answers_twice, WORKERS, is_reply_lossy=True),
+    SmallWorld("an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True),
     SmallWorld(
         "rules that change mid-flight",
         rules_and_batch,
@@ -506,7 +525,12 @@ SMALL = (
     SmallWorld(
         "a reply of people in parts, and another channel",
         people_reply_in_parts,
-        {"undisturbed": (0, 0), "a crash": (1, 0), "throttled": (0, 1)},
+        {
+            "undisturbed": (0, 0, 0),
+            "a crash": (1, 0, 0),
+            "throttled": (0, 1, 0),
+            "delivered twice, on a short record": (0, 0, 1),
+        },
         is_reply_lossy=True,
     ),
     SmallWorld(
@@ -523,6 +547,12 @@ SMALL = (
         "a reply that a brownout delays",
         lost_claim_of_a_part,
         {"lost answers": "losses", "throttled": "throttles"},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply that is taken over beside the sweep",
+        reply_taken_over,
+        {"claimed, nothing sent": 2, "a part claimed": 3, "sent": 4},
         is_reply_lossy=True,
     ),
     SmallWorld("a webhook whose deadline passes", webhook_deadline, {"to the AI": 0, "to people": 1}),
@@ -637,6 +667,8 @@ def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
         webhooks(simulation, "STOP", fields=_says("STOP"))
         if happens(3):
             webhooks(simulation, "START", fields=_says("START"))
+    if happens(6) and not is_mail:
+        webhooks(simulation, "HELP", fields=_says("HELP"))
     if happens(3):
         simulation.course.webhooks += simulation.course.webhooks[:1]
     simulation.people_texts = (_LONG,) if happens(4) and not is_mail else ()
