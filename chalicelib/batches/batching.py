@@ -27,6 +27,7 @@ from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts, report_refusal, report_request
+from chalicelib.conversations.policies import Policies
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
@@ -82,6 +83,7 @@ class Batching:
         handoff: Handoff,
         opt_outs: OptOuts,
         stalled_locks: StalledLocks,
+        policies: Policies,
         media_copying: MediaCopying | None,
         clock: Clock,
         new_id: Callable[[], str],
@@ -90,6 +92,7 @@ class Batching:
         self._handoff = handoff
         self._opt_outs = opt_outs
         self._stalled_locks = stalled_locks
+        self._policies = policies
         self._media_copying = media_copying  # None: media stay where they are
         self._clock = clock
         self._new_id = new_id
@@ -140,6 +143,7 @@ class Batching:
             trigger_id=job.trigger.trigger_id,
             now=self._clock.now(),
             settings=self._settings,
+            policy_of=lambda channel: self._policies.of(view.conversation, channel, job.trail),
             may_trim=may_trim,
         )
         outcome = self._act(job, view, action, copies)

@@ -8,24 +8,26 @@ are asked, and what was staged first is ended first. A batch is the longest run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from chalicelib.conversations import opt_out, views
+from chalicelib.conversations.handoff import GRACE_SECONDS
+from chalicelib.conversations.policies import Policy
 from chalicelib.conversations.routing import Destination, Refusal, Route
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
-from chalicelib.protocol import history, staging
+from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.repair.sweeping import is_overdue
+from chalicelib.repair.sweeping import is_answer_overdue
 from chalicelib.settings import Settings
 
-PEOPLE_GRACE_SECONDS = 5
-"""How old another's claim for people must be before a trigger finishes it: whoever claimed it is mostly still at it."""
+PolicyOf = Callable[[str], Policy]
+"""The policy of a conversation's company for a channel."""
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,23 @@ Action = (
 )
 
 
-def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, may_trim: bool) -> Action:
+def decide(
+    view: View,
+    *,
+    trigger_id: str,
+    now: datetime,
+    settings: Settings,
+    policy_of: PolicyOf,
+    may_trim: bool,
+) -> Action:
     """The one action that a look asks for.
 
     Args:
         view: what the look found.
         trigger_id: of the trigger that looks.
         now: the current instant.
-        settings: the windows, the bounds, the stall timeout.
+        settings: the bounds and the stall timeout.
+        policy_of: the policy of the conversation's company for a channel.
         may_trim: whether entries may move to the history: once per trigger.
 
     Raises:
@@ -171,15 +182,14 @@ def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, ma
     if request is not None:
         return MarkOptOut(request)
     if record.claim == PEOPLE:
-        left = PEOPLE_GRACE_SECONDS - record.claim_age(now).total_seconds()
-        is_young = left > 0 and record.trigger_id != trigger_id
-        return Contend(PEOPLE_GRACE_SECONDS) if is_young else FinishPeople()
+        is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
+        return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
-        return _locked(view, trigger_id, now, settings)
-    return _open(view, now, settings, may_trim=may_trim)
+        return _locked(view, trigger_id, now, settings, policy_of)
+    return _open(view, now, settings, policy_of, may_trim=may_trim)
 
 
-def _locked(view: View, trigger_id: str, now: datetime, settings: Settings) -> Action:
+def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf) -> Action:
     record = view.record
     is_ours = record.trigger_id == trigger_id
     if record.claim is None and _is_for_people(view, settings):
@@ -191,7 +201,7 @@ def _locked(view: View, trigger_id: str, now: datetime, settings: Settings) -> A
         return kept
     if not view.staged:
         return Stop()
-    wait = _wait(view, now, settings, _run(view, settings))
+    wait = _wait(view, now, policy_of, _run(view, settings))
     if wait is not None:
         return wait
     if not view.fresh:
@@ -211,9 +221,9 @@ def _is_for_people(view: View, settings: Settings) -> bool:
     return is_of_ours and views.belongs_to_people(view.conversation, handoff_flag_routes=flag)
 
 
-def _open(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> Action:
+def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool) -> Action:
     record = view.record
-    if not view.staged and not is_overdue(record, now, settings):
+    if not view.staged and not is_answer_overdue(record, now, settings):
         return Stop()
     if view.staged and not view.fresh:
         return SettleDuplicates()
@@ -221,7 +231,7 @@ def _open(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> A
     if kept is not None:
         return kept
     run = _run(view, settings)
-    wait = _wait(view, now, settings, run)
+    wait = _wait(view, now, policy_of, run)
     if wait is not None:
         return wait
     count = history.movable_count(record, _bounds(settings), now=now) if may_trim else 0
@@ -287,13 +297,17 @@ def _kept(view: View, settings: Settings) -> Keep | None:
     )
 
 
-def _wait(view: View, now: datetime, settings: Settings, run: _Run) -> Wait | None:
-    """How long the customer may go on typing; None: the burst is over, old enough, or for people."""
+def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | None:
+    """How long the customer may go on typing; None: the burst is over, old enough, or for people.
+
+    The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's trigger
+    looks makes no difference.
+    """
     if not view.staged or run.for_people or not run.is_all:
         return None
-    oldest, newest = staging.oldest_and_newest(view.staged)
-    quiet = timedelta(seconds=settings.batch_window_seconds) - (now - newest)
-    patience = timedelta(seconds=settings.batch_max_wait_seconds) - (now - oldest)
+    oldest, newest = view.staged[0], view.staged[-1]
+    quiet = timedelta(seconds=policy_of(newest.channel).batch_window_seconds) - (now - newest.received_at)
+    patience = timedelta(seconds=policy_of(oldest.channel).batch_max_wait_seconds) - (now - oldest.received_at)
     remaining = min(quiet, patience).total_seconds()
     return Wait(remaining) if remaining > 0 else None
 

@@ -27,6 +27,9 @@ from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
+GRACE_SECONDS = 5
+"""How old another's claim for people must be before somebody else finishes it: its maker is mostly still at it."""
+
 
 class Handoff:
     """Hands batches to the company's people."""
@@ -94,7 +97,7 @@ class Handoff:
             tables.conversations,
             conversation.record,
             reply_id=PEOPLE,
-            token=f"people of version {conversation.record.version}",
+            token=self._new_id(),
             shards=self._settings.lock_index_shards,
             now=self._clock.now(),
         )

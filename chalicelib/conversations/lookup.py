@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations.conversation import (
@@ -12,11 +13,9 @@ from chalicelib.conversations.conversation import (
     CREATED_AT,
     CREDENTIAL_REF,
     TASK_COMPLETE,
-    UNKNOWN_SENDER_TEXT,
     Conversation,
     attributes,
     credential_ref_of,
-    text_of_channel,
 )
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import InboundMessage
@@ -39,8 +38,8 @@ class Found:
     """When the conversation was made, as the company spells it."""
     older: tuple[ConversationKey, ...] = ()
     """The pair's other conversations, finished ones included, the newest first."""
-    unknown_sender_text: str | None = None
-    """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
+    channel_config: Any = None
+    """As the company wrote it; `policies` reads it."""
 
 
 def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
@@ -105,5 +104,5 @@ def _found(row: Item, channel: Channel, key: ConversationKey | None, active_coun
         credential_ref_of(row, channel.name),
         active_count,
         created_at=_created_at(row),
-        unknown_sender_text=text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
+        channel_config=row.get(CHANNEL_CONFIG),
     )

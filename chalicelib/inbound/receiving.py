@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
@@ -26,6 +27,7 @@ from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.policies import Policies, Policy
 from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -68,6 +70,7 @@ class Receiving:
         handoff: Handoff,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
+        policies: Policies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -81,6 +84,7 @@ class Receiving:
         self._handoff = handoff
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
+        self._policies = policies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -164,8 +168,9 @@ class Receiving:
         request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
         if request is not None:
             return self._opt_out(tables, queues, conversation, message, request, trail)
+        policy = self._policies.of(conversation, channel.name, trail)
         refusal = validate_conversation_rules(
-            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+            conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
@@ -174,13 +179,13 @@ class Receiving:
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
-            return Outcome(refusal, self._settings.locked_notice)
+            return Outcome(refusal, policy.locked_notice)
         if refusal is not None:
             raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, attachments, trail, route=route)
+        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
             return Outcome()
         is_handed = (
@@ -192,13 +197,13 @@ class Receiving:
             return Outcome()
         # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
         is_burst = route is Route.CHANNEL
-        notice = self._settings.locked_notice if is_burst and conversation.record.is_locked else ""
+        notice = policy.locked_notice if is_burst and conversation.record.is_locked else ""
         return self._ensure_trigger(
             tables,
             queues,
             staged,
             trail,
-            delay_seconds=self._settings.batch_window_seconds if is_burst else 0,
+            delay_seconds=policy.batch_window_seconds if is_burst else 0,
             notice=notice,
         )
 
@@ -212,7 +217,8 @@ class Receiving:
         trail: Trail,
     ) -> Outcome:
         """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
-        staged = self._stage(tables, conversation, message, None, trail, route=None)
+        policy = self._policies.of(conversation, message.channel, trail)
+        staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
         if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
             return Outcome(code)
@@ -284,6 +290,7 @@ class Receiving:
         tables: Tables,
         conversation: Conversation,
         message: InboundMessage,
+        policy: Policy,
         attachments: RequestAttachments | None,
         trail: Trail,
         *,
@@ -313,6 +320,8 @@ class Receiving:
             opt_out=message.opt_out.value if message.opt_out else None,
             opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
+            due_at=message.received_at
+            + timedelta(seconds=policy.batch_max_wait_seconds if route is Route.CHANNEL else 0),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)

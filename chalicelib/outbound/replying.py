@@ -18,7 +18,7 @@ from functools import partial
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup, views
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.handoff import GRACE_SECONDS, Handoff
 from chalicelib.errors import Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages.replies import Source
 from chalicelib.outbound import decision
@@ -115,8 +115,7 @@ class Replying:
             case decision.Refusal(code):
                 return self._refuse(job, code)
             case decision.WithPeople():
-                outcome = self._handoff.finish(job.tables, job.queues, conversation, job.trail)
-                return outcome if isinstance(outcome, Changed) else self._refuse(job, ReplyCode.STALE)
+                return self._leave_to_people(job, conversation)
             case decision.Stale():
                 return self._end_late(job, conversation, ReplyCode.STALE)
             case decision.Ended():
@@ -208,6 +207,14 @@ class Replying:
         elif later.entries:
             reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
 
+    def _leave_to_people(self, job: Job, conversation: Conversation) -> bool | Changed:
+        """Refuse a reply to a batch that is claimed for people; finish that claim if its maker must have died."""
+        if conversation.record.claim_age(self._clock.now()).total_seconds() >= GRACE_SECONDS:
+            outcome = self._handoff.finish(job.tables, job.queues, conversation, job.trail)
+            if isinstance(outcome, Changed):
+                return outcome
+        return self._refuse(job, ReplyCode.STALE)
+
     def _end_again(self, job: Job, conversation: Conversation) -> bool | Changed:
         """The reply has ended, and whoever ended it may have died before reporting that."""
         job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
@@ -232,8 +239,11 @@ class Replying:
                 self.retry_later(job, known.code, seconds=known.seconds)
                 return True
             plan = known
-        self._record(job, plan.entries, is_whole=plan.error_code is None)
-        return self._ended(job, plan.entries, plan.error_code)
+        is_news = self._record(job, plan.entries, is_whole=plan.error_code is None)
+        if is_news or plan.error_code is not None:
+            return self._ended(job, plan.entries, plan.error_code)
+        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)  # all of it is recorded already
+        return self._look_at_stage(job)
 
     def _reply_of_people(self, job: Job, conversation: Conversation) -> bool | Changed:
         """Send a reply of people, once per reply id, whoever holds the lock."""

@@ -1,11 +1,13 @@
 """The conversation lock: at most one batch is in hand per conversation, with the AI or on its way to people.
 
     open --e: acquire--> processing --claim, release: see reply_claim--> open
-     ^                    |   |  ^
+     |                    |   |  ^
      |                    |   |  `-- g: refresh, for the same trigger came again and resumes
-     |                    |   `----- f: reset, for the lock stalled
+     |                    |   `----- f: reset, for the lock stalled (open, and watched)
      |                    `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
-     `-- an open record is watched (L8) while its batch was never answered, or while an end of it was not reported
+     |-- u: append, of messages that no batch takes; to a locked record too
+     |-- v: refuse carried, for a rule refuses now what an earlier batch left unanswered
+     `-- w: unwatch, for an end is reported, or nothing is unanswered any more
 
 The fencing token is `batch_id`, fresh for each acquisition. Every write under the lock names it as a condition, and the
 lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
@@ -281,12 +283,12 @@ def refuse_carried(table: Table, record: Record, refused: Mapping[str, str], *, 
     assert not record.is_locked, "only the holder of the lock ends messages of its batch"
     left = [one for one in record.unanswered_ids if one not in refused]
     marks, stand = marking(record, {one: {"refused": code} for one, code in refused.items()})
-    is_done = not left and record.watched_since is not None
+    ended = (STALL_RESETS, *((STARTED_AT, LOCK_SHARD) if record.watched_since is not None else ()))
     change = Change(
         set={LAST_ACTIVITY_AT: iso(now), UNANSWERED_IDS: left},
         mark={MESSAGES: marks} if marks else {},
         add={VERSION: 1},
-        remove=(STARTED_AT, LOCK_SHARD) if is_done else (),
+        remove=() if left else ended,
     )
     match table.update(record.key.item, change, when=record.unchanged & stand):  # L4: open, and as it was read.
         case Written():

@@ -1,10 +1,13 @@
-"""The reply's claim: of all that answer a batch, one reply is sent, and its end releases the conversation.
+"""The claim: of all that answer a batch - replies of the AI, and people - one does, and its end opens the conversation.
 
     processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
         ^  ^                   | |  ^
         |  |                   | |  `-- k: take over, for the same reply comes again, after a pause or a death
-        |  `-- j: unclaim -----' `----- m: give up, for the claim stalled, its outcome unknown (processing_error)
+        |  `-- j: unclaim -----' |----- m: give up, for the claim stalled (processing_error, watched until reported)
+        |                        `----- t: end with people, for they were sent the batch (user_reply_received)
         `-- i: claim, of the batch of a slow AI, whose lock was reset and after which nothing newer began
+
+    any record --x: record sent--> the same, with what was sent outside of a claim
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
@@ -14,8 +17,9 @@ Guarantees
     R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
         write - and empties what was unanswered in the same update. A stalled claim counts as answered too: perhaps it
         was, and twice is worse than never. A claim of which a part was sent is never given back.
-    R4  An ended reply is remembered by its id, so that one that comes again is known, and one whose end was told by the
-        sweep can still be recorded.
+    R4  An ended reply is remembered by its id, so that one that comes again is known, and one that the sweep gave up
+        can still be recorded. What was sent is recorded once, also when a newer batch has begun: a part is known by our
+        own id of it, on the record and in the history.
 """
 
 from __future__ import annotations

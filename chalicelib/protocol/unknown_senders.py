@@ -1,9 +1,9 @@
 """Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
 
-    (no row) --r: note sender--> answered, by the webhook's own answer
-    (no row) --s: request fallback--> pending --t: claim--> claimed --u: conclude--> told | refused | unknown
+    (no row) --A: note sender--> answered, by the webhook's own answer
+    (no row) --B: request fallback--> pending --C: claim--> claimed --D: conclude--> told | refused | unknown
        ^                  |  ^                   |
-       `---- w: drop -----'  `-- v: give back ---'
+       `---- F: drop -----'  `-- E: give back ---'
 
 A row that has expired is as good as none.
 
