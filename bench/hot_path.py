@@ -38,11 +38,11 @@ from chalicelib.aws.expressions import Expressions
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.conversations import contexts, lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.handlers import webhooks
 from chalicelib.ports.tables import Attr, Table
 from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
-from chalicelib.telemetry.writer import Fields, Metric, Step, Trail
+from chalicelib.telemetry import Fields, Metric, Step, Trail
 from chalicelib.wiring import Engine
 from tests.world import AUTH_TOKEN, BASE_URL, ENVIRONMENT, conversation
 
@@ -188,7 +188,7 @@ def chalice_request() -> Request:
 
 def receive(engine: Engine, request: Request) -> None:
     """One webhook through the shipped door."""
-    answer = webhooks.webhook(request, Vendor.TWILIO, engine)
+    answer = webhooks.receive_message(request, Vendor.TWILIO, engine)
     assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
 
 

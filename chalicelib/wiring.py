@@ -41,7 +41,8 @@ from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import Resetting
 from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
-from chalicelib.telemetry.writer import CloudWatch, Telemetry
+from chalicelib.telemetry import Telemetry
+from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.fallback_message import Telling
 from chalicelib.unknown_senders.policy import TurningAway
 

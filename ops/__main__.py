@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from chalicelib.errors import EngineError
-from chalicelib.telemetry.writer import Level
+from chalicelib.telemetry import Level
 from ops.stage.account import Account, as_blocked
 from ops.stage.deployment import Deployment
 from ops.stage.target import Config, Where

@@ -70,7 +70,7 @@ class MailWorld(World):
             **changes,
         }
         request = self._request(json.dumps(told), "", "/webhooks/email", **{"x-word": word})
-        response = webhooks.webhook(request, Vendor.SENDGRID, self.engine)
+        response = webhooks.receive_message(request, Vendor.SENDGRID, self.engine)
         self.answers.append(response)
         return response
 

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from chalicelib.aws.calls import Service
-from chalicelib.handlers import webhooks
+from chalicelib.handlers import queues, schedules, webhooks
 from infrastructure import policies
 from infrastructure.rights import NAME_PATTERN, RIGHTS
 from infrastructure.stages import HTTP_FUNCTION, stages
@@ -31,15 +32,15 @@ _LOCAL = stages()["local"]
 STAGE = replace(_LOCAL, variables={**_LOCAL.variables, "MEDIA_COPYING": "true"})
 """The stage whose names the tests use, with the rights of what is off by default."""
 
-FUNCTIONS: Mapping[str, Callable[[tuple[Any, ...]], str]] = {
-    "webhook": lambda _: HTTP_FUNCTION,
-    "delivery_report": lambda _: HTTP_FUNCTION,
-    "triggers": lambda arguments: f"batch_{arguments[2]}",
-    "replies": lambda _: "send_replies",
-    "reset_stalled": lambda _: "check_and_reset_stalled_conversations",
-    "recover_orphaned": lambda _: "recover_orphaned_messages",
+FUNCTIONS: Mapping[tuple[ModuleType, str], Callable[[tuple[Any, ...]], str]] = {
+    (webhooks, "receive_message"): lambda _: HTTP_FUNCTION,
+    (webhooks, "receive_delivery_report"): lambda _: HTTP_FUNCTION,
+    (queues, "process_triggers"): lambda arguments: f"batch_{arguments[2]}",
+    (queues, "process_replies"): lambda _: "send_replies",
+    (schedules, "reset_stalled_locks"): lambda _: "check_and_reset_stalled_conversations",
+    (schedules, "recover_orphaned_messages"): lambda _: "recover_orphaned_messages",
 }
-"""The function of each door, by the door's arguments."""
+"""The Lambda function of each handler, by the handler's arguments."""
 
 _SERVICES = {"SendMessage": "sqs", "GetQueueUrl": "sqs", "GetSecretValue": "secretsmanager", "PutObject": "s3"}
 """The services of the fakes' operations; all others are DynamoDB's."""
@@ -118,17 +119,17 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     with patch.context() as patches:
         patches.setattr(Service, "call", noted_call)
         patches.setattr(FaultPlan, "perform", noted_perform)
-        for door, function in FUNCTIONS.items():
-            patches.setattr(webhooks, door, _passed(getattr(webhooks, door), function))
+        for (module, handler), function in FUNCTIONS.items():
+            patches.setattr(module, handler, _passed(getattr(module, handler), function))
         yield recorder
 
 
-def _passed(door: Callable[..., Any], function: Callable[[tuple[Any, ...]], str]) -> Callable[..., Any]:
-    @wraps(door)
+def _passed(handler: Callable[..., Any], function: Callable[[tuple[Any, ...]], str]) -> Callable[..., Any]:
+    @wraps(handler)
     def passed(*arguments: Any, **options: Any) -> Any:
         token = _passing.set(function(arguments))
         try:
-            return door(*arguments, **options)
+            return handler(*arguments, **options)
         finally:
             _passing.reset(token)
 

@@ -27,13 +27,15 @@ from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.registry import channels
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
-from chalicelib.handlers import webhooks
+from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.messages.splitting import split
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import MEASURES, NONE, Level, bounded_outcome, describe
+from chalicelib.telemetry import Level
+from chalicelib.telemetry.metrics import MEASURES, NONE, bounded_outcome
+from chalicelib.telemetry.writer import describe
 from infrastructure.template import load
 from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email, keys, signature
 from tests.fakes.bucket import InMemoryBucket
@@ -306,7 +308,7 @@ class World:
         self, form: dict[str, str] | str, *, token: str = AUTH_TOKEN, path: str = "/webhooks/whatsapp", **headers: str
     ) -> Response:
         """One signed request, once; the answer."""
-        response = webhooks.webhook(self._request(form, token, path, **headers), Vendor.TWILIO, self.engine)
+        response = webhooks.receive_message(self._request(form, token, path, **headers), Vendor.TWILIO, self.engine)
         self.answers.append(response)
         return response
 
@@ -336,7 +338,7 @@ class World:
             "isBase64Encoded": True,
         }
         request = Request(event, self._lambda_context(15))
-        response = webhooks.webhook(request, Vendor.SENDGRID, self.engine, url_token=url_token)
+        response = webhooks.receive_message(request, Vendor.SENDGRID, self.engine, url_token=url_token)
         self.answers.append(response)
         return response
 
@@ -352,7 +354,7 @@ class World:
         """One signed status callback of Twilio; the answer."""
         form = {"MessageSid": "SM" + "9" * 32, "AccountSid": ACCOUNT_SID, "MessageStatus": status, **parameters}
         request = self._request(form, token, f"/webhooks/twilio/status/{send_id}")
-        return webhooks.delivery_report(request, Vendor.TWILIO, send_id, self.engine)
+        return webhooks.receive_delivery_report(request, Vendor.TWILIO, send_id, self.engine)
 
     def _request(self, form: dict[str, str] | str, token: str, path: str, **headers: str) -> Request:
         body = form if isinstance(form, str) else tuple(form.items())
@@ -398,14 +400,14 @@ class World:
             {"messageId": f"message-{number}", "body": body, "attributes": {"MessageGroupId": group, **known}}
             for number, (body, group) in enumerate(told, start=1)
         ]
-        webhooks.triggers({"Records": records}, self._lambda_context(30), channel, self.engine)
+        queues.process_triggers({"Records": records}, self._lambda_context(30), channel, self.engine)
 
     def sweep(self) -> None:
         """Run both schedules once."""
         with self.process():
-            webhooks.reset_stalled(self._lambda_context(60), self.engine)
+            schedules.reset_stalled_locks(self._lambda_context(60), self.engine)
         with self.process():
-            webhooks.recover_orphaned(self._lambda_context(60), self.engine)
+            schedules.recover_orphaned_messages(self._lambda_context(60), self.engine)
 
     def run(self, seconds: float, *, ai_answers: bool = True, step: float = 5) -> None:
         """Let time pass, until nothing is left to do: workers, then the AI and people, and the sweep each minute."""
@@ -457,7 +459,7 @@ class World:
     def invoke_replies(self, body: str, *, group: str) -> None:
         """One invocation of the reply function."""
         event = {"Records": [{"body": body, "attributes": {"MessageGroupId": group}}]}
-        webhooks.replies(event, self._lambda_context(30), self.engine)
+        queues.process_replies(event, self._lambda_context(30), self.engine)
 
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""

@@ -23,8 +23,8 @@ from typing import Any
 from chalicelib.batches.media_copying import Copies, Copying
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import HandingOff
-from chalicelib.conversations.lookup import Conversation
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, TryAgain
@@ -39,7 +39,7 @@ from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import bury
 from chalicelib.repair.stalled_locks import Resetting, StalledLock
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _LOOKS = 4
 """How often a trigger looks at a record that changes under it, before it comes again later."""

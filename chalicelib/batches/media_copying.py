@@ -16,14 +16,14 @@ from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, EngineError, Misconfigured
 from chalicelib.messages.attachment_rules import problem_of
 from chalicelib.messages.attachments import folder_of
 from chalicelib.ports.buckets import Bucket
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 COPIED = "copied"
 COPY_FAILED = "copy_failed"

@@ -1,4 +1,4 @@
-"""The tenants' secrets: kept in memory for a while, refreshed with restraint, and what each provider's say.
+"""The tenants' secrets: kept in memory for a while, and refreshed with restraint.
 
 Guarantee: a secret's content is in no error, log line or `repr` that comes from here.
 
@@ -10,16 +10,15 @@ Guarantee: a secret's content is in no error, log line or `repr` that comes from
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from chalicelib.clock import Clock, Deadline
-from chalicelib.errors import Code, Misconfigured
 
 REFS_MAX = 10_000
 """How many secrets are kept; beyond that the one that was kept first is forgotten."""
+
 
 FRESH_SECONDS = 1.0
 """Age below which a secret counts as fetched in this very request."""
@@ -106,107 +105,3 @@ class CredentialCache:
 
     def _age(self, instant: float) -> float:
         return self._clock.monotonic() - instant
-
-
-@dataclass(frozen=True)
-class TwilioCredentials:
-    """What one tenant's Twilio secret says."""
-
-    account_sid: str
-    auth_token: str = field(repr=False)
-    next_auth_token: str | None = field(default=None, repr=False)
-    """The token that will sign once it is promoted; verifies from now on."""
-    api_key: str | None = field(default=None, repr=False)
-    """For sending, together with `api_secret`."""
-    api_secret: str | None = field(default=None, repr=False)
-
-    @property
-    def login(self) -> tuple[str, str]:
-        """User and password for the API: the key where there is one, else the account itself."""
-        if self.api_key and self.api_secret:
-            return self.api_key, self.api_secret
-        return self.account_sid, self.auth_token
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The tokens that may have signed a request, the current one first."""
-        return (self.auth_token,) if self.next_auth_token is None else (self.auth_token, self.next_auth_token)
-
-    @classmethod
-    def from_secret(cls, text: str) -> TwilioCredentials:
-        """The credentials that a secret's JSON tells; fields of other names are left alone.
-
-        Raises:
-            Misconfigured: `SECRET_FETCH_FAILED`; the detail names the field that is missing or malformed.
-        """
-        secret = _Secret.parse("Twilio", text)
-        return cls(
-            account_sid=secret.required("account_sid"),
-            auth_token=secret.required("auth_token"),
-            next_auth_token=secret.optional("next_auth_token"),
-            api_key=secret.optional("api_key"),
-            api_secret=secret.optional("api_secret"),
-        )
-
-
-@dataclass(frozen=True)
-class SendGridCredentials:
-    """What one tenant's SendGrid secret says."""
-
-    public_key: str | None = None
-    """Of the security policy that signs webhooks."""
-    next_public_key: str | None = None
-    """The key that will sign once it is exchanged; verifies from now on."""
-    url_token: str | None = field(default=None, repr=False)
-    """The word in the webhook's URL, where the company's plan has no signing."""
-    api_key: str | None = field(default=None, repr=False)
-    """For sending."""
-
-    @property
-    def public_keys(self) -> tuple[str, ...]:
-        """The keys that may have signed a request, the current one first."""
-        return tuple(key for key in (self.public_key, self.next_public_key) if key is not None)
-
-    @classmethod
-    def from_secret(cls, text: str) -> SendGridCredentials:
-        """The credentials that a secret's JSON tells; fields of other names are left alone.
-
-        Raises:
-            Misconfigured: `SECRET_FETCH_FAILED`; the detail names the field that is malformed.
-        """
-        secret = _Secret.parse("SendGrid", text)
-        return cls(**{one.name: secret.optional(one.name) for one in fields(cls)})
-
-
-@dataclass(frozen=True, repr=False)
-class _Secret:
-    """A secret's fields."""
-
-    provider: str
-    document: dict[str, Any]
-
-    @classmethod
-    def parse(cls, provider: str, text: str) -> _Secret:
-        try:
-            document = json.loads(text)
-        except ValueError:
-            # Not chained: the parser's error carries the secret's text.
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {provider} secret is no JSON") from None
-        if not isinstance(document, dict):
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {provider} secret is no JSON object")
-        return cls(provider, document)
-
-    def required(self, name: str) -> str:
-        text = self.optional(name)
-        if text is None:
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"a {self.provider} secret has no {name}")
-        return text
-
-    def optional(self, name: str) -> str | None:
-        """The text of a field; None where it is missing, null or empty."""
-        value = self.document.get(name)
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str):
-            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"{name} of a {self.provider} secret is no text")
-        return value

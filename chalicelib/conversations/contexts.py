@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.clock import iso
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode

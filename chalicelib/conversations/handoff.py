@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, TryAgain
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
@@ -22,7 +22,7 @@ from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _TRIES = 4
 """How often the append is tried on a record that keeps changing."""

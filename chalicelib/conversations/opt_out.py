@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.tables import Tables
@@ -20,7 +20,7 @@ from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Metric, Step, Trail
+from chalicelib.telemetry import Metric, Step, Trail
 
 _TRIES = 4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address
 from chalicelib.protocol.staging import Route

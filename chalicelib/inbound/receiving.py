@@ -21,8 +21,9 @@ from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, Webhook
 from chalicelib.channels.verification import Proving
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import HandingOff
-from chalicelib.conversations.lookup import Conversation, Found
+from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptingOut, wish
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
@@ -35,7 +36,7 @@ from chalicelib.protocol import conversation_lock, staging, trigger_lock
 from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 from chalicelib.unknown_senders.policy import TurningAway
 
 

@@ -15,7 +15,7 @@ from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.sends import Part, State
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
 class Tracking:

@@ -31,7 +31,7 @@ from chalicelib.channels.channel import (
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline, from_iso, iso
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages import splitting
@@ -47,7 +47,7 @@ from chalicelib.repair.dead_letters import bury
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.retrying import postpone
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _LOOKS = 4
 """How often a reply looks at a record that changes under it, before it comes again later."""

@@ -7,7 +7,7 @@ it whole.
 from __future__ import annotations
 
 from chalicelib.ports.queues import Queue, cut_for_burial
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
 def bury(queue: Queue, body: str, *, tenant: str, reason: str, trail: Trail) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode, TryAgain
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import reply_claim, sends

@@ -15,7 +15,7 @@ from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.telemetry.writer import Step, Trail
+from chalicelib.telemetry import Step, Trail
 
 
 class Retriggering:

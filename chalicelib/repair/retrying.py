@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
 def postpone(

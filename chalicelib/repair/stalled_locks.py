@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup
+from chalicelib.conversations.conversation import COMPANY_ID, Conversation
 from chalicelib.conversations.handoff import HandingOff
-from chalicelib.conversations.lookup import Conversation
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
@@ -27,7 +27,7 @@ from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNE
 from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class StalledLock:
     def from_index(cls, row: Item) -> StalledLock:
         """The lock that a row of the sparse index tells."""
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
-        return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(lookup.COMPANY_ID, "unknown")))
+        return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(COMPANY_ID, "unknown")))
 
     def is_of(self, record: Record) -> bool:
         """Whether the record still bears this lock, and no reply has claimed it."""

@@ -25,7 +25,7 @@ from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, Route, StagedM
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import Resetting, StalledLock
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _PLACE = {CONVERSATION_ID: "#sweep/orphans"}
 """The key of the row that keeps the scan's place. No conversation has this id."""

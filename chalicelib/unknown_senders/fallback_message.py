@@ -22,7 +22,7 @@ from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import Notice, Reminder, State
 from chalicelib.repair.retrying import postpone
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
 @dataclass(frozen=True)

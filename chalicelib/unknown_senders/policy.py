@@ -25,7 +25,7 @@ from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import Letter, MayTell, Pair, ToldAlready
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 
 TEXT_LENGTH_MAX = 1_600
 """Characters of the text: what the shortest of the channels takes as one message."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from infrastructure.template import load as load_template
 from local import stack
 from local.chaos import fleet, load

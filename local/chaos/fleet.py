@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from local.processes.children import Child
 from local.processes.environment import HOST
 from local.stack import Machine

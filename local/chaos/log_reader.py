@@ -11,7 +11,7 @@ from json import JSONDecoder
 from typing import Any, TextIO
 
 from chalicelib.errors import Code, ReplyCode
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from local import logs
 from local.chaos.ledger import Batch
 from local.logs import DOCUMENT, LogLine

@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.console import Console
 
 from chalicelib.messages.inbound import InboundMessage
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from ops.repairs import catching_up
 from ops.repairs.catching_up import Fate
 from ops.repairs.dry_run import rehearsal_of

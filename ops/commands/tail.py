@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from chalicelib.clock import SystemClock
-from chalicelib.telemetry.writer import Level
+from chalicelib.telemetry import Level
 from ops.stage import tailing
 from ops.stage.deployment import Deployment
 from ops.stage.logs import LogEvent, Logs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from chalicelib.telemetry.writer import Trail
+from chalicelib.telemetry import Trail
 from ops.repairs import unlocking
 from ops.stage import search
 from ops.stage.deployment import Deployment

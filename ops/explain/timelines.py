@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.clock import from_iso
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.protocol import reply_claim
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.sends import Part, State
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from local.logs import LogLine
 from ops.stage.dead_letters import Letter
 from ops.terminal import masking

@@ -21,14 +21,14 @@ from enum import StrEnum
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, Conversation
 from chalicelib.conversations.opt_out import wish
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
 from chalicelib.ports.tables import Attr, Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
-from chalicelib.telemetry.writer import Trail
+from chalicelib.telemetry import Trail
 from chalicelib.wiring import Engine
 
 _LOOKED_UP_AT_ONCE = 99
@@ -126,7 +126,7 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
         )
     )
     found = Known()
-    active = [row for row in rows if not row.get(lookup.TASK_COMPLETE)]
+    active = [row for row in rows if not row.get(TASK_COMPLETE)]
     created = [at for at in map(_created_at, active) if at is not None]
     found.since = max(created, default=None)
     for row in rows:
@@ -158,6 +158,6 @@ def _wishes(record: Record) -> Iterator[datetime]:
 
 def _created_at(row: dict[str, object]) -> datetime | None:
     try:
-        return from_iso(str(row[lookup.CREATED_AT]))
+        return from_iso(str(row[CREATED_AT]))
     except (KeyError, ValueError):
         return None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.messages.attachments import folder_of
 from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
 from chalicelib.protocol import unknown_senders

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.record import ConversationKey, Record
 from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Trail
+from chalicelib.telemetry import Trail
 from chalicelib.wiring import Engine
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel, Vendor
-from chalicelib.channels.credentials import SendGridCredentials, TwilioCredentials
+from chalicelib.channels.sendgrid.credentials import SendGridCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.errors import Code, Misconfigured
 
 

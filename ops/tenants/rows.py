@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel
-from chalicelib.conversations import lookup
+from chalicelib.conversations.conversation import COMPANY_ID, credential_ref_of
 from chalicelib.ports.tables import Attr, Condition, Item, Table
 
 
@@ -36,14 +36,14 @@ def every_row(table: Table, *, index: str | None = None, keep: Condition | None 
 
 def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[Line]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
-    keep = None if tenant is None else Attr(lookup.COMPANY_ID).eq(tenant)
+    keep = None if tenant is None else Attr(COMPANY_ID).eq(tenant)
     return sorted(
         {
             Line(
-                tenant=str(row.get(lookup.COMPANY_ID, "unknown")),
+                tenant=str(row.get(COMPANY_ID, "unknown")),
                 channel=channel.name,
                 address=row[channel.index.company_key],
-                credential_ref=lookup.credential_ref_of(row, channel.name) or "",
+                credential_ref=credential_ref_of(row, channel.name) or "",
             )
             for channel in channels.values()
             for row in every_row(table, index=channel.index.name, keep=keep)

@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.webhooks import SIGNATURE_HEADER
 from chalicelib.errors import Code
 from local.requests.signatures import signature

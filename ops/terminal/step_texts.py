@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-from chalicelib.telemetry.writer import Fields, Level, Metric, Step, describe
+from chalicelib.telemetry import Fields, Level, Metric, Step
+from chalicelib.telemetry.writer import describe
 from local.demo.timeline import TOLD, sentence
 from local.logs import LogLine
 

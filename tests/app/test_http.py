@@ -272,7 +272,7 @@ class TestHostileInput:
             "isBase64Encoded": encoded,
         }
 
-        response = webhooks.webhook(Request(event, None), Vendor.TWILIO, wiring.engine())
+        response = webhooks.receive_message(Request(event, None), Vendor.TWILIO, wiring.engine())
 
         assert response.status_code == 200
 

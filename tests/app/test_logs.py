@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.channels.channel import InDoubt, NotNow
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from tests.app.conftest import Deployment, fresh_process
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import FaultPlan

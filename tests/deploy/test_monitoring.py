@@ -16,7 +16,9 @@ from moto import mock_aws
 
 from app import app
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
-from chalicelib.telemetry.writer import DIMENSIONS, SERVICE, Metric
+from chalicelib.telemetry import Metric
+from chalicelib.telemetry.metrics import DIMENSIONS
+from chalicelib.telemetry.writer import SERVICE
 from infrastructure.template import MONITORING_FILE, load, resources
 from tests.world import settings_of
 

@@ -62,7 +62,7 @@ def world_with_send(state: Any, part: dict[str, Any]) -> World:
 
 def reported(world: World, post: Post, send_id: str = SEND_ID) -> None:
     """Hand the report to the door and hold the answer against every rule."""
-    response = webhooks.delivery_report(post.request(CONTEXT), Vendor.TWILIO, send_id, world.engine)
+    response = webhooks.receive_delivery_report(post.request(CONTEXT), Vendor.TWILIO, send_id, world.engine)
 
     codes = [line["code"] for line in world.telemetry.lines if line["step"] in ("refused", "failed")]
     of_the_table = responses.answer(AnswerStyle.TWIML, Code(codes[-1])) if codes else responses.no_content()

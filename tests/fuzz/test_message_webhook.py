@@ -45,7 +45,7 @@ METHODS = some.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", 
 
 def received(world: World, post: Post) -> str:
     """Hand the request to the door and hold the answer against every rule; the outcome that was told."""
-    response = webhooks.webhook(post.request(CONTEXT), Vendor.TWILIO, world.engine)
+    response = webhooks.receive_message(post.request(CONTEXT), Vendor.TWILIO, world.engine)
 
     rules.nothing_surprised_us(world)
     rules.the_answer_is_of_the_table(world, response)

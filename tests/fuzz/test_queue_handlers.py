@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from chalicelib.channels.channel import Vendor
-from chalicelib.handlers import webhooks
+from chalicelib.handlers import queues, webhooks
 from tests.fuzz import rules
 from tests.fuzz.forms import TEXTS, Form, Post
 from tests.fuzz.records import world_of
@@ -99,7 +99,7 @@ def records(bodies: list[str], group: dict[str, str]) -> dict[str, Any]:
 def with_message() -> World:
     """A deployment in which a burst of one message waits for its batch."""
     world = world_of([])
-    webhooks.webhook(Post(Form("whatsapp_text").body).request(CONTEXT), Vendor.TWILIO, world.engine)
+    webhooks.receive_message(Post(Form("whatsapp_text").body).request(CONTEXT), Vendor.TWILIO, world.engine)
     world.clock.advance(world.settings.batch_window_seconds + 1)
     return world
 
@@ -128,7 +128,9 @@ class TestTriggers:
         world = with_message()
         (good,) = [message.body for message in world.queues.triggers["whatsapp"].messages]
 
-        webhooks.triggers(records([*bodies[:place], good, *bodies[place:]], group), CONTEXT, "whatsapp", world.engine)
+        queues.process_triggers(
+            records([*bodies[:place], good, *bodies[place:]], group), CONTEXT, "whatsapp", world.engine
+        )
 
         dead = world.queues.dead_triggers["whatsapp"].messages
         assert [message.body for message in dead] == bodies
@@ -143,7 +145,7 @@ class TestTriggers:
         world = with_message()
         staged = set(world.staged_ids)
 
-        webhooks.triggers(records(bodies, group), CONTEXT, "whatsapp", world.engine)
+        queues.process_triggers(records(bodies, group), CONTEXT, "whatsapp", world.engine)
 
         holds_every_rule(world)
         assert staged <= rules.kept_ids(world)
@@ -158,7 +160,7 @@ class TestReplies:
         world, context = with_batch()
         good = json.dumps({**REPLY, "batch_id": context["meta"]["batch_id"]})
 
-        webhooks.replies(records([*bodies[:place], good, *bodies[place:]], group), CONTEXT, world.engine)
+        queues.process_replies(records([*bodies[:place], good, *bodies[place:]], group), CONTEXT, world.engine)
 
         dead = world.queues.dead_replies.messages
         assert [message.body for message in dead] == bodies
@@ -175,7 +177,7 @@ class TestReplies:
         if is_of_batch:
             body = body.replace("batch-9", context["meta"]["batch_id"])
 
-        webhooks.replies(records([body], group), CONTEXT, world.engine)
+        queues.process_replies(records([body], group), CONTEXT, world.engine)
 
         holds_every_rule(world)
         told = {line["step"] for line in world.telemetry.lines}
@@ -193,7 +195,7 @@ class TestReminders:
         world = with_message()
         staged = set(world.staged_ids)
 
-        webhooks.replies(records([body], group), CONTEXT, world.engine)
+        queues.process_replies(records([body], group), CONTEXT, world.engine)
 
         holds_every_rule(world)
         assert world.phone.received == []

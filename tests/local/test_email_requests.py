@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from chalicelib.channels.credentials import SendGridCredentials
+from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from local.requests.command import send_command
 from local.requests.email_signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, key_pair
 from local.requests.emails import Attachment, Mail, mail_url, send

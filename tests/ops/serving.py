@@ -71,4 +71,4 @@ def _answer(world: World, handler: BaseHTTPRequestHandler) -> Response:
         "body": body,
         "isBase64Encoded": False,
     }
-    return webhooks.webhook(Request(event, world._lambda_context(15)), Vendor.TWILIO, world.engine)
+    return webhooks.receive_message(Request(event, world._lambda_context(15)), Vendor.TWILIO, world.engine)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.errors import Misconfigured
 from local.tenants import TENANTS
 from ops.stage.target import Blocked

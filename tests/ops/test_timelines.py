@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.channels.channel import NotNow, RefusedForGood
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.sends import Part
 from local.logs import LogLine

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.protocol.record import Record
-from chalicelib.telemetry.writer import Trail
+from chalicelib.telemetry import Trail
 from ops.repairs.unlocking import judge, look, unlock
 from tests.fakes.clock import START
 from tests.world import KEY, World, conversation

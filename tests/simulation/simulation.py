@@ -24,7 +24,7 @@ from typing import Any
 from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError
-from chalicelib.handlers import webhooks
+from chalicelib.handlers import queues, schedules
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
@@ -519,8 +519,8 @@ class Simulation:
         self._spend("sweeps")
 
         def begin() -> None:
-            webhooks.reset_stalled(self.world._lambda_context(60), self.world.engine)
-            webhooks.recover_orphaned(self.world._lambda_context(60), self.world.engine)
+            schedules.reset_stalled_locks(self.world._lambda_context(60), self.world.engine)
+            schedules.recover_orphaned_messages(self.world._lambda_context(60), self.world.engine)
 
         self.start("sweep", "", begin)
 
@@ -614,11 +614,11 @@ class _Ids:
         self.simulation = simulation
 
     def __enter__(self) -> None:
-        self.before = wiring.new_id, webhooks.new_id
-        wiring.new_id = webhooks.new_id = self.simulation.new_id
+        self.before = wiring.new_id, queues.new_id
+        wiring.new_id = queues.new_id = self.simulation.new_id
 
     def __exit__(self, *_: object) -> None:
-        wiring.new_id, webhooks.new_id = self.before
+        wiring.new_id, queues.new_id = self.before
 
 
 def _answer_to_provider() -> Call:

@@ -29,9 +29,9 @@ import requests
 from requests import PreparedRequest, RequestException, Response
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
-from chalicelib.channels.credentials import SendGridCredentials
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.http_errors import never_left, whole_seconds
+from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 
 SEND_ID: Final = "send_id"

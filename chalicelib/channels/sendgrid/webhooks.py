@@ -27,7 +27,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.credentials import SendGridCredentials
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict, judge
 from chalicelib.channels.email.automatic import is_automatic
@@ -35,6 +34,7 @@ from chalicelib.channels.email.extras import extras_of
 from chalicelib.channels.email.headers import mailboxes
 from chalicelib.channels.email.notes import Note, Notes
 from chalicelib.channels.email.texts import text_of
+from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.channels.sendgrid.inbound_parse import Mail, read_mail
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Misconfigured, Rejected

@@ -31,7 +31,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from chalicelib.channels.channel import Fetched, NotFetched
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Deadline
 
 Authorize = Callable[[requests.PreparedRequest], requests.PreparedRequest]

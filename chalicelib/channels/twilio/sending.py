@@ -21,8 +21,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
-from chalicelib.channels.credentials import TwilioCredentials
 from chalicelib.channels.http_errors import never_left, whole_seconds
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.webhooks import REFUSALS
 from chalicelib.errors import Code, Misconfigured, TryAgain
 

@@ -19,7 +19,7 @@ from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
 from chalicelib.channels.channel import Channel, DeliveryReport, Refusals, WebhookRequest, channel_of
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, InboundMessage, Media, OptOut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
 from ops.doctor.findings import Finding

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from chalicelib.channels.channel import Channel
-from chalicelib.channels.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.errors import Misconfigured
 from ops.doctor.findings import Finding, Weight
 from ops.stage.deployment import Deployment

@@ -14,7 +14,7 @@ from chalicelib.errors import TryAgain
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import KEY, World, conversation

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.channels.channel import NotFetched
 from chalicelib.clock import Deadline
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
 from tests.world import SECRET_REF, World, conversation
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from chalicelib.channels import credentials
-from chalicelib.channels.credentials import CredentialCache, TwilioCredentials
+from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from tests.fakes.clock import FakeClock

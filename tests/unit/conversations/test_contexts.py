@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.clock import iso
 from chalicelib.conversations import contexts
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX

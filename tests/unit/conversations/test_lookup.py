@@ -8,12 +8,12 @@ import pytest
 
 from chalicelib.channels.registry import channels
 from chalicelib.conversations import lookup
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import Step
+from chalicelib.telemetry import Step
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
 from tests.world import COMPANY, CUSTOMER, ENVIRONMENT, KEY, SECRET_REF, TEMPLATE, World, conversation

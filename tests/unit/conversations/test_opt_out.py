@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
 from tests.world import COMPANY, CUSTOMER, World, conversation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address

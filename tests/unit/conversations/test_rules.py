@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.conversations.lookup import Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code
 from tests.world import conversation

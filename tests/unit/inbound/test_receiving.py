@@ -10,7 +10,7 @@ import pytest
 from chalicelib.channels.channel import PROBE_HEADER, Vendor
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
-from chalicelib.telemetry.writer import Metric, Trail
+from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Fault
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 

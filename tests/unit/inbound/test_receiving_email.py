@@ -13,7 +13,7 @@ from chalicelib.channels.channel import WebhookRequest
 from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.messages.inbound import InboundMessage
 from chalicelib.protocol.record import ConversationKey
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from local.requests.email_signatures import key_pair
 from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
 from tests.fakes.bucket import InMemoryBucket

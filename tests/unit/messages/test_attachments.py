@@ -51,7 +51,7 @@ def post(world: World, sid: str = "mail-1") -> int:
     """One request of that provider; the status that it is answered."""
     world.engine._receiving[Vendor.SENDGRID] = world.engine._receiving_of(Post(world.clock))
     request = world._request(sid, AUTH_TOKEN, "/webhooks/email")
-    return webhooks.webhook(request, Vendor.SENDGRID, world.engine).status_code
+    return webhooks.receive_message(request, Vendor.SENDGRID, world.engine).status_code
 
 
 def staged(world: World) -> dict:

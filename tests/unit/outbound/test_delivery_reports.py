@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.channels.channel import InDoubt
 from chalicelib.errors import ReplyCode
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
 from tests.world import World
 

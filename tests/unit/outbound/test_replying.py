@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome
 from chalicelib.errors import Code, Misconfigured, ReplyCode
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
 from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, World, conversation
 

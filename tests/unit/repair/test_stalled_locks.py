@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.repair.stalled_locks import StalledLock
-from chalicelib.telemetry.writer import Metric, Trail
+from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Crash, Fault
 from tests.world import KEY, World, conversation
 

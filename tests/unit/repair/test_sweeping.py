@@ -7,9 +7,9 @@ from itertools import chain
 import pytest
 
 from chalicelib.clock import Deadline, epoch
-from chalicelib.handlers import webhooks
+from chalicelib.handlers import schedules
 from chalicelib.protocol.record import CONVERSATION_ID, ConversationKey
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
 from tests.world import KEY, World, conversation
 
@@ -126,9 +126,9 @@ class TestStalledLocks:
         world = stalled(5, lock_index_shards="1")
         world.plan.interleave(len(world.plan.calls) + 2, lambda: world.clock.advance(60))
 
-        webhooks.reset_stalled(world._lambda_context(60), world.engine)
+        schedules.reset_stalled_locks(world._lambda_context(60), world.engine)
         first = world.telemetry.total(Metric.STALL_RESET)
-        webhooks.reset_stalled(world._lambda_context(60), world.engine)
+        schedules.reset_stalled_locks(world._lambda_context(60), world.engine)
 
         assert (first, world.telemetry.total(Metric.STALL_RESET)) == (1, 5)
 
@@ -139,7 +139,7 @@ class TestStalledLocks:
         lose_triggers(world)
         world.clock.advance(71)
 
-        webhooks.reset_stalled(world._lambda_context(60), world.engine)
+        schedules.reset_stalled_locks(world._lambda_context(60), world.engine)
         world.work()
 
         (document,) = world.take(world.queues.ai)
@@ -203,7 +203,7 @@ class TestOrphans:
             world.work()
             world.clock.advance(20)
 
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 
         assert world.telemetry.total(Metric.ORPHAN_RECOVERED) == 0
 
@@ -242,7 +242,7 @@ class TestOrphans:
         key = {name: row[name] for name in ("conversation_id", "message_sid")}
         world.plan.interleave(len(world.plan.calls) + call, lambda: world.tables.stage.delete(key))
 
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 
         assert world.tables.stage.rows == []
 
@@ -265,7 +265,7 @@ class TestOrphans:
         world = orphaned(3)
         world.plan.faults = {len(world.plan.calls) + 3: Fault.THROTTLED}
 
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 
         assert len(world.queues.triggers["whatsapp"].messages) == 2
         assert ("Fault", 1, "whatsapp", "DB_TRANSIENT_ERROR") in world.telemetry.counts
@@ -276,7 +276,7 @@ class TestOrphans:
         first = world.tables.stage.rows[0]
         world.tables.stage.seed({**first, "route": "of the future"})
 
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 
         assert len(world.queues.triggers["whatsapp"].messages) == 2
 
@@ -322,10 +322,10 @@ class TestResuming:
         world = orphaned(5)
         world.plan.interleave(len(world.plan.calls) + 3, lambda: world.clock.advance(60))
 
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 
         assert world.telemetry.total(Metric.ORPHAN_RECOVERED) == 1
-        webhooks.recover_orphaned(world._lambda_context(60), world.engine)
+        schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
         assert world.telemetry.total(Metric.ORPHAN_RECOVERED) == 5
 
 

@@ -16,7 +16,8 @@ from chalicelib.messages.inbound import OptOut
 from chalicelib.protocol.sends import _RANKS
 from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
-from chalicelib.telemetry.writer import CHANNELS, MEASURES, NONE, OTHER, Metric, bounded_channel, bounded_outcome
+from chalicelib.telemetry import Metric
+from chalicelib.telemetry.metrics import CHANNELS, MEASURES, NONE, OTHER, bounded_channel, bounded_outcome
 from chalicelib.unknown_senders.policy import Told
 from tests.email_world import MailWorld
 from tests.emails import Email

@@ -13,18 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.telemetry.writer import (
-    DIMENSIONS,
-    SERVICE,
-    CloudWatch,
-    Fields,
-    Level,
-    Metric,
-    Step,
-    Trail,
-    describe,
-    redacted,
-)
+from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
+from chalicelib.telemetry.metrics import DIMENSIONS
+from chalicelib.telemetry.writer import SERVICE, CloudWatch, describe, redacted
 from tests.fakes.clock import FakeClock
 from tests.world import RecordingTelemetry
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.telemetry.writer import Metric
+from chalicelib.telemetry import Metric
 from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld
 from tests.fakes.faults import Fault
 from tests.world import SECRET_REF

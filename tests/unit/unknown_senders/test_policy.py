@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.conversations.lookup import Found
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
-from chalicelib.telemetry.writer import Metric, Trail
+from chalicelib.telemetry import Metric, Trail
 from chalicelib.unknown_senders.policy import TEXT_LENGTH_MAX, TurningAway
 from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld, with_mail
 from tests.fakes.faults import Fault

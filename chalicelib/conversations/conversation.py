@@ -1,0 +1,123 @@
+"""A conversation: a typed view of the company's record, as rules, routing and contexts see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.messages.inbound import AddressKind
+from chalicelib.ports.tables import Item
+from chalicelib.protocol import record as names
+from chalicelib.protocol.record import ConversationKey, Record
+
+TASK_COMPLETE = "task_complete"
+
+
+CREATED_AT = "created_at"
+
+
+CHANNEL_CONFIG = "channel_config"
+
+
+CREDENTIAL_REF = "credential_ref"
+
+
+UNKNOWN_SENDER_TEXT = "unknown_sender_text"
+
+
+COMPANY_ID = "company_id"
+
+
+_RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT)
+
+
+_ROUTING = (
+    "hand_off_to_human",
+    "auto_queue_reply_message",
+    "auto_queue_reply_message_from_number",
+    "auto_queue_reply_message_from_email",
+)
+
+
+_CONTEXT = ("thread_id", COMPANY_ID, "company_name", "project_id", CHANNEL_CONFIG)
+
+
+_AUTO_QUEUE_LISTS = {
+    AddressKind.PHONE: "auto_queue_reply_message_from_number",
+    AddressKind.EMAIL: "auto_queue_reply_message_from_email",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Conversation:
+    """The record as rules, routing and contexts see it."""
+
+    record: Record
+    tenant: str
+    project_status: str | None
+    allowed_channels: tuple[str, ...]
+    is_task_complete: bool
+    is_opted_out: bool
+    hand_off_to_human: bool
+    auto_queue_reply_message: bool
+    auto_queue_senders: Mapping[AddressKind, Any]
+    """As the company wrote them; `routing` reads them."""
+    item: Item
+    """The whole row as read, for what contexts carry of it."""
+
+    @classmethod
+    def from_item(cls, item: Item) -> Conversation:
+        """The conversation that a row tells.
+
+        Raises:
+            Misconfigured: an attribute of ours has a shape that we never write.
+        """
+        allowed = item.get("allowed_channels") or ()
+        return cls(
+            record=Record.from_item(item),
+            tenant=str(item.get(COMPANY_ID, "unknown")),
+            project_status=item.get("project_status"),
+            allowed_channels=tuple(allowed) if isinstance(allowed, list | set | tuple) else (str(allowed),),
+            is_task_complete=bool(item.get(TASK_COMPLETE, 0)),
+            is_opted_out=item.get(names.OPTED_OUT) is True,
+            hand_off_to_human=item.get("hand_off_to_human") is True,
+            auto_queue_reply_message=item.get("auto_queue_reply_message") is True,
+            auto_queue_senders={kind: item.get(name) for kind, name in _AUTO_QUEUE_LISTS.items()},
+            item=item,
+        )
+
+    @property
+    def key(self) -> ConversationKey:
+        return self.record.key
+
+    def credential_ref(self, channel: str) -> str | None:
+        """The name of the secret of the company's account with the channel's provider."""
+        return credential_ref_of(self.item, channel)
+
+    def messaging_service_sid(self, channel: str) -> str | None:
+        """The provider's service that sends for the company; None: its number does."""
+        return _nonempty_text_of_channel(self.item, channel, "messaging_service_sid")
+
+
+def attributes(context_attributes: Sequence[str], *, with_messages: bool) -> tuple[str, ...]:
+    """What a read of the record asks for: everything that we look at, and the company's own that contexts carry."""
+    ours = (*names.ATTRIBUTES, *_RULES, *_ROUTING, *_CONTEXT, *context_attributes)
+    return tuple(dict.fromkeys((*ours, names.MESSAGES) if with_messages else ours))
+
+
+def credential_ref_of(row: Item, channel: str) -> str | None:
+    """The name of the secret of a company's account with a channel's provider, as a row of an index tells it."""
+    return _nonempty_text_of_channel(row, channel, CREDENTIAL_REF)
+
+
+def _nonempty_text_of_channel(row: Item, channel: str, name: str) -> str | None:
+    return text_of_channel(row, channel, name) or None
+
+
+def text_of_channel(row: Item, channel: str, name: str) -> str | None:
+    """A text of the channel's configuration, perhaps an empty one; None: there is none."""
+    config = row.get(CHANNEL_CONFIG)
+    of_channel = config.get(channel) if isinstance(config, Mapping) else None
+    text = of_channel.get(name) if isinstance(of_channel, Mapping) else None
+    return text if isinstance(text, str) else None

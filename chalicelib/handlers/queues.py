@@ -1,0 +1,166 @@
+"""Queues: each message of an SQS event is processed on its own; one that fails is retried later or dead-lettered.
+
+Every exception ends here. The function raises only when a message could neither be processed, nor sent again, nor
+dead-lettered: then SQS delivers the event again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from chalicelib.batches.batching import Job
+from chalicelib.clock import Deadline
+from chalicelib.errors import EngineError, Rejected
+from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
+from chalicelib.messages.replies import Reply
+from chalicelib.outbound import replying
+from chalicelib.ports.queues import Queue
+from chalicelib.protocol.trigger_lock import Trigger
+from chalicelib.protocol.unknown_senders import Reminder
+from chalicelib.repair.dead_letters import bury
+from chalicelib.telemetry import Fields, Step, Trail
+from chalicelib.unknown_senders import fallback_message
+from chalicelib.wiring import Engine, new_id
+
+
+def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
+    """Process an SQS event's replies, each on its own; those that fail come again.
+
+    Raises:
+        EngineError: a reply could neither be processed nor sent again nor buried; SQS delivers the event again.
+    """
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
+    settings = engine.settings
+    one_send = settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds
+    deadline, last_send = Deadline.after(engine.clock, seconds), Deadline.after(engine.clock, seconds - one_send)
+    failures: list[EngineError] = []
+    for record in event["Records"]:
+        tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
+        try:
+            errand = _errand(record["body"], tenant, deadline, last_send, engine, carried)
+        except Rejected as refusal:
+            failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
+            continue
+        failures += _one(*errand)
+    if failures:
+        raise failures[0]
+
+
+Errand = tuple[Callable[[], None], Callable[[EngineError], None], Trail]
+"""What a message of a queue asks for, how it comes again where that fails, and where it is told."""
+
+
+def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, engine: Engine, carried: Trail) -> Errand:
+    """What a message of the replies queue asks for: a reply to be sent, or our own reminder of an unknown sender.
+
+    Raises:
+        Rejected: it is neither.
+    """
+    tables, queues, token = engine.tables.within(deadline), engine.queues.within(deadline), new_id()
+    reminder = Reminder.from_body(body)
+    if reminder is not None:
+        trail = carried.with_fields(message_sid=reminder.message_sid, attempt=reminder.attempt)
+        to_tell = fallback_message.Job(reminder, tenant, tables, queues, last_send, token, trail)
+        to_tell_again = replace(to_tell, tables=engine.tables, queues=engine.queues)
+        return (
+            partial(engine.telling.process, to_tell),
+            lambda fault: engine.telling.come_again(to_tell_again, fault.code.value),
+            trail,
+        )
+    reply = Reply.from_body(body)
+    trail = carried.with_fields(
+        conversation_id=reply.conversation.conversation_id,
+        tenant=tenant,
+        batch_id=reply.batch_id or "none",
+        attempt=reply.attempt,
+    )
+    job = replying.Job(reply, tenant, tables, queues, last_send, token, trail)
+    again = replace(job, tables=engine.tables, queues=engine.queues)
+    return (
+        partial(engine.replying.process, job),
+        lambda fault: engine.replying.come_again(again, fault.code.value),
+        trail,
+    )
+
+
+def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engine) -> None:
+    """Process an SQS event's triggers, each on its own; those that fail come again.
+
+    Raises:
+        EngineError: a trigger could neither be processed nor sent again nor buried; SQS delivers the event again.
+    """
+    deadline = Deadline.after(engine.clock, context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS)
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id, channel=channel)
+    distinct: dict[tuple[str, str, str], tuple[Trigger, str, Trail]] = {}
+    failures: list[EngineError] = []
+    for record in event["Records"]:
+        tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
+        try:
+            trigger = Trigger.from_body(record["body"])
+        except Rejected as refusal:
+            failures += _buried(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, carried)
+            continue
+        key = trigger.conversation
+        distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant, carried))
+    tables, queues = engine.tables.within(deadline), engine.queues.within(deadline)
+    for done, (conversation_id, primary_channel, trigger_id) in enumerate(sorted(distinct)):
+        trigger, tenant, carried = distinct[conversation_id, primary_channel, trigger_id]
+        own = carried.with_fields(
+            conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
+        )
+        job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
+        # To come again past the deadline too: the margin before the function's own timeout is there for this.
+        again = replace(job, tables=engine.tables, queues=engine.queues)
+        failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)
+    if failures:
+        raise failures[0]
+
+
+def _tenant(record: Mapping[str, Any]) -> str:
+    """The fairness group that a queue's message came with."""
+    tenant: str = record.get("attributes", {}).get("MessageGroupId", "unknown")
+    return tenant
+
+
+def _carrier(record: Mapping[str, Any]) -> Fields:
+    """What finds a queue's message again: its id, how often it came, and the trace of whoever sent it."""
+    attributes = record.get("attributes", {})
+    traced = attributes.get("AWSTraceHeader", "").partition(";")[0].removeprefix("Root=")
+    return {
+        "sqs_message_id": record.get("messageId", "none"),
+        "receive_count": int(attributes.get("ApproximateReceiveCount", 1)),
+        **({"sender_trace_id": traced} if traced else {}),
+    }
+
+
+def _one(process: Callable[[], None], come_again: Callable[[EngineError], None], trail: Trail) -> list[EngineError]:
+    """Process one message of a queue, or have it come again; what failed in doing even that."""
+    try:
+        process()
+    except EngineError as error:
+        fault = error
+    except Exception as surprise:
+        fault = as_engine_error(surprise)
+    else:
+        return []
+    report(fault, trail)
+    return _tried(trail, partial(come_again, fault))
+
+
+def _buried(queue: Queue, body: str, tenant: str, refusal: Rejected, trail: Trail) -> list[EngineError]:
+    """Bury what is no message of ours; what failed in doing it."""
+    return _tried(trail, partial(bury, queue, body, tenant=tenant, reason=refusal.detail, trail=trail))
+
+
+def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:
+    """Do the last thing that can be done for a trigger; what failed in doing it."""
+    try:
+        action()
+    except EngineError as failure:
+        trail.fault(Step.FAILED, failure)
+        return [failure]
+    return []

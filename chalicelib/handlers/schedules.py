@@ -1,0 +1,53 @@
+"""Schedules: the sweep's two repairs. Each thing is repaired on its own; one that fails waits for the next sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from chalicelib.clock import Deadline
+from chalicelib.errors import EngineError
+from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
+from chalicelib.telemetry import Level, Step, Trail
+from chalicelib.wiring import Engine
+
+Found = TypeVar("Found")
+
+
+def reset_stalled_locks(context: Any, engine: Engine) -> None:
+    """Let go of every stalled lock and trigger what was staged meanwhile."""
+    deadline, trail = _sweep(context, engine)
+    locks = engine.sweeping.stalled_locks(engine.tables, deadline)
+    _each(locks, lambda lock, own: engine.sweeping.reset(engine.tables, engine.queues, lock, own), trail)
+
+
+def recover_orphaned_messages(context: Any, engine: Engine) -> None:
+    """Trigger or hand off every orphaned message."""
+    deadline, trail = _sweep(context, engine)
+    orphans = engine.sweeping.orphans(engine.tables, deadline)
+    _each(orphans, lambda orphan, own: engine.sweeping.recover(engine.tables, engine.queues, orphan, own), trail)
+
+
+def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
+    seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    return Deadline.after(engine.clock, seconds), trail
+
+
+def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail: Trail) -> None:
+    """Repair one thing after another; one that fails is told, and left to the next sweep.
+
+    Raises:
+        EngineError: what to repair could not be found out.
+    """
+    count = 0
+    for one in found:
+        count += 1
+        own = trail.with_fields()
+        try:
+            repair(one, own)
+        except EngineError as error:
+            report(error, own)
+        except Exception as surprise:
+            report(as_engine_error(surprise), own)
+    trail.log(Step.SWEPT, Level.DEBUG, count=count)

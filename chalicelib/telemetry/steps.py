@@ -1,0 +1,88 @@
+"""The log steps, one per transition, and the fields that a log line may carry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypedDict
+
+
+class Step(StrEnum):
+    """The steps of the flow: one verb per transition."""
+
+    RECEIVED = "received"
+    REFUSED = "refused"
+    STAGED = "staged"
+    DUPLICATE = "DuplicateMessageDetected"
+    TRIGGERED = "triggered"
+    WAITING = "already_triggered"
+    ANSWERED = "answered_provider"
+    SEVERAL_ACTIVE = "several_active_conversations"
+    NO_CALLBACK = "no_status_callback"
+    NOTHING_STAGED = "nothing_staged"
+    STILL_TYPING = "still_typing"
+    MEDIA_COPIED = "media_copied"
+    MEDIA_NOT_COPIED = "media_not_copied"
+    ACQUIRED = "acquired"
+    CHANGED = "record_changed"
+    CONTENDED = "LockContention"
+    RESUMED = "resumed"
+    DISPATCHED = "dispatched"
+    SETTLED = "settled"
+    HANDED_OFF = "handed_off"
+    ABANDONED = "emergency_unlock"
+    STAMPED = "stamped_foreign_lock"
+    MOVED_HISTORY = "moved_history"
+    REQUEUED = "requeued"
+    DEAD_LETTER = "dead_letter"
+    RESET = "reset_stalled_lock"
+    RECOVERED = "recovered_orphan"
+    SWEPT = "swept"
+    OPT_OUT = "opt_out"
+    CLAIMED = "claimed"
+    SENT = "sent"
+    IN_DOUBT = "send_in_doubt"
+    RECONCILED = "reconciled"
+    RELEASED = "released"
+    REPLY_ENDED = "reply_ended_before"
+    REPLY_REFUSED = "reply_refused"
+    GAVE_REPLY_UP = "gave_stalled_reply_up"
+    REPORTED = "delivery_reported"
+    TOLD = "told_unknown_sender"
+    UNTOLD = "unknown_sender_not_told"
+    FAILED = "failed"
+
+
+class Level(StrEnum):
+    """How loud a line is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class Fields(TypedDict, total=False):
+    """All that a line may carry beside its step."""
+
+    request_id: str
+    api_request_id: str
+    sqs_message_id: str
+    receive_count: int
+    sender_trace_id: str
+    message_sid: str
+    conversation_id: str
+    tenant: str
+    channel: str
+    trigger_id: str
+    batch_id: str
+    outcome: str
+    code: str
+    reason: str
+    queue: str
+    route: str
+    attempt: int
+    count: int
+    status: int
+    seconds: float
+    milliseconds: int

@@ -1,0 +1,67 @@
+"""The context of one invocation: every line and metric of it carries the ids that are known so far."""
+
+from __future__ import annotations
+
+from typing import Protocol, Unpack
+
+from chalicelib.clock import Clock
+from chalicelib.telemetry.metrics import NONE, Metric
+from chalicelib.telemetry.steps import Fields, Level, Step
+
+
+class Telemetry(Protocol):
+    """Where use cases tell what they do."""
+
+    def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        """One line for one step."""
+
+    def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
+        """One line for a step that failed, with the error's code and words, or its type and places."""
+
+    def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
+        """Add to a metric, by channel and outcome, never by customer."""
+
+
+class Trail:
+    """What is known so far of the one thing that an invocation handles; each of its lines carries that.
+
+    And the milliseconds since the trail began, so that the differences tell how long each step took.
+    """
+
+    def __init__(self, telemetry: Telemetry, clock: Clock, **fields: Unpack[Fields]) -> None:
+        self._telemetry = telemetry
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._fields = fields
+
+    def learn(self, **fields: Unpack[Fields]) -> None:
+        """Know more from here on."""
+        self._fields = {**self._fields, **fields}
+
+    def with_fields(self, **fields: Unpack[Fields]) -> Trail:
+        """A trail of its own, beginning now, for one of several things that an invocation handles."""
+        merged: Fields = {**self._fields, **fields}
+        return Trail(self._telemetry, self._clock, **merged)
+
+    def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        """One line for one step."""
+        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
+        self._telemetry.log(step, level, **merged)
+
+    def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
+        """One line for a step that failed."""
+        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
+        self._telemetry.fault(step, error, level, **merged)
+
+    def count(self, metric: Metric, value: float = 1, *, outcome: str = NONE) -> None:
+        """Add to a metric, under the channel that the trail knows."""
+        self._telemetry.count(metric, value, channel=self._fields.get("channel", NONE), outcome=outcome)
+
+    @property
+    def request_id(self) -> str:
+        """The id of the invocation."""
+        return self._fields.get("request_id", "none")
+
+    @property
+    def _elapsed(self) -> int:
+        return round((self._clock.monotonic() - self._began) * 1_000)
