@@ -136,13 +136,13 @@ REPLY_ABOVE: Final = (
 
 REPLY_PREFIXES: Final = (
     "re|aw|sv|antw|antwort|antwoord|rép|ré|res|resp|r|rif|odp|atb|ynt|yan|cevap|vá|válasz|vs|vast|απ|ατ|σχετ|отв|ответ|на|"
-    "відп|отг|ats|vast|rasp|odg|回复|答复|回覆|答覆|返信|답장|회신|응답|השב|תשובה|رد|الرد|پاسخ|trả lời|balas|ตอบกลับ|svar|re\\^\\d{1,3}"
+    "відп|отг|ats|vast|rasp|odg|回复|答复|回覆|答覆|返信|답장|회신|응답|השב|תשובה|رد|الرد|پاسخ|trả lời|balas|ตอบกลับ|svar"
 )
 """How the subject of an answer begins."""
 
 FORWARD_PREFIXES: Final = (
     "fw|fwd|wg|wtr|tr|rv|reenv|i|inoltro|enc|vb|vl|pd|fs|ilt|ilet|πρθ|пересл|переслано|препр|továbbítás|továbbított|doorst|"
-    "rif fwd|转发|轉寄|轉發|転送|전달|הועבר|إعادة توجيه|बढ़ाएं|chuyển tiếp|teruskan|trs|vidarebefordrat|videresendt|ПД|пд"
+    "rif fwd|转发|轉寄|轉發|転送|전달|הועבר|إعادة توجيه|बढ़ाएं|chuyển tiếp|teruskan|trs|vidarebefordrat|videresendt"
 )
 """How the subject of a forward begins. `VS` is an answer in Finnish and a forward in Danish: other signs decide."""
 

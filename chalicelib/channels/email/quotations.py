@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 from chalicelib.channels.email import marks
 from chalicelib.channels.email.earlier import Earlier
+from chalicelib.channels.email.relations import Relation
 from chalicelib.channels.email.signatures import without_signature
 
 TEXT_LENGTH_MAX: Final = 524_288
@@ -33,18 +33,6 @@ _WRAPPED_LENGTH_MIN = 60
 _OWN_WORDS_MIN = 8
 _OWN_LINES_SEEN = 40
 _BLANK_LINES_MAX = 8
-
-
-class Relation(Enum):
-    """What an e-mail's headers say of it."""
-
-    REPLY = "reply"
-    """It names the e-mail that it answers, or its subject begins as an answer's."""
-    FORWARD = "forward"
-    NEW = "new"
-    """It answers nothing: what it quotes is forwarded."""
-    UNKNOWN = "unknown"
-    """Nobody knows its headers."""
 
 
 @dataclass(frozen=True, repr=False)
