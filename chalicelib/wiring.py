@@ -20,31 +20,31 @@ from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.batches.batching import Batching
-from chalicelib.batches.media_copying import Copying
+from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
 from chalicelib.channels.twilio.webhooks import REFUSALS, Twilio
-from chalicelib.channels.verification import Proving
+from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
-from chalicelib.conversations.handoff import HandingOff
-from chalicelib.conversations.opt_out import OptingOut
+from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
-from chalicelib.messages.attachments import Storing
-from chalicelib.outbound.delivery_reports import Tracking
+from chalicelib.messages.attachments import AttachmentStore
+from chalicelib.outbound.delivery_reports import DeliveryReports
 from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.stalled_locks import Resetting
+from chalicelib.repair.stalled_locks import StalledLocks
 from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
-from chalicelib.unknown_senders.fallback_message import Telling
-from chalicelib.unknown_senders.policy import TurningAway
+from chalicelib.unknown_senders.fallback_message import FallbackSending
+from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
 def new_id() -> str:
@@ -143,21 +143,21 @@ class Engine:
             channels=self.channels,
             tables=self.tables,
             queues=self.queues,
-            proving=Proving(provider, self.credentials),
-            opting_out=OptingOut(self.clock, self.settings),
-            handing_off=self._handing_off,
-            storing=Storing(self.bucket, new_id),
-            turning_away=TurningAway(self.clock, self.settings),
+            verification=Verification(provider, self.credentials),
+            opt_outs=OptOuts(self.clock, self.settings),
+            handoff=self._handoff,
+            attachment_store=AttachmentStore(self.bucket, new_id),
+            unknown_sender_policy=UnknownSenderPolicy(self.clock, self.settings),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
         )
 
     @cached_property
-    def tracking(self) -> Tracking:
-        return Tracking(
+    def delivery_reports(self) -> DeliveryReports:
+        return DeliveryReports(
             provider=self._twilio,
-            proving=Proving(self._twilio, self.credentials),
+            verification=Verification(self._twilio, self.credentials),
             refusals=REFUSALS,
             tables=self.tables,
             clock=self.clock,
@@ -191,8 +191,8 @@ class Engine:
         )
 
     @cached_property
-    def telling(self) -> Telling:
-        return Telling(
+    def fallback_sending(self) -> FallbackSending:
+        return FallbackSending(
             senders=self.senders,
             channels=self.channels,
             credentials=self.credentials,
@@ -203,9 +203,9 @@ class Engine:
     @cached_property
     def batching(self) -> Batching:
         return Batching(
-            handing_off=self._handing_off,
-            resetting=self._resetting,
-            copying=self._copying,
+            handoff=self._handoff,
+            stalled_locks=self._stalled_locks,
+            media_copying=self._media_copying,
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -224,8 +224,8 @@ class Engine:
     @cached_property
     def sweeping(self) -> Sweeping:
         return Sweeping(
-            handing_off=self._handing_off,
-            resetting=self._resetting,
+            handoff=self._handoff,
+            stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
             clock=self.clock,
             settings=self.settings,
@@ -252,19 +252,19 @@ class Engine:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
-    def _handing_off(self) -> HandingOff:
-        return HandingOff(self.clock, self.settings)
+    def _handoff(self) -> Handoff:
+        return Handoff(self.clock, self.settings)
 
     @cached_property
-    def _resetting(self) -> Resetting:
-        return Resetting(self._handing_off, self.clock, self.settings)
+    def _stalled_locks(self) -> StalledLocks:
+        return StalledLocks(self._handoff, self.clock, self.settings)
 
     @cached_property
-    def _copying(self) -> Copying | None:
+    def _media_copying(self) -> MediaCopying | None:
         """None: media stay where they are, and nothing that fetches is loaded."""
         if not self.settings.media_copying:
             return None
-        return Copying(
+        return MediaCopying(
             fetchers=self.fetchers,
             bucket=self.bucket,
             credentials=self.credentials,
@@ -312,9 +312,9 @@ def build_on_lambda() -> None:
     made = engine()
     name = handler.rpartition(".")[2]
     if name == "app":
-        _ = made.receiving(Vendor.TWILIO), made.tracking  # an e-mail's parsers are loaded by the first one
+        _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.telling, made.tables, made.queues
+        _ = made.replying, made.fallback_sending, made.tables, made.queues
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

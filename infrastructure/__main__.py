@@ -41,15 +41,15 @@ def create(stage: str, parameters: tuple[str, ...]) -> None:
 @_PARAMETERS
 @_ALARM_TOPIC
 def deploy(stage: str, parameters: tuple[str, ...], alarm_topic: str | None) -> None:
-    """Do all of it - create, chalice deploy, settle, watch - and tell the webhooks' URLs."""
+    """Do all of it - create, chalice deploy, post-deploy, watch - and tell the webhooks' URLs."""
     deploying.deploy(deploying.stage_named(stage), _pairs(parameters), alarm_topic, click.echo)
 
 
 @cli.command()
 @_STAGE
-def settle(stage: str) -> None:
+def post_deploy(stage: str) -> None:
     """Set what Chalice cannot: after a `chalice deploy` of your own."""
-    deploying.settle(deploying.stage_named(stage), click.echo)
+    deploying.post_deploy_step(deploying.stage_named(stage), click.echo)
 
 
 @cli.command()

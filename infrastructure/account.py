@@ -41,7 +41,7 @@ _NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredenti
 SIGN_IN = "sign in (`aws configure` or `aws sso login`, and AWS_PROFILE)"
 
 
-class Obstacle(click.ClickException):
+class DeploymentError(click.ClickException):
     """Something is missing; the message is one line that names it and the command that mends it."""
 
 
@@ -60,7 +60,7 @@ class Account:
             again: the command that the user ran.
 
         Raises:
-            Obstacle: the shell tells no region or no credentials.
+            DeploymentError: the shell tells no region or no credentials.
         """
         with in_one_line(again):
             session = Session()
@@ -84,17 +84,17 @@ def in_one_line(again: str) -> Iterator[None]:
         again: the command that the user ran, which is always safe to run again.
 
     Raises:
-        Obstacle: in place of an error of botocore's, or of one of Chalice's that wraps one.
+        DeploymentError: in place of an error of botocore's, or of one of Chalice's that wraps one.
     """
     try:
         yield
-    except Obstacle:
+    except DeploymentError:
         raise
     except Exception as error:
         told = _told(_innermost(error), again)
         if told is None:
             raise
-        raise Obstacle(told) from error
+        raise DeploymentError(told) from error
 
 
 def error_code(error: ClientError) -> str:

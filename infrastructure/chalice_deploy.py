@@ -14,7 +14,7 @@ import sys
 from chalice.cli.factory import CLIFactory
 from chalice.utils import UI
 
-from infrastructure.account import Obstacle, in_one_line
+from infrastructure.account import DeploymentError, in_one_line
 from infrastructure.post_deploy import PUBLIC_BASE_URL, SENDER
 from infrastructure.stages import PROJECT, Stage
 
@@ -60,10 +60,10 @@ def _deploy(stage: str, again: str, url: str | None = None) -> None:
 def _main(stage: str, again: str, url: str | None = None) -> int:
     try:
         _deploy(stage, again, url)
-    except Obstacle as obstacle:
+    except DeploymentError as obstacle:
         obstacle.show()
     except Exception as error:  # noqa: BLE001  # whatever Chalice ends with is told in one line
-        Obstacle(f"Chalice gave up ({' '.join(str(error).split())}): mend that, then `{again}`").show()
+        DeploymentError(f"Chalice gave up ({' '.join(str(error).split())}): mend that, then `{again}`").show()
     else:
         return 0
     return 1

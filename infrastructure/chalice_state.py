@@ -1,4 +1,4 @@
-"""What Chalice remembers of a stage, brought back from the account where it was lost.
+"""Chalice's record of what is deployed, restored from the account where it was lost.
 
 Chalice writes `.chalice/deployed/<stage>.json` at the end of a deployment that went well. Without it - in a fresh
 clone, or after a first deployment that died half-way - it would make a second API, and fail on the event source
@@ -27,7 +27,7 @@ Memory = dict[str, Any]
 _NOTHING: Memory = {"schema_version": "2.0", "backend": "api"}
 
 
-def bring_back(account: Account, stage: Stage) -> list[str]:
+def restore(account: Account, stage: Stage) -> list[str]:
     """Add to Chalice's file what it lacks; the names of the entries that were added."""
     remembered = _read(stage)
     known = {one["name"] for one in remembered["resources"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from infrastructure import chalice_deploy, chalice_state, post_deploy, preflight
-from infrastructure.account import Account, Obstacle, in_one_line
+from infrastructure.account import Account, DeploymentError, in_one_line
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, stages, webhooks
 from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE
@@ -28,11 +28,11 @@ def stage_named(name: str) -> Stage:
     """The stage of that name.
 
     Raises:
-        Obstacle: `.chalice/config.json` has none that can be deployed.
+        DeploymentError: `.chalice/config.json` has none that can be deployed.
     """
     known = {one.name: one for one in stages().values() if one.is_deployable}
     if name not in known:
-        raise Obstacle(
+        raise DeploymentError(
             f"{name or 'no name'} is no stage of .chalice/config.json: `make deploy STAGE={' or '.join(known)}`"
         )
     return known[name]
@@ -57,7 +57,7 @@ def create(stage: Stage, parameters: dict[str, str], tell: Tell, again: str | No
         again: the command that the user ran, if it does more than this.
 
     Raises:
-        Obstacle: something is missing.
+        DeploymentError: something is missing.
     """
     again = again or command("infrastructure", stage, parameters)
     _stop_at(preflight.faults_of_configuration(stage))
@@ -80,36 +80,36 @@ def deploy(stage: Stage, parameters: dict[str, str], alarm_topic: str | None, te
         tell: takes a line on each step.
 
     Raises:
-        Obstacle: something is missing.
+        DeploymentError: something is missing.
         SystemExit: Chalice gave up, and has said why.
     """
     again = command("deploy", stage, parameters, alarm_topic)
     _stop_at(preflight.faults_of_topic(Account.of_shell(again), alarm_topic))
     account = create(stage, parameters, tell, again)
     with in_one_line(again):
-        for name in chalice_state.bring_back(account, stage):
+        for name in chalice_state.restore(account, stage):
             tell(f"{name} was found in the account; Chalice knows it again")
     api = chalice_state.api(stage)
     chalice_deploy.deploy(stage, api and api[1], again)
-    settle(stage, tell, account)
+    post_deploy_step(stage, tell, account)
     watch(stage, alarm_topic, tell, account)
     tell("Webhooks, to be pasted into the provider's console:")
     for provider, url in webhook_urls(stage, chalice_state.api(stage)):
         tell(f"  {provider:<9} {url}")
 
 
-def settle(stage: Stage, tell: Tell, account: Account | None = None) -> None:
+def post_deploy_step(stage: Stage, tell: Tell, account: Account | None = None) -> None:
     """Bring a deployed stage to what Chalice cannot set.
 
     Raises:
-        Obstacle: something is missing.
+        DeploymentError: something is missing.
     """
     again = command("deploy", stage)
     account = account or Account.of_shell(again)
     with in_one_line(again):
-        chalice_state.bring_back(account, stage)
-        changed = post_deploy.settle(account, stage, chalice_state.api(stage))
-    tell("settled: " + ("; ".join(changed) or "as it was"))
+        chalice_state.restore(account, stage)
+        changed = post_deploy.apply(account, stage, chalice_state.api(stage))
+    tell("post-deploy: " + ("; ".join(changed) or "nothing to change"))
 
 
 def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | None = None) -> None:
@@ -122,7 +122,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
         account: where, if not where the shell's credentials lead.
 
     Raises:
-        Obstacle: something is missing.
+        DeploymentError: something is missing.
     """
     again = command("deploy", stage, alarm_topic=alarm_topic)
     account = account or Account.of_shell(again)
@@ -147,4 +147,4 @@ def webhook_urls(stage: Stage, api: tuple[str, str] | None) -> list[tuple[str, s
 
 def _stop_at(faults: Iterable[str]) -> None:
     for fault in faults:
-        raise Obstacle(fault)
+        raise DeploymentError(fault)

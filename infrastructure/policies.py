@@ -56,8 +56,8 @@ def allowed(stage: Stage, function: str) -> dict[tuple[str, str], str]:
     """What of the table of rights a function may do in a stage: the place in the table by action and ARN."""
     known = resources(TEMPLATE_FILE, stage.name)
     rows: dict[tuple[str, str], str] = {}
-    copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
-    for place, actions in {**RIGHTS[function], **copying}.items():
+    media_copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
+    for place, actions in {**RIGHTS[function], **media_copying}.items():
         service, arn = _service_and_arn(stage, place, known)
         rows |= {(f"{service}:{action}", arn): place for action in actions}
     return rows

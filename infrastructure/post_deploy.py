@@ -1,4 +1,4 @@
-"""What a stage needs beyond what Chalice can set: looked at, and changed only where it differs. Safe at any time.
+"""The settings that Chalice cannot make: read first, and changed only where they differ. Safe at any time.
 
 - Recursion. Lambda cuts a chain of messages between functions and queues after about 16 hops. A trigger that comes
   again, and a conversation in which batch follows reply, are such chains, bounded by our own counts: the functions that
@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infrastructure.account import Account, Obstacle, error_code
+from infrastructure.account import Account, DeploymentError, error_code
 from infrastructure.stages import Stage, queue_readers
 
 SENDER = "send_replies"
@@ -43,7 +43,7 @@ def throttling(stage: Stage) -> Throttling:
     return _THROTTLING.get(stage.name, _THROTTLING_ELSEWHERE)
 
 
-def settle(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[str]:
+def apply(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[str]:
     """Bring a deployed stage to what Chalice cannot set; what was changed.
 
     Args:
@@ -52,7 +52,7 @@ def settle(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[
         api: the id of its API, and the API's URL with its stage; None: it has none.
 
     Raises:
-        Obstacle: a part of the stage is not deployed.
+        DeploymentError: a part of the stage is not deployed.
     """
     if api is None:
         raise _not_deployed("the API", account, stage)
@@ -111,8 +111,8 @@ def _public_url(client: Any, stage: Stage, url: str) -> Iterator[str]:
     yield f"{name} knows the public URL"
 
 
-def _not_deployed(what: str, account: Account, stage: Stage) -> Obstacle:
-    return Obstacle(
+def _not_deployed(what: str, account: Account, stage: Stage) -> DeploymentError:
+    return DeploymentError(
         f"{what} of the stage {stage.name} is not deployed in {account.region}: "
         f"`make deploy STAGE={stage.name}` deploys it"
     )

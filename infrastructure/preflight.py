@@ -1,4 +1,4 @@
-"""What must be there before functions are deployed: a configuration that is sound, and the tables and queues it names.
+"""Preflight: before a deployment the configuration is sound, and the tables and queues that it names exist.
 
 Each fault is one line that says what is missing and what mends it.
 """

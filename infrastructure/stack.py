@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from infrastructure.account import Account, Obstacle
+from infrastructure.account import Account, DeploymentError
 
 POLL_SECONDS = 3
 LOOKS_MAX = 400
@@ -51,9 +51,9 @@ class Stack:
             again: the command that the user ran.
 
         Raises:
-            Obstacle: it ended otherwise; with the first reason that CloudFormation gives.
+            DeploymentError: it ended otherwise; with the first reason that CloudFormation gives.
         """
-        self._settle(again)
+        self._wait_until_stable(again)
         found = self._found()
         if found is not None and found["StackStatus"] in _NEVER_MADE:
             self._do("DELETE", again, lambda: self._client.delete_stack(StackName=self.name))
@@ -61,7 +61,7 @@ class Stack:
         body = self.template.read_text()
         known = {one["ParameterKey"] for one in self._client.get_template_summary(TemplateBody=body)["Parameters"]}
         if unknown := parameters.keys() - known:
-            raise Obstacle(
+            raise DeploymentError(
                 f"{self.template.name} has no parameter {', '.join(sorted(unknown))}: leave it out of `{again}`"
             )
         told: list[dict[str, Any]] = [
@@ -97,7 +97,7 @@ class Stack:
             raise
         return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
-    def _settle(self, again: str) -> None:
+    def _wait_until_stable(self, again: str) -> None:
         """Wait for whoever is at work on it, however that ends, and finish a roll-back that failed."""
         while (status := self.status or "").endswith("_IN_PROGRESS") and status not in _NEVER_MADE:
             waiter = _ROLLBACK if "ROLLBACK" in status else _ENDS_OF[status.split("_", 1)[0]]
@@ -115,7 +115,7 @@ class Stack:
         try:
             self._look_until(waiter)
         except WaiterError:
-            raise Obstacle(
+            raise DeploymentError(
                 f"the stack {self.name} is {self.status}, because {self._reason()}: mend that, then `{again}`"
             ) from None
 

@@ -1,6 +1,6 @@
 """`python -m local`: the local AWS, the app and its workers on this machine.
 
-The commands `serve`, `work` and `stand-in-...` are the children of the others; nobody needs to type them.
+The commands `serve`, `work` and `stub-...` are the children of the others; nobody needs to type them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _TWILIO_PORT = click.option(
     envvar="TWILIO_PORT",
     default=8010,
     show_default=True,
-    help="Port of the stand-in for Twilio's API.",
+    help="Port of the stub for Twilio's API.",
 )
 _SENDGRID_PORT = click.option(
     "--sendgrid-port",
     envvar="SENDGRID_PORT",
     default=8011,
     show_default=True,
-    help="Port of the stand-in for SendGrid's API.",
+    help="Port of the stub for SendGrid's API.",
 )
 _REAL_TWILIO = click.option(
     "--real-twilio",
@@ -41,7 +41,7 @@ _REAL_TWILIO = click.option(
     help="Send replies through your own Twilio account, to your own phone. They are real messages, and cost money.",
 )
 _THINKING = click.option(
-    "--thinking-seconds", default=5.0, show_default=True, help="How long the stand-in AI thinks about a batch."
+    "--thinking-seconds", default=5.0, show_default=True, help="How long the stub AI thinks about a batch."
 )
 
 
@@ -58,7 +58,7 @@ def cli() -> None:
 @_REAL_TWILIO
 @_THINKING
 def run(**options: Any) -> None:
-    """Local AWS, app, workers, stand-ins and two demo tenants, until Ctrl-C."""
+    """Local AWS, app, workers, stubs and two demo tenants, until Ctrl-C."""
     _run(**options, is_served=True)
 
 
@@ -142,38 +142,38 @@ def work(*, only: tuple[str, ...], die_before_dispatch: bool, every: int | None)
     worker.work(os.environ["STAGE"], only, dies_before_dispatch=die_before_dispatch, every_seconds=every)
 
 
-@cli.command("stand-in-twilio", hidden=True)
+@cli.command("stub-twilio", hidden=True)
 @click.option("--port", type=int, required=True)
-def stand_in_twilio(port: int) -> None:
+def twilio_stub(port: int) -> None:
     """Stand in for Twilio's API (a child of `run`)."""
     parent_watch.end_with_parent()
     from local import tenants  # noqa: PLC0415  # a child loads only what it needs
     from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
     from local.stubs import twilio  # noqa: PLC0415  # a child loads only what it needs
 
-    twilio.stand_in(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    twilio.serve_stub(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
 
 
-@cli.command("stand-in-sendgrid", hidden=True)
+@cli.command("stub-sendgrid", hidden=True)
 @click.option("--port", type=int, required=True)
-def stand_in_sendgrid(port: int) -> None:
+def sendgrid_stub(port: int) -> None:
     """Stand in for SendGrid's API (a child of `run`)."""
     parent_watch.end_with_parent()
     from local import tenants  # noqa: PLC0415  # a child loads only what it needs
     from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
     from local.stubs import sendgrid  # noqa: PLC0415  # a child loads only what it needs
 
-    sendgrid.stand_in(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    sendgrid.serve_stub(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
 
 
-@cli.command("stand-in-ai", hidden=True)
+@cli.command("stub-ai", hidden=True)
 @_THINKING
-def stand_in_ai(thinking_seconds: float) -> None:
+def ai_stub(thinking_seconds: float) -> None:
     """Stand in for the company's AI worker (a child of `run`)."""
     parent_watch.end_with_parent()
     from local.stubs import ai  # noqa: PLC0415  # builds clients
 
-    ai.stand_in(thinking_seconds)
+    ai.serve_stub(thinking_seconds)
 
 
 cli.add_command(send_command)
@@ -185,7 +185,7 @@ def _become_parent() -> dict[str, str]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a tick still gets its line
-    return environment.forget_shell(os.environ)
+    return environment.drop_shell_variables(os.environ)
 
 
 if __name__ == "__main__":

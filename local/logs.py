@@ -49,7 +49,7 @@ _NEVER_SHOWN = frozenset(
     }
 )
 DOCUMENT = "document"
-"""The field in which the stand-in AI tells a whole context; never shown."""
+"""The field in which the stub AI tells a whole context; never shown."""
 
 _ID_SHOWN = 12
 """So much of an id is shown: enough to tell two apart on a screen."""

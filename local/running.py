@@ -11,7 +11,7 @@ from rich.console import Console
 from local import logs, stack
 from local.processes import ports, startup
 from local.processes.environment import HOST
-from local.stack import Machine
+from local.stack import Stack
 from local.tenants import TENANTS, Tenant
 
 _LOOK_SECONDS = 0.3
@@ -36,11 +36,11 @@ def run(
         shell: the user's environment.
         aws_port: of the local AWS.
         http_port: of the app.
-        twilio_port: of the stand-in for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
-        sendgrid_port: of the stand-in for SendGrid's API.
+        twilio_port: of the stub for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
+        sendgrid_port: of the stub for SendGrid's API.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
-        thinking_seconds: how long the stand-in AI thinks.
+        thinking_seconds: how long the stub AI thinks.
 
     Raises:
         click.ClickException: a port is taken, or a child ended by itself.
@@ -53,25 +53,25 @@ def run(
     ports.require_free(sendgrid_port, "SENDGRID_PORT")
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
 
-    def hear(child: str, line: str) -> None:
+    def on_line(child: str, line: str) -> None:
         logs.show(console, child, line)
 
     try:
         with stack.started(
             aws_port,
             shell=shell,
-            hear=hear,
+            on_line=on_line,
             http_port=http_port,
             twilio_url="" if twilio_port is None else f"http://{HOST}:{twilio_port}",
             sendgrid_url=f"http://{HOST}:{sendgrid_port}",
             tenants_seeded=tenants,
         ) as here:
             if twilio_port is not None:
-                here.wait_for(here.stand_in_for_twilio(), twilio_port)
-            here.wait_for(here.stand_in_for_sendgrid(), sendgrid_port)
+                here.wait_for(here.twilio_stub(), twilio_port)
+            here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
             here.work()
-            here.stand_in_for_ai(thinking_seconds)
+            here.ai_stub(thinking_seconds)
             if app is not None:
                 here.wait_for(app, http_port)
             startup.show(console, here, tenants, is_served=is_served)
@@ -80,7 +80,7 @@ def run(
         console.print("\nStopped.")
 
 
-def _watch(here: Machine) -> None:
+def _watch(here: Stack) -> None:
     """Wait for Ctrl-C; a child that ends by itself ends the run."""
     while True:
         time.sleep(_LOOK_SECONDS)

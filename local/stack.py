@@ -1,7 +1,7 @@
 """Everything on one machine: the local AWS with a stage's resources and tenants, and the children that work on it.
 
 local AWS - stack from the template - tenants
-  `- twilio, sendgrid (stand-ins)    `- app (serve)    `- work    `- ai (stand-in)
+  `- twilio, sendgrid (stubs)    `- app (serve)    `- work    `- ai (stub)
                                                        stopped the last first, then the local AWS
 """
 
@@ -20,7 +20,7 @@ from local import tenants
 from local.aws import ministack, resources
 from local.aws.clients import LocalAws
 from local.processes import environment
-from local.processes.children import Child, HearLine, start_own
+from local.processes.children import Child, OnLine, start_own
 from local.processes.ports import wait_until_answers
 from local.stubs.mailboxes import Mailboxes
 from local.stubs.phones import Phones
@@ -32,24 +32,24 @@ _START_SECONDS = 30.0
 
 
 @dataclass
-class Machine:
+class Stack:
     """A running local AWS and the children that were started on it."""
 
     aws: LocalAws
     settings: Settings
     environment: Mapping[str, str]
-    hear: HearLine
+    on_line: OnLine
     http_port: int
     """Where the app is served, by us or by `chalice local`."""
     twilio_url: str
-    """Of the stand-in for Twilio's API; empty: replies go to Twilio."""
+    """Of the stub for Twilio's API; empty: replies go to Twilio."""
     sendgrid_url: str
-    """Of the stand-in for SendGrid's API; empty: replies by e-mail go nowhere."""
+    """Of the stub for SendGrid's API; empty: replies by e-mail go nowhere."""
     children: list[Child] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str, **variables: str) -> Child:
-        """Start a child command; what it says goes to `hear` under `name`."""
-        child = start_own(name, *arguments, environment={**self.environment, **variables}, hear=self.hear)
+        """Start a child command; what it says goes to `on_line` under `name`."""
+        child = start_own(name, *arguments, environment={**self.environment, **variables}, on_line=self.on_line)
         self.children.append(child)
         return child
 
@@ -83,17 +83,17 @@ class Machine:
             base = f"http://{environment.HOST}:{self.http_port}"
         return self.start("work", "work", *options, PUBLIC_BASE_URL=base)
 
-    def stand_in_for_twilio(self) -> Child:
-        """Start the stand-in for Twilio's API."""
-        return self.start("twilio", "stand-in-twilio", "--port", self.twilio_url.rpartition(":")[2])
+    def twilio_stub(self) -> Child:
+        """Start the stub for Twilio's API."""
+        return self.start("twilio", "stub-twilio", "--port", self.twilio_url.rpartition(":")[2])
 
-    def stand_in_for_sendgrid(self) -> Child:
-        """Start the stand-in for SendGrid's API."""
-        return self.start("sendgrid", "stand-in-sendgrid", "--port", self.sendgrid_url.rpartition(":")[2])
+    def sendgrid_stub(self) -> Child:
+        """Start the stub for SendGrid's API."""
+        return self.start("sendgrid", "stub-sendgrid", "--port", self.sendgrid_url.rpartition(":")[2])
 
-    def stand_in_for_ai(self, thinking_seconds: float) -> Child:
-        """Start the stand-in for the company's AI worker."""
-        return self.start("ai", "stand-in-ai", "--thinking-seconds", str(thinking_seconds))
+    def ai_stub(self, thinking_seconds: float) -> Child:
+        """Start the stub for the company's AI worker."""
+        return self.start("ai", "stub-ai", "--thinking-seconds", str(thinking_seconds))
 
     def record(self, company: Tenant, customer: str) -> dict[str, Any]:
         """The row of a customer's conversation."""
@@ -124,19 +124,19 @@ def started(
     port: int,
     *,
     shell: Mapping[str, str],
-    hear: HearLine,
+    on_line: OnLine,
     http_port: int,
     twilio_url: str,
     sendgrid_url: str = "",
     tenants_seeded: Iterable[Tenant] = tenants.TENANTS,
     settings: Mapping[str, str] | None = None,
-) -> Iterator[Machine]:
+) -> Iterator[Stack]:
     """A machine with resources and tenants, for as long as the block lasts; afterwards nothing of it is left.
 
     Args:
         port: of the local AWS.
         shell: the user's environment.
-        hear: takes the lines of the children.
+        on_line: takes the lines of the children.
         http_port: where the app is served.
         twilio_url: where replies are sent in place of Twilio's API; empty: to Twilio.
         sendgrid_url: where replies by e-mail are sent in place of SendGrid's API; empty: nowhere.
@@ -156,12 +156,12 @@ def started(
         aws = LocalAws(endpoint)
         resources.create(aws, STAGE, TriggerVisibilitySeconds=understood.visibility_timeout_seconds)
         tenants.seed(aws, STAGE, tenants_seeded)
-        machine = Machine(aws, understood, told, hear, http_port, twilio_url, sendgrid_url)
+        stack = Stack(aws, understood, told, on_line, http_port, twilio_url, sendgrid_url)
         try:
-            yield machine
+            yield stack
         finally:
             hold_signals()
-            machine.stop()
+            stack.stop()
 
 
 def hold_signals() -> None:

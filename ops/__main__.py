@@ -12,9 +12,9 @@ from rich.console import Console
 
 from chalicelib.errors import EngineError
 from chalicelib.telemetry import Level
-from ops.stage.account import Account, as_blocked
+from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
-from ops.stage.target import Config, Where
+from ops.stage.target import Config, Target
 from ops.terminal.time_ranges import SINCE
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -24,7 +24,7 @@ _PLACES = (
     click.option("--endpoint-url", help="Where AWS is; for a stage on this machine its settings tell it."),
     click.option("--region", help="Default: as the AWS configuration says."),
     click.option("--profile", help="Of the AWS configuration."),
-    click.option("--twilio-url", help="Where Twilio's API is. Default: as the settings say; here a stand-in."),
+    click.option("--twilio-url", help="Where Twilio's API is. Default: as the settings say; here a stub."),
 )
 
 
@@ -41,12 +41,12 @@ def on_stage(body: Body) -> Body:
     @wraps(body)
     def wrapped(*, stage: str, **options: Any) -> None:
         config = Config.read()
-        where = Where.of(stage, config, **{name: options.pop(name) for name in _PLACES_TOLD})
+        target = Target.of(stage, config, **{name: options.pop(name) for name in _PLACES_TOLD})
         try:
-            deployment = Deployment.find(Account.connect(where), config)
+            deployment = Deployment.find(Account.connect(target), config)
             body(deployment, Console(highlight=False, soft_wrap=True, markup=False), **options)
         except EngineError as error:
-            raise as_blocked(error, where) from error
+            raise as_command_error(error, target) from error
 
     command: Any = wrapped
     for option in reversed(_PLACES):
@@ -87,7 +87,7 @@ def redrive(
     """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
     from ops.commands import redrive as screen  # noqa: PLC0415  # as above
 
-    screen.redrive(deployment, console, queue, conversation_id, is_rehearsal=dry_run, yes=yes)
+    screen.redrive(deployment, console, queue, conversation_id, is_dry_run=dry_run, yes=yes)
 
 
 @cli.command()
@@ -143,7 +143,7 @@ def catch_up(
     """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
     from ops.commands import catch_up as screen  # noqa: PLC0415  # as above
 
-    screen.catch_up(deployment, console, tenant, since, is_rehearsal=dry_run, yes=yes)
+    screen.catch_up(deployment, console, tenant, since, is_dry_run=dry_run, yes=yes)
 
 
 @cli.command()
@@ -166,11 +166,11 @@ def tail(
 @click.argument("address")
 @_DRY_RUN
 @_YES
-def forget(deployment: Deployment, console: Console, *, address: str, dry_run: bool, yes: bool) -> None:
+def erase(deployment: Deployment, console: Console, *, address: str, dry_run: bool, yes: bool) -> None:
     """Erase a person, by number or e-mail address, from everything that we keep."""
     from ops.commands import erase as screen  # noqa: PLC0415  # as above
 
-    screen.forget(deployment, console, address, is_rehearsal=dry_run, yes=yes)
+    screen.erase(deployment, console, address, is_dry_run=dry_run, yes=yes)
 
 
 @cli.group()

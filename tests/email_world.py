@@ -41,7 +41,7 @@ class _Mail:
                 recipient=Address(AddressKind.EMAIL, recipient),
                 body=told["body"],
                 received_at=self._engine.clock.now(),
-                may_be_told=told["may_be_told"],
+                may_be_notified=told["may_be_notified"],
                 extras=told["extras"],
             )
             for recipient in told["recipients"]
@@ -51,7 +51,7 @@ class _Mail:
         return request.headers["x-word"] == json.loads(secret)["word"]
 
 
-class MailWorld(World):
+class EmailWorld(World):
     """One deployment, whose company has an address for e-mail too."""
 
     def __init__(self, plan: FaultPlan | None = None, *rows: dict[str, Any], **settings: str) -> None:
@@ -65,7 +65,7 @@ class MailWorld(World):
             "sender": STRANGER,
             "recipients": [HELP_DESK],
             "body": body,
-            "may_be_told": True,
+            "may_be_notified": True,
             "extras": {},
             **changes,
         }

@@ -22,7 +22,15 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent, Vendor
+from chalicelib.channels.channel import (
+    InDoubt,
+    OutboundPart,
+    PermanentFailure,
+    SendOutcome,
+    Sent,
+    TemporaryFailure,
+    Vendor,
+)
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.registry import channels
@@ -143,9 +151,9 @@ class Phone:
         try:
             return self.plan.perform(call, lambda _: self._deliver(part, secret))
         except TryAgain as fault:
-            return InDoubt() if fault.maybe_applied else NotNow("503")
+            return InDoubt() if fault.maybe_applied else TemporaryFailure("503")
         except Misconfigured:
-            return RefusedForGood("21211")
+            return PermanentFailure("21211")
 
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
         call = Call("ListMessages", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
@@ -514,7 +522,7 @@ class World:
     @property
     def told_ids(self) -> list[str]:
         """The message ids of the batches whose reply ended with a code that an operator was told."""
-        ends = ("released", "gave_stalled_reply_up")
+        ends = ("released", "stalled_reply_abandoned")
         told = [line for line in self.telemetry.lines if line["step"] in ends and line["code"] != "none"]
         return [sid for line in told for sid in self.batches[line["batch_id"]]]
 

@@ -16,7 +16,7 @@ from botocore.exceptions import HTTPClientError
 from chalicelib.aws.calls import Service
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import TryAgain
-from chalicelib.ports.buckets import disposition, told_content_type
+from chalicelib.ports.buckets import claimed_content_type, disposition
 
 ACCOUNT = "{account}"
 """In a bucket's name: the number of the account, for a name has to be unique among all accounts."""
@@ -50,7 +50,7 @@ class S3Bucket:
             "Key": key,
             "Body": _Upload(content, Deadline.after(self.clock, self.upload_seconds)),
             "ContentLength": len(content),
-            "ContentType": told_content_type(content_type),
+            "ContentType": claimed_content_type(content_type),
             "ContentDisposition": disposition(filename),
         }
         if account is not None:

@@ -20,11 +20,11 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from chalicelib.batches.media_copying import Copies, Copying
+from chalicelib.batches.media_copying import Copies, MediaCopying
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, TryAgain
@@ -36,8 +36,8 @@ from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import Record, entry_id, waited
 from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
-from chalicelib.repair.dead_letters import bury
-from chalicelib.repair.stalled_locks import Resetting, StalledLock
+from chalicelib.repair.dead_letters import send_dead_letter
+from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -126,16 +126,16 @@ class Batching:
     def __init__(
         self,
         *,
-        handing_off: HandingOff,
-        resetting: Resetting,
-        copying: Copying | None,
+        handoff: Handoff,
+        stalled_locks: StalledLocks,
+        media_copying: MediaCopying | None,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
     ) -> None:
-        self._handing_off = handing_off
-        self._resetting = resetting
-        self._copying = copying  # None: media stay where they are
+        self._handoff = handoff
+        self._stalled_locks = stalled_locks
+        self._media_copying = media_copying  # None: media stay where they are
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -145,16 +145,16 @@ class Batching:
         """Do what a trigger asks for.
 
         Raises:
-            TryAgain, Misconfigured: this trigger must come again; see `come_again`.
+            TryAgain, Misconfigured: this trigger must come again; see `retry_later`.
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
-        copies = self._copying.begin(job.deadline, job.sharing, job.trail) if self._copying else None
+        copies = self._media_copying.begin(job.deadline, job.sharing, job.trail) if self._media_copying else None
         for look in range(_LOOKS):
             if self._look_and_act(job, copies, may_move=look == 0):
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
-    def come_again(self, job: Job, fault: EngineError) -> None:
+    def retry_later(self, job: Job, fault: EngineError) -> None:
         """Send a trigger that failed once more, later each time, and in the end to the dead-letter queue.
 
         Raises:
@@ -162,7 +162,7 @@ class Batching:
         """
         again = job.trigger.again()
         if again.attempt > self._settings.requeue_attempts_max:
-            _bury(job, f"{fault.code}: {fault.detail}")
+            _dead_letter(job, f"{fault.code}: {fault.detail}")
             return
         trigger_lock.send_again(
             job.tables.trigger_lock,
@@ -195,7 +195,7 @@ class Batching:
             return len(view.staged) == len(view.considered)
         if view.record.is_locked:
             return self._contend(job, view)
-        if may_move and self._keep_small(job, view):
+        if may_move and self._trim(job, view):
             return False
         taken = self._taken(view)
         verdicts = self._judge(view, taken)
@@ -211,13 +211,13 @@ class Batching:
         sids = [message.message_sid for message in staged[:_CONSIDERED_MAX]]
         seen = {message.moved_before_seen for message in staged[:_CONSIDERED_MAX]}
         reading = lookup.reading(tables.conversations, key, self._settings.context_attributes)
-        looking_up = history.looking_up(tables.history, key, sids)
+        looking_up = history.reads(tables.history, key, sids)
         item, *moved = tables.conversations.get_together([reading, *(looking_up if seen - {None} else ())])
         if item is None:
             self._refuse_all(job, sids)
             return None
         conversation = Conversation.from_item(item)
-        job.trail.learn(tenant=conversation.tenant)
+        job.trail.bind(tenant=conversation.tenant)
         if conversation.record.moved_before is not None and seen - {conversation.record.moved_before}:
             moved = tables.history.get_together(looking_up)  # H3: moved since a webhook looked, so read it after.
         return View(conversation, staged, history.found(moved))
@@ -268,20 +268,20 @@ class Batching:
         record, now = view.record, self._clock.now()
         if record.claim == reply_claim.PEOPLE:
             # Whoever claimed it for them may have died; if not, people dedupe.
-            if self._resetting.hand_off(job.tables, job.queues, view.conversation, job.trail):
+            if self._stalled_locks.hand_off(job.tables, job.queues, view.conversation, job.trail):
                 return False
         elif record.started_at is None:
             conversation_lock.stamp(job.tables.conversations, record, shards=self._settings.lock_index_shards, now=now)
             job.trail.log(Step.STAMPED, Level.WARNING)
         elif record.lock_age(now) > timedelta(seconds=self._settings.stall_timeout_seconds):
             lock = StalledLock(record.key, record.batch_id, record.started_at, view.conversation.tenant)
-            if self._resetting.reset(job.tables, job.queues, lock, job.trail):
+            if self._stalled_locks.reset(job.tables, job.queues, lock, job.trail):
                 return False
         job.trail.log(Step.CONTENDED, batch_id=record.batch_id or "none")
         job.trail.count(Metric.CONTENTION)
         again = job.trigger.again()
         if again.attempt > self._settings.requeue_attempts_max:
-            _bury(job, "the conversation stayed locked")
+            _dead_letter(job, "the conversation stayed locked")
             return True
         # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
         trigger_lock.ensure(
@@ -294,10 +294,10 @@ class Batching:
         )
         return True
 
-    def _keep_small(self, job: Job, view: View) -> bool:
+    def _trim(self, job: Job, view: View) -> bool:
         """Move old entries off a record that has outgrown its bounds; whether there were any."""
         tables, now = job.tables, self._clock.now()
-        count = history.keep_small(tables.conversations, tables.history, view.record, self._bounds, now=now)
+        count = history.trim(tables.conversations, tables.history, view.record, self._bounds, now=now)
         if count:
             job.trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
         return count > 0
@@ -333,7 +333,7 @@ class Batching:
         record = view.record
         if any(entry_id(entry) in verdicts.to_people for entry in _carried(view)):
             # All of the batch, under a claim, for its answer may still come; what else is staged waits for a next look.
-            self._resetting.hand_over(job.tables, job.queues, view.conversation, job.trail)
+            self._stalled_locks.hand_over(job.tables, job.queues, view.conversation, job.trail)
             return
         if verdicts.to_people:
             reserved = conversation_lock.reserve(job.tables.conversations, record)  # L7
@@ -341,7 +341,7 @@ class Batching:
                 job.trail.log(Step.CHANGED, Level.DEBUG)
                 return
             record = reserved
-            self._handing_off.send(job.queues, view.conversation, new_to_people, job.trail)
+            self._handoff.send(job.queues, view.conversation, new_to_people, job.trail)
         outcome = conversation_lock.append(
             job.tables.conversations,
             record,
@@ -411,7 +411,7 @@ class Batching:
 
     def _abandon(self, job: Job, lease: Lease) -> None:
         conversation_lock.abandon(job.tables.conversations, lease, job.trigger.conversation, now=self._clock.now())
-        job.trail.log(Step.ABANDONED, Level.ERROR, batch_id=lease.batch_id)
+        job.trail.log(Step.EMERGENCY_UNLOCK, Level.ERROR, batch_id=lease.batch_id)
 
     def _settle(self, job: Job, view: View, ended_ids: Collection[str]) -> None:
         """Settle the rows of these messages and the duplicates; a row that came later stays."""
@@ -439,10 +439,10 @@ class Batching:
         return taken
 
 
-def _bury(job: Job, reason: str) -> None:
+def _dead_letter(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
     body = replace(job.trigger, attempt=0).body
-    bury(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
+    send_dead_letter(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
 
 
 def _carried(view: View) -> Sequence[Entry]:

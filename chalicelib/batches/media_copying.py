@@ -1,4 +1,4 @@
-"""Copying: media that a provider keeps are put into our bucket before their batch is dispatched.
+"""Media copying: media that a provider keeps are copied to our bucket before their batch is dispatched.
 
 So that an AI worker needs no tenant's secret. Off by default, and never in anybody's way: a copy that fails leaves the
 provider's URL and says so in the medium's `problem`; it fails no batch and delays one by a bounded time at most. It is
@@ -47,7 +47,7 @@ class Wanted:
     trail: Trail
 
 
-class Copying:
+class MediaCopying:
     """Copies the media of messages whose channels' providers keep them."""
 
     def __init__(
@@ -134,8 +134,8 @@ class Copying:
 class Copies:
     """The copies of one batch: each message is copied once, however often its record is looked at."""
 
-    def __init__(self, copying: Copying, until: Deadline, trail: Trail) -> None:
-        self._copying = copying
+    def __init__(self, media_copying: MediaCopying, until: Deadline, trail: Trail) -> None:
+        self._media_copying = media_copying
         self._until = until
         self._trail = trail
         self._made: dict[str, StagedMessage] = {}
@@ -144,6 +144,6 @@ class Copies:
         """The messages with their media copied."""
         for message in messages:
             if message.message_sid not in self._made:
-                made = self._copying.copied(message, conversation, self._until, self._trail)
+                made = self._media_copying.copied(message, conversation, self._until, self._trail)
                 self._made[message.message_sid] = made
         return [self._made[message.message_sid] for message in messages]

@@ -115,7 +115,7 @@ class Provider(Protocol):
 
 
 class Reporter(Protocol):
-    """What `tracking` needs of a provider that tells what became of a message after it took it."""
+    """What `delivery_reports` needs of a provider that tells what became of a message after it took it."""
 
     def parse_report(self, request: WebhookRequest) -> DeliveryReport:
         """What the request tells of a message that was sent before; nothing of it is trusted yet.
@@ -169,7 +169,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class RefusedForGood:
+class PermanentFailure:
     """The provider will never take this message; its code tells why."""
 
     error_code: str
@@ -177,7 +177,7 @@ class RefusedForGood:
 
 
 @dataclass(frozen=True)
-class NotNow:
+class TemporaryFailure:
     """The provider did not take the message and may take it later."""
 
     error_code: str
@@ -198,7 +198,7 @@ class Refusals:
     outside_window: str
 
 
-SendOutcome = Sent | RefusedForGood | NotNow | InDoubt
+SendOutcome = Sent | PermanentFailure | TemporaryFailure | InDoubt
 
 
 class Sender(Protocol):
@@ -243,7 +243,7 @@ class NotFetched:
 
 
 class Fetcher(Protocol):
-    """What `copying` needs of a provider that keeps the media of its messages; one that keeps none has no fetcher."""
+    """What `media_copying` needs of a provider that keeps media; one that keeps none has no fetcher."""
 
     def fetch(
         self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline

@@ -11,7 +11,7 @@ from urllib3.exceptions import NewConnectionError
 logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs, and a look-up's tells a number
 
 
-def never_left(error: RequestException) -> bool:
+def was_not_sent(error: RequestException) -> bool:
     """Whether the request certainly did not reach the provider: no connection was made."""
     if isinstance(error, ConnectTimeout):
         return True

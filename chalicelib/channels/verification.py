@@ -1,4 +1,4 @@
-"""Proving a provider: the company's own secret, cached, and fetched anew once where the cached one does not fit."""
+"""Verification of a request with the company's own secret; a cached secret that does not fit is refreshed once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Rejected
 
 
-class Proving:
+class Verification:
     """Tells a provider from a forger."""
 
     def __init__(self, provider: Provider, credentials: CredentialCache) -> None:
         self._provider = provider
         self._credentials = credentials
 
-    def prove(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
+    def verify(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
         """Return if the provider signed the request with the secret that `credential_ref` names.
 
         Raises:

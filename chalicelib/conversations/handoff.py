@@ -1,4 +1,4 @@
-"""Handing off: a message's full context goes to people, at least once.
+"""Handoff: a message's full context goes to people, at least once.
 
     staged (route handoff) --send--> with people --append--> in the record --settle--> done
 
@@ -28,7 +28,7 @@ _TRIES = 4
 """How often the append is tried on a record that keeps changing."""
 
 
-class HandingOff:
+class Handoff:
     """Hands messages to the company's people."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class HandingOff:
             entry = contexts.entry(message.context, handed_off=True)
             if not has_moved and history.room_bytes(conversation.record) < history.entry_bytes(entry):
                 has_moved = True  # before people are sent anything that the record has no room for
-                self._keep_small(tables, conversation.record)
+                self._trim(tables, conversation.record)
                 continue
             if not is_sent:
                 self.send(queues, conversation, [entry], trail)
@@ -90,7 +90,7 @@ class HandingOff:
         item, *moved = tables.conversations.get_together(
             [
                 lookup.reading(tables.conversations, message.conversation, self._settings.context_attributes),
-                *history.looking_up(tables.history, message.conversation, [message.message_sid]),
+                *history.reads(tables.history, message.conversation, [message.message_sid]),
             ]
         )
         if item is None:
@@ -108,9 +108,9 @@ class HandingOff:
                 tables.conversations, conversation.key, self._settings.context_attributes, with_messages=True
             )
             if item is not None:
-                self._keep_small(tables, Conversation.from_item(item).record)
+                self._trim(tables, Conversation.from_item(item).record)
         return True
 
-    def _keep_small(self, tables: Tables, record: Record) -> None:
+    def _trim(self, tables: Tables, record: Record) -> None:
         """A conversation that only people answer has no batches that would move its history."""
-        history.keep_small(tables.conversations, tables.history, record, self._bounds, now=self._clock.now())
+        history.trim(tables.conversations, tables.history, record, self._bounds, now=self._clock.now())

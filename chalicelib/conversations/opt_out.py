@@ -1,4 +1,4 @@
-"""Opting out: a customer who says STOP gets nothing more, until START; HELP is the provider's business.
+"""Opt-out: a customer who says STOP gets nothing more, until START; HELP is the provider's business.
 
 The provider has acted and answered already. What is left to us is to mark the conversation, so that nothing of it
 reaches the AI and no reply is sent, and to keep the message in the record. Nothing is staged: the mark and the entry
@@ -27,7 +27,7 @@ _TRIES = 4
 _MARKS = {OptOut.STOP: True, OptOut.START: False, OptOut.HELP: None}
 
 
-def wish(message: InboundMessage, *, is_opted_out: bool) -> OptOut | None:
+def opt_out_request(message: InboundMessage, *, is_opted_out: bool) -> OptOut | None:
     """What a message says of wanting messages; None: it is an ordinary message.
 
     By a keyword alone, START counts only from a customer who is opted out: to all others "yes" is an answer.
@@ -37,14 +37,14 @@ def wish(message: InboundMessage, *, is_opted_out: bool) -> OptOut | None:
     return message.opt_out or message.opt_out_keyword
 
 
-class OptingOut:
+class OptOuts:
     """Marks conversations as opted out or in."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
         self._clock = clock
         self._settings = settings
 
-    def take(
+    def apply(
         self, tables: Tables, key: ConversationKey, context: Mapping[str, Any], kind: OptOut, trail: Trail
     ) -> None:
         """Mark the conversation as the customer wishes, and keep the message.

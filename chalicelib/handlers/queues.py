@@ -19,8 +19,8 @@ from chalicelib.messages.replies import Reply
 from chalicelib.outbound import replying
 from chalicelib.ports.queues import Queue
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import Reminder
-from chalicelib.repair.dead_letters import bury
+from chalicelib.protocol.unknown_senders import FallbackRequest
+from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.telemetry import Fields, Step, Trail
 from chalicelib.unknown_senders import fallback_message
 from chalicelib.wiring import Engine, new_id
@@ -43,7 +43,7 @@ def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> N
         try:
             errand = _errand(record["body"], tenant, deadline, last_send, engine, carried)
         except Rejected as refusal:
-            failures += _buried(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
+            failures += _dead_lettered(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
             continue
         failures += _one(*errand)
     if failures:
@@ -61,14 +61,14 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
         Rejected: it is neither.
     """
     tables, queues, token = engine.tables.within(deadline), engine.queues.within(deadline), new_id()
-    reminder = Reminder.from_body(body)
-    if reminder is not None:
-        trail = carried.with_fields(message_sid=reminder.message_sid, attempt=reminder.attempt)
-        to_tell = fallback_message.Job(reminder, tenant, tables, queues, last_send, token, trail)
+    fallback_request = FallbackRequest.from_body(body)
+    if fallback_request is not None:
+        trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)
+        to_tell = fallback_message.Job(fallback_request, tenant, tables, queues, last_send, token, trail)
         to_tell_again = replace(to_tell, tables=engine.tables, queues=engine.queues)
         return (
-            partial(engine.telling.process, to_tell),
-            lambda fault: engine.telling.come_again(to_tell_again, fault.code.value),
+            partial(engine.fallback_sending.process, to_tell),
+            lambda fault: engine.fallback_sending.retry_later(to_tell_again, fault.code.value),
             trail,
         )
     reply = Reply.from_body(body)
@@ -82,7 +82,7 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
     again = replace(job, tables=engine.tables, queues=engine.queues)
     return (
         partial(engine.replying.process, job),
-        lambda fault: engine.replying.come_again(again, fault.code.value),
+        lambda fault: engine.replying.retry_later(again, fault.code.value),
         trail,
     )
 
@@ -102,7 +102,7 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
         try:
             trigger = Trigger.from_body(record["body"])
         except Rejected as refusal:
-            failures += _buried(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, carried)
+            failures += _dead_lettered(engine.queues.dead_triggers[channel], record["body"], tenant, refusal, carried)
             continue
         key = trigger.conversation
         distinct.setdefault((key.conversation_id, key.primary_channel, trigger.trigger_id), (trigger, tenant, carried))
@@ -115,7 +115,7 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
         job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
         again = replace(job, tables=engine.tables, queues=engine.queues)
-        failures += _one(partial(engine.batching.process, job), partial(engine.batching.come_again, again), own)
+        failures += _one(partial(engine.batching.process, job), partial(engine.batching.retry_later, again), own)
     if failures:
         raise failures[0]
 
@@ -137,7 +137,7 @@ def _carrier(record: Mapping[str, Any]) -> Fields:
     }
 
 
-def _one(process: Callable[[], None], come_again: Callable[[EngineError], None], trail: Trail) -> list[EngineError]:
+def _one(process: Callable[[], None], retry_later: Callable[[EngineError], None], trail: Trail) -> list[EngineError]:
     """Process one message of a queue, or have it come again; what failed in doing even that."""
     try:
         process()
@@ -148,12 +148,12 @@ def _one(process: Callable[[], None], come_again: Callable[[EngineError], None],
     else:
         return []
     report(fault, trail)
-    return _tried(trail, partial(come_again, fault))
+    return _tried(trail, partial(retry_later, fault))
 
 
-def _buried(queue: Queue, body: str, tenant: str, refusal: Rejected, trail: Trail) -> list[EngineError]:
+def _dead_lettered(queue: Queue, body: str, tenant: str, refusal: Rejected, trail: Trail) -> list[EngineError]:
     """Bury what is no message of ours; what failed in doing it."""
-    return _tried(trail, partial(bury, queue, body, tenant=tenant, reason=refusal.detail, trail=trail))
+    return _tried(trail, partial(send_dead_letter, queue, body, tenant=tenant, reason=refusal.detail, trail=trail))
 
 
 def _tried(trail: Trail, action: Callable[[], None]) -> list[EngineError]:

@@ -49,7 +49,7 @@ def receive_delivery_report(request: Request | None, vendor: Vendor, send_id: st
     trail = _request_trail(request, engine)
 
     def track() -> Outcome:
-        engine.tracking.track(_web_request(request, engine, trail), send_id, trail)
+        engine.delivery_reports.record(_web_request(request, engine, trail), send_id, trail)
         return Outcome()
 
     outcome = _outcome(track, trail)
@@ -93,20 +93,20 @@ def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, 
     messages = receiving.parse(web_request)
     # Parsing calls nobody and is bounded by what it reads: a large e-mail's takes nothing from the calls after it.
     deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
-    keeping = receiving.keeping(deadline)
+    attachments = receiving.attachments(deadline)
     if len(messages) == 1:
-        return receiving.receive(web_request, messages[0], keeping, deadline, trail)
+        return receiving.receive(web_request, messages[0], attachments, deadline, trail)
     outcomes, unproven, is_proven = [], [], False
     for one in _turned(messages, trail.request_id):
         own = trail.with_fields()
-        became = _attempt(partial(receiving.receive, web_request, one, keeping, deadline, own))
+        became = _attempt(partial(receiving.receive, web_request, one, attachments, deadline, own))
         if isinstance(became, EngineError) and became.code is Code.INVALID_SIGNATURE:
             unproven.append((became, own))  # how loudly that is told, the others tell
             continue
         is_proven |= isinstance(became, Outcome | Rejected)  # what else failed may have failed before the proof
         outcomes.append(_settled(became, own))
     outcomes += [report(refusal, own, is_quiet=is_proven) for refusal, own in unproven]
-    return min(outcomes, key=lambda outcome: responses.demand(outcome.code))
+    return min(outcomes, key=lambda outcome: responses.precedence(outcome.code))
 
 
 def _turned(messages: Sequence[Found], request_id: str) -> Sequence[Found]:

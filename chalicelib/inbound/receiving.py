@@ -18,17 +18,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
-from chalicelib.channels.verification import Proving
+from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import OptingOut, wish
+from chalicelib.conversations.opt_out import OptOuts, opt_out_request
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
-from chalicelib.messages.attachments import Keeping, Storing
+from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
@@ -37,7 +37,7 @@ from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
-from chalicelib.unknown_senders.policy import TurningAway
+from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Receiving:
         channels: Mapping[str, Channel],
         tables: Tables,
         queues: Queues,
-        proving: Proving,
-        opting_out: OptingOut,
-        handing_off: HandingOff,
-        storing: Storing,
-        turning_away: TurningAway,
+        verification: Verification,
+        opt_outs: OptOuts,
+        handoff: Handoff,
+        attachment_store: AttachmentStore,
+        unknown_sender_policy: UnknownSenderPolicy,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -75,11 +75,11 @@ class Receiving:
         self._channels = channels
         self._tables = tables
         self._queues = queues
-        self._proving = proving
-        self._opting_out = opting_out
-        self._handing_off = handing_off
-        self._storing = storing
-        self._turning_away = turning_away
+        self._verification = verification
+        self._opt_outs = opt_outs
+        self._handoff = handoff
+        self._attachment_store = attachment_store
+        self._unknown_sender_policy = unknown_sender_policy
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -92,12 +92,17 @@ class Receiving:
         """
         return self._provider.parse(request)
 
-    def keeping(self, deadline: Deadline) -> Keeping:
+    def attachments(self, deadline: Deadline) -> RequestAttachments:
         """What keeps the enclosures of one request, for all of its recipients."""
-        return self._storing.begin(deadline)
+        return self._attachment_store.for_request(deadline)
 
     def receive(
-        self, request: WebhookRequest, message: InboundMessage, keeping: Keeping, deadline: Deadline, trail: Trail
+        self,
+        request: WebhookRequest,
+        message: InboundMessage,
+        attachments: RequestAttachments,
+        deadline: Deadline,
+        trail: Trail,
     ) -> Outcome:
         """Take a message in for one of its recipients.
 
@@ -109,10 +114,10 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._proving.prove(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, keeping, trail)
+        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -124,10 +129,12 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         found = self._begin(tables, self._channels[message.channel], message, trail)
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(tables, queues, found, replace(message, may_be_told=False), self.keeping(deadline), trail)
+        return self._take(
+            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
+        )
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.learn(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=message.message_sid, channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
@@ -138,7 +145,7 @@ class Receiving:
         queues: Queues,
         found: Found,
         message: InboundMessage,
-        keeping: Keeping,
+        attachments: RequestAttachments,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
@@ -147,19 +154,19 @@ class Receiving:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
         conversation = self._load(tables, found, message)
         if conversation is None:
-            notice = self._turning_away.turn_away(tables, queues, channel, found, message, trail)
+            notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
-        trail.learn(conversation_id=conversation.key.conversation_id)
-        said = wish(message, is_opted_out=conversation.is_opted_out)
+        trail.bind(conversation_id=conversation.key.conversation_id)
+        said = opt_out_request(message, is_opted_out=conversation.is_opted_out)
         if said is not None:
             context = self._context(conversation, message, trail)
-            self._opting_out.take(tables, conversation.key, context, said, trail)
+            self._opt_outs.apply(tables, conversation.key, context, said, trail)
             return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
-            notice = self._turning_away.turn_away(
+            notice = self._unknown_sender_policy.respond(
                 tables, queues, channel, found, message, trail, is_opted_out=conversation.is_opted_out
             )
             return Outcome(refusal, notice)
@@ -171,12 +178,12 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, keeping, trail)
+        staged = self._stage(tables, conversation, message, route, attachments, trail)
         if staged is None:
             return Outcome()
         try:
             if staged.route is Route.HANDOFF:
-                self._handing_off.hand_off(tables, queues, staged, trail)
+                self._handoff.hand_off(tables, queues, staged, trail)
                 return Outcome()
             return self._ensure_trigger(tables, queues, staged, conversation, trail)
         except (TryAgain, Misconfigured) as fault:
@@ -188,7 +195,7 @@ class Receiving:
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
-        trail.learn(tenant=found.tenant)
+        trail.bind(tenant=found.tenant)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
@@ -225,7 +232,7 @@ class Receiving:
         conversation: Conversation,
         message: InboundMessage,
         route: Route,
-        keeping: Keeping,
+        attachments: RequestAttachments,
         trail: Trail,
     ) -> StagedMessage | None:
         """The row that stands for the message now: the one written, or the one that a retry finds.
@@ -240,7 +247,7 @@ class Receiving:
                 trail.log(Step.DUPLICATE)
                 trail.count(Metric.DUPLICATE, outcome="answered")
                 return None
-            message = keeping.store(message, conversation.tenant)
+            message = attachments.store(message, conversation.tenant)
         now = self._clock.now()
         staged = StagedMessage(
             conversation=conversation.key,
@@ -300,7 +307,7 @@ class Receiving:
 
 def _is_to_be_kept(message: InboundMessage) -> bool:
     """Whether something came with a message that its row has no room for."""
-    return bool(message.enclosures) or message.whole is not None
+    return bool(message.attachments) or message.whole is not None
 
 
 def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:

@@ -72,7 +72,7 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
             return Answer(of_json, "application/json", json.dumps(document))
 
 
-def demand(code: Code | None) -> int:
+def precedence(code: Code | None) -> int:
     """How strongly an outcome asks for its own answer where one request had several: the least number is answered.
 
     A retry reaches every recipient again and finds those that were taken as duplicates, so what a retry can mend comes

@@ -1,4 +1,4 @@
-"""Storing: what came with a message and is too large for its row is kept in our bucket before the message is staged.
+"""Attachments: what is too large for a message's row is stored in our bucket before the message is staged.
 
 Guarantee: a staged row names only objects that are there. A crash before the row leaves objects that no row names; they
 go with the bucket's own expiry. Keys are `<tenant>/<an id that nobody can guess>/<number>`: a company's readers can be
@@ -12,26 +12,26 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from chalicelib.clock import Deadline
-from chalicelib.messages.inbound import Enclosure, InboundMessage, Media
+from chalicelib.messages.inbound import Attachment, InboundMessage, Media
 from chalicelib.ports.buckets import Bucket
 
 WHOLE_TEXT = "whole_text_url"
 """The extra that tells where all of a text is."""
 
 
-class Storing:
+class AttachmentStore:
     """Keeps the enclosures of messages."""
 
     def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
         self._bucket = bucket
         self._new_id = new_id
 
-    def begin(self, deadline: Deadline) -> Keeping:
+    def for_request(self, deadline: Deadline) -> RequestAttachments:
         """What keeps the enclosures of one request."""
-        return Keeping(self._bucket.within(deadline), self._new_id)
+        return RequestAttachments(self._bucket.within(deadline), self._new_id)
 
 
-class Keeping:
+class RequestAttachments:
     """Keeps what one request's message encloses: once for each company, to however many of its addresses it went."""
 
     def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
@@ -51,13 +51,13 @@ class Keeping:
         if tenant not in self._folders:
             self._folders[tenant] = folder_of(tenant, self._new_id())
         folder = self._folders[tenant]
-        media = [self._keep(f"{folder}/{number}", one) for number, one in enumerate(message.enclosures, start=1)]
+        media = [self._keep(f"{folder}/{number}", one) for number, one in enumerate(message.attachments, start=1)]
         extras = dict(message.extras)
         if message.whole is not None:
             extras[WHOLE_TEXT] = self._keep(f"{folder}/text", message.whole).url
-        return replace(message, media=(*message.media, *media), extras=extras, enclosures=(), whole=None)
+        return replace(message, media=(*message.media, *media), extras=extras, attachments=(), whole=None)
 
-    def _keep(self, key: str, one: Enclosure) -> Media:
+    def _keep(self, key: str, one: Attachment) -> Media:
         if key not in self._kept:
             self._kept[key] = _kept(self._bucket, key, one)
         return self._kept[key]
@@ -68,7 +68,7 @@ def folder_of(tenant: str, unguessable: str) -> str:
     return f"{quote(tenant, safe='')}/{unguessable}"
 
 
-def _kept(bucket: Bucket, key: str, one: Enclosure) -> Media:
+def _kept(bucket: Bucket, key: str, one: Attachment) -> Media:
     told = Media(
         url="",
         content_type=one.content_type,

@@ -56,7 +56,7 @@ class Media:
 
 
 @dataclass(frozen=True, repr=False)
-class Enclosure:
+class Attachment:
     """A part of the message that came with the request; it is kept in our bucket before the message is staged."""
 
     content: bytes
@@ -92,13 +92,13 @@ class InboundMessage:
     opt_out_keyword: OptOut | None = None
     """The same, told only by the text being one of the provider's keywords."""
     media: tuple[Media, ...] = ()
-    enclosures: tuple[Enclosure, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     """What becomes media once it is kept."""
-    whole: Enclosure | None = None
+    whole: Attachment | None = None
     """All of the text, where `body` is less than that."""
     refusal: Code | None = None
     """Why the channel itself does not take it: told once its provider is proven."""
-    may_be_told: bool = True
+    may_be_notified: bool = True
     """Whether its sender, if nobody knows them, may be told so without making a nuisance of us."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""

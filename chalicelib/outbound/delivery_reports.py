@@ -1,4 +1,4 @@
-"""Tracking: what a provider tells of a message after it took it is kept on the part's row, and rarely on the record.
+"""Delivery reports: a provider's later status of a message is stored on the part's row, and rarely on the record.
 
 A report proves a send that was in doubt. A refusal that comes this way - opted out, outside the window of free text -
 has the effect that it would have had on the send: the record tells it.
@@ -7,7 +7,7 @@ has the effect that it would have had on the send: the record tells it.
 from __future__ import annotations
 
 from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
-from chalicelib.channels.verification import Proving
+from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.ports.tables import Tables
@@ -18,27 +18,27 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
-class Tracking:
+class DeliveryReports:
     """Takes the reports of one provider."""
 
     def __init__(
         self,
         *,
         provider: Reporter,
-        proving: Proving,
+        verification: Verification,
         refusals: Refusals,
         tables: Tables,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._provider = provider
-        self._proving = proving
+        self._verification = verification
         self._refusals = refusals
         self._tables = tables
         self._clock = clock
         self._settings = settings
 
-    def track(self, request: WebhookRequest, send_id: str, trail: Trail) -> None:
+    def record(self, request: WebhookRequest, send_id: str, trail: Trail) -> None:
         """Take one report in; it may come again, and does where this raises.
 
         Raises:
@@ -48,14 +48,14 @@ class Tracking:
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables = self._tables.within(deadline)
         report = self._provider.parse_report(request)
-        trail.learn(message_sid=report.provider_sid)
+        trail.bind(message_sid=report.provider_sid)
         part = sends.find(tables.sends, send_id) if sends.is_send_id(send_id) else None
         if part is None:
             trail.log(Step.REPORTED, outcome="unknown send")
             trail.count(Metric.UNKNOWN_SEND)
             return
-        trail.learn(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
-        self._proving.prove(request, report.account_id, part.credential_ref, deadline)
+        trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
+        self._verification.verify(request, report.account_id, part.credential_ref, deadline)
         is_news = sends.report(
             tables.sends, part, sid=report.provider_sid, status=report.status, error_code=report.error_code
         )

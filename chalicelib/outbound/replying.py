@@ -20,12 +20,12 @@ from typing import Any
 from chalicelib.channels.channel import (
     Channel,
     InDoubt,
-    NotNow,
     OutboundPart,
+    PermanentFailure,
     Refusals,
-    RefusedForGood,
     Sender,
     Sent,
+    TemporaryFailure,
     Vendor,
 )
 from chalicelib.channels.credentials import CredentialCache
@@ -43,9 +43,9 @@ from chalicelib.protocol.conversation_lock import Lost
 from chalicelib.protocol.record import Record, Status, entry_id, waited
 from chalicelib.protocol.reply_claim import Claim, Released, Undelivered
 from chalicelib.protocol.sends import Part, State
-from chalicelib.repair.dead_letters import bury
+from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.retrying import postpone
+from chalicelib.repair.retrying import send_later
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -175,7 +175,7 @@ class Replying:
         """Send a reply, if it is to be sent, and end it.
 
         Raises:
-            TryAgain, Misconfigured: this reply must come again; see `come_again`.
+            TryAgain, Misconfigured: this reply must come again; see `retry_later`.
         """
         if not self._settings.public_base_url and not self._has_warned:
             self._has_warned = True  # once per process: a setting that is missing, not a fault of this reply
@@ -185,7 +185,7 @@ class Replying:
                 return
         raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
-    def come_again(self, job: Job, code: str, *, seconds: int = 0, longest: int = DELAY_SECONDS_MAX) -> None:
+    def retry_later(self, job: Job, code: str, *, seconds: int = 0, longest: int = DELAY_SECONDS_MAX) -> None:
         """Send the reply to its own queue once more, later each time, and in the end to the dead-letter queue.
 
         Args:
@@ -200,9 +200,9 @@ class Replying:
         again = job.reply.again()
         if again.attempt > self._settings.reply_attempts_max:
             first = replace(job.reply, attempt=0)  # one that is redriven starts anew
-            bury(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
+            send_dead_letter(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
             return
-        postpone(
+        send_later(
             job.queues,
             again.message,
             attempt=again.attempt,
@@ -218,14 +218,14 @@ class Replying:
         """One look, and the one thing to do about it; False: look again."""
         conversation = self._load(job)
         if conversation is None:
-            self._refuse(job, ReplyCode.NO_CONVERSATION, is_buried=True)
+            self._refuse(job, ReplyCode.NO_CONVERSATION, is_dead_lettered=True)
             return True
-        job.trail.learn(tenant=conversation.tenant)
+        job.trail.bind(tenant=conversation.tenant)
         if job.reply.source is Source.HUMAN:
             return self._reply_of_people(job, conversation)
         match self._judge(job.reply, conversation.record):
             case Refusal(code):
-                self._refuse(job, code, is_buried=False)
+                self._refuse(job, code, is_dead_lettered=False)
                 self._look_at_stage(job)
                 return True
             case Ended():
@@ -233,7 +233,7 @@ class Replying:
                 self._look_at_stage(job)
                 return True
             case AtWork(seconds):
-                self.come_again(job, "AT_WORK", seconds=seconds)
+                self.retry_later(job, "AT_WORK", seconds=seconds)
                 return True
             case Free():
                 return self._claim_and_send(job, conversation, is_taken_over=False)
@@ -297,12 +297,14 @@ class Replying:
             case Later(code, seconds, gives_claim_back, entries):
                 if reply.attempt >= self._settings.reply_attempts_max:
                     self._end(job, Done(entries, code if gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
-                    bury(job.queues.dead_replies, reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+                    send_dead_letter(
+                        job.queues.dead_replies, reply.message, tenant=job.tenant, reason=code, trail=job.trail
+                    )
                     return
                 self._keep_or_give_back(job, reply.batch_id, gives_claim_back=gives_claim_back, is_partly=bool(entries))
                 # With its claim kept the reply has to come before its lock counts as stalled.
                 longest = DELAY_SECONDS_MAX if gives_claim_back else self._settings.stall_timeout_seconds // 2
-                self.come_again(job, code, seconds=seconds, longest=longest)
+                self.retry_later(job, code, seconds=seconds, longest=longest)
             case Done(entries, error_code):
                 released = reply_claim.release(
                     job.tables.conversations,
@@ -375,7 +377,7 @@ class Replying:
         match plan if isinstance(plan, Done) else self._send(job, conversation, plan):
             case Later(code, seconds, entries=entries):
                 self._record_beside_lock(job, entries, is_whole=False)
-                self.come_again(job, code, seconds=seconds)
+                self.retry_later(job, code, seconds=seconds)
                 return True
             case Done(entries, error_code):
                 if self._record_beside_lock(job, entries, is_whole=error_code is None) or error_code is not None:
@@ -387,7 +389,7 @@ class Replying:
     def _make_room(self, job: Job, record: Record) -> bool:
         """Move old entries off a record that only people write to: no batch does it. Whether there were any."""
         tables, now = job.tables, self._clock.now()
-        count = history.keep_small(tables.conversations, tables.history, record, self._bounds, now=now)
+        count = history.trim(tables.conversations, tables.history, record, self._bounds, now=now)
         if count:
             job.trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
         return count > 0
@@ -398,7 +400,7 @@ class Replying:
         if recipient is None:
             return Done((), ReplyCode.NO_RECIPIENT)
         channel, last = recipient
-        job.trail.learn(channel=channel.name)
+        job.trail.bind(channel=channel.name)
         ref = conversation.credential_ref(channel.name)
         if ref is None:
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
@@ -482,12 +484,12 @@ class Replying:
                 job.trail.log(Step.SENT, message_sid=sid, count=part.number)
                 job.trail.count(Metric.REPLY_SENT)
                 return sent
-            case RefusedForGood(code, is_opt_out):
+            case PermanentFailure(code, is_opt_out):
                 sends.conclude(table, part, State.REFUSED, error_code=code)
                 if is_opt_out:
                     self._mark_opted_out(job)
                 return code
-            case NotNow(code, after_seconds):
+            case TemporaryFailure(code, after_seconds):
                 sends.give_back(table, part, token=job.token)
                 return Later(code, after_seconds, gives_claim_back=True)
             case InDoubt():
@@ -558,9 +560,11 @@ class Replying:
     def _send_id(self, reply: Reply, number: int) -> str:
         return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
 
-    def _refuse(self, job: Job, code: ReplyCode, *, is_buried: bool) -> None:
-        if is_buried:
-            bury(job.queues.dead_replies, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail)
+    def _refuse(self, job: Job, code: ReplyCode, *, is_dead_lettered: bool) -> None:
+        if is_dead_lettered:
+            send_dead_letter(
+                job.queues.dead_replies, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail
+            )
         job.trail.log(Step.REPLY_REFUSED, Level.WARNING, code=code)
         job.trail.count(Metric.REPLY_REFUSED, outcome=code)
 

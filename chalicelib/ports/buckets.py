@@ -31,8 +31,8 @@ class Bucket(Protocol):
         Args:
             key: where, of our own making and nobody's to guess; never a part of what a sender wrote.
             content: the object, whole.
-            content_type: what a reader is told that it is, as `told_content_type` spells it.
-            filename: under which name a reader may save it, as `told_filename` spells it; kept as metadata.
+            content_type: what a reader is told that it is, as `claimed_content_type` spells it.
+            filename: under which name a reader may save it, as `claimed_filename` spells it; kept as metadata.
 
         Returns:
             Its URL, `s3://bucket/key`, with the key as it is.
@@ -43,7 +43,7 @@ class Bucket(Protocol):
         """
 
 
-def told_content_type(text: str) -> str:
+def claimed_content_type(text: str) -> str:
     """The content type that a sender told; without its parameters where they are odd, unknown where it is."""
     whole = text.strip()
     bare = whole.partition(";")[0].strip()
@@ -53,7 +53,7 @@ def told_content_type(text: str) -> str:
     return UNKNOWN_TYPE
 
 
-def told_filename(text: str) -> str:
+def claimed_filename(text: str) -> str:
     """A file's name as it is kept: without halves of characters, and shortened before its ending where it is long."""
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if len(whole.encode()) <= FILENAME_BYTES_MAX:
@@ -72,4 +72,4 @@ def disposition(filename: str | None) -> str:
     """
     if filename is None:
         return "attachment"
-    return f"attachment; filename*=UTF-8''{quote(told_filename(filename), safe='')}"
+    return f"attachment; filename*=UTF-8''{quote(claimed_filename(filename), safe='')}"

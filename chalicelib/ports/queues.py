@@ -98,7 +98,7 @@ def encode(document: Mapping[str, Any]) -> str:
     return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def cut_for_burial(body: str, reason: str) -> str:
+def cut_for_dead_letter(body: str, reason: str) -> str:
     """`body` as the dead-letter queue takes it with the reason beside it; only one of the largest size is cut."""
     room = MESSAGE_BYTES_MAX - _ATTRIBUTE_BYTES - len(reason.encode())
     return body.encode()[:room].decode(errors="ignore")

@@ -276,7 +276,7 @@ def reserve(table: Table, record: Record) -> Record | Changed:
             return Changed()
 
 
-def forget_moved(table: Table, record: Record, *, count: int, now: datetime) -> Appended | Changed:
+def remove_moved(table: Table, record: Record, *, count: int, now: datetime) -> Appended | Changed:
     """Take the first `count` entries off the record, which the history holds already."""
     change = Change(set={MOVED_BEFORE: iso(now)}, add={VERSION: 1}, remove_first={MESSAGES: count})
     match table.update(record.key.item, change, when=record.unchanged):

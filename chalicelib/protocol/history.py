@@ -1,6 +1,6 @@
 """The history: entries moved off the record, so that the cost of a message does not grow with the conversation.
 
-    on the record --r: move--> on both --s: forget moved--> in the history
+    on the record --r: move--> on both --s: remove moved--> in the history
 
 Guarantees
     H1  An entry is in the history before it leaves the record; a crash in between leaves it on both, and the next move
@@ -93,10 +93,10 @@ def move(conversations: Table, history: Table, record: Record, count: int, *, no
     there = history.get_together([Read(history, _key(record.key, one), (MESSAGE_ID, ENTRY)) for one in ids])
     rows = _rows(record.key, leaving, {row[MESSAGE_ID]: row[ENTRY] for row in there if row is not None}, now)
     history.put_many(rows)  # H1: there before they leave here.
-    return isinstance(conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)
+    return isinstance(conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)
 
 
-def keep_small(conversations: Table, history: Table, record: Record, bounds: Bounds, *, now: datetime) -> int:
+def trim(conversations: Table, history: Table, record: Record, bounds: Bounds, *, now: datetime) -> int:
     """Move old entries off a record that has outgrown its bounds; how many there were to move."""
     count = movable_count(record, bounds, now=now)
     if count:
@@ -104,7 +104,7 @@ def keep_small(conversations: Table, history: Table, record: Record, bounds: Bou
     return count
 
 
-def looking_up(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
+def reads(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
     """The reads that tell which of these messages the history holds."""
     return [Read(history, _key(conversation, one), (MESSAGE_ID,)) for one in message_ids]
 

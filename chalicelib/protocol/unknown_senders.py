@@ -1,7 +1,7 @@
 """Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
 
-    (no row) --r: note--> answered, by the webhook's own answer
-    (no row) --s: ask--> pending --t: claim--> claimed --u: conclude--> told | refused | unknown
+    (no row) --r: note sender--> answered, by the webhook's own answer
+    (no row) --s: request fallback--> pending --t: claim--> claimed --u: conclude--> told | refused | unknown
        ^                  |  ^                   |
        `---- w: drop -----'  `-- v: give back ---'
 
@@ -44,7 +44,7 @@ STATE = "notice_state"
 NOTED_AT = "noted_at"
 EXPIRES_AT = "expires_at"
 TOKEN = "claim_token"
-LETTER = "letter"
+LETTER = "fallback message"
 
 SOURCE = "engine"
 """What tells a reminder from the replies of the company's AI and its people, whose queue it shares."""
@@ -83,7 +83,7 @@ class Pair:
 
 
 @dataclass(frozen=True, repr=False)
-class Letter:
+class Fallback:
     """What is sent to a sender whom the webhook's answer cannot tell."""
 
     tenant: str
@@ -95,7 +95,7 @@ class Letter:
 
     @property
     def item(self) -> dict[str, Any]:
-        """The letter as the row holds it."""
+        """The fallback message as the row holds it."""
         return {
             "tenant": self.tenant,
             "channel": self.channel,
@@ -113,7 +113,7 @@ class Notice:
     message_sid: str
     noted_at: str
     """When the row was written, as it spells it."""
-    letter: Letter
+    fallback: Fallback
 
     @property
     def send_id(self) -> str:
@@ -123,7 +123,7 @@ class Notice:
 
 
 @dataclass(frozen=True, repr=False)
-class Reminder:
+class FallbackRequest:
     """The message of the queue that makes somebody look at a row; it names the row and nothing else (U5)."""
 
     pair: Pair
@@ -138,7 +138,7 @@ class Reminder:
         return encode({**told, RETRY_ATTEMPT: self.attempt})
 
     @classmethod
-    def from_body(cls, body: str) -> Reminder | None:
+    def from_body(cls, body: str) -> FallbackRequest | None:
         """The reminder that a message of the replies queue is; None: it is no message of our own.
 
         Raises:
@@ -152,45 +152,47 @@ class Reminder:
         )
         return cls(Pair(company_address, sender), message_sid, attempt_of(document, "reminder"))
 
-    def again(self) -> Reminder:
+    def again(self) -> FallbackRequest:
         """This reminder, come once more."""
         return replace(self, attempt=self.attempt + 1)
 
 
 @dataclass(frozen=True)
-class MayTell:
+class MayNotify:
     """The sender of this message is to be told by it."""
 
 
 @dataclass(frozen=True)
-class ToldAlready:
+class AlreadyNotified:
     """The sender was told by an earlier message, or is being told by this one already."""
 
 
-def note(table: Table, pair: Pair, *, message_sid: str, now: datetime, hours: int) -> MayTell | ToldAlready:
+def note_sender(
+    table: Table, pair: Pair, *, message_sid: str, now: datetime, hours: int
+) -> MayNotify | AlreadyNotified:
     """Write down that the answer to this message tells its sender, unless they were told before."""
     row = _row(pair, message_sid, State.ANSWERED, now=now, hours=hours)
     return _put(table, row, now=now)
 
 
-def ask(
+def request_fallback(
     table: Table,
     queue: Queue,
     pair: Pair,
-    letter: Letter,
+    fallback: Fallback,
     *,
     message_sid: str,
     now: datetime,
     hours: int,
     group: str,
-) -> MayTell | ToldAlready:
-    """Have a letter sent to the sender of this message, unless they were told before.
+) -> MayNotify | AlreadyNotified:
+    """Have a fallback message sent to the sender of this message, unless they were told before.
 
     Args:
         table: of unknown senders.
         queue: of replies.
         pair: the two addresses.
-        letter: what is sent.
+        fallback: what is sent.
         message_sid: of the sender's message.
         now: the current instant.
         hours: how long nothing more is told.
@@ -199,35 +201,35 @@ def ask(
     Raises:
         TryAgain, Misconfigured: the row is not written, or nobody is reminded of it, or perhaps nobody is.
     """
-    row = {**_row(pair, message_sid, State.PENDING, now=now, hours=hours), LETTER: letter.item}
+    row = {**_row(pair, message_sid, State.PENDING, now=now, hours=hours), LETTER: fallback.item}
     try:
         outcome = _put(table, row, now=now)
     except TryAgain as fault:
         if not fault.maybe_applied:
             raise
-        outcome = MayTell()  # U2: perhaps the row is there; a reminder of one that is not is harmless
-    if isinstance(outcome, ToldAlready):
+        outcome = MayNotify()  # U2: perhaps the row is there; a reminder of one that is not is harmless
+    if isinstance(outcome, AlreadyNotified):
         return outcome
-    reminder = Reminder(pair, message_sid)
+    fallback_request = FallbackRequest(pair, message_sid)
     try:
-        queue.send(reminder.body, group=group)
+        queue.send(fallback_request.body, group=group)
     except (TryAgain, Misconfigured) as fault:
         if isinstance(fault, Misconfigured) or not fault.maybe_applied:
             # U4: nobody is reminded. Where even that fails, the sender is told once the row has expired.
             with suppress(TryAgain, Misconfigured):
-                drop(table, reminder)
+                drop(table, fallback_request)
         raise
     return outcome
 
 
-def find_due(table: Table, reminder: Reminder, *, now: datetime) -> Notice | None:
+def find_due(table: Table, fallback_request: FallbackRequest, *, now: datetime) -> Notice | None:
     """The row that a reminder names, if it waits to be sent from; a later message has a reminder of its own."""
-    row = table.get(reminder.pair.item)
-    if row is None or row[MESSAGE_SID] != reminder.message_sid:
+    row = table.get(fallback_request.pair.item)
+    if row is None or row[MESSAGE_SID] != fallback_request.message_sid:
         return None
     if row[STATE] != State.PENDING or int(row[EXPIRES_AT]) <= epoch(now):
         return None
-    return Notice(reminder.pair, row[MESSAGE_SID], row[NOTED_AT], Letter(**row[LETTER]))
+    return Notice(fallback_request.pair, row[MESSAGE_SID], row[NOTED_AT], Fallback(**row[LETTER]))
 
 
 def claim(table: Table, notice: Notice, *, token: str, now: datetime) -> bool:
@@ -265,10 +267,10 @@ def conclude(table: Table, notice: Notice, state: State, *, token: str) -> None:
     table.update(notice.pair.item, change, when=_is_claimed_by(token))  # U3: only our own.
 
 
-def drop(table: Table, reminder: Reminder) -> None:
+def drop(table: Table, fallback_request: FallbackRequest) -> None:
     """Take away the row of a reminder that will not come again."""
-    is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(MESSAGE_SID).eq(reminder.message_sid)
-    table.delete(reminder.pair.item, when=is_waiting)  # U4: never one from which something may have been sent.
+    is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(MESSAGE_SID).eq(fallback_request.message_sid)
+    table.delete(fallback_request.pair.item, when=is_waiting)  # U4: never one from which something may have been sent.
 
 
 def _row(pair: Pair, message_sid: str, state: State, *, now: datetime, hours: int) -> Item:
@@ -281,18 +283,18 @@ def _row(pair: Pair, message_sid: str, state: State, *, now: datetime, hours: in
     }
 
 
-def _put(table: Table, row: Item, *, now: datetime) -> MayTell | ToldAlready:
+def _put(table: Table, row: Item, *, now: datetime) -> MayNotify | AlreadyNotified:
     is_new = Attr(MESSAGE_SID).missing()
     # A message that comes again days later was told in its time.
     is_past = Attr(EXPIRES_AT).le(epoch(now)) & Attr(MESSAGE_SID).ne(row[MESSAGE_SID])
     match table.put(row, when=is_new | is_past):  # U1: told once while a row lives.
         case Written():
-            return MayTell()
+            return MayNotify()
         case Refused(item) if item.get(MESSAGE_SID) == row[MESSAGE_SID]:
             # U2: this very message, come again.
-            return MayTell() if item[STATE] in (State.ANSWERED, State.PENDING) else ToldAlready()
+            return MayNotify() if item[STATE] in (State.ANSWERED, State.PENDING) else AlreadyNotified()
         case Refused():
-            return ToldAlready()
+            return AlreadyNotified()
 
 
 def _is_claimed_by(token: str) -> Condition:

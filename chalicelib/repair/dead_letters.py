@@ -1,4 +1,4 @@
-"""Burying: what cannot be processed goes to the dead-letter queue of its queue, with the reason beside it.
+"""Dead letters: a message that cannot be processed goes to its queue's dead-letter queue, with the reason.
 
 A trigger there is never the only copy of anything: what it was for stays staged. A reply there is, so an operator finds
 it whole.
@@ -6,11 +6,11 @@ it whole.
 
 from __future__ import annotations
 
-from chalicelib.ports.queues import Queue, cut_for_burial
+from chalicelib.ports.queues import Queue, cut_for_dead_letter
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
-def bury(queue: Queue, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
+def send_dead_letter(queue: Queue, body: str, *, tenant: str, reason: str, trail: Trail) -> None:
     """Send a message to a dead-letter queue.
 
     Args:
@@ -23,6 +23,6 @@ def bury(queue: Queue, body: str, *, tenant: str, reason: str, trail: Trail) -> 
     Raises:
         TryAgain, Misconfigured: `QUEUE_ERROR`; it was not sent for certain.
     """
-    queue.send(cut_for_burial(body, reason), group=tenant, reason=reason)
+    queue.send(cut_for_dead_letter(body, reason), group=tenant, reason=reason)
     trail.log(Step.DEAD_LETTER, Level.ERROR, reason=reason)
     trail.count(Metric.DEAD_LETTER)

@@ -1,4 +1,4 @@
-"""Reconciling: a reply that was given up as unknown, and is proven to be sent after all, is recorded.
+"""Reconciliation: a reply that was given up as unknown, and is later proven to be sent, is recorded.
 
 The sweep asks after it gave a reply up, and a report asks that proves a part which was in doubt: whichever comes last
 finds both, and records the reply. The reply's own redelivery does the same, by the parts' rows.

@@ -1,4 +1,4 @@
-"""Postponing: what cannot be sent to somebody now comes again by the queue of replies, later each time."""
+"""Retrying: a message that cannot be sent now is sent to the replies queue again, with a growing delay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
-def postpone(
+def send_later(
     queues: Queues,
     body: str,
     *,

@@ -1,4 +1,4 @@
-"""Resetting a stalled lock: stage 2 does it to the lock in its way, the sweep to every one that it finds.
+"""Stalled locks: stage 2 resets the one in its way, the sweep every one that it finds.
 
 `STALL_ACTION=warn`: the batch stays unanswered and is carried into the next one; a slow AI's answer is still taken
 where nothing newer began. `STALL_ACTION=handoff`: the batch is claimed in the name of people, as a reply claims it, so
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import COMPANY_ID, Conversation
-from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.handoff import Handoff
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
@@ -54,11 +54,11 @@ class StalledLock:
         )
 
 
-class Resetting:
+class StalledLocks:
     """Lets go of stalled locks."""
 
-    def __init__(self, handing_off: HandingOff, clock: Clock, settings: Settings) -> None:
-        self._handing_off = handing_off
+    def __init__(self, handoff: Handoff, clock: Clock, settings: Settings) -> None:
+        self._handoff = handoff
         self._clock = clock
         self._settings = settings
 
@@ -132,7 +132,7 @@ class Resetting:
         """
         record = conversation.record
         if record.unanswered:
-            self._handing_off.send(queues, conversation, record.unanswered, trail)
+            self._handoff.send(queues, conversation, record.unanswered, trail)
         outcome = reply_claim.end_with_people(
             tables.conversations, record.key, batch_id=record.batch_id or "", now=self._clock.now()
         )
@@ -165,6 +165,6 @@ class Resetting:
             trail.log(Step.RECONCILED, Level.WARNING, batch_id=lock.batch_id or "none")
             return True
         code = ReplyCode.UNKNOWN_OUTCOME.value
-        trail.log(Step.GAVE_REPLY_UP, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
+        trail.log(Step.REPLY_ABANDONED, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
         trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
         return True

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, Deadline, epoch, iso
-from chalicelib.conversations.handoff import HandingOff
+from chalicelib.conversations.handoff import Handoff
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Key, Tables
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
 from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
 from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.stalled_locks import Resetting, StalledLock
+from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -37,14 +37,14 @@ class Sweeping:
     def __init__(
         self,
         *,
-        handing_off: HandingOff,
-        resetting: Resetting,
+        handoff: Handoff,
+        stalled_locks: StalledLocks,
         retriggering: Retriggering,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._handing_off = handing_off
-        self._resetting = resetting
+        self._handoff = handoff
+        self._stalled_locks = stalled_locks
         self._retriggering = retriggering
         self._clock = clock
         self._settings = settings
@@ -70,8 +70,8 @@ class Sweeping:
         Raises:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.
         """
-        trail.learn(conversation_id=lock.conversation.conversation_id, tenant=lock.tenant)
-        if self._resetting.reset(tables, queues, lock, trail):
+        trail.bind(conversation_id=lock.conversation.conversation_id, tenant=lock.tenant)
+        if self._stalled_locks.reset(tables, queues, lock, trail):
             self._retriggering.look(tables, queues, lock.conversation, trail)
 
     def orphans(self, tables: Tables, deadline: Deadline) -> Iterator[Item]:
@@ -100,9 +100,9 @@ class Sweeping:
         Raises:
             TryAgain, Misconfigured: the next sweep finds the row again; its time to live has been moved on.
         """
-        trail.learn(message_sid=row[MESSAGE_SID], conversation_id=row[CONVERSATION_ID])
+        trail.bind(message_sid=row[MESSAGE_SID], conversation_id=row[CONVERSATION_ID])
         message = StagedMessage.from_item(row)
-        trail.learn(
+        trail.bind(
             tenant=message.tenant,
             channel=message.channel,
         )
@@ -119,7 +119,7 @@ class Sweeping:
         trail.log(Step.RECOVERED, self._loudness(times), route=message.route.value, count=times)
         trail.count(Metric.ORPHAN_RECOVERED, outcome=message.route.value)
         if is_handoff:
-            self._handing_off.hand_off(tables, queues, message, trail)
+            self._handoff.hand_off(tables, queues, message, trail)
         else:
             self._retriggering.trigger(tables, queues, message, trail)
 

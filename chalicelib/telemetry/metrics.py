@@ -26,9 +26,9 @@ class Metric(StrEnum):
     INVALID_SIGNATURE = "InvalidSignature"
     SECRET_FAILURE = "SecretFailure"
     UNKNOWN_SENDER = "UnknownSender"
-    UNTOLD = "UnknownSenderNotTold"
+    FALLBACK_NOT_SENT = "FallbackNotSent"
     AUTOMATIC_MESSAGE = "AutomaticMessage"
-    UNAUTHORISED_EMAIL = "UnauthorisedEmail"
+    UNAUTHENTICATED_EMAIL = "UnauthenticatedEmail"
     REFUSED = "Refused"
     BATCH_SIZE = "BatchSize"
     WINDOW_WAIT = "WindowWait"
@@ -114,9 +114,9 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
     Metric.UNKNOWN_SENDER: Measure(
         "a proven provider told of a sender who has no active conversation, by whether they are told so",
-        frozenset({"told", "silent", "told_already", "failed"}),
+        frozenset({"sent", "silent", "sent_before", "failed"}),
     ),
-    Metric.UNTOLD: Measure(
+    Metric.FALLBACK_NOT_SENT: Measure(
         "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",
         _CODES | {ReplyCode.NO_RECIPIENT, ReplyCode.UNKNOWN_OUTCOME, "UNREACHABLE"},
         of_provider=True,
@@ -125,7 +125,7 @@ MEASURES: Mapping[Metric, Measure] = {
         "an automatic reply, a bounce, a list's or a loop's e-mail was left out",
         frozenset({Code.AUTOMATIC_MESSAGE.value}),
     ),
-    Metric.UNAUTHORISED_EMAIL: Measure(
+    Metric.UNAUTHENTICATED_EMAIL: Measure(
         "an e-mail was refused whose sender's domain does not vouch for it",
         frozenset({Code.SENDER_NOT_AUTHENTICATED.value}),
     ),

@@ -29,7 +29,7 @@ class Step(StrEnum):
     DISPATCHED = "dispatched"
     SETTLED = "settled"
     HANDED_OFF = "handed_off"
-    ABANDONED = "emergency_unlock"
+    EMERGENCY_UNLOCK = "emergency_unlock"
     STAMPED = "stamped_foreign_lock"
     MOVED_HISTORY = "moved_history"
     REQUEUED = "requeued"
@@ -45,10 +45,10 @@ class Step(StrEnum):
     RELEASED = "released"
     REPLY_ENDED = "reply_ended_before"
     REPLY_REFUSED = "reply_refused"
-    GAVE_REPLY_UP = "gave_stalled_reply_up"
+    REPLY_ABANDONED = "stalled_reply_abandoned"
     REPORTED = "delivery_reported"
-    TOLD = "told_unknown_sender"
-    UNTOLD = "unknown_sender_not_told"
+    FALLBACK_SENT = "fallback_sent"
+    FALLBACK_NOT_SENT = "fallback_not_sent"
     FAILED = "failed"
 
 

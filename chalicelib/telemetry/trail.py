@@ -34,7 +34,7 @@ class Trail:
         self._began = clock.monotonic()
         self._fields = fields
 
-    def learn(self, **fields: Unpack[Fields]) -> None:
+    def bind(self, **fields: Unpack[Fields]) -> None:
         """Know more from here on."""
         self._fields = {**self._fields, **fields}
 

@@ -1,4 +1,4 @@
-"""Telling: an unknown sender whom no webhook's answer can tell gets the text as a message of its own, once at most.
+"""The fallback message: sent to an unknown sender, at most once, where the webhook's answer cannot carry a text.
 
     find - claim - send - conclude
 
@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Channel, InDoubt, NotNow, OutboundPart, RefusedForGood, Sender, Sent
+from chalicelib.channels.channel import Channel, InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import Notice, Reminder, State
-from chalicelib.repair.retrying import postpone
+from chalicelib.protocol.unknown_senders import FallbackRequest, Notice, State
+from chalicelib.repair.retrying import send_later
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -29,7 +29,7 @@ from chalicelib.telemetry import Level, Metric, Step, Trail
 class Job:
     """One reminder at work."""
 
-    reminder: Reminder
+    request: FallbackRequest
     tenant: str
     """The fairness group that the reminder came with."""
     tables: Tables
@@ -41,7 +41,7 @@ class Job:
     trail: Trail
 
 
-class Telling:
+class FallbackSending:
     """Sends what unknown senders are told, one at a time."""
 
     def __init__(
@@ -63,24 +63,24 @@ class Telling:
         """Send the text that a reminder's row waits for, if it does.
 
         Raises:
-            TryAgain, Misconfigured: nothing was sent, or nobody could write down what became of it; see `come_again`.
+            TryAgain, Misconfigured: nothing was sent, or nobody could write down what became of it; see `retry_later`.
         """
         table = job.tables.unknown_senders
-        notice = unknown_senders.find_due(table, job.reminder, now=self._clock.now())
+        notice = unknown_senders.find_due(table, job.request, now=self._clock.now())
         if notice is None:
-            job.trail.log(Step.TOLD, Level.DEBUG, outcome="nothing_due")
+            job.trail.log(Step.FALLBACK_SENT, Level.DEBUG, outcome="nothing_due")
             return
-        letter = notice.letter
-        job.trail.learn(tenant=letter.tenant, channel=letter.channel)
+        fallback = notice.fallback
+        job.trail.bind(tenant=fallback.tenant, channel=fallback.channel)
         # Before the claim, for a secret that cannot be had leaves none behind.
-        secret = self._credentials.get(letter.credential_ref, job.deadline)
+        secret = self._credentials.get(fallback.credential_ref, job.deadline)
         job.deadline.check("a send", Code.QUEUE_ERROR)
         if unknown_senders.claim(table, notice, token=job.token, now=self._clock.now()):
             self._send(job, notice, secret)
         else:
             job.trail.log(Step.CHANGED, Level.DEBUG)
 
-    def come_again(self, job: Job, code: str, *, seconds: int = 0) -> None:
+    def retry_later(self, job: Job, code: str, *, seconds: int = 0) -> None:
         """Send the reminder to its queue once more, later each time; in the end give the text up.
 
         Args:
@@ -91,12 +91,12 @@ class Telling:
         Raises:
             TryAgain, Misconfigured: even that failed.
         """
-        again = job.reminder.again()
+        again = job.request.again()
         if again.attempt > self._settings.reply_attempts_max:
-            unknown_senders.drop(job.tables.unknown_senders, job.reminder)
+            unknown_senders.drop(job.tables.unknown_senders, job.request)
             self._tell_untold(job, code)
             return
-        postpone(
+        send_later(
             job.queues,
             again.body,
             attempt=again.attempt,
@@ -108,8 +108,8 @@ class Telling:
         )
 
     def _send(self, job: Job, notice: Notice, secret: str) -> None:
-        table, letter = job.tables.unknown_senders, notice.letter
-        channel = self._channels[letter.channel]
+        table, fallback = job.tables.unknown_senders, notice.fallback
+        channel = self._channels[fallback.channel]
         try:
             outcome = self._senders[channel.name].send(_part(notice, channel), secret)
         except Misconfigured:
@@ -117,22 +117,22 @@ class Telling:
             raise
         match outcome:
             case Sent(sid):
-                job.trail.log(Step.TOLD, outcome="told", message_sid=sid)
+                job.trail.log(Step.FALLBACK_SENT, outcome="told", message_sid=sid)
                 unknown_senders.conclude(table, notice, State.TOLD, token=job.token)
-            case RefusedForGood(code):
+            case PermanentFailure(code):
                 self._tell_untold(job, code)
                 unknown_senders.conclude(table, notice, State.REFUSED, token=job.token)
-            case NotNow(code, after_seconds):
+            case TemporaryFailure(code, after_seconds):
                 unknown_senders.give_back(table, notice, token=job.token)
-                self.come_again(job, code, seconds=after_seconds)
+                self.retry_later(job, code, seconds=after_seconds)
             case InDoubt():
                 self._tell_untold(job, ReplyCode.UNKNOWN_OUTCOME)
                 unknown_senders.conclude(table, notice, State.UNKNOWN, token=job.token)
 
     @staticmethod
     def _tell_untold(job: Job, code: str) -> None:
-        job.trail.log(Step.UNTOLD, Level.WARNING, code=code)
-        job.trail.count(Metric.UNTOLD, outcome=code)
+        job.trail.log(Step.FALLBACK_NOT_SENT, Level.WARNING, code=code)
+        job.trail.count(Metric.FALLBACK_NOT_SENT, outcome=code)
 
 
 def _part(notice: Notice, channel: Channel) -> OutboundPart:
@@ -141,10 +141,10 @@ def _part(notice: Notice, channel: Channel) -> OutboundPart:
         to=channel.address_prefix + notice.pair.sender,
         sender=channel.address_prefix + notice.pair.company_address,
         messaging_service_sid=None,
-        body=notice.letter.text,
+        body=notice.fallback.text,
         content_sid=None,
         content_variables={},
         media_urls=(),
         status_callback=None,
-        answers=notice.letter.answers,
+        answers=notice.fallback.answers,
     )

@@ -1,8 +1,8 @@
-"""Turning away: a sender with whom the company has no active conversation is told so, at most once in a while.
+"""The policy for a sender without an active conversation: a text from time to time, or silence.
 
 Only who is proven to come from the company's own provider is turned away at all. The text is the company's own, where
 the index row has one, else that of the settings; an empty one is silence. Where the provider takes a text in the answer
-to its webhook, that is how it is told; elsewhere a letter is left for the function that sends.
+to its webhook, that is how it is told; elsewhere a fallback message is left for the function that sends.
 
 Guarantee: nothing that goes wrong here changes the answer's code. The text is a courtesy: a retry of the provider for
 its sake would cost more than it is worth, and where the sender is not told it is logged and counted.
@@ -16,14 +16,14 @@ from enum import StrEnum
 from chalicelib.channels.channel import THREADING, Channel
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
-from chalicelib.conversations.opt_out import wish
+from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
 from chalicelib.messages.inbound import InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import Letter, MayTell, Pair, ToldAlready
+from chalicelib.protocol.unknown_senders import AlreadyNotified, Fallback, MayNotify, Pair
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -34,26 +34,26 @@ _THREADING_BYTES_MAX = 4_096
 """Of what the row keeps of the sender's message; what does not fit is left out whole."""
 
 
-class Told(StrEnum):
+class Notification(StrEnum):
     """Whether an unknown sender hears of it."""
 
-    TOLD = "told"
-    """By the answer; or a letter is on its way."""
+    SENT = "sent"
+    """By the answer; or a fallback message is on its way."""
     SILENT = "silent"
     """The company wants nothing told, or this message is none that is answered."""
-    ALREADY = "told_already"
+    SENT_BEFORE = "sent_before"
     FAILED = "failed"
     """They should have been told, and were not for certain."""
 
 
-class TurningAway:
+class UnknownSenderPolicy:
     """Turns unknown senders away."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
         self._clock = clock
         self._settings = settings
 
-    def turn_away(
+    def respond(
         self,
         tables: Tables,
         queues: Queues,
@@ -76,7 +76,7 @@ class TurningAway:
             is_opted_out: the conversation that the sender once had says that they want no messages.
         """
         text = "" if is_opted_out else self._text(found, message)
-        told = Told.SILENT
+        told = Notification.SILENT
         if text:
             try:
                 told = self._tell(tables, queues, channel, found, message, text)
@@ -84,14 +84,14 @@ class TurningAway:
                 level = Level.ERROR if isinstance(fault, Misconfigured) else Level.WARNING
                 trail.fault(Step.FAILED, fault, level)
                 trail.count(Metric.FAULT, outcome=fault.code.value)
-                told = Told.FAILED
+                told = Notification.FAILED
         trail.log(Step.REFUSED, code=Code.CONVERSATION_NOT_FOUND.value, outcome=told.value)
         trail.count(Metric.UNKNOWN_SENDER, outcome=told.value)
-        return text if told is Told.TOLD and channel.vendor.answer_style.carries_text else ""
+        return text if told is Notification.SENT and channel.vendor.answer_style.carries_text else ""
 
     def _text(self, found: Found, message: InboundMessage) -> str:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
-        if not message.may_be_told or wish(message, is_opted_out=True) is not None:
+        if not message.may_be_notified or opt_out_request(message, is_opted_out=True) is not None:
             return ""
         of_company = found.unknown_sender_text
         text = self._settings.unknown_sender_text if of_company is None else of_company
@@ -99,19 +99,19 @@ class TurningAway:
 
     def _tell(
         self, tables: Tables, queues: Queues, channel: Channel, found: Found, message: InboundMessage, text: str
-    ) -> Told:
+    ) -> Notification:
         pair = Pair(message.recipient.value, message.sender.value)
         now, hours = self._clock.now(), self._settings.unknown_sender_hours
         if channel.vendor.answer_style.carries_text:
-            outcome = unknown_senders.note(
+            outcome = unknown_senders.note_sender(
                 tables.unknown_senders, pair, message_sid=message.message_sid, now=now, hours=hours
             )
         else:
-            outcome = unknown_senders.ask(
+            outcome = unknown_senders.request_fallback(
                 tables.unknown_senders,
                 queues.replies,
                 pair,
-                Letter(
+                Fallback(
                     tenant=found.tenant,
                     channel=channel.name,
                     credential_ref=require_credential_ref(found, channel),
@@ -124,10 +124,10 @@ class TurningAway:
                 group=fair_group(found.tenant),
             )
         match outcome:
-            case MayTell():
-                return Told.TOLD
-            case ToldAlready():
-                return Told.ALREADY
+            case MayNotify():
+                return Notification.SENT
+            case AlreadyNotified():
+                return Notification.SENT_BEFORE
 
 
 def _threading(extras: Mapping[str, str]) -> dict[str, str]:

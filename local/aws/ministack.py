@@ -20,7 +20,7 @@ from local.processes.ports import wait_until_answers
 
 _START_SECONDS = 30.0
 _PYTHON = PROJECT / ".venv-aws" / "bin" / "python"
-_GUARD = Path(__file__).parents[1] / "processes" / "parent_watch.py"
+_PARENT_WATCH = Path(__file__).parents[1] / "processes" / "parent_watch.py"
 
 
 class NotInstalledError(click.ClickException):
@@ -59,7 +59,7 @@ def local_aws(
         "AUTH": str(enforces_rights).lower(),
         "AWS_ACCESS_KEY_ID": ROOT,  # whose calls are the account's own, and may do anything
     }
-    child = Child.start("aws", [str(python), "-I", str(_GUARD), folder, program], environment=environment)
+    child = Child.start("aws", [str(python), "-I", str(_PARENT_WATCH), folder, program], environment=environment)
     try:
         if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
             raise click.ClickException("the local AWS did not start:\n" + "\n".join(child.last_lines))

@@ -24,11 +24,11 @@ from local.chaos.final_state import People, View
 from local.chaos.fleet import Fleet, Kill
 from local.chaos.ledger import Found, violations
 from local.chaos.load import Load
-from local.chaos.log_reader import Ear
+from local.chaos.log_reader import LogReader
 from local.processes import environment, ports
 from local.processes.children import end_on_signals
 from local.processes.environment import HOST
-from local.stack import STAGE, Machine
+from local.stack import STAGE, Stack
 from local.stubs.twilio import Fault, Kind
 from local.tenants import Tenant
 
@@ -106,7 +106,7 @@ def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: 
     The same seed makes the same load, kills and faults; when exactly a signal meets a process is not in our hand.
     """
     end_on_signals()
-    shell = environment.forget_shell(os.environ)
+    shell = environment.drop_shell_variables(os.environ)
     plan = Plan.make(secrets.randbelow(1_000_000) if seed is None else seed, **sizes)
     console = Console(highlight=False)
     console.print(
@@ -115,7 +115,7 @@ def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: 
         soft_wrap=True,
     )
     with log.open("w") if log else nullcontext() as lines:
-        ear = Ear(log=lines)
+        ear = LogReader(log=lines)
         try:
             with _running(plan, ear, shell) as run:
                 found = run.play(console, quiet_seconds)
@@ -138,7 +138,7 @@ class Run:
     """One run on one machine."""
 
     plan: Plan
-    ear: Ear
+    ear: LogReader
     view: View
     load: Load
     fleet: Fleet
@@ -170,7 +170,7 @@ class Run:
                 time.sleep(_LOOK_SECONDS)
                 self._require_alive()
             while faults and faults[0][0] <= self.load.progress:
-                self.view.machine.phones.fail_next(faults.pop(0)[1])
+                self.view.stack.phones.fail_next(faults.pop(0)[1])
             self.fleet.kill(kill)
             if number % 10 == 0:
                 written, dead = self.load.progress, self.fleet.killed.total()
@@ -193,23 +193,23 @@ class Run:
 
 
 @contextmanager
-def _running(plan: Plan, ear: Ear, shell: Mapping[str, str]) -> Iterator[Run]:
+def _running(plan: Plan, ear: LogReader, shell: Mapping[str, str]) -> Iterator[Run]:
     """A machine with everything on it."""
     aws_port, http_port, twilio_port = ports.free(3)
     with stack.started(
         aws_port,
         shell=shell,
-        hear=ear.hear,
+        on_line=ear.on_line,
         http_port=http_port,
         twilio_url=f"http://{HOST}:{twilio_port}",
         tenants_seeded=plan.tenants,
         settings=SETTINGS,
     ) as here:
         _be_patient(here)
-        here.wait_for(here.stand_in_for_twilio(), twilio_port)
-        here.stand_in_for_ai(_THINKING_SECONDS)
+        here.wait_for(here.twilio_stub(), twilio_port)
+        here.ai_stub(_THINKING_SECONDS)
         processes = Fleet(here, _SWEEP_SECONDS)
-        ear.hear_step = processes.hear
+        ear.on_step = processes.on_line
         processes.start()
         people = People(here.aws, here.settings.human_handoff_queue)
         sending = Load(f"http://{HOST}:{http_port}", plan.scripts)
@@ -220,7 +220,7 @@ def _running(plan: Plan, ear: Ear, shell: Mapping[str, str]) -> Iterator[Run]:
             people.stop()
 
 
-def _be_patient(here: Machine) -> None:
+def _be_patient(here: Stack) -> None:
     """Let every queue deliver a message more often before it is a dead letter."""
     for queue in load_template(STAGE).queues.values():
         if queue.dead_letter is not None:
@@ -251,7 +251,7 @@ def _tell(console: Console, run: Run, found: Found) -> None:
         console.print(f"{name:>16}  {told}", soft_wrap=True)
 
 
-def _trace(console: Console, ear: Ear, found: Found, told: Sequence[str]) -> None:
+def _trace(console: Console, ear: LogReader, found: Found, told: Sequence[str]) -> None:
     """What the processes said of the first conversation that a violation names."""
     conversations = sorted({one.conversation for one in found.sent}, key=len, reverse=True)
     named = next(((one, text) for text in told for one in conversations if one in text), None)

@@ -1,4 +1,4 @@
-"""What is there in the end: the tables, the queues and the phones, as the ledger wants them."""
+"""The final state of a run: tables, queues and phones, as the ledger reads them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from chalicelib.protocol.record import LOCK_SHARD, MESSAGES, STATUS, UNANSWERED_
 from infrastructure.template import load
 from local.aws.clients import LocalAws
 from local.chaos.ledger import Delivery, Found, Record, Sent
-from local.chaos.log_reader import Ear
-from local.stack import STAGE, Machine
+from local.chaos.log_reader import LogReader
+from local.stack import STAGE, Stack
 from local.tenants import Tenant
 
 Row = Mapping[str, Any]
@@ -59,26 +59,26 @@ class People:
 class View:
     """Looks at a machine and its ear."""
 
-    machine: Machine
-    ear: Ear
+    stack: Stack
+    ear: LogReader
     people: People
     tenants: Sequence[Tenant]
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing moves, waits or is locked. Dead letters do not move."""
-        names = self.machine.settings
+        names = self.stack.settings
         living = [queue for queue in load(STAGE).queues if not queue.endswith(names.dead_letter_suffix)]
         return (
-            not any(self.machine.aws.waiting(queue) for queue in living)
+            not any(self.stack.aws.waiting(queue) for queue in living)
             and not self._rows(names.stage_table)
             and not any(_is_locked(row) for row in self._rows(names.conversations_table))
-            and not self.machine.phones.callbacks_to_come
+            and not self.stack.phones.callbacks_to_come
         )
 
     def found(self, sent: Sequence[Sent], *, answers_disturbed: int) -> Found:
         """All that is there."""
-        names = self.machine.settings
+        names = self.stack.settings
         history = self._history()
         return Found(
             sent=sent,
@@ -91,20 +91,20 @@ class View:
                 _record(row, history.get(row["conversation_id"], [])) for row in self._rows(names.conversations_table)
             ],
             staged=[row["message_sid"] for row in self._rows(names.stage_table)],
-            waiting={queue: self.machine.aws.waiting(queue) for queue in load(STAGE).queues},
-            callbacks_to_come=self.machine.phones.callbacks_to_come,
+            waiting={queue: self.stack.aws.waiting(queue) for queue in load(STAGE).queues},
+            callbacks_to_come=self.stack.phones.callbacks_to_come,
             answers_disturbed=answers_disturbed,
             surprises=frozenset(self.ear.surprises),
         )
 
     def _deliveries(self) -> Iterator[Delivery]:
-        parts = {row["send_id"]: row for row in self._rows(self.machine.settings.sends_table)}
+        parts = {row["send_id"]: row for row in self._rows(self.stack.settings.sends_table)}
         conversations = {
             (company.account_sid, customer.address): company.conversation_id(customer)
             for company in self.tenants
             for customer in company.customers
         }
-        for one in self.machine.phones.deliveries():
+        for one in self.stack.phones.deliveries():
             part = parts.get(str(one["status_callback"]).rpartition("/")[2], {})
             yield Delivery(
                 sid=one["sid"],
@@ -117,15 +117,13 @@ class View:
     def _history(self) -> dict[str, list[Row]]:
         """The entries that were moved off the records, by conversation, in order."""
         found: dict[str, list[Row]] = {}
-        for row in self._rows(self.machine.settings.history_table):
+        for row in self._rows(self.stack.settings.history_table):
             found.setdefault(row["conversation_id"], []).append(row[ENTRY])
         return {one: sorted(entries, key=lambda entry: entry["timestamp"]) for one, entries in found.items()}
 
     def _rows(self, table: str) -> list[Row]:
         """Every row of a table, however many pages they are."""
-        pages = self.machine.aws.dynamodb.meta.client.get_paginator("scan").paginate(
-            TableName=table, ConsistentRead=True
-        )
+        pages = self.stack.aws.dynamodb.meta.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [row for page in pages for row in page["Items"]]
 
 

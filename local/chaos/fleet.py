@@ -14,7 +14,7 @@ from random import Random
 from chalicelib.telemetry import Step
 from local.processes.children import Child
 from local.processes.environment import HOST
-from local.stack import Machine
+from local.stack import Stack
 
 _STEP_WAIT_SECONDS = 2.0
 _WAIT_SECONDS = 5.0
@@ -64,7 +64,7 @@ def plan(random: Random, kills: int) -> list[Kill]:
 class Fleet:
     """The processes that may be killed."""
 
-    machine: Machine
+    stack: Stack
     sweep_seconds: int
     killed: Counter[str] = field(default_factory=Counter)
     """How often, by role."""
@@ -78,9 +78,9 @@ class Fleet:
         for role, count in _MEMBERS.items():
             for number in range(count):
                 self._start(role, number)
-        self.machine.wait_for(self._members[_name(WEB, 0)], self.machine.http_port)
+        self.stack.wait_for(self._members[_name(WEB, 0)], self.stack.http_port)
 
-    def hear(self, child: str, step: str) -> None:
+    def on_line(self, child: str, step: str) -> None:
         """Take one step that a child told; called on the child's own thread, for each step."""
         trap = self._trap
         if trap is not None and (trap.child, trap.step) == (child, step) and not trap.sprung.is_set():
@@ -98,7 +98,7 @@ class Fleet:
         child.process.kill()
         child.wait(_WAIT_SECONDS)
         child.stop()
-        self.machine.children.remove(child)
+        self.stack.children.remove(child)
         self.killed[one.role] += 1
         self._start(one.role, one.member)
 
@@ -112,13 +112,13 @@ class Fleet:
 
     def _start(self, role: str, number: int) -> None:
         name = _name(role, number)
-        base = f"http://{HOST}:{self.machine.http_port}"
+        base = f"http://{HOST}:{self.stack.http_port}"
         if role == WEB:
-            arguments = ["serve", "--port", str(self.machine.http_port)]
+            arguments = ["serve", "--port", str(self.stack.http_port)]
         else:
             only = [part for handler in _HANDLERS[role] for part in ("--only", handler)]
             arguments = ["work", *only, *(["--every", str(self.sweep_seconds)] if role == SWEEPS else [])]
-        self._members[name] = self.machine.start(name, *arguments, PUBLIC_BASE_URL=base)
+        self._members[name] = self.stack.start(name, *arguments, PUBLIC_BASE_URL=base)
 
 
 @dataclass(frozen=True)

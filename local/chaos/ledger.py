@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Fate(StrEnum):
+class Result(StrEnum):
     """What is to become of a message."""
 
     BATCHED = "batched"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
     CARRYING = "left with messages that count as unanswered"
     STAGED = "left staged"
     QUEUED = "left in a queue"
-    UNTOLD = "a status that the stand-in has not told"
+    UNTOLD = "a status that the stub has not told"
     UNEXPLAINED = "more answers of unknown outcome than were disturbed"
     SURPRISE = "an error that nobody expected"
 
@@ -67,7 +67,7 @@ class Sent:
     company: str
     text: str
     """No other message's."""
-    fate: Fate = Fate.BATCHED
+    result: Result = Result.BATCHED
     code: str = ""
     """Of the rule that refuses it."""
     is_acknowledged: bool = True
@@ -153,13 +153,15 @@ def _ends(found: Found) -> Iterator[Violation]:
     refused = {sid for sid, _ in found.refused}
     for one in found.sent:
         ends = {
-            fate
-            for fate, sids in ((Fate.BATCHED, batched), (Fate.HANDED_OFF, handed_off), (Fate.REFUSED, refused))
+            result
+            for result, sids in ((Result.BATCHED, batched), (Result.HANDED_OFF, handed_off), (Result.REFUSED, refused))
             if one.sid in sids
         }
         if one.is_acknowledged and not ends:
             yield Violation(Kind.LOST, _named(one))
-        elif ends - {one.fate} or (one.fate is Fate.REFUSED and ends and (one.sid, one.code) not in found.refused):
+        elif ends - {one.result} or (
+            one.result is Result.REFUSED and ends and (one.sid, one.code) not in found.refused
+        ):
             told = ", ".join(sorted(ends) + sorted(code for sid, code in found.refused if sid == one.sid))
             yield Violation(Kind.WRONG_END, f"{_named(one)} ({told})")
 
@@ -288,7 +290,7 @@ def _errors(found: Found) -> Iterator[Violation]:
 
 
 def quoted(text: str) -> Iterable[str]:
-    """The messages that an answer of the stand-in AI names: every other piece between its quotation marks."""
+    """The messages that an answer of the stub AI names: every other piece between its quotation marks."""
     return text.split('"')[1::2]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from random import Random
 
-from local.chaos.ledger import Fate, Sent
+from local.chaos.ledger import Result, Sent
 from local.requests.messages import Message, UnreachableError, fresh_sid, send, webhook_url
 from local.tenants import Customer, Tenant
 
@@ -58,7 +58,7 @@ def _customer(index: int, number: str) -> Customer:
             return Customer(f"customer{index}", number, channel, "an active project")
 
 
-FATES = {"people": (Fate.HANDED_OFF, ""), "inactive": (Fate.REFUSED, "PROJECT_INACTIVE")}
+FATES = {"people": (Result.HANDED_OFF, ""), "inactive": (Result.REFUSED, "PROJECT_INACTIVE")}
 """What becomes of a customer's messages, and by which rule; of the others': a batch."""
 
 
@@ -102,7 +102,7 @@ def scripts(random: Random, tenants: Sequence[Tenant], *, messages: int, pause_s
 
 
 def _lines(random: Random, company: Tenant, customer: Customer, count: int, pause_seconds: float) -> Iterator[Line]:
-    fate, code = FATES.get(customer.name, (Fate.BATCHED, ""))
+    result, code = FATES.get(customer.name, (Result.BATCHED, ""))
     written: list[Sent] = []
     left_of_burst = 0
     while len(written) < count:
@@ -116,13 +116,13 @@ def _lines(random: Random, company: Tenant, customer: Customer, count: int, paus
             conversation=company.conversation_id(customer),
             company=company.company_id,
             text=f"{company.name} {customer.name} {len(written) + 1}",
-            fate=fate,
+            result=result,
             code=code,
             is_acknowledged=False,
         )
         yield Line(pause, one)
         if random.random() < _FORGED:
-            forged = replace(one, sid=fresh_sid(), text=f"forged {one.text}", fate=Fate.REFUSED, code=_FORGERY)
+            forged = replace(one, sid=fresh_sid(), text=f"forged {one.text}", result=Result.REFUSED, code=_FORGERY)
             yield Line(0, forged, is_forged=True)
         if written and random.random() < _LATE_DUPLICATE:
             yield Line(0, random.choice(written), is_late_duplicate=True)

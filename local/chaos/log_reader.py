@@ -1,4 +1,4 @@
-"""What the children say: counted, and kept as far as the ledger needs it."""
+"""Reads the child processes' log lines: counts them, and keeps what the ledger needs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ HearStep = Callable[[str, str], None]
 
 
 @dataclass
-class Ear:
+class LogReader:
     """Hears the children's lines."""
 
-    hear_step: HearStep = lambda _child, _step: None
+    on_step: HearStep = lambda _child, _step: None
     log: TextIO | None = None
     """Where every line goes too."""
     steps: Counter[str] = field(default_factory=Counter)
@@ -44,12 +44,12 @@ class Ear:
     """The lines of each conversation."""
     _changing: threading.Lock = field(default_factory=threading.Lock)
 
-    def hear(self, child: str, line: str) -> None:
+    def on_line(self, child: str, line: str) -> None:
         """Take one line, which may be several where the child's threads spoke at once."""
         for one in _documents(line):
             parsed = logs.parse(one)
             if isinstance(parsed, LogLine):
-                self.hear_step(child, parsed.step)
+                self.on_step(child, parsed.step)
             with self._changing:
                 if self.log is not None and parsed is not None:
                     self.log.write(f"{child} {one}\n")
@@ -71,7 +71,7 @@ class Ear:
                 self.batches.append(_batch(fields[DOCUMENT]))
             case Step.REFUSED if "message_sid" in fields:
                 self.refused.add((fields["message_sid"], code))
-            case Step.RELEASED | Step.GAVE_REPLY_UP if code == ReplyCode.UNKNOWN_OUTCOME:
+            case Step.RELEASED | Step.REPLY_ABANDONED if code == ReplyCode.UNKNOWN_OUTCOME:
                 self.unknown.add(fields["batch_id"])
             case Step.FAILED if code == Code.INTERNAL_ERROR:
                 self.surprises.add(str(fields.get("reason", "an error without a reason")))

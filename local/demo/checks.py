@@ -1,4 +1,4 @@
-"""What must be there after the evening, exactly, and what is there: one line for each check."""
+"""The checks after the demo: what must be there, exactly, and what is there, one line each."""
 
 from __future__ import annotations
 

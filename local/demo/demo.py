@@ -8,9 +8,9 @@ from rich.console import Console
 
 from local import stack
 from local.demo import checks, scenario
-from local.demo.email_scenario import Correspondence
+from local.demo.email_scenario import EmailScenario
 from local.demo.outcome import look
-from local.demo.scenario import Script
+from local.demo.scenario import Scenario
 from local.demo.timeline import Timeline
 from local.processes import ports
 from local.processes.environment import HOST
@@ -32,30 +32,30 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
     conversations = {who.address: one.conversation_id(who) for one in TENANTS for who in one.customers}
     timeline = Timeline(console, conversations=conversations, verbose=verbose)
     console.print(
-        "Starting a local AWS, the app, its workers, and stand-ins for Twilio, SendGrid and the AI ...", style="dim"
+        "Starting a local AWS, the app, its workers, and stubs for Twilio, SendGrid and the AI ...", style="dim"
     )
     with stack.started(
         aws_port,
         shell=shell,
-        hear=timeline.hear,
+        on_line=timeline.on_line,
         http_port=http_port,
         twilio_url=f"http://{HOST}:{twilio_port}",
         sendgrid_url=f"http://{HOST}:{sendgrid_port}",
         settings=scenario.SETTINGS,
     ) as here:
-        twilio = here.stand_in_for_twilio()
-        sendgrid = here.stand_in_for_sendgrid()
+        twilio = here.twilio_stub()
+        sendgrid = here.sendgrid_stub()
         app = here.serve()
         here.work(*_only(*_OTHERS))
         doomed = here.work(*_only("batch_sms"), "--die-before-dispatch")
-        here.stand_in_for_ai(scenario.THINKING_SECONDS)
+        here.ai_stub(scenario.THINKING_SECONDS)
         here.wait_for(twilio, twilio_port)
         here.wait_for(sendgrid, sendgrid_port)
         here.wait_for(app, http_port)
         timeline.begin()
         url = f"http://{HOST}:{http_port}"
-        mails = Correspondence(here, timeline, url, sent={})
-        script = Script(here, timeline, url, doomed, sent={}, mails=mails)
+        mails = EmailScenario(here, timeline, url, sent={})
+        script = Scenario(here, timeline, url, doomed, sent={}, mails=mails)
         died = script.play()
         outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds

@@ -1,4 +1,4 @@
-"""What must be there of the e-mails after the evening."""
+"""The checks of the e-mails after the demo."""
 
 from __future__ import annotations
 

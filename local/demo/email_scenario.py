@@ -19,7 +19,7 @@ from local import tenants
 from local.demo.timeline import Timeline
 from local.requests.emails import Attachment, Mail, fresh_message_id, mail_url, send
 from local.requests.messages import Answer
-from local.stack import STAGE, Machine
+from local.stack import STAGE, Stack
 from local.stubs.sendgrid import Fault, Kind
 from local.tenants import MAIL, PRIVATE_KEY, SUNRISE
 
@@ -47,17 +47,17 @@ class MailSent:
 
 
 @dataclass
-class Correspondence:
+class EmailScenario:
     """Writes the e-mails and keeps what was sent, by a name for each request."""
 
-    machine: Machine
+    stack: Stack
     timeline: Timeline
     url: str
     sent: dict[str, MailSent]
 
     def burst(self) -> None:
         """What is written before anybody answers."""
-        self.machine.mailboxes.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2))
+        self.stack.mailboxes.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2))
         self.timeline.headline("Gina writes two e-mails; SendGrid delivers the first one twice. A forger writes too.")
         first = self._writes("gina-first", SUBJECT, body="Good evening! Have you a room by the sea?")
         self._sends("gina-first-again", first)
@@ -73,7 +73,7 @@ class Correspondence:
     def machine_answers(self) -> None:
         """What comes back to the reply."""
         self.timeline.headline("Gina's machine answers the reply: she is away.")
-        (reply,) = self.machine.mailboxes.deliveries()
+        (reply,) = self.stack.mailboxes.deliveries()
         self._writes(
             "gina-away",
             f"Away: {reply['subject']}",
@@ -85,7 +85,7 @@ class Correspondence:
     @cached_property
     def _secret(self) -> Mapping[str, str]:
         """Of the company that is written to."""
-        return tenants.secret(self.machine.aws, SUNRISE.credential_ref(MAIL, STAGE))
+        return tenants.secret(self.stack.aws, SUNRISE.credential_ref(MAIL, STAGE))
 
     def _writes(self, name: str, subject: str, *, forge: bool = False, is_raw: bool = False, **what: Any) -> Mail:
         who = SUNRISE.customer("gina")

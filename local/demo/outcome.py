@@ -1,4 +1,4 @@
-"""What the evening left behind: in the tables, the queues, the bucket, on the phones and in the mailboxes."""
+"""What the demo left behind: in the tables, the queues, the bucket, on the phones and in the mailboxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.demo.email_scenario import MailSent
 from local.demo.scenario import Died, Sent
 from local.demo.timeline import Timeline
 from local.logs import DOCUMENT
-from local.stack import STAGE, Machine
+from local.stack import STAGE, Stack
 from local.stubs.phones import Delivery
 from local.tenants import Tenant
 
@@ -100,15 +100,15 @@ class Outcome:
 
 
 def look(
-    machine: Machine,
+    stack: Stack,
     timeline: Timeline,
     sent: Mapping[str, Sent],
     mails_sent: Mapping[str, MailSent],
     died: Died,
 ) -> Outcome:
     """Read everything."""
-    aws, template = machine.aws, load(STAGE)
-    conversations, sends = machine.settings.conversations_table, machine.settings.sends_table
+    aws, template = stack.aws, load(STAGE)
+    conversations, sends = stack.settings.conversations_table, stack.settings.sends_table
     waiting = {queue: aws.waiting(queue) for queue in template.queues}
     batches = [fields[DOCUMENT] for fields in timeline.heard("thinking")]
     return Outcome(
@@ -116,15 +116,15 @@ def look(
         mails_sent=mails_sent,
         died=died,
         batches=batches,
-        handoffs=[json.loads(body) for body in aws.bodies(machine.settings.human_handoff_queue)],
+        handoffs=[json.loads(body) for body in aws.bodies(stack.settings.human_handoff_queue)],
         records={row["conversation_id"]: row for row in aws.rows(conversations)},
-        deliveries=machine.phones.deliveries(),
-        mails=machine.mailboxes.deliveries(),
+        deliveries=stack.phones.deliveries(),
+        mails=stack.mailboxes.deliveries(),
         kept={url: aws.object(url) for url in _urls(batches) if url.startswith("s3://")},
         sends={str(row.get("provider_sid")): row for row in aws.rows(sends)},
         other_rows={table: len(aws.rows(table)) for table in template.tables if table not in {conversations, sends}},
         waiting=waiting,
-        notice=machine.settings.locked_notice,
+        notice=stack.settings.locked_notice,
         steps={step: timeline.heard(step) for step in _STEPS},
     )
 

@@ -25,11 +25,11 @@ from xml.etree import ElementTree as ET
 
 import click
 
-from local.demo.email_scenario import Correspondence
+from local.demo.email_scenario import EmailScenario
 from local.demo.timeline import Timeline
 from local.processes.children import Child
 from local.requests.messages import Answer, Message, send, webhook_url
-from local.stack import Machine
+from local.stack import Stack
 from local.stubs.ai import ASKS_FOR_LONG
 from local.stubs.twilio import Fault, Kind
 from local.tenants import NORDIC, SUNRISE, Customer, Tenant
@@ -93,16 +93,16 @@ class Died:
 
 
 @dataclass(frozen=True)
-class Script:
+class Scenario:
     """Plays the evening on a machine and keeps what was sent, by a name for each request."""
 
-    machine: Machine
+    stack: Stack
     timeline: Timeline
     url: str
     doomed: Child
     """The worker of the SMS queue that dies."""
     sent: dict[str, Sent]
-    mails: Correspondence
+    mails: EmailScenario
 
     def play(self) -> Died:
         """Play it to the end, until nothing moves any more.
@@ -135,7 +135,7 @@ class Script:
         """What is going to befall three of the answers."""
         addresses = {name: NORDIC.customer(name).address for name in ("david", "edith")}
         clara = SUNRISE.customer("clara").address
-        phones = self.machine.phones
+        phones = self.stack.phones
         phones.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2, to=addresses["david"]))
         phones.fail_next(Fault(kind=Kind.LOST, after_seconds=_LATE_SECONDS, to=addresses["edith"]))
         phones.fail_next(Fault(statuses=("delivered", "sent", "queued", "delivered"), to=clara))
@@ -155,14 +155,14 @@ class Script:
         code = self.doomed.wait(_STEP_SECONDS)
         if code is None:
             raise click.ClickException("the worker that was to die is still alive")
-        row = self.machine.record(NORDIC, "edith")
+        row = self.stack.record(NORDIC, "edith")
         died = Died(code, row.get("last_batch_id"), row.get("conversation_status"))
         self.timeline.headline(
             "The worker is dead, the conversation locked, nothing dispatched. Another worker starts."
         )
         name = signal.Signals(-code).name if code < 0 else f"code {code}"
         self.timeline.show(NORDIC.conversation_id(NORDIC.customer("edith")), "worker", f"died of {name}", "bold red")
-        self.machine.work("--only", "batch_sms")
+        self.stack.work("--only", "batch_sms")
         return died
 
     def _while_locked(self) -> None:
@@ -188,7 +188,7 @@ class Script:
     def _second_answer(self) -> None:
         david = NORDIC.customer("david")
         self._await("released", conversation=NORDIC.conversation_id(david))
-        batch_id = self.machine.record(NORDIC, "david")["last_batch_id"]
+        batch_id = self.stack.record(NORDIC, "david")["last_batch_id"]
         self.timeline.headline("The AI changes its mind and answers David's batch a second time.")
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
 
@@ -196,8 +196,8 @@ class Script:
         """Put a reply on the ai-replies queue, as a system of the company's would."""
         key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
         self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
-        self.machine.aws.sqs.send_message(
-            QueueUrl=self.machine.aws.queue_url(self.machine.settings.ai_replies_queue),
+        self.stack.aws.sqs.send_message(
+            QueueUrl=self.stack.aws.queue_url(self.stack.settings.ai_replies_queue),
             MessageBody=json.dumps({**key, **what}),
             MessageGroupId=company.company_id,
         )
@@ -262,7 +262,7 @@ class Script:
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < _QUIET_SECONDS and time.monotonic() < until:
             time.sleep(_LOOK_SECONDS)
-            if self.machine.is_moving:
+            if self.stack.is_moving:
                 quiet_since = time.monotonic()
 
 

@@ -88,7 +88,7 @@ class Timeline:
         line.add_row(f"{self.seconds:.1f} s", who, lane, text)
         self._console.print(line, markup=False)
 
-    def hear(self, child: str, line: str) -> None:
+    def on_line(self, child: str, line: str) -> None:
         """Take one line that a child printed."""
         heard = logs.parse(line)
         if isinstance(heard, LogLine):

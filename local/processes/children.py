@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from local.processes.environment import PROJECT
 
-HearLine = Callable[[str, str], None]
+OnLine = Callable[[str, str], None]
 """Takes a child's name and one line of its output."""
 
 _STOP_SECONDS = 5.0
@@ -35,9 +35,9 @@ class Child:
 
     @classmethod
     def start(
-        cls, name: str, command: Sequence[str], *, environment: Mapping[str, str], hear: HearLine | None = None
+        cls, name: str, command: Sequence[str], *, environment: Mapping[str, str], on_line: OnLine | None = None
     ) -> Child:
-        """Start `command` in the project's folder; `hear` is called, on a thread of the child's, for each line."""
+        """Start `command` in the project's folder; `on_line` is called, on a thread of the child's, for each line."""
         process = subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -50,7 +50,7 @@ class Child:
             errors="replace",
         )
         child = cls(name, process)
-        child._reader = threading.Thread(target=child._read, args=(hear,), name=f"{name}-lines", daemon=True)
+        child._reader = threading.Thread(target=child._read, args=(on_line,), name=f"{name}-lines", daemon=True)
         child._reader.start()
         return child
 
@@ -83,16 +83,16 @@ class Child:
             if pipe is not None:
                 pipe.close()
 
-    def _read(self, hear: HearLine | None) -> None:
+    def _read(self, on_line: OnLine | None) -> None:
         for line in self.process.stdout or ():
             self.last_lines.append(line.rstrip())
-            if hear is not None:
-                hear(self.name, line.rstrip())
+            if on_line is not None:
+                on_line(self.name, line.rstrip())
 
 
-def start_own(name: str, *arguments: str, environment: Mapping[str, str], hear: HearLine | None = None) -> Child:
+def start_own(name: str, *arguments: str, environment: Mapping[str, str], on_line: OnLine | None = None) -> Child:
     """Start one of this package's own child commands: `python -m local ARGUMENTS`."""
-    return Child.start(name, [sys.executable, "-m", "local", *arguments], environment=environment, hear=hear)
+    return Child.start(name, [sys.executable, "-m", "local", *arguments], environment=environment, on_line=on_line)
 
 
 class StopAsked(SystemExit):

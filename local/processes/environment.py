@@ -21,8 +21,8 @@ HOST = "127.0.0.1"
 ROOT = "local"
 """The access key, and the secret, of everything that is started here."""
 
-STAND_IN_URL = f"http://{HOST}:8010"
-"""Where the stand-in for Twilio's API is, unless it is told another port; the operator's commands expect it there."""
+STUB_URL = f"http://{HOST}:8010"
+"""Where the stub for Twilio's API is, unless it is told another port; the operator's commands expect it there."""
 
 _HARMLESS = frozenset(
     {
@@ -91,7 +91,7 @@ def local_aws(endpoint: str) -> dict[str, str]:
     }
 
 
-def forget_shell(environment: MutableMapping[str, str]) -> dict[str, str]:
+def drop_shell_variables(environment: MutableMapping[str, str]) -> dict[str, str]:
     """Leave in `environment` only what is harmless, and return what it was.
 
     The parent does this to itself before it makes its first client. A client that is told no endpoint goes nowhere.

@@ -36,7 +36,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class StandIn:
+class AiStub:
     """Answers batches."""
 
     aws: LocalAws
@@ -124,7 +124,7 @@ def require_version(context: Document) -> None:
     """
     known = SCHEMA["properties"]["meta"]["properties"]["version"]["const"]
     if context["meta"]["version"] != known:
-        raise ValueError(f"the stand-in reads contexts of version {known}")
+        raise ValueError(f"the stub reads contexts of version {known}")
 
 
 def tell(step: str, context: Document, **more: Any) -> None:
@@ -141,13 +141,13 @@ def tell(step: str, context: Document, **more: Any) -> None:
         print(json.dumps(line), flush=True)
 
 
-def stand_in(thinking_seconds: float) -> None:
+def serve_stub(thinking_seconds: float) -> None:
     """Stand in until SIGTERM, between the two queues that the environment names."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     aws = LocalAws(os.environ["AWS_ENDPOINT_URL"])
     queues = (aws.queue_url(os.environ[name]) for name in ("AI_QUEUE", "AI_REPLIES_QUEUE"))
-    StandIn(aws, *queues, thinking_seconds, stopped).run()
+    AiStub(aws, *queues, thinking_seconds, stopped).run()
 
 
 _telling = threading.Lock()

@@ -1,4 +1,4 @@
-"""The customers' mailboxes, as the stand-in for SendGrid knows them: what they hold, and what befalls the next one."""
+"""The customers' mailboxes, as the stub for SendGrid knows them: what they hold, and what befalls the next one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from local.stubs.sendgrid import Fault
 from local.stubs.server import ask
 
 Delivery = Mapping[str, Any]
-"""One e-mail of the stand-in's ledger."""
+"""One e-mail of the stub's ledger."""
 
 
 @dataclass(frozen=True)
 class Mailboxes:
-    """Asks the stand-in at one URL."""
+    """Asks the stub at one URL."""
 
     url: str
 

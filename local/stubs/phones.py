@@ -1,4 +1,4 @@
-"""The customers' phones, as the stand-in for Twilio knows them: what they show, and what befalls the next message."""
+"""The customers' phones, as the stub for Twilio knows them: what they show, and what befalls the next message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from local.stubs.server import ask
 from local.stubs.twilio import Fault
 
 Delivery = Mapping[str, Any]
-"""One message of the stand-in's ledger."""
+"""One message of the stub's ledger."""
 
 
 @dataclass(frozen=True)
 class Phones:
-    """Asks the stand-in at one URL."""
+    """Asks the stub at one URL."""
 
     url: str
 

@@ -29,7 +29,7 @@ from local.stubs.server import (
     Call,
     Kind,
     Refused,
-    StandIn,
+    StubServer,
     Tell,
     say_nothing,
     short,
@@ -111,7 +111,7 @@ class Mail:
     custom_args: Mapping[str, str]
     template_id: str | None
     template_data: Mapping[str, Any]
-    tracking: Document
+    delivery_reports: Document
     created_at: datetime
 
     @property
@@ -148,7 +148,7 @@ def error(message: str, name: str | None = None, status: int = HTTPStatus.BAD_RE
     return Refused(Answer.json(document, HTTPStatus(status), **headers))
 
 
-class StandInSendGrid(StandIn[Fault]):
+class SendGridStub(StubServer[Fault]):
     """Stands in for as long as the block lasts.
 
     Args:
@@ -303,7 +303,7 @@ def _mail(account: Account, document: Document) -> Mail:
         custom_args=_custom_args(document),
         template_id=template,
         template_data=recipient.get("dynamic_template_data", {}),
-        tracking=document.get("tracking_settings", {}),
+        delivery_reports=document.get("tracking_settings", {}),
         created_at=datetime.now(UTC).replace(microsecond=0),
     )
 
@@ -351,6 +351,6 @@ def _custom_args(document: Document) -> dict[str, str]:
     return told
 
 
-def stand_in(port: int, accounts: Iterable[Account]) -> None:
+def serve_stub(port: int, accounts: Iterable[Account]) -> None:
     """Stand in for SendGrid until SIGTERM."""
-    until_stopped(lambda tell: StandInSendGrid(accounts, port=port, tell=tell))
+    until_stopped(lambda tell: SendGridStub(accounts, port=port, tell=tell))

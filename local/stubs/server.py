@@ -1,6 +1,6 @@
-"""What the STAND-INS for providers' APIs share: an HTTP server on the loopback interface, and faults to order.
+"""What the stubs of providers' APIs share: an HTTP server on the loopback interface, and faults to order.
 
-A stand-in sends nothing to anybody and is never shipped. What a provider does on a bad day it does on demand, for the
+A stub sends nothing to anybody and is never shipped. What a provider does on a bad day it does on demand, for the
 next request, or for the next one about one recipient:
 
     429     too many requests, and when to come again; nothing is taken
@@ -11,7 +11,7 @@ next request, or for the next one about one recipient:
     garbled taken, and answered with a page of a proxy's
     none    as always
 
-    POST /_stand-in/faults        what befalls the next ones: the fields of the stand-in's fault
+    POST /_stand-in/faults        what befalls the next ones: the fields of the stub's fault
     GET  /_stand-in/deliveries    the ledger: what was taken, and what became of it
 """
 
@@ -107,7 +107,7 @@ def say_nothing(_step: str, **_fields: Any) -> None:
     """Tell no step."""
 
 
-class StandIn(ABC, Generic[FaultT]):
+class StubServer(ABC, Generic[FaultT]):
     """Answers on the loopback interface for as long as the block lasts.
 
     Args:
@@ -208,7 +208,7 @@ class StandIn(ABC, Generic[FaultT]):
             return Answer.json({"message": str(fault)}, HTTPStatus.BAD_REQUEST)
 
 
-def until_stopped(make: Callable[[Tell], StandIn[Any]]) -> None:
+def until_stopped(make: Callable[[Tell], StubServer[Any]]) -> None:
     """Stand in until SIGTERM, telling each step as a line in the shape of the app's log lines."""
 
     def tell(step: str, **fields: Any) -> None:
@@ -221,10 +221,10 @@ def until_stopped(make: Callable[[Tell], StandIn[Any]]) -> None:
 
 
 def ask(url: str, path: str, document: object = None) -> dict[str, Any]:
-    """What a stand-in at `url` says to a GET, or to a POST of `document`."""
+    """What a stub at `url` says to a GET, or to a POST of `document`."""
     body = None if document is None else json.dumps(document).encode()
     opener: Any = build_opener(ProxyHandler({}))
-    request = Request(f"{url}/_stand-in/{path}", data=body)  # noqa: S310  # our own stand-in's URL
+    request = Request(f"{url}/_stand-in/{path}", data=body)  # noqa: S310  # our own stub's URL
     with opener.open(request, timeout=_ASKING_SECONDS) as answer:
         return dict(json.load(answer))
 
@@ -246,12 +246,12 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
-    """One request, answered by a stand-in."""
+    """One request, answered by a stub."""
 
     timeout = _REQUEST_SECONDS
 
-    def __init__(self, stand_in: StandIn[Any], *arguments: Any) -> None:
-        self._stand_in = stand_in
+    def __init__(self, serve_stub: StubServer[Any], *arguments: Any) -> None:
+        self._stand_in = serve_stub
         super().__init__(*arguments)
 
     def do_GET(self) -> None:  # the library's name
@@ -263,7 +263,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_arguments: Any) -> None:
-        """Leave the telling to the stand-in."""
+        """Leave the telling to the stub."""
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)

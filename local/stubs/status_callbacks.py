@@ -38,7 +38,7 @@ class _Due:
     tell: Callable[[], None] = field(compare=False)
 
 
-class Courier:
+class StatusCallbacks:
     """Does what is due, in the order in which it is due, on a thread of its own."""
 
     def __init__(self) -> None:

@@ -35,13 +35,13 @@ from local.stubs.server import (
     Call,
     Kind,
     Refused,
-    StandIn,
+    StubServer,
     Tell,
     say_nothing,
     short,
     until_stopped,
 )
-from local.stubs.status_callbacks import Callback, Courier, post
+from local.stubs.status_callbacks import Callback, StatusCallbacks, post
 
 API = "/2010-04-01"
 BODY_LENGTH_MAX = 1_600
@@ -208,7 +208,7 @@ def error(code: int, **headers: str) -> Refused:
     return Refused(Answer.json(document, status, **headers))
 
 
-class StandInTwilio(StandIn[Fault]):
+class TwilioStub(StubServer[Fault]):
     """Stands in for as long as the block lasts.
 
     Args:
@@ -233,10 +233,10 @@ class StandInTwilio(StandIn[Fault]):
         self._step_seconds = step_seconds
         self._messages: dict[str, Message] = {}
         self._inbound: dict[str, Message] = {}
-        self._courier = Courier()
+        self._status_callbacks = StatusCallbacks()
 
     def close(self) -> None:
-        self._courier.close()
+        self._status_callbacks.close()
 
     @property
     def messages(self) -> list[Message]:
@@ -247,7 +247,10 @@ class StandInTwilio(StandIn[Fault]):
     @property
     def ledger(self) -> dict[str, Any]:
         """Everything that was taken, and how many callbacks are still to come."""
-        return {"deliveries": [one.ledger_row for one in self.messages], "callbacks_to_come": self._courier.unfinished}
+        return {
+            "deliveries": [one.ledger_row for one in self.messages],
+            "callbacks_to_come": self._status_callbacks.unfinished,
+        }
 
     def fault(self, document: Mapping[str, Any]) -> Fault:
         return Fault.from_document(document)
@@ -272,7 +275,7 @@ class StandInTwilio(StandIn[Fault]):
 
     def wait_until_told(self, seconds: float = 5.0) -> bool:
         """Whether all statuses of all messages were told within `seconds`."""
-        return self._courier.wait_until_told(seconds)
+        return self._status_callbacks.wait_until_told(seconds)
 
     def authenticate(self, account_sid: str, authorization: str | None) -> None:
         """Raises `Refused` unless the credentials are the account's."""
@@ -363,7 +366,7 @@ class StandInTwilio(StandIn[Fault]):
     def _plan_callbacks(self, message: Message, fault: Fault) -> None:
         for number, status in enumerate(fault.statuses):
             seconds = fault.after_seconds + number * self._step_seconds
-            self._courier.after(seconds, partial(self._report, message, status, fault.error_code))
+            self._status_callbacks.after(seconds, partial(self._report, message, status, fault.error_code))
 
     def _report(self, message: Message, status: str, error_code: str | None) -> None:
         """The message has a new status: keep it, and tell it to whoever wanted to know."""
@@ -461,6 +464,6 @@ def _basic_auth(authorization: str | None) -> tuple[str, str]:
     return user, password
 
 
-def stand_in(port: int, accounts: Iterable[Account]) -> None:
+def serve_stub(port: int, accounts: Iterable[Account]) -> None:
     """Stand in for Twilio until SIGTERM."""
-    until_stopped(lambda tell: StandInTwilio(accounts, port=port, step_seconds=STEP_SECONDS, tell=tell))
+    until_stopped(lambda tell: TwilioStub(accounts, port=port, step_seconds=STEP_SECONDS, tell=tell))

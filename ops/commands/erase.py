@@ -9,7 +9,7 @@ from ops.repairs import erasure
 from ops.repairs.erasure import PLACES, Reach
 from ops.repairs.redriving import sources
 from ops.stage.bucket import S3Objects
-from ops.stage.dead_letters import SqsLetters
+from ops.stage.dead_letters import SqsDeadLetters
 from ops.stage.deployment import Deployment
 from ops.terminal import masking
 from ops.terminal.confirmation import ask
@@ -20,15 +20,15 @@ _REMAINS = (
 )
 
 
-def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal: bool, yes: bool) -> None:
+def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bool, yes: bool) -> None:
     """Erase a person, or tell what would be erased."""
     engine, account = deployment.engine(), deployment.account
     schemas = expected(deployment.settings)
-    letters = [SqsLetters(account, one.dead_name) for one in sources(deployment.settings).values()]
+    dead_letters = [SqsDeadLetters(account, one.dead_name) for one in sources(deployment.settings).values()]
     reach = Reach(
         engine=engine,
         tables={one.setting: (account.table(schemas[one.setting].name), schemas[one.setting]) for one in PLACES},
-        letters=[one for one in letters if one.holds_any],
+        dead_letters=[one for one in dead_letters if one.holds_any],
         objects=S3Objects.of(account, deployment.settings.attachments_bucket),
     )
     address = erasure.normal(told, [one.address_prefix for one in engine.channels.values()])
@@ -39,9 +39,9 @@ def forget(deployment: Deployment, console: Console, told: str, *, is_rehearsal:
         console.print(f"  {number:>6}  {schemas[name].name if name in schemas else name}")
     for key in person.conversations:
         console.print(f"  conversation {masking.text(key.conversation_id, [address])}")
-    if is_rehearsal or not any(found.values()):
+    if is_dry_run or not any(found.values()):
         console.print("Nothing was erased.")
         return
     ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
-    erased = erasure.forget(reach, person)
+    erased = erasure.erase(reach, person)
     console.print(f"Erased {sum(erased.values())} row(s), message(s) and file(s). {_REMAINS}")

@@ -1,4 +1,4 @@
-"""The story of a conversation or of a message."""
+"""The timeline of a conversation or of a message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def explain(deployment: Deployment, console: Console, told: str, primary_channel
             status = facts.conversation.record.status
             console.print(f"{masking.text(whose, known)}, conversation_status {status}", style="bold")
         for event in timelines.events(facts):
-            console.print(f"{event.at:%Y-%m-%d %H:%M:%S.%f}  {event.where:<16} {masking.text(event.what, known)}")
+            console.print(f"{event.at:%Y-%m-%d %H:%M:%S.%f}  {event.target:<16} {masking.text(event.what, known)}")
         if not facts.logged:
             console.print("(no log line: tables and queues alone tell this)", style="dim")
         console.print(f"=> {masking.text(timelines.verdict(facts), known)}", style="bold")

@@ -13,7 +13,7 @@ from chalicelib.telemetry import Level
 from ops.stage import tailing
 from ops.stage.deployment import Deployment
 from ops.stage.logs import LogEvent, Logs
-from ops.stage.target import Blocked
+from ops.stage.target import CommandError
 from ops.terminal import masking
 from ops.terminal.step_texts import in_words
 
@@ -28,9 +28,9 @@ def tail(
     """Show lines until Ctrl-C, or those that there are."""
     logs = Logs.of(deployment)
     if not logs.groups:
-        what = f"stage {deployment.where.stage} has no log group"
+        what = f"stage {deployment.target.stage} has no log group"
         here = "the terminal of `make run` or `make aws` shows what its processes tell"
-        raise Blocked(what, here if deployment.where.is_on_this_machine else deployment.where.deploy)
+        raise CommandError(what, here if deployment.target.is_on_this_machine else deployment.target.deploy)
     stopped = threading.Event()
     wait = stopped.wait if is_following else lambda _: True
     try:

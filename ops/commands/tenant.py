@@ -13,7 +13,7 @@ from chalicelib.errors import Misconfigured
 from ops.commands.doctor import show_areas
 from ops.doctor.examination import Asked, examine_tenant
 from ops.stage.deployment import Deployment, OperatorEngine
-from ops.stage.target import Blocked
+from ops.stage.target import CommandError
 from ops.tenants import providers, rotation
 from ops.tenants.providers import Provider
 from ops.tenants.rotation import Secret, State, Takes, taken_by_twilio
@@ -38,11 +38,11 @@ def add(
     secrets = Secrets(deployment.account)
     for name in channels or tuple(engine.channels):
         if name not in engine.channels:
-            raise Blocked(f"there is no channel {name}", f"one of {', '.join(engine.channels)}")
+            raise CommandError(f"there is no channel {name}", f"one of {', '.join(engine.channels)}")
     typed: dict[str, str] = {}
     for name in channels or tuple(engine.channels):
         provider = providers.of_channel(engine.channels[name])
-        ref = str(SecretName(name, company, project, provider.name, deployment.where.stage))
+        ref = str(SecretName(name, company, project, provider.name, deployment.target.stage))
         if provider.name not in typed:
             typed[provider.name] = _typed(provider)
         if is_replacing and secrets.text(ref) is not None:
@@ -56,7 +56,7 @@ def add(
         console.print(
             f"  at {provider.name}: PUBLIC_BASE_URL/webhooks/{name}{RETRIES if provider.lists_inbound else ''}"
         )
-    console.print(f"then: {deployment.where.ops(f'tenant check {company}')}")
+    console.print(f"then: {deployment.target.ops(f'tenant check {company}')}")
 
 
 def rotate(deployment: Deployment, console: Console, company: str, *, is_abandoning: bool, yes: bool) -> None:
@@ -64,7 +64,7 @@ def rotate(deployment: Deployment, console: Console, company: str, *, is_abandon
     engine, secrets = deployment.engine(), Secrets(deployment.account)
     found = [name for name in secrets.names() if name.company == company]
     if not found:
-        raise Blocked(f"{company} has no secret", deployment.where.ops(f"tenant add {company}"))
+        raise CommandError(f"{company} has no secret", deployment.target.ops(f"tenant add {company}"))
     typed: dict[tuple[str, str], str] = {}
     for name in found:
         secret = _read(deployment, secrets, name)
@@ -107,9 +107,9 @@ def _begin(
         typed[account] = _prompt(f"The new {secret.provider.proof} of {secret.name}", is_hidden=True)
     token = typed[account]
     if token == secret.fields[secret.provider.proof]:
-        raise Blocked("this is the token that the secret holds already", "the new one, as the provider shows it")
+        raise CommandError("this is the token that the secret holds already", "the new one, as the provider shows it")
     if takes is not None and not takes(token):
-        raise Blocked(
+        raise CommandError(
             f"{secret.provider.name} does not take this token", "the secondary token, as its console shows it"
         )
     ask(f"Write it into {secret.name} beside the one that it holds?", yes=yes)
@@ -129,15 +129,15 @@ def _finish(console: Console, secrets: Secrets, secret: Secret, *, yes: bool) ->
 
 def _read(deployment: Deployment, secrets: Secrets, name: SecretName) -> Secret:
     provider = providers.named(name.provider)
-    mend = deployment.where.ops(
+    mend = deployment.target.ops(
         f"tenant add {name.company} --project {name.project} --channel {name.channel} --replace"
     )
     if provider is None:
-        raise Blocked(f"{name} is of a provider that is not known here", "the provider's own documentation")
+        raise CommandError(f"{name} is of a provider that is not known here", "the provider's own documentation")
     try:
         return Secret.of(str(name), provider, secrets.text(str(name)) or "")
     except Misconfigured as error:
-        raise Blocked(f"{name} is malformed: {error.detail}", mend) from error
+        raise CommandError(f"{name} is malformed: {error.detail}", mend) from error
 
 
 def _takes(engine: OperatorEngine, secret: Secret) -> Takes | None:
@@ -154,7 +154,9 @@ def _typed(provider: Provider) -> str:
     try:
         provider.check_secret(text)
     except Misconfigured as error:
-        raise Blocked(f"this is no secret of {provider.name}: {error.detail}", "the same command once more") from error
+        raise CommandError(
+            f"this is no secret of {provider.name}: {error.detail}", "the same command once more"
+        ) from error
     return text
 
 

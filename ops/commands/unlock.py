@@ -24,7 +24,7 @@ def unlock(
 ) -> None:
     """Let go of a lock, if the protocol lets."""
     engine = deployment.engine()
-    key = search.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.where)
+    key = search.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.target)
     conversation, verdict = unlocking.look(engine, key, at_once=at_once)
     console.print(f"{conversation_id}: {verdict.why}")
     if not verdict.may_unlock:

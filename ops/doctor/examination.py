@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from chalicelib.errors import EngineError
 from ops.doctor.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
 from ops.doctor.findings import Finding, Weight
-from ops.stage.account import as_blocked
+from ops.stage.account import as_command_error
 from ops.stage.deployment import Deployment
 from ops.tenants import rows
-from ops.tenants.rows import Line
+from ops.tenants.rows import TenantAddress
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
     yield _looked(deployment, bucket.AREA, lambda: bucket.check(deployment))
     yield _looked(deployment, policies.AREA, lambda: policies.check(deployment))
-    lines: list[Line] = []
+    lines: list[TenantAddress] = []
     if asked.looks_at_tenants and not _hides_tenants(found, deployment):
         yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
@@ -71,14 +71,14 @@ def _hides_tenants(tables_found: Area, deployment: Deployment) -> bool:
 def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     """Look at the one tenant that is asked for: its addresses, its secrets, its provider and its webhooks."""
     (tenant,) = asked.tenants
-    lines: list[Line] = []
+    lines: list[TenantAddress] = []
     yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
     yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
 
-def _tenants(deployment: Deployment, asked: Asked, lines: list[Line]) -> Iterator[Finding]:
+def _tenants(deployment: Deployment, asked: Asked, lines: list[TenantAddress]) -> Iterator[Finding]:
     """Find out whose addresses there are, into `lines`; a tenant that was asked for and has none is a finding."""
     engine = deployment.engine()
     one = asked.tenants[0] if len(asked.tenants) == 1 else None
@@ -96,6 +96,6 @@ def _looked(deployment: Deployment, area: str, check: Callable[[], Iterator[Find
     try:
         findings.extend(check())
     except EngineError as error:
-        blocked = as_blocked(error, deployment.where)
+        blocked = as_command_error(error, deployment.target)
         findings.append(Finding(area, blocked.what, blocked.mend))
     return Area(area, tuple(findings))

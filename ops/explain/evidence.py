@@ -18,7 +18,7 @@ from chalicelib.protocol.trigger_lock import EXPIRES_AT
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
 from ops.repairs.redriving import sources
 from ops.stage import search
-from ops.stage.dead_letters import SqsLetters, peek
+from ops.stage.dead_letters import SqsDeadLetters, peek
 from ops.stage.deployment import Deployment, OperatorEngine
 from ops.stage.logs import LogEvent, Logs
 
@@ -89,9 +89,9 @@ def _parts(engine: OperatorEngine, record: Record) -> Iterator[SentPart]:
 
 def _dead(deployment: Deployment, key: ConversationKey) -> Iterator[Dead]:
     for source in sources(deployment.settings).values():
-        letters = SqsLetters(deployment.account, source.dead_name)
-        if letters.holds_any:
-            yield from (Dead(source.role, one) for one in peek(letters, key))
+        dead_letters = SqsDeadLetters(deployment.account, source.dead_name)
+        if dead_letters.holds_any:
+            yield from (Dead(source.role, one) for one in peek(dead_letters, key))
 
 
 def _conversations_in(logged: list[LogEvent]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The story of one message or conversation: what happened, in order, and why there was or was no reply; pure.
+"""The timeline of one message or conversation: what happened, in order, and why there was or was no reply; pure.
 
 Facts come from tables, dead-letter queues and logs. What somebody wrote is told by its length, and no address whole.
 """
@@ -20,7 +20,7 @@ from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Step
 from local.logs import LogLine
-from ops.stage.dead_letters import Letter
+from ops.stage.dead_letters import DeadLetter
 from ops.terminal import masking
 from ops.terminal.step_texts import in_words
 
@@ -55,10 +55,10 @@ class SentPart:
 
 @dataclass(frozen=True, repr=False)
 class Dead:
-    """One letter of the conversation in a dead-letter queue."""
+    """One dead letter of the conversation in a dead-letter queue."""
 
     role: str
-    letter: Letter
+    dead_letter: DeadLetter
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,9 +106,9 @@ class Facts:
         return self.sid or (known[-1] if known else None)
 
     def dead_in(self, *roles: str, batch_id: str | None = None) -> Dead | None:
-        """The first letter in one of these queues, of this batch or of none that it tells."""
+        """The first dead letter in one of these queues, of this batch or of none that it tells."""
         found = (one for one in self.dead if one.role in roles)
-        return next((one for one in found if one.letter.batch_id in (None, batch_id)), None)
+        return next((one for one in found if one.dead_letter.batch_id in (None, batch_id)), None)
 
 
 @dataclass(frozen=True, order=True)
@@ -116,7 +116,7 @@ class Event:
     """One thing that happened."""
 
     at: datetime
-    where: str
+    target: str
     what: str
 
 
@@ -166,7 +166,7 @@ def _of_staged(facts: Facts, staged: StagedMessage) -> str:
         return f"no reply yet: it waits for its batch; a trigger comes by {facts.trigger_due_at:%H:%M:%S} at the latest"
     dead = facts.dead_in(staged.channel)
     if dead is not None:
-        reason = dead.letter.reason or "it failed too often"
+        reason = dead.dead_letter.reason or "it failed too often"
         return (
             f"no reply: its trigger is a dead letter ({reason}). The sweep triggers it again; else redrive {dead.role}"
         )
@@ -207,7 +207,9 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
     dead = facts.dead_in("ai-replies", batch_id=batch_id)
     if dead is not None:
-        return f"no reply: one is a dead letter ({dead.letter.reason or 'it failed too often'}); redrive ai-replies"
+        return (
+            f"no reply: one is a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive ai-replies"
+        )
     lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
     refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
@@ -232,7 +234,7 @@ def _of_lock(facts: Facts, record: Record) -> str:
     dead = facts.dead_in("ai", "ai-replies", batch_id=record.batch_id)
     if dead is not None:
         what = "the AI worker failed at it" if dead.role == "ai" else "its reply could not be sent"
-        return f"{what}: a dead letter ({dead.letter.reason or 'it failed too often'}); redrive {dead.role}"
+        return f"{what}: a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive {dead.role}"
     if not record.is_locked:
         why = {
             Status.TIMEOUT.value: "the AI did not answer batch {} in time",
@@ -313,7 +315,7 @@ def _of_parts(facts: Facts) -> Iterator[Event]:
 
 def _of_queues(facts: Facts) -> Iterator[Event]:
     for one in facts.dead:
-        yield Event(one.letter.sent_at, f"{one.role}-dlq", one.letter.reason or "it failed too often")
+        yield Event(one.dead_letter.sent_at, f"{one.role}-dlq", one.dead_letter.reason or "it failed too often")
 
 
 def _of_logs(facts: Facts) -> Iterator[Event]:

@@ -22,7 +22,7 @@ from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, Conversation
-from chalicelib.conversations.opt_out import wish
+from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
 from chalicelib.ports.tables import Attr, Tables
@@ -34,7 +34,7 @@ from chalicelib.wiring import Engine
 _LOOKED_UP_AT_ONCE = 99
 
 
-class Fate(StrEnum):
+class Result(StrEnum):
     """What became of a message."""
 
     KNOWN = "known here"
@@ -54,7 +54,7 @@ class Caught:
     """One message and its fate."""
 
     message: InboundMessage
-    fate: Fate
+    result: Result
     code: Code | None = None
 
 
@@ -74,7 +74,7 @@ def catch_up(engine: Engine, messages: Sequence[InboundMessage]) -> Iterator[Cau
     """Feed what is missing, in order; each message is told as it is done.
 
     Args:
-        engine: of the stage, or one that rehearses.
+        engine: of the stage, or of a dry run.
         messages: what the provider delivered, the oldest first.
     """
     known: dict[tuple[str, str, str], Known] = {}
@@ -88,19 +88,19 @@ def catch_up(engine: Engine, messages: Sequence[InboundMessage]) -> Iterator[Cau
 
 def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
     if message.message_sid in known.ids:
-        return Caught(message, Fate.KNOWN)
+        return Caught(message, Result.KNOWN)
     if known.since is not None and message.received_at < known.since:
-        return Caught(message, Fate.TOO_OLD)
-    is_wish = wish(message, is_opted_out=known.is_opted_out) is not None
+        return Caught(message, Result.TOO_OLD)
+    is_wish = opt_out_request(message, is_opted_out=known.is_opted_out) is not None
     if is_wish and any(at > message.received_at for at in known.wishes_at):
-        return Caught(message, Fate.OVERTAKEN)
+        return Caught(message, Result.OVERTAKEN)
     trail = Trail(engine.telemetry, engine.clock, request_id="ops-catch-up")
     receiving = engine.receiving(engine.channels[message.channel].vendor)
     try:
         outcome = receiving.receive_proven(message, trail)
     except EngineError as error:
-        return Caught(message, Fate.REFUSED if error.code in _OF_RULES else Fate.FAILED, error.code)
-    return Caught(message, Fate.TAKEN if outcome.code in _TAKEN else Fate.REFUSED, outcome.code)
+        return Caught(message, Result.REFUSED if error.code in _OF_RULES else Result.FAILED, error.code)
+    return Caught(message, Result.TAKEN if outcome.code in _TAKEN else Result.REFUSED, outcome.code)
 
 
 _OF_RULES = frozenset(
@@ -144,7 +144,7 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
 
 def _in_history(tables: Tables, key: ConversationKey, sids: Sequence[str]) -> set[str]:
     found: set[str] = set()
-    reads = history.looking_up(tables.history, key, list(dict.fromkeys(sids)))
+    reads = history.reads(tables.history, key, list(dict.fromkeys(sids)))
     for first in range(0, len(reads), _LOOKED_UP_AT_ONCE):
         found |= history.found(tables.history.get_together(reads[first : first + _LOOKED_UP_AT_ONCE]))
     return found

@@ -1,4 +1,4 @@
-"""Rehearsals: the same use case over the same rows, with every write and every send kept from happening.
+"""Dry runs: the same use case over the same rows, with every write and every send kept from happening.
 
 Reads are real. A write counts as written, so that the use case goes its way to the end; what it would have told is
 told. `--dry-run` is this, and no second copy of any rule.
@@ -17,7 +17,7 @@ from chalicelib.wiring import Engine
 
 
 @dataclass(frozen=True)
-class RehearsalTable:
+class DryRunTable:
     """A table that is read and never written; see `chalicelib.ports.tables.Table`."""
 
     real: Table
@@ -26,8 +26,8 @@ class RehearsalTable:
     def name(self) -> str:
         return self.real.name
 
-    def within(self, deadline: Deadline) -> RehearsalTable:
-        return RehearsalTable(self.real.within(deadline))
+    def within(self, deadline: Deadline) -> DryRunTable:
+        return DryRunTable(self.real.within(deadline))
 
     def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
         return self.real.get(key, attributes=attributes)
@@ -58,12 +58,12 @@ class RehearsalTable:
 
 
 @dataclass(frozen=True)
-class RehearsalQueue:
+class DryRunQueue:
     """A queue that nothing is sent to."""
 
     name: str
 
-    def within(self, deadline: Deadline) -> RehearsalQueue:  # noqa: ARG002  # nothing takes time here
+    def within(self, deadline: Deadline) -> DryRunQueue:  # noqa: ARG002  # nothing takes time here
         return self
 
     def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
@@ -71,17 +71,17 @@ class RehearsalQueue:
 
 
 @dataclass(frozen=True)
-class RehearsalBucket:
+class DryRunBucket:
     """A bucket that nothing is put into."""
 
-    def within(self, deadline: Deadline) -> RehearsalBucket:  # noqa: ARG002  # as above
+    def within(self, deadline: Deadline) -> DryRunBucket:  # noqa: ARG002  # as above
         return self
 
     def put(self, key: str, content: bytes, *, content_type: str, filename: str | None = None) -> str:  # noqa: ARG002  # nothing is kept
-        return f"s3://rehearsal/{key}"
+        return f"s3://dry-run/{key}"
 
 
-def rehearsal_of(engine: Engine) -> Engine:
+def dry_run_of(engine: Engine) -> Engine:
     """An engine that reads what this one reads, and keeps everything that it does from happening.
 
     A fresh one: a use case that is built already has the real tables.
@@ -92,8 +92,8 @@ def rehearsal_of(engine: Engine) -> Engine:
         "settings": engine.settings,
         "telemetry": engine.telemetry,
         "credentials": engine.credentials,
-        "bucket": RehearsalBucket(),
-        "tables": Tables(**{one.name: RehearsalTable(getattr(tables, one.name)) for one in fields(Tables)}),
+        "bucket": DryRunBucket(),
+        "tables": Tables(**{one.name: DryRunTable(getattr(tables, one.name)) for one in fields(Tables)}),
         "queues": Queues(**{one.name: _silenced(getattr(queues, one.name)) for one in fields(Queues)}),
     }
     vars(fresh).update(kept)
@@ -102,10 +102,10 @@ def rehearsal_of(engine: Engine) -> Engine:
 
 def _silenced(queues: Any) -> Any:
     if isinstance(queues, dict):
-        return {channel: RehearsalQueue(queue.name) for channel, queue in queues.items()}
+        return {channel: DryRunQueue(queue.name) for channel, queue in queues.items()}
     queue: Queue = queues
-    return RehearsalQueue(queue.name)
+    return DryRunQueue(queue.name)
 
 
 def _real(table: Table) -> Table:
-    return table.real if isinstance(table, RehearsalTable) else table
+    return table.real if isinstance(table, DryRunTable) else table

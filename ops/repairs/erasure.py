@@ -1,4 +1,4 @@
-"""Forgetting: everything that our tables and dead-letter queues hold of a person is erased.
+"""Erasure: everything that our tables and dead-letter queues hold of a person is erased.
 
     what hangs on the record - the record, as it was read - what came in between
 
@@ -26,8 +26,8 @@ from chalicelib.wiring import Engine
 from infrastructure.template import TableSchema
 from ops.stage import search
 from ops.stage.bucket import Objects
-from ops.stage.dead_letters import LETTERS_MAX, DeadLetters, leave, take_all
-from ops.stage.target import Blocked
+from ops.stage.dead_letters import DEAD_LETTERS_MAX, DeadLetters, leave, take_all
+from ops.stage.target import CommandError
 from ops.tenants.rows import every_row
 
 _TRIES = 4
@@ -90,7 +90,7 @@ class Reach:
     engine: Engine
     tables: Mapping[str, tuple[Table, TableSchema]]
     """Each table of `PLACES` with its keys, by setting."""
-    letters: Sequence[DeadLetters]
+    dead_letters: Sequence[DeadLetters]
     objects: Objects
     """What came with messages: rows and entries name them."""
 
@@ -99,7 +99,7 @@ def find(reach: Reach, address: str) -> Person:
     """The person and their conversations.
 
     Raises:
-        Blocked: a batch or a reply is on its way in one of these.
+        CommandError: a batch or a reply is on its way in one of these.
     """
     engine = reach.engine
     keys = search.by_address(engine.tables, engine.channels, address)
@@ -109,7 +109,7 @@ def find(reach: Reach, address: str) -> Person:
         tenants |= {conversation.tenant} if conversation is not None else set()
         if conversation is not None and conversation.record.is_locked:
             what = f"conversation {key.conversation_id} is locked: a batch or a reply is on its way"
-            raise Blocked(what, "the same command once it has ended, or unlock first")
+            raise CommandError(what, "the same command once it has ended, or unlock first")
     return Person(address, tuple(keys), frozenset(tenants))
 
 
@@ -127,16 +127,16 @@ def count(reach: Reach, person: Person) -> dict[str, int]:
         table, _ = reach.tables[place.setting]
         found[place.setting] = sum(1 for _ in place.rows(table, person))
     found[_OBJECTS] = len(_objects(reach, person))
-    found[_LETTERS] = sum(_letters(one, person, is_erasing=False) for one in reach.letters)
+    found[_LETTERS] = sum(_letters(one, person, is_erasing=False) for one in reach.dead_letters)
     return found
 
 
-def forget(reach: Reach, person: Person) -> dict[str, int]:
+def erase(reach: Reach, person: Person) -> dict[str, int]:
     """Erase everything; how much it was, by place.
 
     Raises:
         EngineError: the same command goes on where this one stopped.
-        Blocked: a record keeps changing.
+        CommandError: a record keeps changing.
     """
     erased = _hanging(reach, person)
     for key in person.conversations:
@@ -157,7 +157,7 @@ def _hanging(reach: Reach, person: Person) -> dict[str, int]:
         keys = [_key(row, schema) for row in place.rows(table, person)]
         table.delete_many(keys)  # named one by one, and nothing of them is to stay: no condition
         erased[place.setting] = len(keys)
-    erased[_LETTERS] = sum(_letters(one, person, is_erasing=True) for one in reach.letters)
+    erased[_LETTERS] = sum(_letters(one, person, is_erasing=True) for one in reach.dead_letters)
     return erased
 
 
@@ -193,26 +193,26 @@ def _erase_record(engine: Engine, key: ConversationKey) -> None:
             break
         if not isinstance(engine.tables.conversations.delete(key.item, when=record.unchanged), Refused):
             return
-    raise Blocked(
+    raise CommandError(
         f"conversation {key.conversation_id} keeps changing", "the same command once more; it is safe to repeat"
     )
 
 
-def _letters(letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
-    """The person's letters in one queue, deleted or left where they are.
+def _letters(dead_letters: DeadLetters, person: Person, *, is_erasing: bool) -> int:
+    """The person's dead letters in one queue, deleted or left where they are.
 
     Raises:
-        Blocked: the queue holds more than is looked at, so that one of theirs might stay unseen.
+        CommandError: the queue holds more than is looked at, so that one of theirs might stay unseen.
     """
-    taken = take_all(letters)
-    if len(taken) >= LETTERS_MAX:
-        leave(letters, taken)
-        what = f"{letters.name} holds {LETTERS_MAX:,} dead letters or more, and not all can be looked at"
-        raise Blocked(what, "redrive or purge it, then the same command")
+    taken = take_all(dead_letters)
+    if len(taken) >= DEAD_LETTERS_MAX:
+        leave(dead_letters, taken)
+        what = f"{dead_letters.name} holds {DEAD_LETTERS_MAX:,} dead letters or more, and not all can be looked at"
+        raise CommandError(what, "redrive or purge it, then the same command")
     theirs = [one for one in taken if one.conversation in person.conversations or one.unknown_sender == person.address]
     for one in theirs if is_erasing else ():
-        letters.delete(one)
-    leave(letters, [one for one in taken if not is_erasing or one not in theirs])
+        dead_letters.delete(one)
+    leave(dead_letters, [one for one in taken if not is_erasing or one not in theirs])
     return len(theirs)
 
 

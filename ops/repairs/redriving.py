@@ -2,9 +2,9 @@
 
     in the dead-letter queue --send--> in both --delete--> in its queue
 
-Guarantee: sent first, deleted after. A crash in between leaves a letter in both queues, and redriving again sends it
-once more: a spare trigger, a context under the same batch id, a reply under the same reply id - each is known to
-whoever reads it. A letter that its reader could not even read would only come back: it stays where it is, and is told.
+Guarantee: a dead letter is sent first and deleted after. A crash in between leaves it in both queues, and redriving
+again sends it once more: a spare trigger, a context under the same batch id, a reply under the same reply id. Each
+reader recognises the repeat. A dead letter that its reader cannot parse would only come back: it stays and is reported.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from chalicelib.messages.replies import Reply
 from chalicelib.ports.queues import Queue
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import Reminder
+from chalicelib.protocol.unknown_senders import FallbackRequest
 from chalicelib.settings import Settings
-from ops.stage.dead_letters import DeadLetters, Letter, conversation_of, leave, take_all
-from ops.stage.target import Blocked
+from ops.stage.dead_letters import DeadLetter, DeadLetters, conversation_of, leave, take_all
+from ops.stage.target import CommandError
 
 
-class Fate(StrEnum):
-    """What became of a letter."""
+class Result(StrEnum):
+    """What became of a dead letter."""
 
     REDRIVEN = "redriven"
     WOULD_BE = "would be redriven"
@@ -35,10 +35,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Told:
-    """One letter and its fate."""
+    """One dead letter and its fate."""
 
-    letter: Letter
-    fate: Fate
+    dead_letter: DeadLetter
+    result: Result
 
 
 Read = Callable[[str], object]
@@ -71,58 +71,60 @@ def source(settings: Settings, told: str) -> Source:
     """The queue that an operator means: by its role, its name, or the name of its dead-letter queue.
 
     Raises:
-        Blocked: there is none of that name.
+        CommandError: there is none of that name.
     """
     known = sources(settings)
     for one in known.values():
         if told in (one.role, one.name, one.dead_name):
             return one
-    raise Blocked(f"stage {settings.stage} has no queue {told}", f"one of {', '.join(known)}")
+    raise CommandError(f"stage {settings.stage} has no queue {told}", f"one of {', '.join(known)}")
 
 
 def redrive(
-    letters: DeadLetters, queue: Queue, read: Read, *, conversation_id: str | None, is_rehearsal: bool
+    dead_letters: DeadLetters, queue: Queue, read: Read, *, conversation_id: str | None, is_dry_run: bool
 ) -> Iterator[Told]:
-    """Send letters back, the oldest first, each told as it is done.
+    """Send dead letters back, the oldest first, each told as it is done.
 
     Args:
-        letters: the dead-letter queue.
+        dead_letters: the dead-letter queue.
         queue: where its messages come from.
         read: as the queue's reader reads them.
         conversation_id: only this conversation's; None: all.
-        is_rehearsal: send and delete nothing.
+        is_dry_run: send and delete nothing.
 
     Raises:
         EngineError: what is not told yet is still in the dead-letter queue.
     """
-    taken = take_all(letters)
-    fates = [(letter, _fate(letter, read, conversation_id, is_rehearsal=is_rehearsal)) for letter in taken]
-    leave(letters, [letter for letter, fate in fates if fate is not Fate.REDRIVEN])
-    for number, (letter, fate) in enumerate(fates):
-        if fate is Fate.REDRIVEN:
+    taken = take_all(dead_letters)
+    results = [
+        (dead_letter, _result(dead_letter, read, conversation_id, is_dry_run=is_dry_run)) for dead_letter in taken
+    ]
+    leave(dead_letters, [dead_letter for dead_letter, result in results if result is not Result.REDRIVEN])
+    for number, (dead_letter, result) in enumerate(results):
+        if result is Result.REDRIVEN:
             try:
-                queue.send(letter.body, group=letter.group)
+                queue.send(dead_letter.body, group=dead_letter.group)
             except EngineError:
-                leave(letters, taken[number:])
+                leave(dead_letters, taken[number:])
                 raise
-            letters.delete(letter)  # only now: a crash before it doubles the letter, and never loses it
-        yield Told(letter, fate)
+            dead_letters.delete(dead_letter)  # only now: a crash before it doubles the dead letter, and never loses it
+        yield Told(dead_letter, result)
 
 
-def _fate(letter: Letter, read: Read, conversation_id: str | None, *, is_rehearsal: bool) -> Fate:
-    key = letter.conversation
+def _result(dead_letter: DeadLetter, read: Read, conversation_id: str | None, *, is_dry_run: bool) -> Result:
+    key = dead_letter.conversation
     if conversation_id is not None and (key is None or key.conversation_id != conversation_id):
-        return Fate.ANOTHER_S
+        return Result.ANOTHER_S
     try:
-        read(letter.body)
+        read(dead_letter.body)
     except Rejected:
-        return Fate.UNREADABLE
-    return Fate.WOULD_BE if is_rehearsal else Fate.REDRIVEN
+        return Result.UNREADABLE
+    return Result.WOULD_BE if is_dry_run else Result.REDRIVEN
 
 
 def _reply(body: str) -> object:
     """A reply, or our own reminder to tell an unknown sender so."""
-    return Reminder.from_body(body) or Reply.from_body(body)
+    return FallbackRequest.from_body(body) or Reply.from_body(body)
 
 
 def _context(body: str) -> ConversationKey:

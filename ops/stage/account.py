@@ -21,7 +21,7 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from infrastructure.account import NO_RIGHT, NOT_TAKEN
-from ops.stage.target import Blocked, Where
+from ops.stage.target import CommandError, Target
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -56,30 +56,30 @@ _UNREACHABLE = frozenset(
 class Account:
     """One account in one region, as one profile may see it."""
 
-    where: Where
+    target: Target
     session: Any
     _services: dict[str, Service] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def connect(cls, where: Where) -> Account:
+    def connect(cls, target: Target) -> Account:
         """The account that `where` names; sends nothing.
 
         Raises:
-            Blocked: no such profile, or no region.
+            CommandError: no such profile, or no region.
         """
-        key, secret = where.key or (None, None)
+        key, secret = target.key or (None, None)
         try:
             session = boto3.Session(
                 aws_access_key_id=key,
                 aws_secret_access_key=secret,
-                profile_name=where.profile,
-                region_name=where.region,
+                profile_name=target.profile,
+                region_name=target.region,
             )
         except BotoCoreError as error:
-            raise Blocked(f"there is no profile {where.profile!r}", "aws configure list-profiles") from error
+            raise CommandError(f"there is no profile {target.profile!r}", "aws configure list-profiles") from error
         if session.region_name is None:
-            raise Blocked("no region is told", f"the same command with --region, for stage {where.stage}")
-        return cls(where, session)
+            raise CommandError("no region is told", f"the same command with --region, for stage {target.stage}")
+        return cls(target, session)
 
     @property
     def region(self) -> str:
@@ -91,7 +91,7 @@ class Account:
         """The answer to one call; None where AWS answers one of these error codes, for the resource is not there.
 
         Raises:
-            EngineError: what else AWS answered; see `as_blocked`.
+            EngineError: what else AWS answered; see `as_command_error`.
         """
         try:
             return self.service(service).call(operation, resource, request, deadline=None)
@@ -112,7 +112,7 @@ class Account:
         """The answers to one call, page by page; `token`: what an answer calls the next page, and what a request does.
 
         Raises:
-            EngineError: what AWS answered; see `as_blocked`.
+            EngineError: what AWS answered; see `as_command_error`.
         """
         told, asked = token
         next_page: dict[str, Any] = {}
@@ -126,7 +126,7 @@ class Account:
     def service(self, name: str) -> Service:
         """One service of AWS, its client made on first use."""
         if name not in self._services:
-            client = self.session.client(name, endpoint_url=self.where.endpoint_url, config=_CONFIG)
+            client = self.session.client(name, endpoint_url=self.target.endpoint_url, config=_CONFIG)
             self._services[name] = Service(client, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
         return self._services[name]
 
@@ -149,21 +149,23 @@ def aws_code(error: EngineError) -> str:
     return error.detail.rpartition(": ")[2]
 
 
-def as_blocked(error: EngineError, where: Where) -> Blocked:
+def as_command_error(error: EngineError, target: Target) -> CommandError:
     """What an error of AWS means to the person at the terminal, and what to do about it."""
     call, code = error.detail.rpartition(": ")[0], aws_code(error)
     if code in _NO_RIGHT:
-        return Blocked(f"the credentials have no right to {call}", "a profile that has it: --profile (docs/ops.md)")
+        return CommandError(
+            f"the credentials have no right to {call}", "a profile that has it: --profile (docs/ops.md)"
+        )
     if code in _NO_CREDENTIALS:
-        return Blocked(f"AWS takes no credentials ({code})", "aws configure, or another --profile")
+        return CommandError(f"AWS takes no credentials ({code})", "aws configure, or another --profile")
     if code in _UNREACHABLE:
-        at = where.endpoint_url or "AWS"
-        return Blocked(
-            f"nobody answers at {at}", "make run" if where.is_on_this_machine else "--endpoint-url, --region"
+        at = target.endpoint_url or "AWS"
+        return CommandError(
+            f"nobody answers at {at}", "make run" if target.is_on_this_machine else "--endpoint-url, --region"
         )
     if isinstance(error, TryAgain):
-        return Blocked(f"not now: {error.detail}", "the same command once more; it is safe to repeat")
-    return Blocked(error.detail, where.ops("doctor"))
+        return CommandError(f"not now: {error.detail}", "the same command once more; it is safe to repeat")
+    return CommandError(error.detail, target.ops("doctor"))
 
 
 class OperatorClients(Clients):

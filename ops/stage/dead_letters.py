@@ -1,8 +1,8 @@
 """Dead letters: what lies in a dead-letter queue, looked at without being consumed.
 
-A letter that is looked at is invisible to others for `HOLD_SECONDS` and is put back at once; where that fails it comes
-back of itself. Only dead-letter queues are ever looked at this way: from a queue that a function reads, even a look
-counts as a delivery that failed.
+A dead letter that is read is invisible to others for `HOLD_SECONDS` and is put back at once; where that fails it
+reappears after that time. Only dead-letter queues are read this way: in a queue that a function consumes, even a read
+counts as a failed delivery.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 from chalicelib.errors import Misconfigured, Rejected, TryAgain
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.protocol.unknown_senders import Reminder
+from chalicelib.protocol.unknown_senders import FallbackRequest
 from ops.stage.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 1_800
-"""How long a letter stays invisible while it is looked at or moved: longer than `LETTERS_MAX` of them take."""
+"""How long a dead letter stays invisible while it is read or moved: longer than `DEAD_LETTERS_MAX` of them take."""
 
-LETTERS_MAX = 10_000
+DEAD_LETTERS_MAX = 10_000
 """So many are looked at in one go, so that none is visible again before its turn."""
 
 _AT_ONCE = 10
@@ -31,7 +31,7 @@ _POLL_SECONDS = 1
 
 
 @dataclass(frozen=True, repr=False)
-class Letter:
+class DeadLetter:
     """One message of a dead-letter queue."""
 
     body: str
@@ -51,10 +51,10 @@ class Letter:
     def unknown_sender(self) -> str | None:
         """Whom a reminder names, who has no conversation; None: it is none."""
         try:
-            reminder = Reminder.from_body(self.body)
+            fallback_request = FallbackRequest.from_body(self.body)
         except Rejected:
             return None
-        return reminder.pair.sender if reminder is not None else None
+        return fallback_request.pair.sender if fallback_request is not None else None
 
     @property
     def batch_id(self) -> str | None:
@@ -71,18 +71,18 @@ class DeadLetters(Protocol):
     @property
     def name(self) -> str: ...
 
-    def take(self) -> list[Letter]:
-        """Some letters, invisible to others from now on; none: all are looked at."""
+    def take(self) -> list[DeadLetter]:
+        """Some dead letters, invisible to others from now on; none: all are looked at."""
 
-    def put_back(self, letter: Letter) -> None:
-        """Let others see a letter again."""
+    def put_back(self, dead_letter: DeadLetter) -> None:
+        """Let others see a dead letter again."""
 
-    def delete(self, letter: Letter) -> None:
-        """Delete a letter for good."""
+    def delete(self, dead_letter: DeadLetter) -> None:
+        """Delete a dead letter for good."""
 
 
 @dataclass(frozen=True)
-class SqsLetters:
+class SqsDeadLetters:
     """A dead-letter queue of SQS."""
 
     account: Account
@@ -90,7 +90,7 @@ class SqsLetters:
     _urls: dict[str, str] = field(default_factory=dict, repr=False)
     """The queue's URL by its name, once it was asked for."""
 
-    def take(self) -> list[Letter]:
+    def take(self) -> list[DeadLetter]:
         answer = self._call(
             "ReceiveMessage",
             MaxNumberOfMessages=_AT_ONCE,
@@ -101,11 +101,11 @@ class SqsLetters:
         )
         return [_letter(one) for one in answer.get("Messages", [])]
 
-    def put_back(self, letter: Letter) -> None:
-        self._call("ChangeMessageVisibility", ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+    def put_back(self, dead_letter: DeadLetter) -> None:
+        self._call("ChangeMessageVisibility", ReceiptHandle=dead_letter.receipt, VisibilityTimeout=0)
 
-    def delete(self, letter: Letter) -> None:
-        self._call("DeleteMessage", ReceiptHandle=letter.receipt)
+    def delete(self, dead_letter: DeadLetter) -> None:
+        self._call("DeleteMessage", ReceiptHandle=dead_letter.receipt)
 
     @property
     def holds_any(self) -> bool:
@@ -142,32 +142,32 @@ def _document(body: str) -> Mapping[str, Any]:
     return document if isinstance(document, Mapping) else {}
 
 
-def take_all(letters: DeadLetters) -> list[Letter]:
-    """All letters of a queue, the oldest first, `LETTERS_MAX` at most; the caller puts back what it does not delete."""
-    taken: list[Letter] = []
-    while len(taken) < LETTERS_MAX and (some := letters.take()):
+def take_all(dead_letters: DeadLetters) -> list[DeadLetter]:
+    """Up to `DEAD_LETTERS_MAX` dead letters, the oldest first; the caller puts back what it does not delete."""
+    taken: list[DeadLetter] = []
+    while len(taken) < DEAD_LETTERS_MAX and (some := dead_letters.take()):
         taken += some
     return sorted(taken, key=lambda one: one.sent_at)
 
 
-def leave(letters: DeadLetters, some: Iterable[Letter]) -> None:
-    """Put letters back where they were; one that cannot be put back now comes back of itself."""
+def leave(dead_letters: DeadLetters, some: Iterable[DeadLetter]) -> None:
+    """Put dead letters back where they were; one that cannot be put back now comes back of itself."""
     for one in some:
         with suppress(TryAgain, Misconfigured):
-            letters.put_back(one)
+            dead_letters.put_back(one)
 
 
-def peek(letters: DeadLetters, conversation: ConversationKey) -> list[Letter]:
-    """The letters of one conversation, left where they are."""
-    taken = take_all(letters)
-    leave(letters, taken)
+def peek(dead_letters: DeadLetters, conversation: ConversationKey) -> list[DeadLetter]:
+    """The dead letters of one conversation, left where they are."""
+    taken = take_all(dead_letters)
+    leave(dead_letters, taken)
     return [one for one in taken if one.conversation == conversation]
 
 
-def _letter(message: Mapping[str, Any]) -> Letter:
+def _letter(message: Mapping[str, Any]) -> DeadLetter:
     attributes = message.get("Attributes", {})
     sent = int(attributes.get("SentTimestamp", 0)) / 1_000
-    return Letter(
+    return DeadLetter(
         body=message["Body"],
         group=attributes.get("MessageGroupId", "unknown"),
         reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),

@@ -17,7 +17,7 @@ from chalicelib.wiring import Engine
 from infrastructure.stages import Stage
 from infrastructure.stages import functions as app_functions
 from ops.stage.account import NOT_FOUND, Account
-from ops.stage.target import Blocked, Config, Where
+from ops.stage.target import CommandError, Config, Target
 from ops.terminal.step_texts import Notes
 
 _RESOURCES = ("_TABLE", "_QUEUE", "_BUCKET")
@@ -51,19 +51,19 @@ class Deployment:
         """What is deployed of the stage.
 
         Raises:
-            Blocked: nothing is, and no settings tell what should be.
+            CommandError: nothing is, and no settings tell what should be.
             EngineError: AWS cannot be asked.
         """
-        stage = account.where.stage
+        stage = account.target.stage
         functions = {name: _function(account, full_name(config, stage, name)) for name in app_functions()}
         if stage not in config.stages and not any(functions.values()):
             known = ", ".join(config.stages)
-            raise Blocked(f"stage {stage} is in no .chalice/config.json", f"one of its stages: --stage {known}")
+            raise CommandError(f"stage {stage} is in no .chalice/config.json", f"one of its stages: --stage {known}")
         return cls(account, config, functions)
 
     @property
-    def where(self) -> Where:
-        return self.account.where
+    def target(self) -> Target:
+        return self.account.target
 
     @property
     def is_deployed(self) -> bool:
@@ -73,13 +73,13 @@ class Deployment:
     def environment(self) -> Mapping[str, str]:
         """The environment that tells the settings: of the first function there is, else of the stage."""
         deployed = (one.environment for one in self.functions.values() if one is not None)
-        told = next(deployed, self.config.environment(self.where.stage))
-        return {**told, "TWILIO_API_BASE_URL": self.where.twilio_url} if self.where.twilio_url else told
+        told = next(deployed, self.config.environment(self.target.stage))
+        return {**told, "TWILIO_API_BASE_URL": self.target.twilio_url} if self.target.twilio_url else told
 
     @property
     def of_other_stages(self) -> dict[str, str]:
         """The stages whose tables and queues the settings name, by the setting."""
-        stage = self.where.stage
+        stage = self.target.stage
         owners = {
             value: other
             for other in self.config.stages
@@ -98,13 +98,13 @@ class Deployment:
         """The stage's settings.
 
         Raises:
-            Blocked: they are at fault.
+            CommandError: they are at fault.
         """
         try:
             return Settings.from_environment(self.environment)
         except SettingsError as error:
-            what = f"the settings of stage {self.where.stage} are at fault: {error.faults[0]}"
-            raise Blocked(what, self.where.ops("doctor")) from error
+            what = f"the settings of stage {self.target.stage} are at fault: {error.faults[0]}"
+            raise CommandError(what, self.target.ops("doctor")) from error
 
     def engine(self, clock: Clock | None = None) -> OperatorEngine:
         """The shipped use cases over this deployment."""

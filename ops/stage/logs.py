@@ -42,7 +42,7 @@ class Logs:
     @classmethod
     def of(cls, deployment: Deployment) -> Logs:
         """The log groups that Lambda made for the stage's functions."""
-        account, stage = deployment.account, deployment.where.stage
+        account, stage = deployment.account, deployment.target.stage
         wanted = {f"/aws/lambda/{full_name(deployment.config, stage, name)}": name for name in functions()}
         prefix = f"/aws/lambda/{deployment.config.app_name}-{stage}"
         pages = account.pages(

@@ -14,7 +14,7 @@ from chalicelib.ports.tables import Attr, Condition, Item, Tables
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey, entry_id
 from chalicelib.protocol.staging import MESSAGE_SID
-from ops.stage.target import Blocked, Where
+from ops.stage.target import CommandError, Target
 from ops.tenants.rows import every_row
 
 PERSONAL = (PRIMARY_CHANNEL, "recipient_tel", "recipient_email")
@@ -66,19 +66,19 @@ def by_address(tables: Tables, channels: Mapping[str, Channel], address: str) ->
 
 
 def the_one(
-    tables: Tables, channels: Mapping[str, Channel], conversation_id: str, primary_channel: str | None, where: Where
+    tables: Tables, channels: Mapping[str, Channel], conversation_id: str, primary_channel: str | None, target: Target
 ) -> ConversationKey:
     """The conversation that an operator means.
 
     Raises:
-        Blocked: there is none, or there are several.
+        CommandError: there is none, or there are several.
     """
     found = by_id(tables, channels, conversation_id, primary_channel)
     if not found:
-        raise Blocked(f"stage {where.stage} has no conversation {conversation_id}", "its id, or another --stage")
+        raise CommandError(f"stage {target.stage} has no conversation {conversation_id}", "its id, or another --stage")
     if len(found) > 1:
         what = f"{len(found)} conversations are called {conversation_id}"
-        raise Blocked(what, "the same command with --primary-channel")
+        raise CommandError(what, "the same command with --primary-channel")
     return found[0]
 
 

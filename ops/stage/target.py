@@ -1,4 +1,4 @@
-"""Which deployment a command is about, and the commands that mend it, spelled for exactly that deployment.
+"""The deployment that a command works on, and the commands that repair exactly that deployment.
 
 A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint, region and
 credentials come from there, so that no variable of the user's shell leads such a command to a real account.
@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from local.processes.environment import STAND_IN_URL
+from local.processes.environment import STUB_URL
 
 PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
@@ -24,7 +24,7 @@ _ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"
 _KEY, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 
 
-class Blocked(click.ClickException):
+class CommandError(click.ClickException):
     """The command cannot be carried out: one line that says what is missing, and which command mends it."""
 
     exit_code = 2
@@ -68,7 +68,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Where:
+class Target:
     """One stage at one endpoint; `None` leaves a value to botocore and the user's own configuration."""
 
     stage: str
@@ -79,12 +79,12 @@ class Where:
     """The access key and its secret, where the stage's settings tell them: those of the local AWS."""
     is_on_this_machine: bool = False
     twilio_url: str | None = None
-    """Where Twilio's API is, in place of what the settings say; on this machine a stand-in is."""
+    """Where Twilio's API is, in place of what the settings say; on this machine a stub is."""
     given: tuple[tuple[str, str], ...] = ()
     """The options that led here, as they were given."""
 
     @classmethod
-    def of(cls, stage: str, config: Config, **given: str | None) -> Where:
+    def of(cls, stage: str, config: Config, **given: str | None) -> Target:
         """What the options say, and for a stage on this machine what its settings say beyond that.
 
         Args:
@@ -100,7 +100,7 @@ class Where:
                 "endpoint_url": told[_ENDPOINT],
                 "region": told.get(_REGION),
                 "key": (told[_KEY], told[_SECRET]) if "profile" not in options and _KEY in told else None,
-                "twilio_url": STAND_IN_URL,
+                "twilio_url": STUB_URL,
                 "is_on_this_machine": True,
             }
             options = its_own | options

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
-from ops.stage.target import Blocked
+from ops.stage.target import CommandError
 from ops.tenants.providers import Provider
 
 Takes = Callable[[str], bool]
@@ -77,7 +77,7 @@ def state(secret: Secret, takes: Takes | None) -> State:
         takes: asks the provider; None: it cannot be asked, and a rotation that was begun counts as no more than that.
 
     Raises:
-        Blocked: the provider does not take the new token at all.
+        CommandError: the provider does not take the new token at all.
     """
     if secret.next is None:
         return State.AT_REST
@@ -85,7 +85,7 @@ def state(secret: Secret, takes: Takes | None) -> State:
         return State.BEGUN
     if not takes(secret.next):
         what = f"the provider does not take the {secret.provider.next_proof} of {secret.name}"
-        raise Blocked(what, "tenant rotate --abandon, then tenant rotate with the token that the provider shows")
+        raise CommandError(what, "tenant rotate --abandon, then tenant rotate with the token that the provider shows")
     return State.BEGUN if takes(secret.fields[secret.provider.proof]) else State.PROMOTED
 
 

@@ -15,7 +15,7 @@ from chalicelib.ports.tables import Attr, Condition, Item, Table
 
 
 @dataclass(frozen=True, order=True)
-class Line:
+class TenantAddress:
     """One address of one company on one channel."""
 
     tenant: str
@@ -34,12 +34,12 @@ def every_row(table: Table, *, index: str | None = None, keep: Condition | None 
         yield from page.items
 
 
-def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[Line]:
+def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[TenantAddress]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
     keep = None if tenant is None else Attr(COMPANY_ID).eq(tenant)
     return sorted(
         {
-            Line(
+            TenantAddress(
                 tenant=str(row.get(COMPANY_ID, "unknown")),
                 channel=channel.name,
                 address=row[channel.index.company_key],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from infrastructure.rights import NAME_PATTERN
 from ops.stage.account import NOT_FOUND, Account
-from ops.stage.target import Blocked
+from ops.stage.target import CommandError
 
 _PARTS = ("channel", "company", "project", "provider")
 """What the stars of the pattern stand for, in order."""
@@ -66,7 +66,7 @@ class Secrets:
         for page in self.account.pages("secretsmanager", "ListSecrets", _FOLDER, request):
             for one in page["SecretList"]:
                 name = SecretName.of(one["Name"])
-                if name is not None and name.stage == self.account.where.stage:
+                if name is not None and name.stage == self.account.target.stage:
                     yield name
 
     def text(self, name: str) -> str | None:
@@ -79,12 +79,12 @@ class Secrets:
         """Make a secret.
 
         Raises:
-            Blocked: there is one of that name.
+            CommandError: there is one of that name.
         """
         request = {"Name": name, "SecretString": text}
         made = self.account.call("secretsmanager", "CreateSecret", name, request, absent={"ResourceExistsException"})
         if made is None:
-            raise Blocked(f"the secret {name} is there already", self.account.where.ops("tenant rotate"))
+            raise CommandError(f"the secret {name} is there already", self.account.target.ops("tenant rotate"))
 
     def put(self, name: str, text: str) -> None:
         """Write a new version of a secret; the one before stays as its previous version."""

@@ -1,4 +1,4 @@
-"""Probing a webhook: whether it is ours, and whether it accepts a signature as the provider makes it.
+"""A webhook probe: whether the URL is ours, and whether it accepts a signature as the provider makes it.
 
 What proves it, and what it costs. A webhook of Twilio's answers a forgery, an unknown sender and a message alike, with
 200 and TwiML, so that a forger learns nothing; no answer to an ordinary message proves anything. So the request is a

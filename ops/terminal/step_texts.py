@@ -18,14 +18,14 @@ _ALSO_TOLD = {
     Step.NOTHING_STAGED: "a trigger came, and nothing was staged",
     Step.CHANGED: "the record changed meanwhile; looked again",
     Step.SETTLED: "{count} staged row(s) settled",
-    Step.ABANDONED: "emergency unlock: batch {batch_id} could not be made",
+    Step.EMERGENCY_UNLOCK: "emergency unlock: batch {batch_id} could not be made",
     Step.STAMPED: "a lock that another system set begins to age",
     Step.MOVED_HISTORY: "{count} old entries moved to the history",
     Step.RESET: "stalled lock of batch {batch_id} let go of ({outcome})",
     Step.RECOVERED: "orphaned message found by the sweep, time {count}",
     Step.CLAIMED: "a reply claims the batch ({outcome})",
     Step.REPLY_ENDED: "the reply came again; it had ended",
-    Step.GAVE_REPLY_UP: "the reply of batch {batch_id} was given up: {code}",
+    Step.REPLY_ABANDONED: "the reply of batch {batch_id} was given up: {code}",
 }
 """Steps beyond those of the demo's timeline."""
 

@@ -142,9 +142,9 @@ class TestEndToEnd:
         deployment.run_worker("whatsapp")
 
         dead = deployment.sqs.get_queue_url(QueueName="replies-engine-local-whatsapp-dlq")["QueueUrl"]
-        (letter,) = deployment.sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"])["Messages"]
-        assert letter["Body"] == "{"
-        assert letter["MessageAttributes"]["reason"]["StringValue"] == "a trigger is JSON"
+        (fallback,) = deployment.sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"])["Messages"]
+        assert fallback["Body"] == "{"
+        assert fallback["MessageAttributes"]["reason"]["StringValue"] == "a trigger is JSON"
         assert len(deployment.messages("ai")) == 1
 
     @pytest.mark.parametrize("path", ["/nothing", "/webhooks/fax", "/webhooks/"])

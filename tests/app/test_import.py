@@ -131,7 +131,7 @@ def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
         assert (done.returncode, done.stderr) == (0, "")
         built[handler] = set(json.loads(done.stdout))
 
-    assert built["app.app"] >= {"tracking", "tables", "queues", "credentials", "clients"}
+    assert built["app.app"] >= {"delivery_reports", "tables", "queues", "credentials", "clients"}
     assert built["app.batch_sms"] >= {"batching", "tables", "queues", "clients"}
     assert built["app.recover_orphaned_messages"] >= {"sweeping", "tables", "queues", "clients"}
     assert not {"batching", "sweeping"} & built["app.app"]

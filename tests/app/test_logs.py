@@ -9,7 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, NotNow
+from chalicelib.channels.channel import InDoubt, TemporaryFailure
 from chalicelib.telemetry import Step
 from tests.app.conftest import Deployment, fresh_process
 from tests.fakes.clock import FakeClock
@@ -55,7 +55,7 @@ def play(deployment: Deployment) -> None:
 def play_replies(deployment: Deployment) -> None:
     """Replies that are malformed, wait for the provider, are in doubt, sent, second; a report; STOP and START."""
     phone = Phone(FakeClock(), FaultPlan())
-    phone.outcomes = [NotNow("20429"), InDoubt()]
+    phone.outcomes = [TemporaryFailure("20429"), InDoubt()]
     vars(wiring.engine())["senders"] = dict.fromkeys(("whatsapp", "sms"), phone)
     key = {"conversation_id": KEY.conversation_id, "primary_channel": KEY.primary_channel}
     reply = {**key, "batch_id": deployment.row["last_batch_id"], "body": PRIVATE[0]}

@@ -1,7 +1,7 @@
 """A copy of the project, deployed to a local AWS as anybody deploys it, and everything around it that a message needs.
 
 provider -> domain (ours) -> API of the local AWS -> functions from the deployed zip, each under its own role
-customer's phone <- stand-in for Twilio <- functions
+customer's phone <- stub for Twilio <- functions
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 from chalice.deploy.deployer import ChaliceDeploymentError
 
-from infrastructure.account import Account, Obstacle, in_one_line
+from infrastructure.account import Account, DeploymentError, in_one_line
 from tests.deploy.conftest import AGAIN
 
 
@@ -38,7 +38,7 @@ def refusal(code: str, message: str = "No.") -> ClientError:
 )
 def test_an_error_is_one_line_that_names_what_is_missing_and_what_mends_it(error: Exception, told: str):
     """Chalice's own wrapping is taken off first."""
-    with pytest.raises(Obstacle) as obstacle, in_one_line(AGAIN):
+    with pytest.raises(DeploymentError) as obstacle, in_one_line(AGAIN):
         raise error
 
     assert told in obstacle.value.message
@@ -57,7 +57,7 @@ def test_a_shell_without_a_region_is_told_how_to_name_one(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
 
-    with pytest.raises(Obstacle, match=f"tells no region: `AWS_DEFAULT_REGION=eu-west-1 {AGAIN}`"):
+    with pytest.raises(DeploymentError, match=f"tells no region: `AWS_DEFAULT_REGION=eu-west-1 {AGAIN}`"):
         Account.of_shell(AGAIN)
 
 
@@ -65,7 +65,7 @@ def test_a_shell_without_credentials_is_told_to_sign_in(monkeypatch: pytest.Monk
     """Before anything is sent."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
-    with pytest.raises(Obstacle, match="credentials are missing or incomplete: sign in"):
+    with pytest.raises(DeploymentError, match="credentials are missing or incomplete: sign in"):
         Account.of_shell(AGAIN)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from infrastructure import chalice_state, deploying
-from infrastructure.account import Account, Obstacle
-from infrastructure.post_deploy import PUBLIC_BASE_URL, settle, throttling
+from infrastructure.account import Account, DeploymentError
+from infrastructure.post_deploy import PUBLIC_BASE_URL, apply, throttling
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
 from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, resources
@@ -108,7 +108,7 @@ class TestMemory:
         self, account: Account, stage: Stage, deployed: str
     ):
         """The mappings with their ids, and the API behind whose routes the stage's own function is."""
-        found = chalice_state.bring_back(account, stage)
+        found = chalice_state.restore(account, stage)
 
         known = {one["name"]: one for one in chalice_state._read(stage)["resources"]}
         mappings = account.client("lambda").list_event_source_mappings(FunctionName=stage.function_name("batch_sms"))
@@ -122,10 +122,10 @@ class TestMemory:
 
     def test_what_chalice_remembers_is_left_as_it_is(self, account: Account, stage: Stage, deployed: str):
         """And to bring back twice is to bring back once."""
-        chalice_state.bring_back(account, stage)
+        chalice_state.restore(account, stage)
         before = chalice_state._read(stage)
 
-        again = chalice_state.bring_back(account, stage)
+        again = chalice_state.restore(account, stage)
 
         assert again == []
         assert chalice_state._read(stage) == before
@@ -134,7 +134,7 @@ class TestMemory:
         """The other is what a deployment left behind that died before its last step."""
         left_behind = [import_api(account, stage) for _ in range(3)]
 
-        chalice_state.bring_back(account, stage)
+        chalice_state.restore(account, stage)
 
         known = chalice_state.api(stage)
         for one in left_behind:
@@ -146,7 +146,7 @@ class TestMemory:
         """Though both have the app's name."""
         other = replace(stage, name="elsewhere")
 
-        found = chalice_state.bring_back(account, other)
+        found = chalice_state.restore(account, other)
 
         assert found == []
         assert chalice_state.api(other) is None
@@ -157,7 +157,7 @@ class TestSettling:
         """Recursion of what reads queues, throttling of the API, and the public URL of what sends."""
         url = f"{BASE}/{STAGE}"
 
-        first, second = (settle(account, stage, (deployed, url)) for _ in range(2))
+        first, second = (apply(account, stage, (deployed, url)) for _ in range(2))
 
         client = account.client("lambda")
         loops = {
@@ -177,7 +177,7 @@ class TestSettling:
         """Chalice has given it to the function."""
         own = replace(stage, variables={**stage.variables, PUBLIC_BASE_URL: BASE})
 
-        settle(account, own, (deployed, f"https://{deployed}.example/{STAGE}"))
+        apply(account, own, (deployed, f"https://{deployed}.example/{STAGE}"))
 
         assert PUBLIC_BASE_URL not in variables(account, stage, "send_replies")
 
@@ -190,8 +190,8 @@ class TestSettling:
         self, account: Account, stage: Stage, api: tuple[str, str] | None
     ):
         """Or only half of it is."""
-        with pytest.raises(Obstacle) as obstacle:
-            settle(account, stage, api)
+        with pytest.raises(DeploymentError) as obstacle:
+            apply(account, stage, api)
 
         assert f"of the stage {STAGE} is not deployed in {account.region}: `make deploy STAGE={STAGE}`" in str(
             obstacle.value
@@ -220,7 +220,7 @@ class TestObstacles:
         topic = f"arn:aws:sns:{account.region}:000000000000:night"
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unknown")
 
-        with pytest.raises(Obstacle) as obstacle:
+        with pytest.raises(DeploymentError) as obstacle:
             deploying.deploy(dev, {"CreateConversationsTable": "false"}, topic, print)
 
         assert f'make deploy STAGE=dev ALARM_TOPIC={topic} ARGS="--parameter CreateConversationsTable=false"`' in str(
@@ -256,7 +256,7 @@ class TestWatching:
         """CloudFormation would refuse it at the end of a deployment."""
         unheard = replace(dev, name="unheard")
 
-        with pytest.raises(Obstacle, match="the SNS topic is in us-east-2"):
+        with pytest.raises(DeploymentError, match="the SNS topic is in us-east-2"):
             do(unheard, alarm_topic="arn:aws:sns:us-east-2:000000000000:night", tell=print)
 
         assert Stack(account, unheard.stack_name, TEMPLATE_FILE).status is None
@@ -283,5 +283,7 @@ class TestUrls:
     @pytest.mark.parametrize("name", ["", "local", "staging"])
     def test_a_stage_that_is_not_there_is_told_with_those_that_are(self, name: str):
         """The one for `chalice local` is none to deploy."""
-        with pytest.raises(Obstacle, match=r"is no stage of .chalice/config.json: `make deploy STAGE=dev or prod`"):
+        with pytest.raises(
+            DeploymentError, match=r"is no stage of .chalice/config.json: `make deploy STAGE=dev or prod`"
+        ):
             deploying.stage_named(name)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import NotNow
+from chalicelib.channels.channel import TemporaryFailure
 from infrastructure import policies
 from infrastructure.rights import RIGHTS
 from infrastructure.stages import Stage, functions, stages
 from tests.emails import Email
 from tests.fakes.faults import Fault, FaultPlan
-from tests.faults.failure_modes import WAYS, Way, tell
+from tests.faults.failure_modes import FAILURE_MODES, FailureMode, tell
 from tests.faults.scenarios import PHOTO, SCENARIOS, Scenario
 from tests.rights import Use, is_allowed, recording
 from tests.world import KEY, World, email_conversation
@@ -78,11 +78,11 @@ def play(scenario: Scenario, kind: type[World], fault: Fault | None = None, at: 
     return made
 
 
-def turn_away(way: Way, fault: Fault | None = None, at: int = 0) -> int:
+def respond(way: FailureMode, fault: Fault | None = None, at: int = 0) -> int:
     """The same of an unknown sender's message, which the provider will not send, until that is given up."""
     world = way.world()
     world.plan.faults = {} if fault is None else {at: fault}
-    world.phone.outcomes = [NotNow("429")] * (world.settings.reply_attempts_max + 1)
+    world.phone.outcomes = [TemporaryFailure("429")] * (world.settings.reply_attempts_max + 1)
     tell(world, way)
     made = len(world.plan.calls)
     while not world.is_silent:
@@ -217,9 +217,9 @@ class TestUse:
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
             write_on_and_on()
-            for way in WAYS:
-                for at in range(turn_away(way)):
-                    turn_away(way, Fault.UNREACHABLE, at + 1)
+            for way in FAILURE_MODES:
+                for at in range(respond(way)):
+                    respond(way, Fault.UNREACHABLE, at + 1)
 
         assert recorder.unused() == []
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from infrastructure.account import Account, Obstacle
+from infrastructure.account import Account, DeploymentError
 from infrastructure.stack import Stack
 from infrastructure.template import TEMPLATE_FILE
 from tests.deploy.conftest import AGAIN, Elsewhere
@@ -141,7 +141,7 @@ def test_a_failure_names_the_first_reason_and_the_command():
         ],
     )
 
-    with pytest.raises(Obstacle) as obstacle:
+    with pytest.raises(DeploymentError) as obstacle:
         stack(fake).bring_up({"Stage": "dev"}, AGAIN)
 
     assert obstacle.value.message == (
@@ -154,7 +154,7 @@ def test_a_parameter_that_the_template_lacks_is_named_and_nothing_is_done():
     """A misspelt parameter is no default."""
     fake = FakeCloudFormation()
 
-    with pytest.raises(Obstacle, match=r"template.yaml has no parameter MaxRecieveCount: leave it out"):
+    with pytest.raises(DeploymentError, match=r"template.yaml has no parameter MaxRecieveCount: leave it out"):
         stack(fake).bring_up({"MaxRecieveCount": "3"}, AGAIN)
 
     assert own_calls(fake) == []

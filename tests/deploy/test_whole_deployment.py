@@ -36,8 +36,8 @@ from local.requests import emails, messages
 from local.requests.signatures import signature
 from local.stubs import ai
 from local.stubs.sendgrid import Account as MailAccount
-from local.stubs.sendgrid import StandInSendGrid
-from local.stubs.twilio import Account, StandInTwilio
+from local.stubs.sendgrid import SendGridStub
+from local.stubs.twilio import Account, TwilioStub
 from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
 
 pytestmark = pytest.mark.deployed
@@ -119,16 +119,16 @@ BY_CHANNEL = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda o
 
 
 @pytest.fixture(scope="module")
-def twilio() -> Iterator[StandInTwilio]:
-    with StandInTwilio(ACCOUNTS) as stand_in:
-        yield stand_in
+def twilio() -> Iterator[TwilioStub]:
+    with TwilioStub(ACCOUNTS) as stub:
+        yield stub
 
 
 @pytest.fixture(scope="module")
-def sendgrid() -> Iterator[StandInSendGrid]:
+def sendgrid() -> Iterator[SendGridStub]:
     accounts = [MailAccount(one.api_key, frozenset({one.addresses["email"]})) for one in tenants.TENANTS]
-    with StandInSendGrid(accounts) as stand_in:
-        yield stand_in
+    with SendGridStub(accounts) as stub:
+        yield stub
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +148,8 @@ def deployment(
     endpoint: str,
     hooks: str,
     routes: dict[str, str],
-    twilio: StandInTwilio,
-    sendgrid: StandInSendGrid,
+    twilio: TwilioStub,
+    sendgrid: SendGridStub,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
@@ -323,8 +323,8 @@ class TestBlackBox:
         self,
         deployment: Deployment,
         hooks: str,
-        twilio: StandInTwilio,
-        sendgrid: StandInSendGrid,
+        twilio: TwilioStub,
+        sendgrid: SendGridStub,
         conversation: Conversation,
     ):
         """Under the functions' own roles, to the delivery status where the provider tells one."""
@@ -364,10 +364,10 @@ class TestBlackBox:
             QueueUrl=deployment.aws.queue_url(queue), MessageBody="poison", MessageGroupId="acme"
         )
 
-        (letter,) = eventually(lambda: take(deployment, f"{queue}-dlq"), seconds=FIRST_START_SECONDS) or [{}]
+        (dead_letter,) = eventually(lambda: take(deployment, f"{queue}-dlq"), seconds=FIRST_START_SECONDS) or [{}]
 
-        assert letter.get("Body") == "poison"
-        assert letter["MessageAttributes"]["reason"]["StringValue"]
+        assert dead_letter.get("Body") == "poison"
+        assert dead_letter["MessageAttributes"]["reason"]["StringValue"]
 
     def test_the_schedules_fire(self, deployment: Deployment, hooks: str):
         """An orphan is triggered by the one, a stalled lock is let go of by the other."""
@@ -424,17 +424,17 @@ class TestBlackBox:
 
 class TestStages:
     def test_the_second_stage_works_beside_the_first_and_leaves_it_as_it_is(
-        self, deployment: Deployment, twilio: StandInTwilio
+        self, deployment: Deployment, twilio: TwilioStub
     ):
         """By the commands one by one, with `chalice deploy` itself; with the URL that only its own API tells."""
         before = deployment.snapshot("dev")
 
         created = deployment.infrastructure("create", "--stage", "prod")
         deployed = deployment.chalice("deploy", "--stage", "prod")
-        settled = deployment.infrastructure("settle", "--stage", "prod")
+        adjusted = deployment.infrastructure("post-deploy", "--stage", "prod")
         watched = deployment.infrastructure("watch", "--stage", "prod")
 
-        steps = (created, deployed, settled, watched)
+        steps = (created, deployed, adjusted, watched)
         assert [one.returncode for one in steps] == [0] * 4, [one.stdout + one.stderr for one in steps]
         assert deployment.snapshot("prod")["alarms"] == {name: [] for name in alarms("prod")}
         assert deployment.snapshot("dev") == before
@@ -458,7 +458,7 @@ class TestStages:
         done = deployment.infrastructure("deploy", "--stage", "dev")
 
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "settled: as it was" in done.stdout
+        assert "post-deploy: nothing to change" in done.stdout
         assert f"stack replies-engine-dev-monitoring in {REGION}: as it was" in done.stdout
         assert "rest_api was found in the account" in done.stdout
         assert deployment.snapshot("dev") == before

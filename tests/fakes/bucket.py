@@ -6,7 +6,7 @@ import copy
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.ports.buckets import told_content_type, told_filename
+from chalicelib.ports.buckets import claimed_content_type, claimed_filename
 from tests.fakes.faults import Call, FaultPlan
 
 
@@ -36,7 +36,7 @@ class InMemoryBucket:
         transient, permanent = Code.STAGE_WRITE_ERROR, Code.CONFIGURATION_ERROR
         if self._deadline is not None:
             self._deadline.check(f"PutObject {self.name}", transient)
-        kept = (content, told_content_type(content_type), None if filename is None else told_filename(filename))
+        kept = (content, claimed_content_type(content_type), None if filename is None else claimed_filename(filename))
         self.plan.perform(Call("PutObject", self.name, "write", transient, permanent), lambda _: self._keep(key, kept))
         return f"s3://{self.name}/{key}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.email_world import MailWorld
+from tests.email_world import EmailWorld
 from tests.fakes.faults import Fault
 from tests.world import World
 
@@ -18,7 +18,7 @@ def _told_by_answers(world: World) -> int:
 
 
 @dataclass(frozen=True)
-class Way:
+class FailureMode:
     """One way in which an unknown sender is told."""
 
     name: str
@@ -30,16 +30,16 @@ class Way:
     """By the number of the call, the faults that leave it open whether the text was told: it is not told again."""
 
 
-BY_THE_ANSWER = Way(
+BY_THE_ANSWER = FailureMode(
     "by the answer",
     lambda: World(unknown_sender_text=TEXT),
     lambda world: world.deliver(From=STRANGER),
     _told_by_answers,
     frozenset({(4, Fault.LOST_ANSWER)}),  # the row may be there
 )
-BY_A_LETTER = Way(
+BY_A_LETTER = FailureMode(
     "by a letter",
-    lambda: MailWorld(unknown_sender_text=TEXT),
+    lambda: EmailWorld(unknown_sender_text=TEXT),
     lambda world: world.deliver_mail(),
     lambda world: len(world.mails),
     frozenset(
@@ -50,10 +50,10 @@ BY_A_LETTER = Way(
         }
     ),
 )
-WAYS = (BY_THE_ANSWER, BY_A_LETTER)
+FAILURE_MODES = (BY_THE_ANSWER, BY_A_LETTER)
 
 
-def tell(world: World, way: Way) -> None:
+def tell(world: World, way: FailureMode) -> None:
     """They write, and what is left to be sent is sent."""
     way.write(world)
     world.send_replies()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.faults import Fault, faults_for
-from tests.faults.failure_modes import WAYS, Way, tell
+from tests.faults.failure_modes import FAILURE_MODES, FailureMode, tell
 from tests.world import World
 
 QUIET_SECONDS = 4 * 3_600
@@ -24,7 +24,7 @@ def _let_pass(world: World, seconds: int) -> None:
 
 
 def _cases():
-    for way in WAYS:
+    for way in FAILURE_MODES:
         world = way.world()
         tell(world, way)
         for number, call in enumerate(world.plan.calls, start=1):
@@ -34,7 +34,7 @@ def _cases():
 
 
 @pytest.mark.parametrize(("way", "number", "fault"), list(_cases()))
-def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Way, number: int, fault: Fault):
+def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: FailureMode, number: int, fault: Fault):
     """U1 to U4: by their first message or, where that told nobody for certain, by their next."""
     world = way.world()
     before = world.row
@@ -57,8 +57,8 @@ def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Way, 
     assert not world.queues.dead_replies.messages
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-def test_what_may_be_lost_are_faults_that_can_befall(way: Way):
+@pytest.mark.parametrize("way", FAILURE_MODES, ids=lambda way: way.name)
+def test_what_may_be_lost_are_faults_that_can_befall(way: FailureMode):
     """The exceptions name calls as they are."""
     world = way.world()
     tell(world, way)

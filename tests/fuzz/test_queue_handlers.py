@@ -123,7 +123,7 @@ class TestTriggers:
     @FUZZ
     @given(bodies=some.lists(BROKEN_TRIGGERS, min_size=1, max_size=4), group=GROUPS, place=some.integers(0, 4))
     @example(bodies=["[" * 100_000], group={}, place=1)  # buried with a reason: too deep for the parser
-    def test_what_is_no_trigger_is_buried_and_its_neighbour_served(self, bodies, group, place):
+    def test_what_is_no_trigger_is_dead_lettered_and_its_neighbour_served(self, bodies, group, place):
         """Each with a reason and as it came; the good one among them makes its batch."""
         world = with_message()
         (good,) = [message.body for message in world.queues.triggers["whatsapp"].messages]
@@ -155,7 +155,7 @@ class TestReplies:
     @FUZZ
     @given(bodies=some.lists(BROKEN_REPLIES, min_size=1, max_size=4), group=GROUPS, place=some.integers(0, 4))
     @example(bodies=["[" * 100_000], group={}, place=1)  # buried with a reason: too deep for the parser
-    def test_what_is_no_reply_is_buried_and_its_neighbour_sent(self, bodies, group, place):
+    def test_what_is_no_reply_is_dead_lettered_and_its_neighbour_sent(self, bodies, group, place):
         """Each with a reason and as it came; the good one among them reaches the customer, once."""
         world, context = with_batch()
         good = json.dumps({**REPLY, "batch_id": context["meta"]["batch_id"]})

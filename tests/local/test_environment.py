@@ -88,7 +88,7 @@ def test_the_parent_forgets_its_own_shell(name):
     """Once it has begun, the parent itself has nothing left that could lead to an account."""
     own = dict(SHELL)
 
-    told = environment.forget_shell(own)
+    told = environment.drop_shell_variables(own)
 
     assert name not in own
     assert told[name] == SHELL[name]

@@ -1,4 +1,4 @@
-"""The stand-in for SendGrid's API does what SendGrid does, as far as the engine can see it."""
+"""The stub for SendGrid's API does what SendGrid does, as far as the engine can see it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local.stubs.mailboxes import Mailboxes
-from local.stubs.sendgrid import Account, Fault, Kind, StandInSendGrid
+from local.stubs.sendgrid import Account, Fault, Kind, SendGridStub
 
 KEY, OTHER_KEY, KEY_WITHOUT_ACTIVITY = "SG.a", "SG.b", "SG.c"
 MAIL = {
@@ -21,23 +21,23 @@ MAIL = {
 
 
 @pytest.fixture
-def sendgrid() -> Iterator[StandInSendGrid]:
+def sendgrid() -> Iterator[SendGridStub]:
     accounts = [
         Account(KEY, frozenset({"help@acme.example"})),
         Account(OTHER_KEY),
         Account(KEY_WITHOUT_ACTIVITY, has_activity=False),
     ]
-    with StandInSendGrid(accounts) as running:
+    with SendGridStub(accounts) as running:
         yield running
 
 
-def post(sendgrid: StandInSendGrid, *, key: str = KEY, **changes: object) -> requests.Response:
+def post(sendgrid: SendGridStub, *, key: str = KEY, **changes: object) -> requests.Response:
     document = {name: value for name, value in {**MAIL, **changes}.items() if value is not None}
     headers = {"Authorization": f"Bearer {key}"}
     return requests.post(f"{sendgrid.url}/v3/mail/send", json=document, headers=headers, timeout=5)
 
 
-def activity(sendgrid: StandInSendGrid, query: str, *, key: str = KEY) -> requests.Response:
+def activity(sendgrid: SendGridStub, query: str, *, key: str = KEY) -> requests.Response:
     headers = {"Authorization": f"Bearer {key}"}
     return requests.get(f"{sendgrid.url}/v3/messages", params={"query": query}, headers=headers, timeout=5)
 

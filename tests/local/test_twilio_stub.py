@@ -1,4 +1,4 @@
-"""The stand-in for Twilio's API does what Twilio does, as far as the engine can see it."""
+"""The stub for Twilio's API does what Twilio does, as far as the engine can see it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import requests
 from twilio.request_validator import RequestValidator
 
 from local.stubs.phones import Phones
-from local.stubs.twilio import Account, Fault, Kind, StandInTwilio, segments
+from local.stubs.twilio import Account, Fault, Kind, TwilioStub, segments
 
 ACCOUNT = Account("AC" + "a" * 32, "token-a", api_key="SK1", api_secret="secret")
 OTHER = Account("AC" + "b" * 32, "token-b")
@@ -36,14 +36,14 @@ class Receiver:
 
 
 @pytest.fixture
-def twilio() -> Iterator[StandInTwilio]:
-    with StandInTwilio([ACCOUNT, OTHER]) as running:
+def twilio() -> Iterator[TwilioStub]:
+    with TwilioStub([ACCOUNT, OTHER]) as running:
         yield running
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    class Ear(BaseHTTPRequestHandler):
+    class LogReader(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
@@ -54,7 +54,7 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, *_):
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Ear) as server:
+    with HTTPServer(("127.0.0.1", 0), LogReader) as server:
         heard = Receiver(f"http://127.0.0.1:{server.server_address[1]}/webhooks/twilio/status/0123?a=1")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -63,14 +63,12 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-def post(
-    twilio: StandInTwilio, *, auth=(ACCOUNT.sid, "token-a"), account=ACCOUNT.sid, **form: str
-) -> requests.Response:
+def post(twilio: TwilioStub, *, auth=(ACCOUNT.sid, "token-a"), account=ACCOUNT.sid, **form: str) -> requests.Response:
     url = f"{twilio.url}/2010-04-01/Accounts/{account}/Messages.json"
     return requests.post(url, data={**FORM, **form}, auth=auth, timeout=5)
 
 
-def get(twilio: StandInTwilio, path: str, *, auth=(ACCOUNT.sid, "token-a")) -> requests.Response:
+def get(twilio: TwilioStub, path: str, *, auth=(ACCOUNT.sid, "token-a")) -> requests.Response:
     return requests.get(f"{twilio.url}{path}", auth=auth, timeout=5)
 
 

@@ -22,7 +22,7 @@ from infrastructure.stages import functions
 from infrastructure.template import TEMPLATE_FILE
 from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
-from ops.stage.target import CONFIG_FILE, Config, Where
+from ops.stage.target import CONFIG_FILE, Config, Target
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"
@@ -39,7 +39,7 @@ class Stage:
     """One deployed stage and hands to break it with."""
 
     config: Config
-    where: Where
+    target: Target
 
     def client(self, service: str) -> Any:
         return boto3.client(service)
@@ -50,7 +50,7 @@ class Stage:
 
     def account(self) -> Account:
         """The account as a command sees it, by a session that has read the services' models already."""
-        return Account(self.where, _SESSION)
+        return Account(self.target, _SESSION)
 
     def queue_url(self, role: str) -> str:
         return str(self.client("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{role}")["QueueUrl"])
@@ -104,7 +104,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
             "AWS_DEFAULT_REGION": REGION,
         }.items():
             patch.setenv(name, value)
-        made = Stage(Config.read(), Where.of(STAGE, Config.read(), region=REGION))
+        made = Stage(Config.read(), Target.of(STAGE, Config.read(), region=REGION))
         boto3.client("cloudformation").create_stack(
             StackName=f"replies-engine-{STAGE}",
             TemplateBody=TEMPLATE_FILE.read_text(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Code
-from ops.stage.dead_letters import Letter
+from ops.stage.dead_letters import DeadLetter
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Call
 from tests.fakes.queues import InMemoryQueue
@@ -24,19 +24,19 @@ class InMemoryLetters:
     def name(self) -> str:
         return self.queue.name
 
-    def take(self) -> list[Letter]:
+    def take(self) -> list[DeadLetter]:
         received = self._call("ReceiveMessage", "read", self.queue.receive)
         numbers = {one.message_id: number for number, one in enumerate(self.queue.messages)}
         return [
-            Letter(one.body, one.group, one.reason, EPOCH + timedelta(seconds=numbers[one.message_id]), one.receipt)
+            DeadLetter(one.body, one.group, one.reason, EPOCH + timedelta(seconds=numbers[one.message_id]), one.receipt)
             for one in received
         ]
 
-    def put_back(self, letter: Letter) -> None:
-        self._call("ChangeMessageVisibility", "write", lambda: self.queue.give_back(letter.receipt))
+    def put_back(self, dead_letter: DeadLetter) -> None:
+        self._call("ChangeMessageVisibility", "write", lambda: self.queue.give_back(dead_letter.receipt))
 
-    def delete(self, letter: Letter) -> None:
-        self._call("DeleteMessage", "write", lambda: self.queue.delete(letter.receipt))
+    def delete(self, dead_letter: DeadLetter) -> None:
+        self._call("DeleteMessage", "write", lambda: self.queue.delete(dead_letter.receipt))
 
     def _call(self, operation, kind, apply):
         call = Call(operation, self.name, kind, Code.QUEUE_ERROR, Code.QUEUE_ERROR)

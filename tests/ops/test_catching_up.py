@@ -11,9 +11,9 @@ from chalicelib.channels.channel import Vendor
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, OptOut
-from local.stubs.twilio import Account, Fault, Kind, StandInTwilio
-from ops.repairs.catching_up import Caught, Fate, catch_up
-from ops.repairs.dry_run import rehearsal_of
+from local.stubs.twilio import Account, Fault, Kind, TwilioStub
+from ops.repairs.catching_up import Caught, Result, catch_up
+from ops.repairs.dry_run import dry_run_of
 from ops.tenants import twilio_messages
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault as CallFault
@@ -36,15 +36,15 @@ def message(sid: str = SIDS[0], *, minutes_ago: float = 60, body: str = "hello",
     return InboundMessage(**{**told, **changes})
 
 
-def caught(world: World, *messages: InboundMessage) -> list[tuple[Fate, Code | None]]:
-    return [(one.fate, one.code) for one in catch_up(world.engine, messages)]
+def caught(world: World, *messages: InboundMessage) -> list[tuple[Result, Code | None]]:
+    return [(one.result, one.code) for one in catch_up(world.engine, messages)]
 
 
 def test_what_is_missing_comes_back_in_order_and_becomes_one_batch(world: World):
     """With the times at which it was written."""
     messages = [message(SIDS[number], minutes_ago=60 - number, body=f"{number}") for number in range(3)]
 
-    assert caught(world, *messages) == [(Fate.TAKEN, None)] * 3
+    assert caught(world, *messages) == [(Result.TAKEN, None)] * 3
 
     world.clock.advance(11)
     world.work()
@@ -66,7 +66,7 @@ def test_to_repeat_takes_nothing_in_again(world: World):
     world.send_replies()
     again.append(caught(world, taken))
 
-    assert again == [[(Fate.KNOWN, None)]] * 3
+    assert again == [[(Result.KNOWN, None)]] * 3
     assert world.entry_ids.count(SIDS[0]) == 1
 
 
@@ -74,7 +74,7 @@ def test_what_was_moved_to_the_history_is_known(world: World):
     """Months later too."""
     world.tables.history.put({"conversation_id": KEY.conversation_id, "message_id": SIDS[0], "entry": {}})
 
-    assert caught(world, message()) == [(Fate.KNOWN, None)]
+    assert caught(world, message()) == [(Result.KNOWN, None)]
 
 
 def test_what_an_ended_conversation_holds_is_known():
@@ -82,14 +82,14 @@ def test_what_an_ended_conversation_holds_is_known():
     old = conversation(conversation_id="ended", task_complete=1, messages=[{"message_id": SIDS[0]}])
     world = World(None, conversation(), old)
 
-    assert caught(world, message()) == [(Fate.KNOWN, None)]
+    assert caught(world, message()) == [(Result.KNOWN, None)]
 
 
 def test_what_is_older_than_its_conversation_is_left_alone():
     """It was written to nobody that is known now."""
     world = World(None, conversation(created_at=(START - timedelta(minutes=5)).isoformat()))
 
-    assert caught(world, message()) == [(Fate.TOO_OLD, None)]
+    assert caught(world, message()) == [(Result.TOO_OLD, None)]
     assert world.staged_ids == []
 
 
@@ -106,7 +106,7 @@ def test_what_a_rule_refuses_is_refused_here_too(changes: dict, code: Code):
     """There is one stage 1."""
     world = World(None, conversation(**changes))
 
-    assert caught(world, message()) == [(Fate.REFUSED, code)]
+    assert caught(world, message()) == [(Result.REFUSED, code)]
     assert world.staged_ids == []
 
 
@@ -114,7 +114,7 @@ def test_what_goes_to_people_is_handed_off_at_once():
     """By the same routing."""
     world = World(None, conversation(auto_queue_reply_message=True))
 
-    assert caught(world, message()) == [(Fate.TAKEN, None)]
+    assert caught(world, message()) == [(Result.TAKEN, None)]
 
     world.take_handoffs()
     assert world.with_people == [SIDS[0]]
@@ -130,8 +130,8 @@ def test_a_fault_is_told_and_the_next_run_mends_it():
 
     first, second = caught(world, *messages), caught(world, *messages)
 
-    assert first == [(Fate.FAILED, Code.STAGE_WRITE_ERROR), (Fate.TAKEN, None)]
-    assert second == [(Fate.TAKEN, None), (Fate.KNOWN, None)]
+    assert first == [(Result.FAILED, Code.STAGE_WRITE_ERROR), (Result.TAKEN, None)]
+    assert second == [(Result.TAKEN, None), (Result.KNOWN, None)]
 
 
 class TestWishes:
@@ -140,14 +140,14 @@ class TestWishes:
 
     def test_a_stop_that_was_dropped_is_heard(self, world: World):
         """Nothing is sent from then on."""
-        assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Fate.TAKEN, Code.OPTED_OUT)]
+        assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Result.TAKEN, Code.OPTED_OUT)]
         assert world.row["opted_out"] is True
 
     def test_a_stop_that_a_later_start_has_overtaken_is_left_alone(self, world: World):
         """The customer wants messages now."""
         world.deliver("START", OptOutType="START")
 
-        assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Fate.OVERTAKEN, None)]
+        assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Result.OVERTAKEN, None)]
         assert world.row.get("opted_out") is not True
 
     def test_a_stop_and_a_start_that_were_both_dropped_are_heard_in_order(self, world: World):
@@ -157,30 +157,30 @@ class TestWishes:
             self.wish(OptOut.START, SIDS[1], minutes_ago=4),
         ]
 
-        assert [fate for fate, _ in caught(world, *wishes)] == [Fate.TAKEN, Fate.TAKEN]
+        assert [result for result, _ in caught(world, *wishes)] == [Result.TAKEN, Result.TAKEN]
         assert world.row["opted_out"] is False
 
 
 class TestRehearsal:
-    def test_a_rehearsal_tells_the_same_and_changes_nothing(self, world: World):
+    def test_a_dry_run_tells_the_same_and_changes_nothing(self, world: World):
         """No row, no message, even of an engine at work; the run after it does what it told."""
         messages = [message(SIDS[0]), message(SIDS[1], minutes_ago=50)]
         world.engine.receiving(Vendor.TWILIO)
-        world.engine = rehearsal_of(world.engine)
+        world.engine = dry_run_of(world.engine)
 
         told = caught(world, *messages)
 
-        assert told == [(Fate.TAKEN, None)] * 2
+        assert told == [(Result.TAKEN, None)] * 2
         assert (world.staged_ids, world.is_silent) == ([], True)
         assert all(call.kind == "read" for call in world.plan.calls)
         world.engine = world._engine()
         assert caught(world, *messages) == told
 
     @pytest.mark.parametrize("changes", [{"auto_queue_reply_message": True}, {"project_status": "inactive"}, {}])
-    def test_no_way_through_stage_1_writes_in_a_rehearsal(self, changes: dict):
+    def test_no_way_through_stage_1_writes_in_a_dry_run(self, changes: dict):
         """Neither a handoff, nor a refusal, nor a wish."""
         world = World(None, conversation(**changes))
-        world.engine = rehearsal_of(world.engine)
+        world.engine = dry_run_of(world.engine)
 
         caught(world, message(), message(SIDS[1], minutes_ago=2, opt_out=OptOut.STOP))
 
@@ -190,21 +190,21 @@ class TestRehearsal:
 
 class TestTwilioSList:
     @pytest.fixture
-    def twilio(self) -> Iterator[StandInTwilio]:
-        with StandInTwilio([Account(ACCOUNT_SID, AUTH_TOKEN)]) as running:
+    def twilio(self) -> Iterator[TwilioStub]:
+        with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN)]) as running:
             yield running
 
-    def inbound(self, twilio: StandInTwilio, world: World, since: datetime = START - timedelta(hours=6)):
+    def inbound(self, twilio: TwilioStub, world: World, since: datetime = START - timedelta(hours=6)):
         sender = TwilioSender(connect_seconds=2, read_seconds=5, base_url=twilio.url)
         vars(world.engine)["senders"] = dict.fromkeys(("whatsapp", "sms"), sender)
         channel = world.engine.channels["whatsapp"]
         return twilio_messages.inbound(world.engine, channel, COMPANY, world.secrets.texts[SECRET_REF], since)
 
-    def take_in(self, twilio: StandInTwilio, sid: str, *, minutes_ago: float = 60, **told):
+    def take_in(self, twilio: TwilioStub, sid: str, *, minutes_ago: float = 60, **told):
         parts = {"to": f"whatsapp:{COMPANY}", "sender": f"whatsapp:{CUSTOMER}", "body": "hello", **told}
         twilio.take_in(ACCOUNT_SID, sid=sid, created_at=START - timedelta(minutes=minutes_ago), **parts)
 
-    def test_messages_are_read_as_the_webhook_would_have_read_them(self, twilio: StandInTwilio, world: World):
+    def test_messages_are_read_as_the_webhook_would_have_read_them(self, twilio: TwilioStub, world: World):
         """By the official library, and with the time at which Twilio got them."""
         self.take_in(twilio, SIDS[0], body="Grüße 👋")
 
@@ -214,7 +214,7 @@ class TestTwilioSList:
         assert (found.sender.value, found.recipient.value, found.account_id) == (CUSTOMER, COMPANY, ACCOUNT_SID)
         assert found.received_at == START - timedelta(minutes=60)
 
-    def test_the_oldest_comes_first_and_no_two_at_the_same_instant(self, twilio: StandInTwilio, world: World):
+    def test_the_oldest_comes_first_and_no_two_at_the_same_instant(self, twilio: TwilioStub, world: World):
         """Twilio tells whole seconds; the order of its list decides among those of one."""
         for sid in SIDS[:3]:
             self.take_in(twilio, sid)
@@ -225,7 +225,7 @@ class TestTwilioSList:
         assert [one.message_sid for one in found] == [SIDS[3], *SIDS[:3]]
         assert len({one.received_at for one in found}) == 4
 
-    def test_only_what_customers_wrote_to_the_address_since_then_is_listed(self, twilio: StandInTwilio, world: World):
+    def test_only_what_customers_wrote_to_the_address_since_then_is_listed(self, twilio: TwilioStub, world: World):
         """Neither our own messages, nor another channel's, nor older ones."""
         self.take_in(twilio, SIDS[0])
         self.take_in(twilio, SIDS[1], to=COMPANY, sender=CUSTOMER)
@@ -234,7 +234,7 @@ class TestTwilioSList:
 
         assert [one.message_sid for one in self.inbound(twilio, world)] == [SIDS[0]]
 
-    def test_media_are_listed_with_the_urls_that_a_webhook_tells(self, twilio: StandInTwilio, world: World):
+    def test_media_are_listed_with_the_urls_that_a_webhook_tells(self, twilio: TwilioStub, world: World):
         """Below the message, at Twilio's own API."""
         self.take_in(twilio, SIDS[0], media_urls=("https://example.com/a.jpg", "https://example.com/b.jpg"))
 
@@ -244,21 +244,21 @@ class TestTwilioSList:
         assert [one.url for one in found.media] == [f"{base}{0:032x}", f"{base}{1:032x}"]
         assert {one.content_type for one in found.media} == {"image/jpeg"}
 
-    def test_a_long_list_is_read_to_its_end(self, twilio: StandInTwilio, world: World):
+    def test_a_long_list_is_read_to_its_end(self, twilio: TwilioStub, world: World):
         """Page by page."""
         for number in range(1_005):
             self.take_in(twilio, f"SM{number:032x}", minutes_ago=60)
 
         assert len(self.inbound(twilio, world)) == 1_005
 
-    def test_credentials_that_twilio_does_not_take_are_told(self, twilio: StandInTwilio, world: World):
+    def test_credentials_that_twilio_does_not_take_are_told(self, twilio: TwilioStub, world: World):
         """The secret is mended, not the list."""
         world.secrets.texts[SECRET_REF] = world.secrets.texts[SECRET_REF].replace(AUTH_TOKEN, "another")
 
         with pytest.raises(Misconfigured, match="Twilio answered 401"):
             self.inbound(twilio, world)
 
-    def test_a_list_that_fails_is_told_and_nothing_is_taken_in(self, twilio: StandInTwilio, world: World):
+    def test_a_list_that_fails_is_told_and_nothing_is_taken_in(self, twilio: TwilioStub, world: World):
         """Half a list would be fed in no order."""
         twilio.fail_next(Fault(kind=Kind.SERVER_ERROR, is_of_list=True))
 
@@ -268,7 +268,7 @@ class TestTwilioSList:
 
 def test_a_caught_message_shows_nothing_of_itself():
     """It may be logged by accident."""
-    shown = repr(Caught(message(body="my diagnosis"), Fate.TAKEN))
+    shown = repr(Caught(message(body="my diagnosis"), Result.TAKEN))
 
     assert "diagnosis" not in shown
     assert CUSTOMER not in shown

@@ -1,4 +1,4 @@
-"""Each command as it is typed, over a whole stage in moto and a stand-in for Twilio's API."""
+"""Each command as it is typed, over a whole stage in moto and a stub for Twilio's API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import iso
-from local.stubs.twilio import Account, StandInTwilio
+from local.stubs.twilio import Account, TwilioStub
 from ops.__main__ import cli
 from ops.tenants import providers
 from tests.ops.conftest import REF, REGION, SECRET, STAGE, Stage, deployed
@@ -46,7 +46,7 @@ def waiting(stage: Stage, role: str) -> int:
     return sum(int(attributes["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names)
 
 
-def bury(stage: Stage, role: str, body: str) -> None:
+def send_dead_letter(stage: Stage, role: str, body: str) -> None:
     stage.client("sqs").send_message(QueueUrl=stage.queue_url(f"{role}-dlq"), MessageBody=body, MessageGroupId="acme")
 
 
@@ -70,7 +70,7 @@ class TestRedrive:
 
     def test_a_dry_run_tells_and_leaves(self, stage: Stage):
         """By conversation, with when and why; no address."""
-        bury(stage, "whatsapp", self.TRIGGER)
+        send_dead_letter(stage, "whatsapp", self.TRIGGER)
 
         told = run("redrive", "whatsapp", "--dry-run")
 
@@ -79,7 +79,7 @@ class TestRedrive:
 
     def test_a_redrive_asks_and_a_no_changes_nothing(self, stage: Stage):
         """Its exit code says so."""
-        bury(stage, "whatsapp", self.TRIGGER)
+        send_dead_letter(stage, "whatsapp", self.TRIGGER)
 
         told = run("redrive", "whatsapp", typed="n\n")
 
@@ -88,7 +88,7 @@ class TestRedrive:
 
     def test_a_redrive_moves_the_letters_back(self, stage: Stage):
         """With an answer given beforehand; to repeat it does nothing more."""
-        bury(stage, "whatsapp", self.TRIGGER)
+        send_dead_letter(stage, "whatsapp", self.TRIGGER)
 
         first, second = (run("redrive", "whatsapp", "--yes") for _ in range(2))
 
@@ -158,7 +158,7 @@ class TestExplain:
         }
         locked = {"conversation_status": "processing_reply", "last_batch_id": "b1", "unanswered_ids": [SID]}
         stage.put_row(messages=[entry], processing_started_at=iso(datetime.now(UTC)), **locked)
-        bury(stage, "ai", json.dumps({"conversation": KEY.item, "meta": {"batch_id": "b1"}}))
+        send_dead_letter(stage, "ai", json.dumps({"conversation": KEY.item, "meta": {"batch_id": "b1"}}))
         log(stage, "-batch_whatsapp", step="dispatched", batch_id="b1", count=1, conversation_id="conversation-1")
 
         told = run("explain", "conversation-1").stdout
@@ -214,15 +214,15 @@ class TestExplain:
 
 
 @pytest.fixture
-def twilio(stage: Stage) -> Iterator[StandInTwilio]:
-    with StandInTwilio([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
+def twilio(stage: Stage) -> Iterator[TwilioStub]:
+    with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
         stage.configure_all(TWILIO_API_BASE_URL=running.url)
         running.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
         yield running
 
 
 class TestCatchUp:
-    def test_a_dry_run_tells_what_would_come_back(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_dry_run_tells_what_would_come_back(self, stage: Stage, twilio: TwilioStub):
         """And changes nothing."""
         told = run("catch-up", "acme", "--since", "1h", "--dry-run")
 
@@ -230,7 +230,7 @@ class TestCatchUp:
         assert told.stdout.splitlines()[-1] == "would be: 1 taken in"
         assert (rows(stage, "conversations-stage"), waiting(stage, "whatsapp")) == ([], 0)
 
-    def test_an_ended_conversation_without_a_secret_is_in_nobody_s_way(self, stage: Stage, twilio: StandInTwilio):
+    def test_an_ended_conversation_without_a_secret_is_in_nobody_s_way(self, stage: Stage, twilio: TwilioStub):
         """Its address is asked for with the secret that the others name."""
         for ref in ({}, {"credential_ref": REF.replace("whatsapp", "gone")}):
             old = conversation(conversation_id=f"old{len(ref)}", task_complete=1, channel_config={"whatsapp": ref})
@@ -241,7 +241,7 @@ class TestCatchUp:
 
         assert told.stdout.splitlines()[-1] == "1 taken in"
 
-    def test_what_is_missing_comes_back_and_to_repeat_does_nothing(self, stage: Stage, twilio: StandInTwilio):
+    def test_what_is_missing_comes_back_and_to_repeat_does_nothing(self, stage: Stage, twilio: TwilioStub):
         """Staged and triggered as by a webhook."""
         first, second = (run("catch-up", "acme", "--since", "1h", "--yes") for _ in range(2))
 
@@ -249,11 +249,11 @@ class TestCatchUp:
         assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
         assert waiting(stage, "whatsapp") == 1
 
-    def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: TwilioStub):
         """By its company_id."""
         assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; mend")
 
-    def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: StandInTwilio, monkeypatch):
+    def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: TwilioStub, monkeypatch):
         """Nothing can be asked of it."""
         monkeypatch.setattr(providers, "of_channel", lambda _: providers.SENDGRID)
 
@@ -305,7 +305,7 @@ class TestTenant:
         assert (refused.exit_code, kept, replaced.exit_code) == (2, SECRET, 0)
         assert self.secret(stage)["auth_token"] == "another"
 
-    def test_a_token_is_rotated_in_two_steps_with_a_promotion_in_between(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_token_is_rotated_in_two_steps_with_a_promotion_in_between(self, stage: Stage, twilio: TwilioStub):
         """The last one waits for the provider to let go of the old token."""
         twilio._accounts[ACCOUNT_SID] = _TakesBoth(ACCOUNT_SID, AUTH_TOKEN)
         begun = run("tenant", "rotate", "acme", "--yes", typed="fresh\n")
@@ -322,13 +322,13 @@ class TestTenant:
         assert "rotated" in finished.stdout
         assert self.secret(stage) == {**SECRET, "auth_token": "fresh"}
 
-    def test_a_token_that_twilio_does_not_take_is_not_written(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_token_that_twilio_does_not_take_is_not_written(self, stage: Stage, twilio: TwilioStub):
         """It would prove nothing."""
         told = run("tenant", "rotate", "acme", "--yes", typed="mistyped\n")
 
         assert (told.exit_code, self.secret(stage)) == (2, SECRET)
 
-    def test_a_rotation_can_be_abandoned(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_rotation_can_be_abandoned(self, stage: Stage, twilio: TwilioStub):
         """The new token goes, and nothing else."""
         text = json.dumps({**SECRET, "next_auth_token": "mistyped"})
         stage.client("secretsmanager").put_secret_value(SecretId=REF, SecretString=text)
@@ -338,7 +338,7 @@ class TestTenant:
 
         assert self.secret(stage) == SECRET
 
-    def test_a_check_looks_at_addresses_secrets_account_and_webhooks(self, stage: Stage, twilio: StandInTwilio):
+    def test_a_check_looks_at_addresses_secrets_account_and_webhooks(self, stage: Stage, twilio: TwilioStub):
         """Of this tenant alone."""
         with served() as (_, url):
             sound = run("tenant", "check", "acme", "--url", url)
@@ -358,7 +358,7 @@ class _TakesBoth(Account):
         return user == self.sid and password in {AUTH_TOKEN, "fresh"}
 
 
-class TestForget:
+class TestErase:
     def test_a_dry_run_counts_and_a_run_erases(self, stage: Stage):
         """By the person's number, as a provider writes it."""
         stage.put_row(
@@ -367,11 +367,11 @@ class TestForget:
             recipient_tel="+4915100000000",
             gsi_recipient_tel="+4915100000000",
         )
-        counted = run("forget", f"whatsapp:{CUSTOMER}", "--dry-run")
-        asked = run("forget", CUSTOMER, typed="n\n")
+        counted = run("erase", f"whatsapp:{CUSTOMER}", "--dry-run")
+        asked = run("erase", CUSTOMER, typed="n\n")
         before = rows(stage, "conversations")
 
-        erased = run("forget", CUSTOMER, "--yes")
+        erased = run("erase", CUSTOMER, "--yes")
 
         assert "1  conversations-dev" in counted.stdout
         assert (asked.exit_code, len(before)) == (3, 2)
@@ -380,13 +380,13 @@ class TestForget:
 
     def test_somebody_of_whom_there_is_nothing_is_said_to_be_one(self, stage: Stage):
         """Nobody is asked."""
-        assert run("forget", "+4915100000009").stdout.endswith("Nothing was erased.\n")
+        assert run("erase", "+4915100000009").stdout.endswith("Nothing was erased.\n")
 
 
 def test_every_command_tells_what_it_does():
     """And the group all of them."""
     told = CliRunner().invoke(cli, ["--help"]).stdout
 
-    for command in ("catch-up", "doctor", "explain", "forget", "redrive", "tail", "tenant", "unlock"):
+    for command in ("catch-up", "doctor", "erase", "explain", "redrive", "tail", "tenant", "unlock"):
         assert f"  {command}" in told
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0

@@ -19,7 +19,7 @@ from ops.doctor.examination import Asked, examine
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
-from ops.stage.target import Blocked, Where
+from ops.stage.target import CommandError, Target
 from tests.ops.conftest import BUCKET, REF, REGION, STAGE, Stage, turn_ttl_on
 from tests.ops.serving import answering, served
 from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF
@@ -327,7 +327,7 @@ class TestWarnings:
     def test_a_bucket_on_this_machine_need_not_be_emptied(self, stage: Stage):
         """It ends with its process; no command would mend it."""
         stage.client("s3").delete_bucket_lifecycle(Bucket=BUCKET)
-        stage.where = replace(stage.where, is_on_this_machine=True)
+        stage.target = replace(stage.target, is_on_this_machine=True)
 
         assert warnings(stage) == []
 
@@ -544,14 +544,16 @@ class TestPolicies:
 class TestBadInput:
     def test_a_stage_that_nobody_knows_is_told_in_one_line(self, stage: Stage):
         """With the stages that there are."""
-        nowhere = Where("staging", region=REGION)
+        nowhere = Target("staging", region=REGION)
 
-        with pytest.raises(Blocked, match=r"stage staging is in no .chalice/config.json; mend: .*local, dev, prod"):
+        with pytest.raises(
+            CommandError, match=r"stage staging is in no .chalice/config.json; mend: .*local, dev, prod"
+        ):
             Deployment.find(Account.connect(nowhere), stage.config)
 
     def test_a_region_without_a_table_is_told_in_one_line(self, stage: Stage):
         """And not once for each table."""
-        elsewhere = Deployment.find(Account.connect(Where(STAGE, region="us-east-1")), stage.config)
+        elsewhere = Deployment.find(Account.connect(Target(STAGE, region="us-east-1")), stage.config)
 
         found = [one for area in examine(elsewhere, NO_PROBE) for one in area.findings]
 
@@ -581,8 +583,8 @@ class TestBadInput:
         """Before anything is asked."""
         monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
 
-        with pytest.raises(Blocked, match="no region is told"):
-            Account.connect(Where(STAGE))
+        with pytest.raises(CommandError, match="no region is told"):
+            Account.connect(Target(STAGE))
 
 
 class TestExitCode:

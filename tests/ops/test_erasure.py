@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import EngineError
-from chalicelib.protocol.unknown_senders import Pair, Reminder
+from chalicelib.protocol.unknown_senders import FallbackRequest, Pair
 from infrastructure.template import load
 from ops.repairs import erasure
-from ops.repairs.erasure import PLACES, Reach, count, find, forget, normal
+from ops.repairs.erasure import PLACES, Reach, count, erase, find, normal
 from ops.stage.dead_letters import HOLD_SECONDS
-from ops.stage.target import Blocked
+from ops.stage.target import CommandError
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.tables import InMemoryTable
 from tests.ops.fakes import InMemoryLetters, InMemoryObjects
@@ -68,7 +68,7 @@ class Lived:
             world.tables.history.seed({**owner, "message_id": f"m-{sender}", "entry": entry})
             world.queues.dead_replies.inject(str({**owner}).replace("'", '"'), group="acme")
             unknown.seed({"company_address": COMPANY, "sender": sender})
-            world.queues.dead_replies.inject(Reminder(Pair(COMPANY, sender), "SM1").body, group="acme")
+            world.queues.dead_replies.inject(FallbackRequest(Pair(COMPANY, sender), "SM1").body, group="acme")
         world.tables.sends.seed(of_other({**world.sends[0], "send_id": "0" * 40}))
         world.tables.stage.seed(of_other({**world.tables.stage.rows[0], "message_sid": "SMother"}))
         world.bucket.objects["globex/3/1"] = (b"another company's", "image/png", None)
@@ -85,13 +85,13 @@ class Lived:
         reach = Reach(
             engine=world.engine,
             tables={name: (table, schemas[NAMES[name]]) for name, table in tables.items()},
-            letters=[InMemoryLetters(world.queues.dead_replies)],
+            dead_letters=[InMemoryLetters(world.queues.dead_replies)],
             objects=InMemoryObjects(world.bucket),
         )
         return cls(world, reach, unknown)
 
-    def forget(self) -> dict[str, int]:
-        return forget(self.reach, find(self.reach, CUSTOMER))
+    def erase(self) -> dict[str, int]:
+        return erase(self.reach, find(self.reach, CUSTOMER))
 
     def traces(self, address: str) -> list[str]:
         """Where something of a person still is."""
@@ -129,12 +129,12 @@ def test_everything_of_a_person_is_counted_before_it_is_erased():
 
 
 def test_a_queue_that_cannot_be_looked_through_is_no_proof_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch):
-    """The operator is told what to do first, before anything is erased, and every letter stays."""
-    monkeypatch.setattr(erasure, "LETTERS_MAX", 4)
+    """The operator is told what to do first, before anything is erased, and every dead letter stays."""
+    monkeypatch.setattr(erasure, "DEAD_LETTERS_MAX", 4)
     lived = Lived.make()
     before = len(lived.world.queues.dead_replies.messages)
 
-    with pytest.raises(Blocked, match="redrive or purge it"):
+    with pytest.raises(CommandError, match="redrive or purge it"):
         count(lived.reach, find(lived.reach, CUSTOMER))
 
     assert len(lived.world.queues.dead_replies.receive()) == before >= 4
@@ -146,7 +146,7 @@ def test_nothing_of_the_person_is_left_and_all_of_another_is():
     lived = Lived.make()
     before = lived.traces(OTHER)
 
-    erased = lived.forget()
+    erased = lived.erase()
 
     assert lived.traces(CUSTOMER) == []
     assert lived.traces(OTHER) == before
@@ -160,8 +160,8 @@ def test_a_conversation_on_its_way_to_a_reply_is_not_cut_off():
     lived.world.clock.advance(11)
     lived.world.work()
 
-    with pytest.raises(Blocked, match="conversation-1 is locked"):
-        lived.forget()
+    with pytest.raises(CommandError, match="conversation-1 is locked"):
+        lived.erase()
     assert "record" in lived.traces(CUSTOMER)
 
 
@@ -171,8 +171,8 @@ def test_a_record_that_is_locked_meanwhile_is_not_erased():
     person = find(lived.reach, CUSTOMER)
     lived.world.tables.conversations.seed({**lived.world.row, "conversation_status": "processing_reply"})
 
-    with pytest.raises(Blocked, match="keeps changing"):
-        forget(lived.reach, person)
+    with pytest.raises(CommandError, match="keeps changing"):
+        erase(lived.reach, person)
 
     assert "record" in lived.traces(CUSTOMER)
 
@@ -182,7 +182,7 @@ def test_what_a_webhook_stages_in_between_is_erased_by_the_second_look():
     lived = Lived.make()
     row = dict(lived.world.tables.stage.rows[0])
     clean = Lived.make()
-    clean.forget()
+    clean.erase()
     delete = next(
         number
         for number, call in enumerate(clean.world.plan.calls, start=1)
@@ -191,14 +191,14 @@ def test_what_a_webhook_stages_in_between_is_erased_by_the_second_look():
     late = {**row, **KEY.item, "message_sid": "SMlate"}
     lived.world.plan.interleave(delete, lambda: lived.world.tables.stage.seed(late))
 
-    lived.forget()
+    lived.erase()
 
     assert lived.traces(CUSTOMER) == []
 
 
 def clean_calls() -> list:
     lived = Lived.make()
-    lived.forget()
+    lived.erase()
     return lived.world.plan.calls
 
 
@@ -211,11 +211,11 @@ def test_whatever_befalls_any_call_to_repeat_ends_it(number: int, fault):
     lived = Lived.make(FaultPlan({number: fault}))
     before = lived.traces(OTHER)
 
-    with suppress(Crash, EngineError, Blocked):
-        lived.forget()
+    with suppress(Crash, EngineError, CommandError):
+        lived.erase()
     lived.world.plan.revive()
     lived.world.clock.advance(HOLD_SECONDS + 1)
-    lived.forget()
+    lived.erase()
 
     assert lived.traces(CUSTOMER) == []
     assert lived.traces(OTHER) == before

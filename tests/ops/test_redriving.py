@@ -9,10 +9,10 @@ import pytest
 
 from chalicelib.errors import EngineError
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import Pair, Reminder
-from ops.repairs.redriving import Fate, redrive, source, sources
-from ops.stage.dead_letters import HOLD_SECONDS, LETTERS_MAX, peek
-from ops.stage.target import Blocked
+from chalicelib.protocol.unknown_senders import FallbackRequest, Pair
+from ops.repairs.redriving import Result, redrive, source, sources
+from ops.stage.dead_letters import DEAD_LETTERS_MAX, HOLD_SECONDS, peek
+from ops.stage.target import CommandError
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, FaultPlan, faults_for
 from tests.fakes.queues import InMemoryQueue
@@ -33,15 +33,15 @@ class Place:
         for body in bodies:
             self.dead.inject(body, group="acme")
 
-    def redrive(self, conversation_id: str | None = None, *, is_rehearsal: bool = False) -> list[tuple[str, Fate]]:
+    def redrive(self, conversation_id: str | None = None, *, is_dry_run: bool = False) -> list[tuple[str, Result]]:
         told = redrive(
             InMemoryLetters(self.dead),
             self.queue,
             Trigger.from_body,
             conversation_id=conversation_id,
-            is_rehearsal=is_rehearsal,
+            is_dry_run=is_dry_run,
         )
-        return [(one.letter.body, one.fate) for one in told]
+        return [(one.dead_letter.body, one.result) for one in told]
 
     @property
     def sent(self) -> list[str]:
@@ -59,29 +59,29 @@ def test_letters_go_back_in_order_with_their_group(  # the tenant's fairness is 
 
     told = place.redrive()
 
-    assert told == [(body, Fate.REDRIVEN) for body in BODIES]
+    assert told == [(body, Result.REDRIVEN) for body in BODIES]
     assert (place.sent, place.left) == (BODIES, [])
     assert {one.group for one in place.queue.messages} == {"acme"}
 
 
 def test_only_the_conversation_that_was_asked_for_goes_back():
-    """Another's letter can be seen by others at once."""
+    """Another's dead letter can be seen by others at once."""
     place = Place(BODIES[0], OTHER)
 
     told = place.redrive("c-2")
 
-    assert told == [(BODIES[0], Fate.ANOTHER_S), (OTHER, Fate.REDRIVEN)]
+    assert told == [(BODIES[0], Result.ANOTHER_S), (OTHER, Result.REDRIVEN)]
     assert (place.sent, place.left) == ([OTHER], [BODIES[0]])
     assert len(place.dead.receive()) == 1
 
 
-def test_a_rehearsal_changes_nothing():
+def test_a_dry_run_changes_nothing():
     """It tells what would go back, and leaves it visible."""
     place = Place(*BODIES)
 
-    told = place.redrive(is_rehearsal=True)
+    told = place.redrive(is_dry_run=True)
 
-    assert told == [(body, Fate.WOULD_BE) for body in BODIES]
+    assert told == [(body, Result.WOULD_BE) for body in BODIES]
     assert (place.sent, place.left) == ([], BODIES)
     assert len(place.dead.receive()) == 3
 
@@ -91,7 +91,7 @@ def test_a_letter_that_nobody_can_read_stays(body: str):
     """Its reader would only bury it again."""
     place = Place(body)
 
-    assert place.redrive() == [(body, Fate.UNREADABLE)]
+    assert place.redrive() == [(body, Result.UNREADABLE)]
     assert (place.sent, place.left) == ([], [body])
 
 
@@ -106,7 +106,7 @@ def clean_calls() -> list:
     [(number, fault) for number, call in enumerate(clean_calls(), start=1) for fault in faults_for(call)],
 )
 def test_no_letter_is_lost_whatever_befalls_any_call_and_a_second_run_ends_it(number: int, fault):
-    """At each moment every letter is in one of the two queues; redriving again leaves none behind."""
+    """At each moment every dead letter is in one of the two queues; redriving again leaves none behind."""
     place = Place(*BODIES, plan=FaultPlan({number: fault}))
 
     with suppress(Crash, EngineError):
@@ -133,7 +133,7 @@ def test_a_failed_send_leaves_what_was_not_sent_visible():
 
 
 def test_a_peek_consumes_nothing():
-    """Letters of the conversation, left where they are and visible."""
+    """Dead letters of the conversation, left where they are and visible."""
     place = Place(BODIES[0], OTHER)
 
     (found,) = peek(InMemoryLetters(place.dead), KEY)
@@ -144,9 +144,9 @@ def test_a_peek_consumes_nothing():
 
 def test_a_long_queue_is_taken_in_goes():
     """What went back makes room for what lies behind it."""
-    place = Place(*[OTHER] * (LETTERS_MAX + 5))
+    place = Place(*[OTHER] * (DEAD_LETTERS_MAX + 5))
 
-    assert len(place.redrive()) == LETTERS_MAX
+    assert len(place.redrive()) == DEAD_LETTERS_MAX
     assert len(place.redrive()) == 5
 
 
@@ -166,7 +166,7 @@ class TestSources:
 
     def test_a_queue_that_is_not_there_is_told_with_those_that_are(self):
         """In one line."""
-        with pytest.raises(Blocked, match="has no queue mail; mend: one of whatsapp, sms"):
+        with pytest.raises(CommandError, match="has no queue mail; mend: one of whatsapp, sms"):
             source(self.SETTINGS, "mail")
 
     def test_a_context_without_a_conversation_is_unreadable(self):
@@ -178,26 +178,26 @@ class TestSources:
             place.queue,
             source(self.SETTINGS, "ai").read,
             conversation_id=None,
-            is_rehearsal=False,
+            is_dry_run=False,
         )
 
-        assert [one.fate for one in told] == [Fate.UNREADABLE, Fate.REDRIVEN]
+        assert [one.result for one in told] == [Result.UNREADABLE, Result.REDRIVEN]
 
     def test_a_reminder_of_an_unknown_sender_goes_back_too(self):
         """It shares the queue of replies, and its reader knows it."""
-        reminder = Reminder(Pair(COMPANY, CUSTOMER), "SM1").body
-        place = Place(reminder)
+        fallback_request = FallbackRequest(Pair(COMPANY, CUSTOMER), "SM1").body
+        place = Place(fallback_request)
 
         told = redrive(
             InMemoryLetters(place.dead),
             place.queue,
             source(self.SETTINGS, "ai-replies").read,
             conversation_id=None,
-            is_rehearsal=False,
+            is_dry_run=False,
         )
 
-        assert [one.fate for one in told] == [Fate.REDRIVEN]
-        assert place.sent == [reminder]
+        assert [one.result for one in told] == [Result.REDRIVEN]
+        assert place.sent == [fallback_request]
 
 
 def test_a_redriven_trigger_makes_the_batch_that_it_was_for():
@@ -209,14 +209,14 @@ def test_a_redriven_trigger_makes_the_batch_that_it_was_for():
     world.queues.dead_triggers["whatsapp"].inject(trigger.body, group="acme")
     world.clock.advance(60)
 
-    letters = InMemoryLetters(world.queues.dead_triggers["whatsapp"])
+    dead_letters = InMemoryLetters(world.queues.dead_triggers["whatsapp"])
     list(
         redrive(
-            letters,
+            dead_letters,
             world.queues.triggers["whatsapp"],
             Trigger.from_body,
             conversation_id=KEY.conversation_id,
-            is_rehearsal=False,
+            is_dry_run=False,
         )
     )
     world.work()

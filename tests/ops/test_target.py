@@ -5,28 +5,28 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from local.processes.environment import STAND_IN_URL
-from ops.stage.account import Account, as_blocked
+from local.processes.environment import STUB_URL
+from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
-from ops.stage.target import Config, Where
+from ops.stage.target import Config, Target
 from ops.terminal.time_ranges import parse, since
 from tests.fakes.clock import START
 
 CONFIG = Config.read()
 
 
-def local(**given: str) -> Where:
-    return Where.of("local", CONFIG, **given)
+def local(**given: str) -> Target:
+    return Target.of("local", CONFIG, **given)
 
 
 class TestThisMachine:
     def test_a_stage_on_this_machine_is_reached_by_its_own_settings(self):
-        """Endpoint, region, credentials and the stand-in for Twilio."""
-        where = local()
+        """Endpoint, region, credentials and the stub for Twilio."""
+        target = local()
 
-        assert (where.endpoint_url, where.region) == ("http://127.0.0.1:4566", "eu-west-1")
-        assert (where.key, where.twilio_url) == (("local", "local"), STAND_IN_URL)
-        assert where.is_on_this_machine
+        assert (target.endpoint_url, target.region) == ("http://127.0.0.1:4566", "eu-west-1")
+        assert (target.key, target.twilio_url) == (("local", "local"), STUB_URL)
+        assert target.is_on_this_machine
 
     def test_no_variable_of_the_shell_leads_it_to_a_real_account(self, monkeypatch: pytest.MonkeyPatch):
         """The most that a shell can say of AWS."""
@@ -50,7 +50,7 @@ class TestThisMachine:
         assert account.region == "eu-west-1"
 
     def test_its_settings_send_nothing_to_twilio(self):
-        """But to the stand-in."""
+        """But to the stub."""
         account = Account.connect(local(twilio_url="http://127.0.0.1:8078"))
         deployment = Deployment(account, CONFIG, {})
 
@@ -69,12 +69,12 @@ class TestCommands:
             "python -m ops redrive sms --stage local --endpoint-url http://127.0.0.1:1"
         )
         assert (
-            Where.of("dev", CONFIG, profile="a b").ops("doctor") == "python -m ops doctor --stage dev --profile 'a b'"
+            Target.of("dev", CONFIG, profile="a b").ops("doctor") == "python -m ops doctor --stage dev --profile 'a b'"
         )
 
     def test_a_command_of_aws_s_own_line_reaches_the_same_place(self):
         """Region, endpoint and, on this machine, credentials."""
-        assert Where.of("dev", CONFIG, region="eu-west-1").aws("sqs list-queues") == (
+        assert Target.of("dev", CONFIG, region="eu-west-1").aws("sqs list-queues") == (
             "aws sqs list-queues --region eu-west-1"
         )
         assert local().aws("sqs list-queues") == (
@@ -84,7 +84,7 @@ class TestCommands:
 
     def test_a_deployed_stage_is_mended_by_deploying_it(self):
         """It is always safe to do again."""
-        assert Where.of("prod", CONFIG).deploy == "make deploy STAGE=prod"
+        assert Target.of("prod", CONFIG).deploy == "make deploy STAGE=prod"
 
 
 class TestErrors:
@@ -99,7 +99,7 @@ class TestErrors:
     )
     def test_what_aws_says_is_one_line_for_a_person(self, code: str, what: str):
         """With what to do about it."""
-        found = as_blocked(Misconfigured(Code.DB_QUERY_ERROR, f"Scan t: {code}"), local())
+        found = as_command_error(Misconfigured(Code.DB_QUERY_ERROR, f"Scan t: {code}"), local())
 
         assert found.what == what
         assert found.mend
@@ -107,7 +107,7 @@ class TestErrors:
 
     def test_a_passing_fault_is_told_as_one(self):
         """To repeat is safe."""
-        found = as_blocked(TryAgain(Code.DB_TRANSIENT_ERROR, "Scan t: ThrottlingException"), local())
+        found = as_command_error(TryAgain(Code.DB_TRANSIENT_ERROR, "Scan t: ThrottlingException"), local())
 
         assert (
             found.message

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.channels.channel import NotNow, RefusedForGood
+from chalicelib.channels.channel import PermanentFailure, TemporaryFailure
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import sends, staging
@@ -16,7 +16,7 @@ from chalicelib.protocol.sends import Part
 from local.logs import LogLine
 from ops.explain import timelines
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
-from ops.stage.dead_letters import Letter
+from ops.stage.dead_letters import DeadLetter
 from ops.terminal import masking
 from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
@@ -44,8 +44,8 @@ def verdict(world: World, sid: str | None = None, **more) -> str:
     return timelines.verdict(facts(world, sid, **more))
 
 
-def letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
-    return Dead(role, Letter(json.dumps({**KEY.item, **body}), "acme", reason, world.clock.now(), "receipt"))
+def dead_letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
+    return Dead(role, DeadLetter(json.dumps({**KEY.item, **body}), "acme", reason, world.clock.now(), "receipt"))
 
 
 def logged(world: World, step: str, function: str = "api_handler", **fields) -> Logged:
@@ -73,7 +73,7 @@ class TestWhileItWaits:
         sid = world.deliver()
         world.clock.advance(120)
 
-        found = verdict(world, sid, dead=[letter(world, "whatsapp", "the conversation stayed locked")])
+        found = verdict(world, sid, dead=[dead_letter(world, "whatsapp", "the conversation stayed locked")])
 
         assert "its trigger is a dead letter (the conversation stayed locked)" in found
         assert found.endswith("redrive whatsapp")
@@ -119,7 +119,7 @@ class TestWithTheAi:
         world.burst_with_ai()
 
         assert "the AI worker failed at it: a dead letter (boom); redrive ai" in verdict(
-            world, dead=[letter(world, "ai")]
+            world, dead=[dead_letter(world, "ai")]
         )
 
     @pytest.mark.parametrize("body", [{"batch_id": "an-old-one"}, {"meta": {"batch_id": "an-old-one"}}])
@@ -128,7 +128,7 @@ class TestWithTheAi:
         """It may lie there for two weeks, while later batches are answered."""
         world.burst_with_ai()
 
-        assert verdict(world, dead=[letter(world, role, **body)]).endswith("has been with the AI for 0 s")
+        assert verdict(world, dead=[dead_letter(world, role, **body)]).endswith("has been with the AI for 0 s")
 
     def test_a_row_that_outlives_its_entry_waits_for_nothing_before_it(self, world: World):
         """The worker crashed before it settled what it had dispatched: the batch is the message's own."""
@@ -151,7 +151,7 @@ class TestWithTheAi:
     def test_a_reply_that_twilio_did_not_take_yet_comes_again(self, world: World):
         """Its claim was given back."""
         document = world.burst_with_ai()
-        world.phone.outcomes = [NotNow("429")]
+        world.phone.outcomes = [TemporaryFailure("429")]
         world.reply(document, "answer")
         world.send_replies()
 
@@ -178,7 +178,7 @@ class TestAtTheEnd:
     def test_a_refused_reply_tells_the_code_and_what_it_means(self, world: World, code: str, meaning: str):
         """Ours has words; the provider's is told as it is."""
         document = world.burst_with_ai()
-        world.phone.outcomes = [RefusedForGood(code)]
+        world.phone.outcomes = [PermanentFailure(code)]
         world.reply(document, "answer")
         world.send_replies()
 
@@ -245,7 +245,7 @@ class TestAtTheEnd:
     def test_an_answer_to_a_later_batch_is_not_taken_for_its_own(self, world: World):
         """The first was refused, the second went out."""
         first = world.burst_with_ai("first")
-        world.phone.outcomes = [RefusedForGood("21211")]
+        world.phone.outcomes = [PermanentFailure("21211")]
         world.reply(first, "one")
         world.send_replies()
         second = world.burst_with_ai("second")
@@ -288,11 +288,15 @@ class TestTimeline:
         world.send_replies()
         world.clock.advance(5)
         found = timelines.events(
-            facts(world, dead=[letter(world, "ai")], logged=[logged(world, "dispatched", batch_id="b1234567", count=1)])
+            facts(
+                world,
+                dead=[dead_letter(world, "ai")],
+                logged=[logged(world, "dispatched", batch_id="b1234567", count=1)],
+            )
         )
 
         assert [one.at for one in found] == sorted(one.at for one in found)
-        assert {one.where for one in found} == {"record", "sends", "ai-dlq", "api_handler"}
+        assert {one.target for one in found} == {"record", "sends", "ai-dlq", "api_handler"}
         assert "batch b12345 dispatched to the AI: 1 message(s)" in [one.what for one in found]
 
     def test_neither_texts_nor_addresses_are_shown(self, world: World):

@@ -92,7 +92,7 @@ class Tenant:
 
 
 @dataclass(frozen=True)
-class MailTenant(Tenant):
+class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
     part_length_max = CONTENT_BYTES_MAX
@@ -129,7 +129,7 @@ def _keys(_: str) -> tuple[str, str]:
 
 
 @cache
-def _email(tenant: MailTenant, number: int) -> Email:
+def _email(tenant: EmailTenant, number: int) -> Email:
     """The e-mail of that number: e-mails of one instant are ordered by their ids, so those are made to rise with it."""
     wanted = f"em-{number:x}"
     names = (f"<{tenant.name}-{number}-{attempt}@customer.example>" for attempt in count())
@@ -152,7 +152,7 @@ GLOBEX = Tenant(
 TENANTS = (ACME, GLOBEX)
 
 MAILED = tuple(
-    MailTenant(
+    EmailTenant(
         one.name,
         one.key,
         f"{one.name}-s-customer@customer.example",

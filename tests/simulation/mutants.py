@@ -345,7 +345,7 @@ MUTANTS = (
         "repair/stalled_locks.py",
         (
             "        outcome = reply_claim.claim(\n",
-            "        self._handing_off.send(queues, conversation, conversation.record.unanswered, trail)\n"
+            "        self._handoff.send(queues, conversation, conversation.record.unanswered, trail)\n"
             "        outcome = reply_claim.claim(\n",
         ),
     ),
@@ -378,9 +378,9 @@ MUTANTS = (
         "protocol/history.py",
         ("    history.put_many(rows)  # H1: there before they leave here.\n", ""),
         (
-            "    return isinstance(conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)\n",
+            "    return isinstance(conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)\n",
             "    was_moved = isinstance("
-            "conversation_lock.forget_moved(conversations, record, count=count, now=now), Appended)\n"
+            "conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)\n"
             "    history.put_many(rows)\n    return was_moved\n",
         ),
     ),
@@ -417,7 +417,7 @@ MUTANTS = (
         "the sweep hands no orphaned row to people",
         "sweep",
         "repair/sweeping.py",
-        ("            self._handing_off.hand_off(tables, queues, message, trail)\n", "            pass\n"),
+        ("            self._handoff.hand_off(tables, queues, message, trail)\n", "            pass\n"),
     ),
 )
 

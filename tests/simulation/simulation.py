@@ -440,20 +440,20 @@ class Simulation:
         def on_end(answer: tuple[int, str]) -> None:
             status, outcome = answer
             if status >= 500:
-                come_again()
+                retry_later()
                 return
             if outcome == "success" or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
             else:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
-        def come_again() -> None:
+        def retry_later() -> None:
             if webhook.tries > 1:
                 self.course.webhooks += (replace(webhook, tries=webhook.tries - 1),)
             else:
                 self.course.needs_sweep = True  # perhaps staged, and its provider comes no more
 
-        self.start(f"webhook {webhook.body}", webhook, begin, on_end, come_again)
+        self.start(f"webhook {webhook.body}", webhook, begin, on_end, retry_later)
 
     def _work(self, channel: str, queue: InMemoryQueue, message: Message) -> None:
         received = self._receive(queue, message, "deliveries")
@@ -581,7 +581,7 @@ class Simulation:
         """What an operator was told of the ends of replies, and of faults that the sweep mends."""
         for line in lines:
             match line["step"]:
-                case "released" | "gave_stalled_reply_up" if line["code"] != "none":
+                case "released" | "stalled_reply_abandoned" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
                 case "answered_provider" if line["outcome"] in _MENDED_BY_SWEEP:
                     self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR" or self._is_for_people(line)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.clock import iso
-from tests.email_world import MailWorld
+from tests.email_world import EmailWorld
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
 from tests.world import KEY, World, conversation
@@ -58,7 +58,7 @@ class TestCalls:
 
     def test_a_letter_to_an_unknown_sender_makes_two_more_and_four_to_be_sent(self):
         """Write it and remind of it; find, claim, send, conclude."""
-        world = MailWorld()
+        world = EmailWorld()
         world.mail()
         world.send_replies()
 

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from chalicelib.channels.email.headers import cut, one_line
 from chalicelib.channels.email.notes import Note, Notes
 from chalicelib.messages.attachment_rules import problem_of
-from chalicelib.messages.inbound import Enclosure
-from chalicelib.ports.buckets import UNKNOWN_TYPE, told_content_type
+from chalicelib.messages.inbound import Attachment
+from chalicelib.ports.buckets import UNKNOWN_TYPE, claimed_content_type
 from chalicelib.settings import Settings
 
 TOLD_MAX = 30
@@ -34,7 +34,7 @@ class Attachments:
     def __init__(self, settings: Settings, notes: Notes) -> None:
         self._settings = settings
         self._notes = notes
-        self._told: list[Enclosure] = []
+        self._told: list[Attachment] = []
         self._kept_count = 0
         self.count = 0
         """All that there were."""
@@ -51,23 +51,23 @@ class Attachments:
         problem = problem_of(self._kept_count + 1, len(content), content_type, self._settings)
         if problem is None:
             self._kept_count += 1
-            self._told.append(Enclosure(content, content_type, name))
+            self._told.append(Attachment(content, content_type, name))
             return
         self._room -= _EACH_BYTES + len(content_type) + len((name or "").encode())
         if self._room < 0 or len(self._told) >= TOLD_MAX:
             self._notes.add(Note.ATTACHMENTS)
             return
-        self._told.append(Enclosure(b"", content_type, name, problem, dropped_bytes=len(content)))
+        self._told.append(Attachment(b"", content_type, name, problem, dropped_bytes=len(content)))
 
     @property
-    def enclosures(self) -> tuple[Enclosure, ...]:
+    def attachments(self) -> tuple[Attachment, ...]:
         """All that are told, in their order."""
         return tuple(self._told)
 
 
 def _content_type(text: str) -> str:
     """The bare type in lower case; parameters are the sender's own words."""
-    told = told_content_type(text.partition(";")[0]).lower()
+    told = claimed_content_type(text.partition(";")[0]).lower()
     return told if len(told) <= _TYPE_LENGTH_MAX else UNKNOWN_TYPE
 
 

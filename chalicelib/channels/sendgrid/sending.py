@@ -28,9 +28,9 @@ from typing import Any, Final
 import requests
 from requests import PreparedRequest, RequestException, Response
 
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
+from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.email.threading import Heading
-from chalicelib.channels.http_errors import never_left, whole_seconds
+from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 
@@ -74,11 +74,11 @@ class SendGridSender:
         """
         key = _key(secret)
         if not _ADDRESS.fullmatch(part.to) or not _ADDRESS.fullmatch(part.sender):
-            return RefusedForGood(ReplyCode.NO_RECIPIENT)
+            return PermanentFailure(ReplyCode.NO_RECIPIENT)
         try:
             answer = self._request("POST", "/v3/mail/send", key, json=_document(part))
         except RequestException as error:
-            return NotNow("UNREACHABLE") if never_left(error) else InDoubt()
+            return TemporaryFailure("UNREACHABLE") if was_not_sent(error) else InDoubt()
         if answer.status_code == HTTPStatus.ACCEPTED:
             return Sent(answer.headers.get("X-Message-Id") or part.send_id)
         return _refusal(answer)
@@ -169,14 +169,14 @@ def _refusal(answer: Response) -> SendOutcome:
     status = answer.status_code
     code = _code(answer)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return NotNow(code, _wait_seconds(answer.headers))
+        return TemporaryFailure(code, _wait_seconds(answer.headers))
     if status in _MAYBE_TAKEN:
         return InDoubt()
     # What is ours to mend waits for that, and does not end its batch.
     if status in _OURS_TO_MEND | _NOT_THIS_TIME or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return NotNow(code)
+        return TemporaryFailure(code)
     if status >= HTTPStatus.BAD_REQUEST:
-        return RefusedForGood(code)
+        return PermanentFailure(code)
     return InDoubt()  # neither taken nor refused: who answered is not SendGrid
 
 

@@ -38,7 +38,7 @@ from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.channels.sendgrid.inbound_parse import Mail, read_mail
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
 
 SIGNATURE_HEADER: Final = "x-twilio-email-event-webhook-signature"
@@ -95,10 +95,10 @@ class SendGrid:
             recipient=Address(AddressKind.EMAIL, mail.envelope.recipients[0]),
             body=text.body,
             received_at=self._clock.now(),
-            enclosures=attachments.enclosures,
-            whole=None if text.whole is None else Enclosure(text.whole.encode(), PLAIN_TEXT),
+            attachments=attachments.attachments,
+            whole=None if text.whole is None else Attachment(text.whole.encode(), PLAIN_TEXT),
             refusal=self._refusal(verdict, is_of_machine=is_of_machine),
-            may_be_told=verdict is Verdict.PASS,
+            may_be_notified=verdict is Verdict.PASS,
             extras={one: value for one, value in extras.items() if value},
         )
         return tuple(_for_recipient(first, recipient) for recipient in mail.envelope.recipients)

@@ -20,8 +20,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome, Sent
-from chalicelib.channels.http_errors import never_left, whole_seconds
+from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.webhooks import REFUSALS
 from chalicelib.errors import Code, Misconfigured, TryAgain
@@ -81,7 +81,7 @@ class TwilioSender:
         except TwilioRestException as answer:
             return _refusal(answer, http.retry_after)
         except RequestException as error:
-            return NotNow("UNREACHABLE") if never_left(error) else InDoubt()
+            return TemporaryFailure("UNREACHABLE") if was_not_sent(error) else InDoubt()
         except (TwilioException, ValueError):
             return InDoubt()  # an answer that the library cannot read: the message may have been taken
         return Sent(created.sid) if created.sid else InDoubt()
@@ -149,8 +149,8 @@ def _refusal(answer: TwilioRestException, retry_after: str | None) -> SendOutcom
     code = str(answer.code or answer.status)
     # Wrong credentials are ours to mend: the reply waits for that, and does not end its batch.
     if answer.status in {_TOO_MANY, *_WRONG_CREDENTIALS} or answer.status >= _SERVER_ERROR:
-        return NotNow(code, whole_seconds(retry_after))
-    return RefusedForGood(code, is_opt_out=code == REFUSALS.opted_out)
+        return TemporaryFailure(code, whole_seconds(retry_after))
+    return PermanentFailure(code, is_opt_out=code == REFUSALS.opted_out)
 
 
 def _status_of_page(error: Exception) -> int:

@@ -11,13 +11,13 @@ from ops.doctor.findings import Finding
 from ops.stage.deployment import Deployment
 from ops.tenants import providers
 from ops.tenants.rotation import taken_by_twilio
-from ops.tenants.rows import Line
+from ops.tenants.rows import TenantAddress
 from ops.tenants.secrets import Secrets
 
 AREA = "accounts"
 
 
-def check(deployment: Deployment, lines: Sequence[Line]) -> Iterator[Finding]:
+def check(deployment: Deployment, lines: Sequence[TenantAddress]) -> Iterator[Finding]:
     """What is wrong with the providers' accounts; what is wrong with the secrets themselves is told elsewhere."""
     engine, secrets = deployment.engine(), Secrets(deployment.account)
     for ref, channel in sorted({(line.credential_ref, line.channel) for line in lines if line.credential_ref}):
@@ -30,4 +30,4 @@ def check(deployment: Deployment, lines: Sequence[Line]) -> Iterator[Finding]:
             continue
         if not taken_by_twilio(sender, credentials.account_sid)(credentials.auth_token):
             what = f"the provider does not take the auth_token of {ref}: it was promoted or revoked"
-            yield Finding(AREA, what, deployment.where.ops(f"tenant rotate {ref.split('/')[2]}"))
+            yield Finding(AREA, what, deployment.target.ops(f"tenant rotate {ref.split('/')[2]}"))

@@ -18,33 +18,33 @@ _PRIVATE = frozenset({"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the functions of a deployed stage; a stage on this machine needs none."""
-    where = deployment.where
+    target = deployment.target
     if not deployment.is_deployed:
-        if not where.is_on_this_machine:
-            yield Finding(AREA, f"stage {where.stage} has no function in {deployment.account.region}", where.deploy)
+        if not target.is_on_this_machine:
+            yield Finding(AREA, f"stage {target.stage} has no function in {deployment.account.region}", target.deploy)
         return
     for name, function in deployment.functions.items():
-        full = full_name(deployment.config, where.stage, name)
+        full = full_name(deployment.config, target.stage, name)
         if function is None:
-            yield Finding(AREA, f"{full} is missing: the stage is half deployed", where.deploy)
+            yield Finding(AREA, f"{full} is missing: the stage is half deployed", target.deploy)
             continue
         if function.state not in {"Active", "Inactive"}:  # an idle function counts as inactive, and wakes up
-            yield Finding(AREA, f"{full} is {function.state}", where.deploy)
+            yield Finding(AREA, f"{full} is {function.state}", target.deploy)
         yield from _timeout(deployment, name, function)
         yield from _environment(deployment, function)
     yield from _sources(deployment)
 
 
 def _timeout(deployment: Deployment, handler: str, function: Function) -> Iterator[Finding]:
-    told = deployment.config.of_function(deployment.where.stage, handler, "lambda_timeout")
+    told = deployment.config.of_function(deployment.target.stage, handler, "lambda_timeout")
     if told is not None and int(told) != function.timeout_seconds:
         what = f"{function.name} ends after {function.timeout_seconds} s, and .chalice/config.json says {told} s"
-        yield Finding(AREA, what, deployment.where.deploy)
+        yield Finding(AREA, what, deployment.target.deploy)
 
 
 def _environment(deployment: Deployment, function: Function) -> Iterator[Finding]:
     """A function whose settings differ from the first one's, or are not as `.chalice/config.json` tells them."""
-    told = {k: v for k, v in deployment.config.environment(deployment.where.stage).items() if k not in _PRIVATE}
+    told = {k: v for k, v in deployment.config.environment(deployment.target.stage).items() if k not in _PRIVATE}
     other = sorted(name for name in told if function.environment.get(name) != told[name])
     if not other:
         return  # what is wrong with it all the same is told of the settings
@@ -54,7 +54,7 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
         what = f"{function.name} cannot start: {'; '.join(error.faults)}"
     else:
         what = f"{function.name} was deployed with another {', '.join(other)} than .chalice/config.json tells"
-    yield Finding(AREA, what, deployment.where.deploy)
+    yield Finding(AREA, what, deployment.target.deploy)
 
 
 def _sources(deployment: Deployment) -> Iterator[Finding]:
@@ -81,10 +81,10 @@ def _mapping(deployment: Deployment, function: Function, registered: str) -> Ite
     queue = deployment.environment.get(variable, registered)
     mine = [one for one in mappings if str(one["EventSourceArn"]).rpartition(":")[2] == queue]
     if not mine:
-        yield Finding(AREA, f"{function.name} does not read {queue}", deployment.where.deploy)
+        yield Finding(AREA, f"{function.name} does not read {queue}", deployment.target.deploy)
     for one in mine:
         if one.get("State", "Enabled") not in {"Enabled", "Enabling", "Creating", "Updating"}:
-            mend = deployment.where.aws(f"lambda update-event-source-mapping --uuid {one['UUID']} --enabled")
+            mend = deployment.target.aws(f"lambda update-event-source-mapping --uuid {one['UUID']} --enabled")
             yield Finding(AREA, f"{function.name} has stopped reading {queue} ({one['State']})", mend)
 
 
@@ -92,9 +92,9 @@ def _schedule(deployment: Deployment, function: Function) -> Iterator[Finding]:
     rule = f"{function.name}-event"
     found = deployment.account.call("events", "DescribeRule", rule, {"Name": rule}, absent=NOT_FOUND)
     if found is None:
-        yield Finding(AREA, f"no schedule wakes {function.name}", deployment.where.deploy)
+        yield Finding(AREA, f"no schedule wakes {function.name}", deployment.target.deploy)
     elif found.get("State") != "ENABLED":
-        mend = deployment.where.aws(f"events enable-rule --name {rule}")
+        mend = deployment.target.aws(f"events enable-rule --name {rule}")
         yield Finding(AREA, f"the schedule of {function.name} is off", mend, Weight.FAULT)
 
 

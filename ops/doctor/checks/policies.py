@@ -20,16 +20,16 @@ AREA = "policies"
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the policies of the functions that are deployed."""
-    where, config = deployment.where, deployment.config
+    target, config = deployment.target, deployment.config
     for handler, function in deployment.functions.items():
         if function is None:
             continue
-        if config.of_function(where.stage, handler, "autogen_policy") is not False:
+        if config.of_function(target.stage, handler, "autogen_policy") is not False:
             what = f"the policy of {function.name} is Chalice's own, which sees only what app.py calls"
-            yield Finding(AREA, what, f"make policies, then {where.deploy}", Weight.WARNING)
+            yield Finding(AREA, what, f"make policies, then {target.deploy}", Weight.WARNING)
             continue
-        named = config.of_function(where.stage, handler, "iam_policy_file")
-        file = CONFIG_FILE.parent / (named or f"policy-{where.stage}.json")
+        named = config.of_function(target.stage, handler, "iam_policy_file")
+        file = CONFIG_FILE.parent / (named or f"policy-{target.stage}.json")
         if not file.exists():
             yield Finding(AREA, f".chalice/{file.name} of {function.name} is missing", "make policies")
             continue
@@ -40,7 +40,7 @@ def _compared(deployment: Deployment, function: Function, file_name: str, told: 
     role = function.role_arn.rpartition("/")[2]
     request = {"RoleName": role, "PolicyName": role}  # Chalice names the one policy of a role after the role
     found = deployment.account.call("iam", "GetRolePolicy", role, request, absent={"NoSuchEntity"})
-    deploy = deployment.where.deploy
+    deploy = deployment.target.deploy
     if found is None:
         yield Finding(AREA, f"the role of {function.name} has no policy of its own", deploy)
         return

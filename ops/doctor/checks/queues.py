@@ -20,7 +20,7 @@ AREA = "queues"
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the queues."""
-    settings, where = deployment.settings, deployment.where
+    settings, target = deployment.settings, deployment.target
     readers = {variable_of(queue): function for function, queue in queue_readers().items()}
     for variable, name in names(settings).items():
         if variable in deployment.of_other_stages:
@@ -29,9 +29,9 @@ def check(deployment: Deployment) -> Iterator[Finding]:
         dead_name = name + settings.dead_letter_suffix
         dead = _attributes(deployment, dead_name)
         if queue is None:
-            yield Finding(AREA, f"{name} is missing ({variable})", where.deploy)
+            yield Finding(AREA, f"{name} is missing ({variable})", target.deploy)
         if dead is None:
-            yield Finding(AREA, f"{dead_name}, where {name} puts what fails, is missing", where.deploy)
+            yield Finding(AREA, f"{dead_name}, where {name} puts what fails, is missing", target.deploy)
         else:
             yield from _letters(deployment, variable, dead_name, dead)
         if queue is not None:
@@ -50,17 +50,19 @@ class _Queue:
 
     def redrive(self, dead: Mapping[str, str] | None) -> Iterator[Finding]:
         """Whether what fails again and again goes to the queue's own dead-letter queue."""
-        settings, where = self.deployment.settings, self.deployment.where
+        settings, target = self.deployment.settings, self.deployment.target
         policy = json.loads(self.attributes.get("RedrivePolicy") or "{}")
         dead_name = self.name + settings.dead_letter_suffix
-        target = str(policy.get("deadLetterTargetArn", ""))
-        if target.rpartition(":")[2] == dead_name:
+        arn_set = str(policy.get("deadLetterTargetArn", ""))
+        if arn_set.rpartition(":")[2] == dead_name:
             return
         arn = (dead or {}).get("QueueArn", "")
         told = {"deadLetterTargetArn": arn, "maxReceiveCount": _receives_max()}
-        mend = self._set({"RedrivePolicy": json.dumps(told)}) if arn else where.deploy
+        mend = self._set({"RedrivePolicy": json.dumps(told)}) if arn else target.deploy
         what = (
-            f"{self.name} sends what fails to {target.rpartition(':')[2]}" if target else f"{self.name} has no redrive"
+            f"{self.name} sends what fails to {arn_set.rpartition(':')[2]}"
+            if arn_set
+            else f"{self.name} has no redrive"
         )
         yield Finding(AREA, f"{what}, and should to {dead_name}", mend)
 
@@ -82,10 +84,10 @@ class _Queue:
             yield Finding(AREA, what, mend)
 
     def _set(self, attributes: Mapping[str, str]) -> str:
-        where = self.deployment.where
-        url = f'"$({where.aws(f"sqs get-queue-url --queue-name {self.name} --query QueueUrl --output text")})"'
+        target = self.deployment.target
+        url = f'"$({target.aws(f"sqs get-queue-url --queue-name {self.name} --query QueueUrl --output text")})"'
         told = shlex.quote(json.dumps(attributes))
-        return where.aws(f"sqs set-queue-attributes --queue-url {url} --attributes {told}")
+        return target.aws(f"sqs set-queue-attributes --queue-url {url} --attributes {told}")
 
 
 def names(settings: Settings) -> dict[str, str]:
@@ -110,7 +112,7 @@ def _letters(deployment: Deployment, variable: str, name: str, dead: Mapping[str
     count = int(dead.get("ApproximateNumberOfMessages", 0))
     if count:
         role = variable.removesuffix("_QUEUE").lower().replace("_", "-")
-        mend = deployment.where.ops(f"redrive {role} --dry-run")
+        mend = deployment.target.ops(f"redrive {role} --dry-run")
         yield Finding(AREA, f"{name} holds {count} message(s)", mend, Weight.WARNING)
 
 

@@ -17,19 +17,19 @@ AREA = "settings"
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the settings; with faults of their own, nothing else can be looked at."""
-    where = deployment.where
-    mended_in = f"stages.{where.stage}.environment_variables of .chalice/config.json, then {where.deploy}"
+    target = deployment.target
+    mended_in = f"stages.{target.stage}.environment_variables of .chalice/config.json, then {target.deploy}"
     try:
         settings = Settings.from_environment(deployment.environment)
     except SettingsError as error:
         yield from (Finding(AREA, one, mended_in) for one in error.faults)
         return
-    if settings.stage != where.stage:
-        yield Finding(AREA, f"STAGE is {settings.stage}, and the stage is {where.stage}", mended_in)
+    if settings.stage != target.stage:
+        yield Finding(AREA, f"STAGE is {settings.stage}, and the stage is {target.stage}", mended_in)
     if settings.batch_max_wait_seconds >= settings.stall_timeout_seconds:
         what = "BATCH_MAX_WAIT_SECONDS must be less than STALL_TIMEOUT_SECONDS: window < stall < retry horizon"
         yield Finding(AREA, what, mended_in)
-    if not settings.public_base_url and not where.is_on_this_machine:
+    if not settings.public_base_url and not target.is_on_this_machine:
         what = "PUBLIC_BASE_URL is empty: the provider is told of no status callback"
         yield Finding(AREA, what, mended_in, Weight.WARNING)
     for variable, other in deployment.of_other_stages.items():
@@ -50,7 +50,7 @@ def are_whole(deployment: Deployment) -> bool:
 def _other_timeouts(deployment: Deployment, settings: Settings) -> Iterator[str]:
     """Workers that are let run for another time than the protocol counts on."""
     for handler in deployment.functions:
-        told = deployment.config.of_function(deployment.where.stage, handler, "lambda_timeout")
+        told = deployment.config.of_function(deployment.target.stage, handler, "lambda_timeout")
         is_worker = handler.startswith(("batch_", "send_"))
         if is_worker and told is not None and int(told) != settings.worker_timeout_seconds:
             yield f"WORKER_TIMEOUT_SECONDS is {settings.worker_timeout_seconds}, and {handler} is given {told} s"

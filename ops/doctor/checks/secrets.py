@@ -9,15 +9,15 @@ from infrastructure.rights import NAME_PATTERN
 from ops.doctor.findings import Finding, Weight
 from ops.stage.deployment import Deployment
 from ops.tenants import providers
-from ops.tenants.rows import Line
+from ops.tenants.rows import TenantAddress
 from ops.tenants.secrets import SecretName, Secrets
 
 AREA = "secrets"
 
 
-def check(deployment: Deployment, lines: Sequence[Line], company: str | None = None) -> Iterator[Finding]:
+def check(deployment: Deployment, lines: Sequence[TenantAddress], company: str | None = None) -> Iterator[Finding]:
     """What is wrong with the secrets of the stage, or of one company, and with those that conversations name."""
-    where = deployment.where
+    target = deployment.target
     secrets = Secrets(deployment.account)
     named = {line.credential_ref for line in lines if line.credential_ref}
     listed = {str(name) for name in secrets.names() if company in (None, name.company)}
@@ -28,13 +28,13 @@ def check(deployment: Deployment, lines: Sequence[Line], company: str | None = N
             yield Finding(AREA, f"{what} (MISSING_CREDENTIAL_CONFIG)", mend)
     for ref in sorted(named):
         name = SecretName.of(ref)
-        if name is None or name.stage != where.stage:
-            what = f"{ref} is not called {NAME_PATTERN.format(stage=where.stage)}: no function may read it"
-            yield Finding(AREA, what, where.ops("tenant add COMPANY") + ", and its name as credential_ref")
+        if name is None or name.stage != target.stage:
+            what = f"{ref} is not called {NAME_PATTERN.format(stage=target.stage)}: no function may read it"
+            yield Finding(AREA, what, target.ops("tenant add COMPANY") + ", and its name as credential_ref")
     for ref in sorted(named | listed):
         yield from _content(deployment, secrets, ref)
     if not named | listed:
-        yield Finding(AREA, "no tenant has a secret", where.ops(f"tenant add {company or 'COMPANY'}"), Weight.WARNING)
+        yield Finding(AREA, "no tenant has a secret", target.ops(f"tenant add {company or 'COMPANY'}"), Weight.WARNING)
 
 
 def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Fin
     name = SecretName.of(ref)
     company = name.company if name is not None else "COMPANY"
     if text is None:
-        mend = deployment.where.ops(f"tenant add {company}")
+        mend = deployment.target.ops(f"tenant add {company}")
         yield Finding(AREA, f"{ref} is missing, or not a text", mend)
         return
     provider = providers.named(name.provider) if name is not None else None
@@ -52,4 +52,4 @@ def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Fin
         provider.check_secret(text)
     except Misconfigured as error:
         told = f"tenant add {company} --project {name.project} --channel {name.channel} --replace"
-        yield Finding(AREA, f"{ref} is malformed: {error.detail}", deployment.where.ops(told))
+        yield Finding(AREA, f"{ref} is malformed: {error.detail}", deployment.target.ops(told))

@@ -17,16 +17,16 @@ _COMPLETE = frozenset(
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the stack; tables and queues that were made another way do without one."""
-    where = deployment.where
-    name = f"{deployment.config.app_name}-{where.stage}"
+    target = deployment.target
+    name = f"{deployment.config.app_name}-{target.stage}"
     found = deployment.account.call(
         "cloudformation", "DescribeStacks", name, {"StackName": name}, absent={"ValidationError"}
     )
     if found is None:
-        yield Finding(AREA, f"region {deployment.account.region} has no stack {name}", where.deploy, Weight.WARNING)
+        yield Finding(AREA, f"region {deployment.account.region} has no stack {name}", target.deploy, Weight.WARNING)
         return
     status = str(found["Stacks"][0]["StackStatus"])
     if status not in _COMPLETE:
-        yield Finding(AREA, f"{name} is {status}: the stage is half deployed", where.deploy)
+        yield Finding(AREA, f"{name} is {status}: the stage is half deployed", target.deploy)
     elif status == "UPDATE_ROLLBACK_COMPLETE":
-        yield Finding(AREA, f"the last change of {name} was rolled back", where.deploy, Weight.WARNING)
+        yield Finding(AREA, f"the last change of {name} was rolled back", target.deploy, Weight.WARNING)

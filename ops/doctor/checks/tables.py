@@ -16,7 +16,7 @@ from local.processes.environment import of_stage
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import NOT_FOUND
 from ops.stage.deployment import Deployment
-from ops.stage.target import Where
+from ops.stage.target import Target
 
 AREA = "tables"
 
@@ -32,15 +32,15 @@ def check(deployment: Deployment) -> Iterator[Finding]:
         )
         for name, table in expected(deployment.settings).items()
     }
-    where = deployment.where
+    target = deployment.target
     if not any(described.values()):
-        what = f"region {deployment.account.region} has no table of stage {where.stage}"
-        yield Finding(AREA, what, f"{where.deploy}, or the stage's region: --region")
+        what = f"region {deployment.account.region} has no table of stage {target.stage}"
+        yield Finding(AREA, what, f"{target.deploy}, or the stage's region: --region")
         return
     for name, found in described.items():
         table = expected(deployment.settings)[name]
         if found is None:
-            yield Finding(AREA, f"{table.name} is missing ({name.upper()})", where.deploy)
+            yield Finding(AREA, f"{table.name} is missing ({name.upper()})", target.deploy)
             continue
         yield from _Table(deployment, table, found["Table"]).findings()
 
@@ -54,14 +54,14 @@ class _Table:
     found: Mapping[str, Any]
 
     def findings(self) -> Iterator[Finding]:
-        where, name = self.deployment.where, self.expected.name
+        target, name = self.deployment.target, self.expected.name
         if self.found.get("TableStatus", "ACTIVE") not in {"ACTIVE", "UPDATING"}:
-            yield Finding(AREA, f"{name} is {self.found['TableStatus']}: the stage is half deployed", where.deploy)
+            yield Finding(AREA, f"{name} is {self.found['TableStatus']}: the stage is half deployed", target.deploy)
             return
         if _keys(self.found) != (self.expected.hash_key, self.expected.range_key):
             hash_key, range_key = (text or "none" for text in _keys(self.found))
             what = f"{name} has the keys {hash_key}, {range_key}, and the template has others"
-            yield Finding(AREA, what, f"a new table under another name: docs/data.md, then {where.deploy}")
+            yield Finding(AREA, what, f"a new table under another name: docs/data.md, then {target.deploy}")
         indexes = {one["IndexName"]: one for one in self.found.get("GlobalSecondaryIndexes", [])}
         for index, schema in self.expected.indexes.items():
             yield from self._index(index, schema, indexes.get(index))
@@ -73,13 +73,13 @@ class _Table:
         table = self.expected.name
         if found is None:
             yield Finding(
-                AREA, f"{table} has no index {name}", _create_index(self.deployment.where, table, name, schema)
+                AREA, f"{table} has no index {name}", _create_index(self.deployment.target, table, name, schema)
             )
             return
         if found.get("IndexStatus", "ACTIVE") not in {"ACTIVE", "UPDATING"}:
-            mend = self.deployment.where.ops("doctor")
+            mend = self.deployment.target.ops("doctor")
             yield Finding(AREA, f"index {name} of {table} is {found['IndexStatus']}", f"wait, then {mend}")
-        mend = _delete_index(self.deployment.where, table, name) + ", then create it anew: docs/data.md"
+        mend = _delete_index(self.deployment.target, table, name) + ", then create it anew: docs/data.md"
         if _keys(found) != (schema.hash_key, schema.range_key):
             yield Finding(AREA, f"index {name} of {table} has other keys than the settings say", mend)
         lacking = schema.projected - self._projected(found)
@@ -105,25 +105,25 @@ class _Table:
             told = shlex.quote(f"Enabled=true,AttributeName={attribute}")
             command = f"dynamodb update-time-to-live --table-name {name} --time-to-live-specification {told}"
             what = f"the time to live of {name} is off, or not by {attribute}"
-            yield Finding(AREA, what, self.deployment.where.aws(command))
+            yield Finding(AREA, what, self.deployment.target.aws(command))
 
     def _protection(self) -> Iterator[Finding]:
         name = self.expected.name
         if self.expected.deletion_protected and not self.found.get("DeletionProtectionEnabled"):
             command = f"dynamodb update-table --table-name {name} --deletion-protection-enabled"
-            mend = self.deployment.where.aws(command)
+            mend = self.deployment.target.aws(command)
             yield Finding(AREA, f"{name} may be deleted", mend, Weight.WARNING)
 
     def _backups(self) -> Iterator[Finding]:
         """Whether the table can be restored; one on this machine ends with its process."""
-        where, name = self.deployment.where, self.expected.name
-        if where.is_on_this_machine:
+        target, name = self.deployment.target, self.expected.name
+        if target.is_on_this_machine:
             return
         answer = self.deployment.account.call("dynamodb", "DescribeContinuousBackups", name, {"TableName": name}) or {}
         found = answer.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
         if found.get("PointInTimeRecoveryStatus") != "ENABLED":
             told = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
-            mend = where.aws(f"dynamodb update-continuous-backups --table-name {name} {told}")
+            mend = target.aws(f"dynamodb update-continuous-backups --table-name {name} {told}")
             yield Finding(AREA, f"{name} has no point-in-time recovery", mend, Weight.WARNING)
 
 
@@ -167,7 +167,7 @@ def _keys(described: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return by_kind.get("HASH"), by_kind.get("RANGE")
 
 
-def _create_index(where: Where, table: str, name: str, schema: IndexSchema) -> str:
+def _create_index(target: Target, table: str, name: str, schema: IndexSchema) -> str:
     keys = {"HASH": schema.hash_key, "RANGE": schema.range_key}
     present = {kind: key for kind, key in keys.items() if key}
     create = {
@@ -181,12 +181,12 @@ def _create_index(where: Where, table: str, name: str, schema: IndexSchema) -> s
     definitions = " ".join(f"AttributeName={key},AttributeType=S" for key in present.values())
     updates = shlex.quote(json.dumps([{"Create": create}]))
     command = f"dynamodb update-table --table-name {table} --attribute-definitions {definitions}"
-    return where.aws(f"{command} --global-secondary-index-updates {updates}")
+    return target.aws(f"{command} --global-secondary-index-updates {updates}")
 
 
-def _delete_index(where: Where, table: str, name: str) -> str:
+def _delete_index(target: Target, table: str, name: str) -> str:
     updates = shlex.quote(json.dumps([{"Delete": {"IndexName": name}}]))
-    return where.aws(f"dynamodb update-table --table-name {table} --global-secondary-index-updates {updates}")
+    return target.aws(f"dynamodb update-table --table-name {table} --global-secondary-index-updates {updates}")
 
 
 _TABLE_KEYS = frozenset({PRIMARY_CHANNEL, CONVERSATION_ID})

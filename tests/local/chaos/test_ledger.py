@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from local.chaos.ledger import Batch, Delivery, Fate, Found, Kind, Record, Sent, violations
+from local.chaos.ledger import Batch, Delivery, Found, Kind, Record, Result, Sent, violations
 
 GOOD = Found(
     sent=[
         Sent(sid="SM1", number=1, conversation="acme-ann", company="acme", text="one"),
         Sent(sid="SM2", number=2, conversation="acme-ann", company="acme", text="two"),
         Sent(sid="SM3", number=3, conversation="acme-ann", company="acme", text="three"),
-        Sent(sid="SM4", number=1, conversation="bolt-bob", company="bolt", text="four", fate=Fate.HANDED_OFF),
-        Sent(sid="SM5", number=1, conversation="bolt-cy", company="bolt", text="five", fate=Fate.REFUSED, code="OFF"),
+        Sent(sid="SM4", number=1, conversation="bolt-bob", company="bolt", text="four", result=Result.HANDED_OFF),
+        Sent(
+            sid="SM5", number=1, conversation="bolt-cy", company="bolt", text="five", result=Result.REFUSED, code="OFF"
+        ),
         Sent(sid="SM6", number=4, conversation="acme-ann", company="acme", text="six", is_acknowledged=False),
     ],
     batches=[
@@ -162,7 +164,7 @@ def test_an_answer_whose_outcome_was_told_as_unknown_counts_as_an_answer():
 
 def test_what_nobody_acknowledged_may_be_recorded_late():
     """Its webhook died, and the sweep hands it to people after later ones; what was acknowledged keeps its place."""
-    first = Sent(sid="SM7", number=1, conversation="bolt-bob", company="bolt", text="7", fate=Fate.HANDED_OFF)
+    first = Sent(sid="SM7", number=1, conversation="bolt-bob", company="bolt", text="7", result=Result.HANDED_OFF)
     second = replace(GOOD.sent[3], number=2)
     records = [GOOD.records[0], Record(conversation="bolt-bob", entries=("SM4", "SM7")), GOOD.records[2]]
     others = [one for one in GOOD.sent if one.sid != "SM4"]

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.settings import Settings
 from local.chaos import fleet
 from local.chaos.__main__ import SETTINGS
-from local.chaos.ledger import Fate, Sent
+from local.chaos.ledger import Result, Sent
 from local.chaos.load import Line, Load, Script, companies, dice, scripts
 from local.processes import environment
 
@@ -116,11 +116,11 @@ def test_each_company_has_a_customer_for_each_fate():
     """One whom people answer, one whose project is inactive, and others."""
     made = scripts(dice(1), COMPANIES, messages=300, pause_seconds=3)
 
-    fates = {script.company.name: set[Fate]() for script in made}
+    results = {script.company.name: set[Result]() for script in made}
     for script in made:
-        fates[script.company.name] |= {line.sent.fate for line in script.lines if not line.is_forged}
+        results[script.company.name] |= {line.sent.result for line in script.lines if not line.is_forged}
 
-    assert [found == set(Fate) for found in fates.values()] == [True, True]
+    assert [found == set(Result) for found in results.values()] == [True, True]
 
 
 def test_the_kills_are_made_of_the_seed_and_spread_over_the_load():

@@ -512,7 +512,9 @@ class TestEvent:
         ["{", "[]", "null", '{"conversation_id": "c"}', trigger().replace('"t-1"', "7"), "[" * 100_000, "x"],
         ids=["no JSON", "a list", "null", "too little", "a number", "deep", "a text"],
     )
-    def test_a_malformed_trigger_is_buried_at_once_and_its_neighbours_are_unharmed(self, world: World, body: str):
+    def test_a_malformed_trigger_is_dead_lettered_at_once_and_its_neighbours_are_unharmed(
+        self, world: World, body: str
+    ):
         """With the reason, and as it came."""
         due(world)
 
@@ -521,7 +523,7 @@ class TestEvent:
         assert [(dead.body, dead.reason.startswith("a trigger")) for dead in world.dead] == [(body, True)] * 2
         assert len(dispatched(world)) == 1
 
-    def test_a_malformed_trigger_of_the_largest_size_is_buried_too(self, world: World):
+    def test_a_malformed_trigger_of_the_largest_size_is_dead_lettered_too(self, world: World):
         """The reason beside it must not make it larger than the dead-letter queue takes."""
         due(world)
 
@@ -530,7 +532,7 @@ class TestEvent:
         assert len(world.dead) == 1
         assert len(dispatched(world)) == 1
 
-    def test_a_malformed_trigger_that_cannot_be_buried_harms_no_neighbour(self, world: World):
+    def test_a_malformed_trigger_that_cannot_be_dead_lettered_harms_no_neighbour(self, world: World):
         """The function raises in the end, and SQS delivers the event again."""
         due(world)
         fault(world, 1, Fault.THROTTLED)
@@ -565,7 +567,7 @@ class TestContention:
 
         assert [(attempt, seconds) for _, attempt, seconds in waiting(world)] == [(0, 10)]
 
-    def test_past_the_maximum_a_contending_trigger_is_buried(self, world: World):
+    def test_past_the_maximum_a_contending_trigger_is_dead_lettered(self, world: World):
         """Its rows stay staged, and the sweep finds them."""
         due(world, "one")
         world.work()

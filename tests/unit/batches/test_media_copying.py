@@ -41,37 +41,37 @@ def operations(world: World) -> list[str]:
 
 
 @pytest.fixture
-def copying() -> World:
+def media_copying() -> World:
     return World(None, **ON)
 
 
 class TestCopies:
-    def test_the_ai_gets_urls_of_our_bucket(self, copying: World):
+    def test_the_ai_gets_urls_of_our_bucket(self, media_copying: World):
         """With type and size; the company's folder, a name that nobody can guess, and the medium's number."""
-        due(copying, PICTURE, SOUND)
+        due(media_copying, PICTURE, SOUND)
 
-        copying.work()
+        media_copying.work()
 
-        first, second = media(copying)
+        first, second = media(media_copying)
         assert (first["content_type"], first["size_bytes"], "problem" in first) == ("image/png", 4, False)
         assert first["url"].startswith("s3://attachments/acme/")
         assert [one["url"].rpartition("/")[2] for one in (first, second)] == ["1", "2"]
-        assert [(content, kind) for content, kind, _ in copying.bucket.objects.values()] == [PICTURE, SOUND]
-        assert counted(copying) == ["copied", "copied"]
+        assert [(content, kind) for content, kind, _ in media_copying.bucket.objects.values()] == [PICTURE, SOUND]
+        assert counted(media_copying) == ["copied", "copied"]
 
-    def test_the_record_names_the_copies_too(self, copying: World):
+    def test_the_record_names_the_copies_too(self, media_copying: World):
         """So whatever comes of the batch later - a resume, a carry - needs no secret either."""
-        due(copying, PICTURE)
-        copying.plan.faults = {len(copying.plan.calls) + 7: Fault.CRASH_BEFORE}
-        copying.work()
-        copying.clock.advance(181)
+        due(media_copying, PICTURE)
+        media_copying.plan.faults = {len(media_copying.plan.calls) + 7: Fault.CRASH_BEFORE}
+        media_copying.work()
+        media_copying.clock.advance(181)
 
-        copying.work()
+        media_copying.work()
 
-        (one,) = media(copying)
+        (one,) = media(media_copying)
         assert one["url"].startswith("s3://")
-        assert copying.row["messages"][0]["media"] == [one]
-        assert operations(copying).count("FetchMedia") == 1
+        assert media_copying.row["messages"][0]["media"] == [one]
+        assert operations(media_copying).count("FetchMedia") == 1
 
     def test_nothing_is_copied_unless_it_is_switched_on(self):
         """The provider's URL stays, and not a call is made for it."""
@@ -84,91 +84,95 @@ class TestCopies:
         assert one == {"url": next(iter(world.media.files)), "content_type": "image/png"}
         assert {"FetchMedia", "PutObject"}.isdisjoint(operations(world))
 
-    def test_a_batch_without_media_costs_nothing_more(self, copying: World):
+    def test_a_batch_without_media_costs_nothing_more(self, media_copying: World):
         """Not even the secret is asked for."""
-        copying.deliver()
-        copying.clock.advance(11)
-        before = len(copying.plan.calls)
+        media_copying.deliver()
+        media_copying.clock.advance(11)
+        before = len(media_copying.plan.calls)
 
-        copying.work()
+        media_copying.work()
 
         batch = ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
-        assert operations(copying)[before:] == batch
+        assert operations(media_copying)[before:] == batch
 
-    def test_what_goes_to_people_goes_as_it_came(self, copying: World):
+    def test_what_goes_to_people_goes_as_it_came(self, media_copying: World):
         """At the webhook or in stage 2: they are not kept waiting."""
-        due(copying, PICTURE)
-        copying.tables.conversations.seed({**copying.row, "auto_queue_reply_message": True})
+        due(media_copying, PICTURE)
+        media_copying.tables.conversations.seed({**media_copying.row, "auto_queue_reply_message": True})
 
-        copying.work()
+        media_copying.work()
 
-        (document,) = copying.take(copying.queues.handoff)
+        (document,) = media_copying.take(media_copying.queues.handoff)
         assert document["messages"][0]["media"][0]["url"].startswith("https://api.twilio.com/")
-        assert "FetchMedia" not in operations(copying)
+        assert "FetchMedia" not in operations(media_copying)
 
-    def test_a_channel_whose_provider_keeps_no_media_has_nothing_to_copy(self, copying: World):
+    def test_a_channel_whose_provider_keeps_no_media_has_nothing_to_copy(self, media_copying: World):
         """What an e-mail encloses is in the bucket already: its channel has no fetcher."""
-        copying.engine.fetchers = {}
-        due(copying, PICTURE)
+        media_copying.engine.fetchers = {}
+        due(media_copying, PICTURE)
 
-        copying.work()
+        media_copying.work()
 
-        assert media(copying)[0]["url"].startswith("https://")
-        assert counted(copying) == []
+        assert media(media_copying)[0]["url"].startswith("https://")
+        assert counted(media_copying) == []
 
-    def test_a_look_that_is_repeated_fetches_nothing_twice(self, copying: World):
+    def test_a_look_that_is_repeated_fetches_nothing_twice(self, media_copying: World):
         """The record changed while the media came in; what was copied is not fetched again."""
-        due(copying, PICTURE)
-        copying.plan.interleave(
-            len(copying.plan.calls) + PUT + 1,
-            lambda: copying.tables.conversations.seed({**copying.row, "messages": [{"message_id": "of the company"}]}),
+        due(media_copying, PICTURE)
+        media_copying.plan.interleave(
+            len(media_copying.plan.calls) + PUT + 1,
+            lambda: media_copying.tables.conversations.seed(
+                {**media_copying.row, "messages": [{"message_id": "of the company"}]}
+            ),
         )
 
-        copying.work()
+        media_copying.work()
 
-        assert media(copying)[0]["url"].startswith("s3://")
-        assert operations(copying).count("FetchMedia") == operations(copying).count("PutObject") == 1
+        assert media(media_copying)[0]["url"].startswith("s3://")
+        assert operations(media_copying).count("FetchMedia") == operations(media_copying).count("PutObject") == 1
 
-    def test_the_type_that_came_with_the_content_is_told(self, copying: World):
+    def test_the_type_that_came_with_the_content_is_told(self, media_copying: World):
         """It is what the object is; the message's is only what was announced."""
-        sid = copying.deliver(**copying.with_media(PICTURE))
-        copying.media.files = dict.fromkeys(copying.media.files, (b"x", "image/webp"))
-        copying.clock.advance(11)
+        sid = media_copying.deliver(**media_copying.with_media(PICTURE))
+        media_copying.media.files = dict.fromkeys(media_copying.media.files, (b"x", "image/webp"))
+        media_copying.clock.advance(11)
 
-        copying.work()
+        media_copying.work()
 
-        (one,) = media(copying)
+        (one,) = media(media_copying)
         assert one["content_type"] == "image/webp"
-        assert [kind for _, kind, _ in copying.bucket.objects.values()] == ["image/webp"]
-        assert copying.entry_ids == [sid]
+        assert [kind for _, kind, _ in media_copying.bucket.objects.values()] == ["image/webp"]
+        assert media_copying.entry_ids == [sid]
 
 
 class TestFailures:
     @pytest.mark.parametrize("call", [FETCH, PUT])
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
-    def test_a_copy_that_fails_leaves_the_provider_s_url_and_says_so(self, copying: World, call: int, fault: Fault):
+    def test_a_copy_that_fails_leaves_the_provider_s_url_and_says_so(
+        self, media_copying: World, call: int, fault: Fault
+    ):
         """The batch goes on, and the next medium is copied."""
-        due(copying, PICTURE, SOUND)
-        copying.plan.faults = {len(copying.plan.calls) + call: fault}
+        due(media_copying, PICTURE, SOUND)
+        media_copying.plan.faults = {len(media_copying.plan.calls) + call: fault}
 
-        copying.work()
+        media_copying.work()
 
-        first, second = media(copying)
+        first, second = media(media_copying)
         assert first["url"].startswith("https://api.twilio.com/")
         assert first["problem"] == "copy_failed"
         assert second["url"].startswith("s3://")
-        assert counted(copying) == ["copy_failed", "copied"]
+        assert counted(media_copying) == ["copy_failed", "copied"]
 
-    def test_the_line_of_a_failure_tells_why_and_no_address(self, copying: World):
+    def test_the_line_of_a_failure_tells_why_and_no_address(self, media_copying: World):
         """A medium's URL may open it."""
-        due(copying, PICTURE)
-        copying.media.files.clear()
+        due(media_copying, PICTURE)
+        media_copying.media.files.clear()
 
-        copying.work()
+        media_copying.work()
 
-        (line,) = (line for line in copying.telemetry.lines if line["step"] == "media_not_copied")
+        (line,) = (line for line in media_copying.telemetry.lines if line["step"] == "media_not_copied")
         assert (line["level"], line["outcome"], line["reason"]) == ("warning", "copy_failed", "status 404")
-        assert "https:" not in json.dumps(copying.telemetry.lines)
+        assert "https:" not in json.dumps(media_copying.telemetry.lines)
 
     @pytest.mark.parametrize(
         ("limit", "value", "problems"),
@@ -199,25 +203,25 @@ class TestFailures:
 
         assert "FetchMedia" not in operations(world)
 
-    def test_all_media_of_a_batch_share_one_time(self, copying: World):
+    def test_all_media_of_a_batch_share_one_time(self, media_copying: World):
         """What does not come in time stays where it is, and nothing is asked for any more."""
-        due(copying, PICTURE, SOUND, PICTURE)
-        copying.plan.interleave(len(copying.plan.calls) + PUT, lambda: copying.clock.advance(9))
+        due(media_copying, PICTURE, SOUND, PICTURE)
+        media_copying.plan.interleave(len(media_copying.plan.calls) + PUT, lambda: media_copying.clock.advance(9))
 
-        copying.work()
+        media_copying.work()
 
-        assert [one.get("problem") for one in media(copying)] == [None, "copy_failed", "copy_failed"]
-        assert operations(copying).count("FetchMedia") == 1
+        assert [one.get("problem") for one in media(media_copying)] == [None, "copy_failed", "copy_failed"]
+        assert operations(media_copying).count("FetchMedia") == 1
 
-    def test_no_copy_begins_that_could_outlast_the_worker(self, copying: World):
+    def test_no_copy_begins_that_could_outlast_the_worker(self, media_copying: World):
         """An object may take as long as two answers of S3 to be kept; the batch goes out without its copies."""
-        due(copying, PICTURE)
-        copying.plan.interleave(len(copying.plan.calls) + 3, lambda: copying.clock.advance(15))
+        due(media_copying, PICTURE)
+        media_copying.plan.interleave(len(media_copying.plan.calls) + 3, lambda: media_copying.clock.advance(15))
 
-        copying.work()
+        media_copying.work()
 
-        assert media(copying)[0]["problem"] == "copy_failed"
-        assert "FetchMedia" not in operations(copying)
+        assert media(media_copying)[0]["problem"] == "copy_failed"
+        assert "FetchMedia" not in operations(media_copying)
 
     def test_the_media_of_one_company_do_not_take_the_others_time(self):
         """What is left of an invocation is shared by the batches that are left in it."""
@@ -247,16 +251,16 @@ class TestFailures:
         assert counted(world) == ["copy_failed", "copy_failed", "copied", "copied"]
 
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.MISCONFIGURED])
-    def test_without_the_secret_the_batch_goes_out_without_copies(self, copying: World, fault: Fault):
+    def test_without_the_secret_the_batch_goes_out_without_copies(self, media_copying: World, fault: Fault):
         """The world's fault or ours: told, and in nobody's way."""
-        due(copying, PICTURE)
-        copying.clock.advance(300)
-        copying.plan.faults = {len(copying.plan.calls) + FETCH: fault}
+        due(media_copying, PICTURE)
+        media_copying.clock.advance(300)
+        media_copying.plan.faults = {len(media_copying.plan.calls) + FETCH: fault}
 
-        copying.work()
+        media_copying.work()
 
-        assert media(copying)[0]["problem"] == "copy_failed"
-        assert operations(copying).count("GetSecretValue") == 2
+        assert media(media_copying)[0]["problem"] == "copy_failed"
+        assert operations(media_copying).count("GetSecretValue") == 2
 
     def test_a_conversation_that_names_no_secret_any_more_is_dispatched_all_the_same(self):
         """As above; the company took the name away after the message was received."""
@@ -270,18 +274,18 @@ class TestFailures:
 
     @pytest.mark.parametrize("call", [FETCH, PUT])
     @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
-    def test_a_crash_while_copying_is_taken_up_by_the_trigger(self, copying: World, call: int, fault: Fault):
+    def test_a_crash_while_copying_is_taken_up_by_the_trigger(self, media_copying: World, call: int, fault: Fault):
         """Nothing is locked yet: it begins anew, and what nothing names expires."""
-        sid = due(copying, PICTURE)
-        copying.plan.faults = {len(copying.plan.calls) + call: fault}
-        copying.work()
-        copying.clock.advance(181)
+        sid = due(media_copying, PICTURE)
+        media_copying.plan.faults = {len(media_copying.plan.calls) + call: fault}
+        media_copying.work()
+        media_copying.clock.advance(181)
 
-        copying.work()
+        media_copying.work()
 
-        (one,) = media(copying)
-        assert one["url"].removeprefix("s3://attachments/") in copying.bucket.objects
-        assert copying.entry_ids == [sid]
+        (one,) = media(media_copying)
+        assert one["url"].removeprefix("s3://attachments/") in media_copying.bucket.objects
+        assert media_copying.entry_ids == [sid]
 
 
 def test_each_company_s_media_go_into_its_own_folder():

@@ -1,4 +1,4 @@
-"""What tests of channels share: a stand-in for Twilio's API on the loopback interface, and an ear for all logs."""
+"""What tests of channels share: a stub for Twilio's API on the loopback interface, and an ear for all logs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stubs.twilio import Account, StandInTwilio
+from local.stubs.twilio import Account, TwilioStub
 from tests.world import ACCOUNT_SID, AUTH_TOKEN
 
 
 @pytest.fixture
-def twilio() -> Iterator[StandInTwilio]:
+def twilio() -> Iterator[TwilioStub]:
     """Knows one account."""
     account = Account(ACCOUNT_SID, AUTH_TOKEN, api_key="SK" + "1" * 32, api_secret="secret-of-the-key")
-    with StandInTwilio([account]) as running:
+    with TwilioStub([account]) as running:
         yield running
 
 

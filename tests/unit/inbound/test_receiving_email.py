@@ -208,7 +208,7 @@ class TestOneRecipient:
                 {"email_authentication": "refuse"},
                 403,
                 "SENDER_NOT_AUTHENTICATED",
-                Metric.UNAUTHORISED_EMAIL,
+                Metric.UNAUTHENTICATED_EMAIL,
             ),
         ],
     )

@@ -83,7 +83,7 @@ def test_a_notice_is_escaped(code: Code | None, notice: str):
 )
 def test_of_several_outcomes_the_one_that_asks_for_most_is_answered(outcomes: list[Code | None], answered: Code | None):
     """A retry first, then our own fault, then what was taken, then a refusal."""
-    assert min(outcomes, key=responses.demand) is answered
+    assert min(outcomes, key=responses.precedence) is answered
 
 
 @pytest.mark.parametrize("unreadable", ["\x00", "\x0b", "\ufffe", "\x1b"])

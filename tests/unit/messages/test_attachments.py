@@ -9,15 +9,15 @@ import pytest
 from chalicelib.channels.channel import Vendor, WebhookRequest
 from chalicelib.handlers import webhooks
 from chalicelib.messages.attachments import WHOLE_TEXT, folder_of
-from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault, FaultPlan
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, World, conversation
 
-PDF = Enclosure(b"%PDF", "application/pdf", "März.pdf")
-PICTURE = Enclosure(b"\x89PNG", "image/png")
-PROGRAM = Enclosure(b"MZ", "application/x-msdownload", "run.exe", problem="type_not_allowed")
-ALL_OF_IT = Enclosure(b"all of a long text", "text/plain; charset=utf-8")
+PDF = Attachment(b"%PDF", "application/pdf", "März.pdf")
+PICTURE = Attachment(b"\x89PNG", "image/png")
+PROGRAM = Attachment(b"MZ", "application/x-msdownload", "run.exe", problem="type_not_allowed")
+ALL_OF_IT = Attachment(b"all of a long text", "text/plain; charset=utf-8")
 
 # The calls of one such message, in order.
 LOOK, PUT, NEXT_PUT, PUT_TEXT, STAGE = 4, 5, 6, 7, 8
@@ -38,7 +38,7 @@ class Post:
             recipient=Address(AddressKind.PHONE, COMPANY),
             body="see what I send",
             received_at=self._clock.now(),
-            enclosures=(PDF, PROGRAM, PICTURE),
+            attachments=(PDF, PROGRAM, PICTURE),
             whole=ALL_OF_IT,
         )
         return (message,)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, SendOutcome
+from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
 from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
@@ -219,7 +219,7 @@ class TestMail:
         world = mail_world(QUESTION)
         world.queues.replies.inject(human(), group="acme")
         world.queues.replies.inject(human(), group="acme")
-        world.phone.outcomes = [RefusedForGood("21610")]
+        world.phone.outcomes = [PermanentFailure("21610")]
 
         world.send_replies()
         world.send_replies()
@@ -281,7 +281,7 @@ class TestRefused:
             (human(conversation_id="of nobody"), "NO_CONVERSATION"),
         ],
     )
-    def test_what_is_no_reply_is_buried_with_the_reason_and_its_neighbour_is_sent(self, body: str, reason: str):
+    def test_what_is_no_reply_is_dead_lettered_with_the_reason_and_its_neighbour_is_sent(self, body: str, reason: str):
         """A malformed reply, or one for a conversation that is not there, goes to the dead-letter queue at once."""
         world = World()
         document = world.burst_with_ai()
@@ -329,7 +329,7 @@ class TestRefused:
         """`processing_error` with Twilio's code; what was unanswered is history from here on."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
-        world.phone.outcomes = [RefusedForGood("21211")]
+        world.phone.outcomes = [PermanentFailure("21211")]
 
         world.run(600)
 
@@ -341,7 +341,7 @@ class TestRefused:
         """21610: Twilio knows that the customer said STOP; nothing more of it reaches the AI."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
-        world.phone.outcomes = [RefusedForGood("21610", is_opt_out=True)]
+        world.phone.outcomes = [PermanentFailure("21610", is_opt_out=True)]
 
         world.send_replies()
 
@@ -354,7 +354,7 @@ class TestTryAgain:
         """429 with Retry-After: the claim is given back and the reply comes again by a delayed message of ours."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
-        world.phone.outcomes = [NotNow("20429", after_seconds=120)]
+        world.phone.outcomes = [TemporaryFailure("20429", after_seconds=120)]
 
         world.send_replies()
 
@@ -377,7 +377,7 @@ class TestTryAgain:
         """Tries are bounded: the conversation is released with the provider's code and an operator has the reply."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
-        world.phone.outcomes = [NotNow("20503")] * 50
+        world.phone.outcomes = [TemporaryFailure("20503")] * 50
 
         world.run(7_200, step=60)
 
@@ -512,7 +512,7 @@ class TestInDoubt:
         world = World()
         document = world.burst_with_ai()
         world.reply(document, LONG)
-        world.phone.outcomes = [DELIVER, NotNow("20429", after_seconds=600)]
+        world.phone.outcomes = [DELIVER, TemporaryFailure("20429", after_seconds=600)]
         world.send_replies()
         world.reply(document, "another answer")
 
@@ -654,7 +654,7 @@ class TestPeople:
         world = World()
         world.burst_with_ai()
         world.queues.replies.inject(human(LONG), group="acme")
-        world.phone.outcomes = [DELIVER, NotNow("20429")]
+        world.phone.outcomes = [DELIVER, TemporaryFailure("20429")]
 
         world.send_replies()
 

@@ -167,9 +167,7 @@ class TestMove:
         move(world, 2)
 
         assert sorted(one["content"] for one in moved(world)) == ["first", "second"]
-        assert history.found(
-            world.tables.history.get_together(history.looking_up(world.tables.history, KEY, ["old-1"]))
-        )
+        assert history.found(world.tables.history.get_together(history.reads(world.tables.history, KEY, ["old-1"])))
 
     def test_entries_with_one_id_that_leave_one_after_another_are_both_kept(self):
         """H1: the second must not take the first one's place."""
@@ -188,7 +186,7 @@ class TestFind:
         move(world, 4)
         asked = [*(f"old-{number}" for number in range(12)), "never"]
 
-        rows = world.tables.history.get_together(history.looking_up(world.tables.history, KEY, asked))
+        rows = world.tables.history.get_together(history.reads(world.tables.history, KEY, asked))
 
         assert record(world).entry_ids | history.found(rows) == set(asked) - {"never"}
 
@@ -197,7 +195,7 @@ class TestFind:
         world = holding(old(1))
         move(world, 1)
 
-        (row,) = world.tables.history.get_together(history.looking_up(world.tables.history, KEY, ["old-1"]))
+        (row,) = world.tables.history.get_together(history.reads(world.tables.history, KEY, ["old-1"]))
 
         assert row == {"message_id": "old-1"}
 

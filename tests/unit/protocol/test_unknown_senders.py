@@ -9,34 +9,44 @@ import pytest
 
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import Letter, MayTell, Notice, Pair, Reminder, State, ToldAlready
+from chalicelib.protocol.unknown_senders import (
+    AlreadyNotified,
+    Fallback,
+    FallbackRequest,
+    MayNotify,
+    Notice,
+    Pair,
+    State,
+)
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import World
 
 PAIR = Pair("help@acme.example", "stranger@customer.example")
-LETTER = Letter(
+LETTER = Fallback(
     tenant="acme",
     channel="email",
     credential_ref="the company's secret",
     text="Nobody reads this.",
     answers={"subject": "Hello", "email_message_id": "<1@customer.example>"},
 )
-REMINDER = Reminder(PAIR, "SM1")
+REMINDER = FallbackRequest(PAIR, "SM1")
 DAY = 24 * 3_600
 PUT_CALL, SEND_CALL, DROP_CALL = 1, 2, 3
 
 
-def note(world: World, sid: str = "SM1", pair: Pair = PAIR) -> MayTell | ToldAlready:
-    return unknown_senders.note(world.tables.unknown_senders, pair, message_sid=sid, now=world.clock.now(), hours=24)
+def note(world: World, sid: str = "SM1", pair: Pair = PAIR) -> MayNotify | AlreadyNotified:
+    return unknown_senders.note_sender(
+        world.tables.unknown_senders, pair, message_sid=sid, now=world.clock.now(), hours=24
+    )
 
 
-def ask(world: World, sid: str = "SM1", letter: Letter = LETTER) -> MayTell | ToldAlready:
-    return unknown_senders.ask(
+def ask(world: World, sid: str = "SM1", fallback: Fallback = LETTER) -> MayNotify | AlreadyNotified:
+    return unknown_senders.request_fallback(
         world.tables.unknown_senders,
         world.queues.replies,
         PAIR,
-        letter,
+        fallback,
         message_sid=sid,
         now=world.clock.now(),
         hours=24,
@@ -44,8 +54,8 @@ def ask(world: World, sid: str = "SM1", letter: Letter = LETTER) -> MayTell | To
     )
 
 
-def find_due(world: World, reminder: Reminder = REMINDER) -> Notice | None:
-    return unknown_senders.find_due(world.tables.unknown_senders, reminder, now=world.clock.now())
+def find_due(world: World, fallback_request: FallbackRequest = REMINDER) -> Notice | None:
+    return unknown_senders.find_due(world.tables.unknown_senders, fallback_request, now=world.clock.now())
 
 
 def claim(world: World, notice: Notice, token: str = "ours") -> bool:
@@ -53,7 +63,7 @@ def claim(world: World, notice: Notice, token: str = "ours") -> bool:
 
 
 def asked(world: World) -> Notice:
-    """A letter waits to be sent."""
+    """A fallback message waits to be sent."""
     ask(world)
     notice = find_due(world)
     assert notice is not None
@@ -70,11 +80,11 @@ class TestTelling:
         """U1: what else they write that day is met by silence."""
         outcomes = [note(world, f"SM{number}") for number in range(1, 4)]
 
-        assert outcomes == [MayTell(), ToldAlready(), ToldAlready()]
+        assert outcomes == [MayNotify(), AlreadyNotified(), AlreadyNotified()]
 
-    @pytest.mark.parametrize(("seconds", "outcome"), [(DAY - 1, ToldAlready()), (DAY, MayTell())])
+    @pytest.mark.parametrize(("seconds", "outcome"), [(DAY - 1, AlreadyNotified()), (DAY, MayNotify())])
     def test_after_its_hours_a_row_that_lingers_counts_as_none(
-        self, world: World, seconds: int, outcome: MayTell | ToldAlready
+        self, world: World, seconds: int, outcome: MayNotify | AlreadyNotified
     ):
         """U1: DynamoDB removes it days late."""
         note(world)
@@ -86,14 +96,14 @@ class TestTelling:
         """And each sender hears for themselves."""
         note(world)
 
-        assert note(world, "SM2", replace(PAIR, company_address="sales@acme.example")) == MayTell()
-        assert note(world, "SM3", replace(PAIR, sender="other@customer.example")) == MayTell()
+        assert note(world, "SM2", replace(PAIR, company_address="sales@acme.example")) == MayNotify()
+        assert note(world, "SM3", replace(PAIR, sender="other@customer.example")) == MayNotify()
 
     def test_one_row_whatever_the_channel(self, world: World):
         """U1: a number that writes by two channels hears of it by one."""
         note(world)
 
-        assert ask(world, "SM2") == ToldAlready()
+        assert ask(world, "SM2") == AlreadyNotified()
         assert world.queues.replies.messages == []
 
     def test_a_message_that_comes_again_is_told_again(self, world: World):
@@ -101,7 +111,7 @@ class TestTelling:
         note(world)
         world.clock.advance(10)
 
-        assert note(world) == MayTell()
+        assert note(world) == MayNotify()
 
     def test_a_message_that_comes_again_does_not_prolong_the_silence(self, world: World):
         """U2: the row stands as it was written first."""
@@ -118,7 +128,7 @@ class TestTelling:
         """U2: the row that refuses is this message's own."""
         world.plan.faults = {PUT_CALL: Fault.REFUSED_BY_OWN_WRITE}
 
-        assert tell(world) == MayTell()
+        assert tell(world) == MayNotify()
 
     def test_neither_a_pair_nor_its_errors_show_an_address(self):
         """They may come into a log by accident."""
@@ -139,14 +149,14 @@ class TestAsking:
             "message_sid": "SM1",
             "RetryAttempt": 0,
         }
-        assert Reminder.from_body(message.body) == REMINDER
+        assert FallbackRequest.from_body(message.body) == REMINDER
         assert find_due(world) == Notice(PAIR, "SM1", START.isoformat(timespec="microseconds"), LETTER)
 
     def test_a_message_that_comes_again_reminds_again(self, world: World):
         """U2: whoever received it first may have died before reminding anybody."""
         ask(world)
 
-        assert ask(world) == MayTell()
+        assert ask(world) == MayNotify()
         assert len(world.queues.replies.messages) == 2
 
     @pytest.mark.parametrize("is_concluded", [False, True])
@@ -157,7 +167,7 @@ class TestAsking:
         if is_concluded:
             unknown_senders.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
 
-        assert ask(world) == ToldAlready()
+        assert ask(world) == AlreadyNotified()
         assert len(world.queues.replies.messages) == 1
         assert state(world) == ("told" if is_concluded else "claimed")
 
@@ -168,7 +178,7 @@ class TestAsking:
         unknown_senders.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
         world.clock.advance(2 * DAY)
 
-        assert ask(world) == ToldAlready()
+        assert ask(world) == AlreadyNotified()
 
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.MISCONFIGURED])
     def test_a_row_of_which_nobody_is_reminded_is_dropped(self, world: World, fault: Fault):
@@ -178,7 +188,7 @@ class TestAsking:
         with pytest.raises(EngineError):
             ask(world)
 
-        assert ask(world, "SM2") == MayTell()
+        assert ask(world, "SM2") == MayNotify()
 
     def test_a_row_of_which_somebody_may_be_reminded_stays(self, world: World):
         """U4: the reminder may be on its way."""
@@ -202,7 +212,7 @@ class TestAsking:
         """U2: a spare reminder is harmless, a missing one costs the sender the text."""
         world.plan.faults = {PUT_CALL: Fault.LOST_ANSWER}
 
-        assert ask(world) == MayTell()
+        assert ask(world) == MayNotify()
         assert len(world.queues.replies.messages) == 1
 
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.MISCONFIGURED])
@@ -301,7 +311,7 @@ class TestSending:
 
         assert find_due(world) is None
         assert not claim(world, notice)
-        assert find_due(world, Reminder(PAIR, "SM2")) is not None
+        assert find_due(world, FallbackRequest(PAIR, "SM2")) is not None
 
     def test_a_row_that_was_answered_is_nothing_to_send(self, world: World):
         """U5: nobody can have it sent by a message to the queue."""
@@ -324,10 +334,10 @@ class TestSending:
         world.clock.advance(DAY)
         ask(world, "SM2")
 
-        later = find_due(world, Reminder(PAIR, "SM2"))
+        later = find_due(world, FallbackRequest(PAIR, "SM2"))
 
         assert later is not None
-        assert notice.send_id == replace(notice, letter=replace(LETTER, text="other")).send_id != later.send_id
+        assert notice.send_id == replace(notice, fallback=replace(LETTER, text="other")).send_id != later.send_id
         assert len(notice.send_id) == 40
 
 
@@ -335,7 +345,7 @@ class TestReminder:
     @pytest.mark.parametrize("source", [{}, {"source": "ai"}, {"source": "human"}, {"source": ["engine"]}])
     def test_what_is_not_ours_is_left_to_the_parser_of_replies(self, source: dict):
         """By its source alone."""
-        assert Reminder.from_body(json.dumps({**json.loads(REMINDER.body), "source": None, **source})) is None
+        assert FallbackRequest.from_body(json.dumps({**json.loads(REMINDER.body), "source": None, **source})) is None
 
     @pytest.mark.parametrize(
         ("change", "detail"),
@@ -351,7 +361,7 @@ class TestReminder:
     def test_a_malformed_one_is_refused_by_what_it_lacks(self, change: dict, detail: str):
         """And not by what it says."""
         with pytest.raises(Rejected, match=detail) as refusal:
-            Reminder.from_body(json.dumps({**json.loads(REMINDER.body), **change}))
+            FallbackRequest.from_body(json.dumps({**json.loads(REMINDER.body), **change}))
 
         assert refusal.value.code is Code.PARSING_ERROR
         assert "example" not in str(refusal.value)
@@ -360,10 +370,10 @@ class TestReminder:
     def test_what_is_no_object_is_refused(self, body: str):
         """As a reply would be."""
         with pytest.raises(Rejected, match=r"a reply is (a )?JSON"):
-            Reminder.from_body(body)
+            FallbackRequest.from_body(body)
 
     def test_one_that_comes_again_names_the_same_row(self):
         """And counts."""
-        again = Reminder.from_body(REMINDER.again().again().body)
+        again = FallbackRequest.from_body(REMINDER.again().again().body)
 
         assert again == replace(REMINDER, attempt=2)

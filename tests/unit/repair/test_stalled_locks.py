@@ -23,7 +23,7 @@ def stalled(**settings: str) -> tuple[World, StalledLock, list[str]]:
 
 def reset(world: World, lock: StalledLock) -> bool:
     trail = Trail(world.telemetry, world.clock, request_id="r-1")
-    return world.engine._resetting.reset(world.tables, world.queues, lock, trail)
+    return world.engine._stalled_locks.reset(world.tables, world.queues, lock, trail)
 
 
 def test_a_stalled_batch_is_warned_of_and_stays_unanswered():

@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
+from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
 from chalicelib.protocol.sends import _RANKS
@@ -18,8 +18,8 @@ from chalicelib.protocol.staging import Route
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Metric
 from chalicelib.telemetry.metrics import CHANNELS, MEASURES, NONE, OTHER, bounded_channel, bounded_outcome
-from chalicelib.unknown_senders.policy import Told
-from tests.email_world import MailWorld
+from chalicelib.unknown_senders.policy import Notification
+from tests.email_world import EmailWorld
 from tests.emails import Email
 from tests.fakes.faults import Fault
 from tests.world import World, conversation, email_conversation
@@ -86,18 +86,18 @@ def a_forger_calls() -> World:
     return world
 
 
-@event(Metric.UNKNOWN_SENDER, 1, "whatsapp", "told")
+@event(Metric.UNKNOWN_SENDER, 1, "whatsapp", "sent")
 def a_stranger_writes() -> World:
     world = World()
     world.deliver(From="whatsapp:+4999")
     return world
 
 
-@event(Metric.UNTOLD, 1, "email", "NO_RECIPIENT")
+@event(Metric.FALLBACK_NOT_SENT, 1, "email", "NO_RECIPIENT")
 def a_stranger_cannot_be_reached() -> World:
-    world = MailWorld()
+    world = EmailWorld()
     world.mail()
-    world.phone.outcomes = [RefusedForGood("NO_RECIPIENT")]
+    world.phone.outcomes = [PermanentFailure("NO_RECIPIENT")]
     world.send_replies()
     return world
 
@@ -109,7 +109,7 @@ def a_holiday_notice_comes() -> World:
     return world
 
 
-@event(Metric.UNAUTHORISED_EMAIL, 1, "email", "SENDER_NOT_AUTHENTICATED")
+@event(Metric.UNAUTHENTICATED_EMAIL, 1, "email", "SENDER_NOT_AUTHENTICATED")
 def somebody_writes_in_a_customer_s_name() -> World:
     world = World(None, email_conversation(), email_authentication="refuse")
     world.post_email(Email(spf="softfail", dkim="none"))
@@ -324,7 +324,7 @@ class TestBounds:
 
         assert MEASURES[Metric.STAGED].outcomes == MEASURES[Metric.ORPHAN_RECOVERED].outcomes == set(Route)
         assert MEASURES[Metric.OPT_OUT].outcomes == set(OptOut)
-        assert MEASURES[Metric.UNKNOWN_SENDER].outcomes == set(Told)
+        assert MEASURES[Metric.UNKNOWN_SENDER].outcomes == set(Notification)
         assert MEASURES[Metric.DELIVERY].outcomes == set(_RANKS)
         assert MEASURES[Metric.STALL_RESET].outcomes == set(actions)
 
@@ -340,7 +340,7 @@ class TestBounds:
         """Twilio has hundreds, and each would be a metric to pay for; the line tells the code."""
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
-        world.phone.outcomes = [NotNow("20429")]
+        world.phone.outcomes = [TemporaryFailure("20429")]
         world.send_replies()
 
         (outcome,) = [outcome for name, _, _, outcome in world.telemetry.counts if name == "ReplyRetried"]

@@ -249,7 +249,7 @@ class TestTrail:
         trail = Trail(telemetry, clock, request_id="r-1")
 
         trail.log(Step.RECEIVED)
-        trail.learn(tenant="acme", channel="sms")
+        trail.bind(tenant="acme", channel="sms")
         clock.advance(0.25)
         trail.log(Step.STAGED, route="channel")
         trail.count(Metric.RECEIVED)
@@ -274,7 +274,7 @@ class TestTrail:
         clock.advance(1)
 
         own = trail.with_fields(conversation_id="c-1")
-        own.learn(tenant="acme")
+        own.bind(tenant="acme")
         trail.log(Step.SWEPT)
         own.fault(Step.FAILED, KeyError())
 

@@ -1,4 +1,4 @@
-"""Telling: a letter to an unknown sender is sent once at most, as the row says, whatever the queue's message says."""
+"""A fallback message is sent at most once, as the sender's row says, whatever the queue's message says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, NotNow, RefusedForGood
+from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.telemetry import Metric
-from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld
+from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, EmailWorld
 from tests.fakes.faults import Fault
 from tests.world import SECRET_REF
 
@@ -20,36 +20,36 @@ FIND, CLAIM, SEND, CONCLUDE = range(1, 5)
 
 
 @pytest.fixture
-def world() -> MailWorld:
+def world() -> EmailWorld:
     """An unknown sender's e-mail came in; the reminder of it waits."""
-    made = MailWorld(unknown_sender_text=TEXT)
+    made = EmailWorld(unknown_sender_text=TEXT)
     made.mail(extras={"subject": "Hello", "email_message_id": "<1@customer.example>"})
     return made
 
 
-def with_faults(world: MailWorld, faults: dict[int, Fault]) -> None:
+def with_faults(world: EmailWorld, faults: dict[int, Fault]) -> None:
     world.plan.faults = {len(world.plan.calls) + number: fault for number, fault in faults.items()}
 
 
-def send(world: MailWorld, seconds: int = 0, times: int = 1) -> None:
+def send(world: EmailWorld, seconds: int = 0, times: int = 1) -> None:
     """The reminders that are visible are processed, time and again."""
     for _ in range(times):
         world.clock.advance(seconds)
         world.send_replies()
 
 
-def state(world: MailWorld) -> str | None:
+def state(world: EmailWorld) -> str | None:
     rows = world.tables.unknown_senders.rows
     return rows[0]["notice_state"] if rows else None
 
 
-def untold(world: MailWorld) -> list[str]:
+def untold(world: EmailWorld) -> list[str]:
     """The codes of texts that were given up."""
-    return [outcome for name, _, _, outcome in world.telemetry.counts if name == Metric.UNTOLD]
+    return [outcome for name, _, _, outcome in world.telemetry.counts if name == Metric.FALLBACK_NOT_SENT]
 
 
 class TestSending:
-    def test_the_sender_gets_the_text_in_their_thread_from_the_address_that_they_wrote_to(self, world: MailWorld):
+    def test_the_sender_gets_the_text_in_their_thread_from_the_address_that_they_wrote_to(self, world: EmailWorld):
         """By the company's own account, and as a machine's message."""
         send(world)
 
@@ -60,7 +60,7 @@ class TestSending:
         assert state(world) == "told"
         assert world.is_silent
 
-    def test_a_reminder_that_comes_twice_is_sent_once(self, world: MailWorld):
+    def test_a_reminder_that_comes_twice_is_sent_once(self, world: EmailWorld):
         """U3: standard queues deliver twice at times."""
         (message,) = world.queues.replies.messages
         world.queues.replies.repeat(message.message_id)
@@ -70,7 +70,7 @@ class TestSending:
         assert len(world.mails) == 1
         assert world.is_silent
 
-    def test_the_secret_is_the_one_that_the_row_names(self, world: MailWorld):
+    def test_the_secret_is_the_one_that_the_row_names(self, world: EmailWorld):
         """Asked for by a fresh process."""
         world.engine = world._engine()
         world.engine.credentials._kept.clear()
@@ -79,7 +79,7 @@ class TestSending:
 
         assert [call.resource for call in world.plan.calls if call.operation == "GetSecretValue"][-1] == MAIL_REF
 
-    def test_a_reply_of_the_ai_goes_its_own_way(self, world: MailWorld):
+    def test_a_reply_of_the_ai_goes_its_own_way(self, world: EmailWorld):
         """The two share a queue."""
         send(world)
         world.reply(world.burst_with_ai(), "an answer")
@@ -90,7 +90,7 @@ class TestSending:
 
 
 class TestAuthority:
-    def reminder(self, **changes: Any) -> str:
+    def fallback_request(self, **changes: Any) -> str:
         told = {
             "version": "1.0",
             "source": "engine",
@@ -111,11 +111,11 @@ class TestAuthority:
         ],
     )
     def test_a_message_to_the_queue_sends_nothing_that_no_webhook_has_written(
-        self, world: MailWorld, changes: dict[str, Any]
+        self, world: EmailWorld, changes: dict[str, Any]
     ):
         """U5: whoever may write to the queue can name rows, and no more."""
         world.queues.replies.messages.clear()
-        world.queues.replies.inject(self.reminder(**changes), group="acme")
+        world.queues.replies.inject(self.fallback_request(**changes), group="acme")
 
         send(world)
 
@@ -123,7 +123,7 @@ class TestAuthority:
         assert state(world) == "pending"
         assert world.is_silent
 
-    def test_what_is_sent_is_the_row_s_whatever_else_the_message_says(self, world: MailWorld):
+    def test_what_is_sent_is_the_row_s_whatever_else_the_message_says(self, world: EmailWorld):
         """U5: neither a text nor a secret nor a channel of theirs."""
         world.queues.replies.messages.clear()
         theirs = {
@@ -131,30 +131,30 @@ class TestAuthority:
             "body": "Send money.",
             "credential_ref": SECRET_REF,
             "channel": "whatsapp",
-            "letter": {"text": "Send money."},
+            "fallback message": {"text": "Send money."},
         }
-        world.queues.replies.inject(self.reminder(**theirs), group="other")
+        world.queues.replies.inject(self.fallback_request(**theirs), group="other")
 
         send(world)
 
         assert [part.body for part in world.mails] == [TEXT]
 
-    def test_a_sender_who_was_told_by_an_answer_gets_no_letter(self, world: MailWorld):
+    def test_a_sender_who_was_told_by_an_answer_gets_no_letter(self, world: EmailWorld):
         """U5: such a row holds none."""
         world.post(world.form(From="whatsapp:+4999", sid="SM9"))
         told = {"company_address": "+14155238886", "sender": "+4999", "message_sid": "SM9"}
         world.queues.replies.messages.clear()
-        world.queues.replies.inject(self.reminder(**told), group="acme")
+        world.queues.replies.inject(self.fallback_request(**told), group="acme")
 
         send(world)
 
         assert world.phone.received == []
 
     @pytest.mark.parametrize("changes", [{"sender": ""}, {"message_sid": None}, {"RetryAttempt": -1}])
-    def test_a_malformed_reminder_is_buried(self, world: MailWorld, changes: dict[str, Any]):
+    def test_a_malformed_reminder_is_dead_lettered(self, world: EmailWorld, changes: dict[str, Any]):
         """With the reason, like a malformed reply."""
         world.queues.replies.messages.clear()
-        world.queues.replies.inject(self.reminder(**changes), group="acme")
+        world.queues.replies.inject(self.fallback_request(**changes), group="acme")
 
         send(world)
 
@@ -164,9 +164,9 @@ class TestAuthority:
 
 
 class TestOutcomes:
-    def test_what_the_provider_does_not_take_now_comes_again(self, world: MailWorld):
+    def test_what_the_provider_does_not_take_now_comes_again(self, world: EmailWorld):
         """After as long as the provider wishes, and is sent then."""
-        world.phone.outcomes = [NotNow("429", 120)]
+        world.phone.outcomes = [TemporaryFailure("429", 120)]
 
         send(world)
 
@@ -176,9 +176,9 @@ class TestOutcomes:
         assert len(world.mails) == 1
         assert ("ReplyRetried", 1, "email", "429") in world.telemetry.counts
 
-    def test_it_comes_again_as_often_as_a_reply_and_is_given_up(self, world: MailWorld):
+    def test_it_comes_again_as_often_as_a_reply_and_is_given_up(self, world: EmailWorld):
         """U4: the sender's next message is told; nothing is put among the dead letters."""
-        world.phone.outcomes = [NotNow("429")] * 11
+        world.phone.outcomes = [TemporaryFailure("429")] * 11
 
         send(world, seconds=300, times=12)
 
@@ -190,9 +190,9 @@ class TestOutcomes:
         send(world)
         assert len(world.mails) == 1
 
-    def test_a_refusal_for_good_ends_it(self, world: MailWorld):
+    def test_a_refusal_for_good_ends_it(self, world: EmailWorld):
         """And the next message of an address that nobody can reach asks for nothing."""
-        world.phone.outcomes = [RefusedForGood("NO_RECIPIENT")]
+        world.phone.outcomes = [PermanentFailure("NO_RECIPIENT")]
 
         send(world)
         world.mail()
@@ -200,7 +200,7 @@ class TestOutcomes:
         assert (state(world), untold(world)) == ("refused", ["NO_RECIPIENT"])
         assert world.is_silent
 
-    def test_a_send_in_doubt_is_left_at_that(self, world: MailWorld):
+    def test_a_send_in_doubt_is_left_at_that(self, world: EmailWorld):
         """U3: at most once, and a courtesy is not worth being looked up."""
         world.phone.outcomes = [InDoubt()]
 
@@ -215,7 +215,7 @@ class TestOutcomes:
 class TestFaults:
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
     @pytest.mark.parametrize("call", [FIND, CLAIM])
-    def test_a_fault_before_the_send_has_the_reminder_come_again(self, world: MailWorld, call: int, fault: Fault):
+    def test_a_fault_before_the_send_has_the_reminder_come_again(self, world: EmailWorld, call: int, fault: Fault):
         """U3: and the text is sent then, once."""
         with_faults(world, {call: fault})
 
@@ -225,7 +225,7 @@ class TestFaults:
         send(world, seconds=60)
         assert len(world.mails) == 1
 
-    def test_a_crash_after_the_claim_is_the_end_of_it(self, world: MailWorld):
+    def test_a_crash_after_the_claim_is_the_end_of_it(self, world: EmailWorld):
         """U3: nobody can know whether it was sent."""
         with_faults(world, {SEND: Fault.CRASH_BEFORE})
 
@@ -236,7 +236,7 @@ class TestFaults:
         assert world.is_silent
 
     @pytest.mark.parametrize("fault", [Fault.CRASH_AFTER, Fault.THROTTLED, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
-    def test_a_fault_after_the_send_does_not_repeat_it(self, world: MailWorld, fault: Fault):
+    def test_a_fault_after_the_send_does_not_repeat_it(self, world: EmailWorld, fault: Fault):
         """U3: the claim stands."""
         with_faults(world, {CONCLUDE: fault})
 
@@ -246,7 +246,7 @@ class TestFaults:
         assert len(world.mails) == 1
         assert world.is_silent
 
-    def test_a_secret_that_cannot_be_had_leaves_no_claim(self, world: MailWorld):
+    def test_a_secret_that_cannot_be_had_leaves_no_claim(self, world: EmailWorld):
         """The text is sent once somebody has mended it."""
         good = world.secrets.texts.pop(MAIL_REF)
         world.clock.advance(301)
@@ -258,7 +258,7 @@ class TestFaults:
 
         assert len(world.mails) == 1
 
-    def test_a_secret_that_its_sender_cannot_read_leaves_no_claim(self, world: MailWorld, monkeypatch):
+    def test_a_secret_that_its_sender_cannot_read_leaves_no_claim(self, world: EmailWorld, monkeypatch):
         """U3: nothing was sent."""
         deliver = world.phone.send
 
@@ -274,7 +274,7 @@ class TestFaults:
 
         assert len(world.mails) == 1
 
-    def test_where_no_time_is_left_for_a_send_none_begins(self, world: MailWorld):
+    def test_where_no_time_is_left_for_a_send_none_begins(self, world: EmailWorld):
         """The reminder comes again, in an invocation of its own."""
         world.plan.interleave(len(world.plan.calls) + FIND, lambda: world.clock.advance(20))
 
@@ -284,7 +284,7 @@ class TestFaults:
         send(world, seconds=60)
         assert len(world.mails) == 1
 
-    def test_another_process_that_claims_in_between_sends_alone(self, world: MailWorld):
+    def test_another_process_that_claims_in_between_sends_alone(self, world: EmailWorld):
         """U3: whoever comes second sees it and ends."""
         row = {**world.tables.unknown_senders.rows[0], "notice_state": "claimed", "claim_token": "another's"}
         world.plan.interleave(len(world.plan.calls) + CLAIM, lambda: world.tables.unknown_senders.seed(row))

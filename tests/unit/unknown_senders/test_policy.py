@@ -11,8 +11,8 @@ import pytest
 from chalicelib.conversations.lookup import Found
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.telemetry import Metric, Trail
-from chalicelib.unknown_senders.policy import TEXT_LENGTH_MAX, TurningAway
-from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, MailWorld, with_mail
+from chalicelib.unknown_senders.policy import TEXT_LENGTH_MAX, UnknownSenderPolicy
+from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, EmailWorld, with_mail
 from tests.fakes.faults import Fault
 from tests.world import COMPANY, SECRET_REF, World, conversation
 
@@ -27,8 +27,8 @@ def strange_world(*rows: dict[str, Any], **settings: str) -> World:
     return World(None, *rows, **{"unknown_sender_text": TEXT, **settings})
 
 
-def mail_world(*rows: dict[str, Any], **settings: str) -> MailWorld:
-    return MailWorld(None, *rows, **{"unknown_sender_text": TEXT, **settings})
+def mail_world(*rows: dict[str, Any], **settings: str) -> EmailWorld:
+    return EmailWorld(None, *rows, **{"unknown_sender_text": TEXT, **settings})
 
 
 def write(world: World, body: str = "hello", **parameters: str) -> str:
@@ -55,7 +55,7 @@ class TestByTheAnswer:
         told.append(write(world))
 
         assert told == [TEXT, "", "", TEXT]
-        assert outcomes(world) == ["told", "told_already", "told_already", "told"]
+        assert outcomes(world) == ["sent", "sent_before", "sent_before", "sent"]
 
     def test_a_retry_of_the_provider_gets_the_same_answer(self):
         """U2: it may have missed the first."""
@@ -140,7 +140,7 @@ class TestByTheAnswer:
         response = world.post(world.form())
 
         assert TEXT in response.body
-        assert outcomes(world) == ["told"]
+        assert outcomes(world) == ["sent"]
         assert world.staged_ids == []
 
     def test_who_wants_no_messages_gets_none(self):
@@ -211,8 +211,8 @@ class TestProof:
         assert not [one for one in (STRANGE, STRANGER, HELP_DESK, COMPANY, TEXT, "secret words") if one in told]
 
 
-class TestByALetter:
-    def test_where_the_answer_carries_no_text_a_letter_is_left(self):
+class TestByAFallbackMessage:
+    def test_where_the_answer_carries_no_text_a_fallback_message_is_left(self):
         """The webhook sends nothing itself; the provider is told by the code that nobody took the message."""
         world = mail_world()
 
@@ -222,7 +222,7 @@ class TestByALetter:
         assert (response.status_code, json.loads(response.body)["code"]) == (404, "CONVERSATION_NOT_FOUND")
         assert TEXT not in response.body
         assert (row["company_address"], row["sender"], row["notice_state"]) == (HELP_DESK, STRANGER, "pending")
-        assert row["letter"] == {
+        assert row["fallback message"] == {
             "tenant": "acme",
             "channel": "email",
             "credential_ref": MAIL_REF,
@@ -230,7 +230,7 @@ class TestByALetter:
             "answers": {"subject": "Hello", "email_message_id": "<1@customer.example>"},
         }
         assert world.mails == []
-        assert outcomes(world) == ["told"]
+        assert outcomes(world) == ["sent"]
 
     def test_an_answer_that_carries_no_text_is_given_none(self):
         """However it comes to be rendered: nobody is told twice."""
@@ -244,9 +244,9 @@ class TestByALetter:
             body="hello",
             received_at=world.clock.now(),
         )
-        turning_away = TurningAway(world.clock, world.settings)
+        unknown_sender_policy = UnknownSenderPolicy(world.clock, world.settings)
 
-        notice = turning_away.turn_away(
+        notice = unknown_sender_policy.respond(
             world.tables,
             world.queues,
             world.engine.channels["email"],
@@ -256,13 +256,13 @@ class TestByALetter:
         )
 
         assert notice == ""
-        assert outcomes(world) == ["told"]
+        assert outcomes(world) == ["sent"]
 
     def test_a_message_that_must_not_be_answered_is_not(self):
         """A machine's, for one: two of them would answer each other for ever."""
         world = mail_world()
 
-        world.mail(may_be_told=False)
+        world.mail(may_be_notified=False)
 
         assert outcomes(world) == ["silent"]
         assert world.tables.unknown_senders.rows == world.queues.replies.messages == []
@@ -274,7 +274,7 @@ class TestByALetter:
         world.mail(extras={"subject": "Hello", "references": "<" + "1" * 4_094 + ">"})
 
         (row,) = world.tables.unknown_senders.rows
-        assert row["letter"]["answers"] == {"subject": "Hello"}
+        assert row["fallback message"]["answers"] == {"subject": "Hello"}
 
     def test_each_address_of_the_company_that_was_written_to_answers(self):
         """Each has a row of its own."""
@@ -287,7 +287,7 @@ class TestByALetter:
             HELP_DESK,
             "sales@acme.example",
         ]
-        assert outcomes(world) == ["told", "told"]
+        assert outcomes(world) == ["sent", "sent"]
 
 
 class TestFaults:
@@ -306,7 +306,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("call", [NOTE, REMIND])
     @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.MISCONFIGURED])
-    def test_a_letter_that_cannot_be_left_is_left_by_the_next_message(self, call: int, fault: Fault):
+    def test_a_fallback_message_that_cannot_be_left_is_left_by_the_next_message(self, call: int, fault: Fault):
         """U4: and the provider of the first is not asked to retry."""
         world = mail_world()
         world.plan.faults = {call: fault}
@@ -315,7 +315,7 @@ class TestFaults:
         assert world.mail().status_code == 404
 
         world.send_replies()
-        assert outcomes(world) == ["failed", "told"]
+        assert outcomes(world) == ["failed", "sent"]
         assert [part.body for part in world.mails] == [TEXT]
 
     def test_past_the_deadline_nobody_is_told(self):

@@ -587,7 +587,7 @@ class TestMime:
 
         _, attachments = read(raw, notes)
 
-        assert [one.filename for one in attachments.enclosures] == [filename]
+        assert [one.filename for one in attachments.attachments] == [filename]
 
     @pytest.mark.parametrize(
         ("encoding", "content", "text", "note"),
@@ -636,7 +636,7 @@ class TestMime:
         mime, attachments = read(nested(depth, b"\r\ninner" + closing), notes)
 
         assert plain(mime) == ("" if note else "inner")
-        assert [one.problem for one in attachments.enclosures] == ([TYPE_NOT_ALLOWED] if note else [])
+        assert [one.problem for one in attachments.attachments] == ([TYPE_NOT_ALLOWED] if note else [])
         assert note in str(notes)
 
     @pytest.mark.parametrize(
@@ -685,7 +685,7 @@ class TestAttachments:
         for content, kind in [(b"1234", "image/png"), (b"1", "text/html"), (b"1", "image/png"), (b"2", "image/png")]:
             attachments.add(content, kind, "a")
 
-        told = [(one.content, one.size_bytes, one.problem) for one in attachments.enclosures]
+        told = [(one.content, one.size_bytes, one.problem) for one in attachments.attachments]
         assert told == [(b"", 4, TOO_LARGE), (b"", 1, TYPE_NOT_ALLOWED), (b"1", 1, None), (b"", 1, TOO_MANY)]
 
     def test_of_very_many_some_are_told_and_all_are_counted(self, notes: Notes):
@@ -695,7 +695,7 @@ class TestAttachments:
         for _ in range(1_000):
             attachments.add(b"x", "image/png", "a.png")
 
-        told = attachments.enclosures
+        told = attachments.attachments
         assert (len([one for one in told if one.problem is None]), attachments.count) == (10, 1_000)
         assert 20 <= len(told) <= TOLD_MAX
         assert str(notes) == "attachments"
@@ -712,7 +712,7 @@ class TestAttachments:
 
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert attachments.enclosures[0].content == packed.getvalue()
+        assert attachments.attachments[0].content == packed.getvalue()
         assert peak < 1_000_000
 
     @pytest.mark.parametrize(
@@ -736,7 +736,7 @@ class TestAttachments:
 
         attachments.add(b"x", "application/pdf", filename)
 
-        assert attachments.enclosures[0].filename == told
+        assert attachments.attachments[0].filename == told
 
     @pytest.mark.parametrize(
         ("told", "kept_as"),
@@ -754,7 +754,7 @@ class TestAttachments:
 
         attachments.add(b"x", told, "a")
 
-        assert attachments.enclosures[0].content_type == kept_as
+        assert attachments.attachments[0].content_type == kept_as
 
     def test_what_has_no_content_is_none(self, notes: Notes):
         """Some programs attach empty parts."""
@@ -762,7 +762,7 @@ class TestAttachments:
 
         attachments.add(b"", "image/png", "a.png")
 
-        assert (attachments.enclosures, attachments.count) == ((), 0)
+        assert (attachments.attachments, attachments.count) == ((), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sending through SendGrid: the shipped sender against a stand-in for its API, on the loopback interface."""
+"""Sending through SendGrid: the shipped sender against a stub for its API, on the loopback interface."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, Sent
+from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
 from chalicelib.channels.sendgrid.sending import SendGridSender
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 from local.processes.ports import free
-from local.stubs.sendgrid import Account, Fault, Kind, StandInSendGrid
+from local.stubs.sendgrid import Account, Fault, Kind, SendGridStub
 
 CUSTOMER, COMPANY = "ann@example.net", "help@acme.example"
 API_KEY, API_KEY_WITHOUT_ACTIVITY = "SG.key-of-the-first-tenant", "SG.key-without-activity"
@@ -46,17 +46,17 @@ def sender_to(url: str) -> SendGridSender:
 
 
 @pytest.fixture
-def sendgrid() -> Iterator[StandInSendGrid]:
+def sendgrid() -> Iterator[SendGridStub]:
     accounts = [
         Account(API_KEY, frozenset({COMPANY})),
         Account(API_KEY_WITHOUT_ACTIVITY, has_activity=False),
     ]
-    with StandInSendGrid(accounts) as running:
+    with SendGridStub(accounts) as running:
         yield running
 
 
 @pytest.fixture
-def sender(sendgrid: StandInSendGrid) -> SendGridSender:
+def sender(sendgrid: SendGridStub) -> SendGridSender:
     return sender_to(sendgrid.url)
 
 
@@ -118,9 +118,9 @@ class TestSend:
         sender.send(wanted, SECRET)
 
         (taken,) = sendgrid.mails
-        assert [one["enable"] for one in taken.tracking.values()] == [False, False, False]
-        assert taken.tracking["click_tracking"]["enable_text"] is False
-        assert set(taken.tracking) == {"click_tracking", "open_tracking", "subscription_tracking"}
+        assert [one["enable"] for one in taken.delivery_reports.values()] == [False, False, False]
+        assert taken.delivery_reports["click_tracking"]["enable_text"] is False
+        assert set(taken.delivery_reports) == {"click_tracking", "open_tracking", "subscription_tracking"}
 
     @pytest.mark.parametrize(("body", "before"), [("Two pictures", "Two pictures\n\n"), ("", "")])
     def test_media_are_links_below_the_text(self, sender, sendgrid, body, before):
@@ -164,15 +164,18 @@ class TestOutcomes:
     @pytest.mark.parametrize(
         ("fault", "expected"),
         [
-            (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), NotNow("429", 7)),
-            (Fault(kind=Kind.SERVER_ERROR), NotNow("503")),
-            (Fault(kind=Kind.REFUSE, status=401), NotNow("401")),
-            (Fault(kind=Kind.REFUSE, status=403, field="from"), NotNow("403 from")),
-            (Fault(kind=Kind.REFUSE, status=400, field="template_id"), RefusedForGood("400 template_id")),
-            (Fault(kind=Kind.REFUSE, status=400, field="no name, but a sentence"), RefusedForGood("400")),
-            *((Fault(kind=Kind.REFUSE, status=one), NotNow(str(one))) for one in (404, 405, 408, 421, 425, 500, 503)),
-            (Fault(kind=Kind.REFUSE, status=406), RefusedForGood("406")),
-            (Fault(kind=Kind.REFUSE, status=413), RefusedForGood("413")),
+            (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), TemporaryFailure("429", 7)),
+            (Fault(kind=Kind.SERVER_ERROR), TemporaryFailure("503")),
+            (Fault(kind=Kind.REFUSE, status=401), TemporaryFailure("401")),
+            (Fault(kind=Kind.REFUSE, status=403, field="from"), TemporaryFailure("403 from")),
+            (Fault(kind=Kind.REFUSE, status=400, field="template_id"), PermanentFailure("400 template_id")),
+            (Fault(kind=Kind.REFUSE, status=400, field="no name, but a sentence"), PermanentFailure("400")),
+            *(
+                (Fault(kind=Kind.REFUSE, status=one), TemporaryFailure(str(one)))
+                for one in (404, 405, 408, 421, 425, 500, 503)
+            ),
+            (Fault(kind=Kind.REFUSE, status=406), PermanentFailure("406")),
+            (Fault(kind=Kind.REFUSE, status=413), PermanentFailure("413")),
         ],
     )
     def test_what_sendgrid_does_not_take_is_tried_later_or_never(self, sender, sendgrid, fault, expected):
@@ -193,7 +196,7 @@ class TestOutcomes:
 
         outcome = sender.send(wanted, SECRET)
 
-        assert outcome == RefusedForGood("400 personalizations.0.to.0.email")
+        assert outcome == PermanentFailure("400 personalizations.0.to.0.email")
 
     @pytest.mark.parametrize(
         "address",
@@ -213,7 +216,7 @@ class TestOutcomes:
 
         outcome = sender.send(wanted, SECRET)
 
-        assert outcome == RefusedForGood(ReplyCode.NO_RECIPIENT)
+        assert outcome == PermanentFailure(ReplyCode.NO_RECIPIENT)
         assert sendgrid.mails == []
 
     @pytest.mark.parametrize("kind", [Kind.SLOW, Kind.LOST, Kind.GARBLED])
@@ -241,7 +244,7 @@ class TestOutcomes:
 
         outcome = sender_to(f"http://127.0.0.1:{nobody}").send(part(), SECRET)
 
-        assert outcome == NotNow("UNREACHABLE")
+        assert outcome == TemporaryFailure("UNREACHABLE")
 
     def test_a_redirect_is_not_followed(self, sender, sendgrid):
         """Neither the key nor the text goes where an answer points."""
@@ -258,7 +261,7 @@ class TestOutcomes:
 
         outcome = sender.send(part(), wrong)
 
-        assert outcome == NotNow("401")
+        assert outcome == TemporaryFailure("401")
         assert sendgrid.mails == []
 
     def test_an_address_that_is_not_verified_waits_for_us(self, sender, sendgrid):
@@ -267,7 +270,7 @@ class TestOutcomes:
 
         outcome = sender.send(wanted, SECRET)
 
-        assert outcome == NotNow("403 from")
+        assert outcome == TemporaryFailure("403 from")
 
     @pytest.mark.parametrize(
         "secret", ["{", "[]", "{}", '{"public_key": "MFkw"}', '{"api_key": 7}', '{"api_key": "SG.a\\r\\nX: y"}']

@@ -16,7 +16,7 @@ from chalicelib.channels.registry import channels
 from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX
 from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages.inbound import Address, AddressKind, Enclosure, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from local.requests.email_signatures import key_pair
 from tests.emails import BOUNDARY, COMPANY_EMAIL, CUSTOMER_EMAIL, Email, keys, signature
 from tests.fakes.clock import FakeClock
@@ -70,8 +70,8 @@ class TestMessage:
         assert (message.channel, message.account_id) == ("email", "")
         assert message.sender == Address(AddressKind.EMAIL, CUSTOMER_EMAIL)
         assert message.recipient == Address(AddressKind.EMAIL, COMPANY_EMAIL)
-        assert (message.body, message.whole, message.enclosures) == ("hello", None, ())
-        assert (message.refusal, message.may_be_told) == (None, True)
+        assert (message.body, message.whole, message.attachments) == ("hello", None, ())
+        assert (message.refusal, message.may_be_notified) == (None, True)
 
     def test_extras_tell_what_the_answer_is_threaded_by(self, email: Email):
         """And who wrote, and what SendGrid found out."""
@@ -100,7 +100,7 @@ class TestMessage:
         message = parse(replace(email, text=text))
 
         assert message.body == "Yes."
-        assert message.whole == Enclosure(text.encode(), "text/plain; charset=utf-8")
+        assert message.whole == Attachment(text.encode(), "text/plain; charset=utf-8")
 
     def test_html_is_read_where_there_is_no_text(self, email: Email):
         """Each block on its own line."""
@@ -116,7 +116,7 @@ class TestMessage:
         """Byte for byte."""
         message = parse(replace(email, attachments=(PDF, ("run.exe", "application/x-msdownload", b"MZ"))))
 
-        kept, dropped = message.enclosures
+        kept, dropped = message.attachments
         assert (kept.content, kept.content_type, kept.filename) == (PDF[2], "application/pdf", "invoice.pdf")
         assert (dropped.content, dropped.size_bytes, dropped.problem) == (b"", 2, "type_not_allowed")
         assert message.extras["attachments_count"] == "2"
@@ -200,7 +200,7 @@ class TestSender:
         assert message.sender.value == CUSTOMER_EMAIL
         assert message.extras["authentication"] == "fail"
         assert "sender" in notes(message)
-        assert not message.may_be_told
+        assert not message.may_be_notified
 
     @pytest.mark.parametrize("return_path", ["", None, "nobody"])
     def test_from_nobody_at_all_is_refused(self, email: Email, return_path: str | None):
@@ -362,7 +362,7 @@ class TestForm:
         info = json.dumps({"attachment1": {"filename": "a.pdf", "type": "application/pdf"}})
         email = Email(attachments=(("", "", b"%PDF"),), fields={"attachment-info": info})
 
-        (kept,) = parse(email).enclosures
+        (kept,) = parse(email).attachments
 
         assert (kept.filename, kept.content_type) == ("a.pdf", "application/pdf")
 
@@ -371,7 +371,7 @@ class TestForm:
         info = json.dumps({"attachment1": {"filename": ["a.pdf"], "type": {"application/pdf": 1}}})
         email = Email(attachments=(("", "", b"%PDF"),), fields={"attachment-info": info})
 
-        (dropped,) = parse(email).enclosures
+        (dropped,) = parse(email).attachments
 
         assert (dropped.filename, dropped.content_type) == (None, "application/octet-stream")
 
@@ -382,7 +382,7 @@ class TestForm:
         """Its part has told enough."""
         email = Email(attachments=(PDF,), fields={"attachment-info": value})
 
-        assert parse(email).enclosures[0].filename == "invoice.pdf"
+        assert parse(email).attachments[0].filename == "invoice.pdf"
 
 
 class TestRefusal:
@@ -422,7 +422,7 @@ class TestRefusal:
 
         assert (kept.refusal, strict.refusal) == (None, refusal)
         assert kept.extras["authentication"] == verdict
-        assert kept.may_be_told is (verdict == "pass")
+        assert kept.may_be_notified is (verdict == "pass")
 
 
 class TestProof:
@@ -566,14 +566,14 @@ class TestRecorded:
         """A name that is no ASCII, a picture within the text, and a program."""
         (message,) = recorded("parsed_attachments")
 
-        told = [(one.filename, one.content_type, one.problem) for one in message.enclosures]
+        told = [(one.filename, one.content_type, one.problem) for one in message.attachments]
         assert told == [
             ("Rechnung März.pdf", "application/pdf", None),
             ("image001.png", "image/png", None),
             ("setup.exe", "application/x-msdownload", "type_not_allowed"),
         ]
         assert notes(message) == set()
-        assert message.enclosures[0].content == b"%PDF-1.7\r\n%\xe2\xe3\xcf\xd3\r\n--xYz\r\n%%EOF"
+        assert message.attachments[0].content == b"%PDF-1.7\r\n%\xe2\xe3\xcf\xd3\r\n--xYz\r\n%%EOF"
 
     @pytest.mark.parametrize(
         ("name", "subject", "body"),
@@ -627,12 +627,12 @@ class TestRecorded:
         """A forwarded e-mail is one attachment, and is not opened."""
         (message,) = recorded("raw_attachments")
 
-        told = [(one.filename, one.content_type, one.problem) for one in message.enclosures]
+        told = [(one.filename, one.content_type, one.problem) for one in message.attachments]
         assert told == [
             ("Rechnung März.pdf", "application/pdf", None),
             (None, "message/rfc822", "type_not_allowed"),
         ]
-        assert message.enclosures[0].content == b"%PDF-1.7\n%%EOF\n"
+        assert message.attachments[0].content == b"%PDF-1.7\n%%EOF\n"
 
     def test_a_raw_e_mail_without_an_id(self):
         """Is known by what it says."""

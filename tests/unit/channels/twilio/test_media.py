@@ -158,7 +158,7 @@ class TestWhereTo:
         assert api.asked == [(PATH, basic("SK1", "secret-of-the-key"))]
 
     def test_a_url_on_the_configured_api_is_one_too(self, api: Server):
-        """Of a region, or of the local stand-in."""
+        """Of a region, or of the local stub."""
         api.answers[PATH] = sends(b"x")
 
         outcome = fetch(api, url=api.url + PATH)

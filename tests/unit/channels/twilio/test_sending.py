@@ -1,4 +1,4 @@
-"""Sending through Twilio: the official library against a stand-in for its API, on the loopback interface."""
+"""Sending through Twilio: the official library against a stub for its API, on the loopback interface."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, NotNow, OutboundPart, RefusedForGood, Sent
+from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from local.processes.ports import free
-from local.stubs.twilio import Fault, Kind, StandInTwilio
+from local.stubs.twilio import Fault, Kind, TwilioStub
 from tests.world import ACCOUNT_SID, AUTH_TOKEN
 
 CUSTOMER, COMPANY = "+4915112345678", "+14155238886"
@@ -49,7 +49,7 @@ def sender_to(url: str) -> TwilioSender:
 
 
 @pytest.fixture
-def sender(twilio: StandInTwilio) -> TwilioSender:
+def sender(twilio: TwilioStub) -> TwilioSender:
     return sender_to(twilio.url)
 
 
@@ -119,12 +119,12 @@ class TestOutcomes:
     @pytest.mark.parametrize(
         ("fault", "expected"),
         [
-            (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), NotNow("20429", 7)),
-            (Fault(kind=Kind.TOO_MANY), NotNow("20429")),
-            (Fault(kind=Kind.SERVER_ERROR), NotNow("20500")),
-            (Fault(kind=Kind.REFUSE, code=21610), RefusedForGood("21610", is_opt_out=True)),
-            (Fault(kind=Kind.REFUSE, code=63016), RefusedForGood("63016")),
-            (Fault(kind=Kind.REFUSE, code=21211), RefusedForGood("21211")),
+            (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), TemporaryFailure("20429", 7)),
+            (Fault(kind=Kind.TOO_MANY), TemporaryFailure("20429")),
+            (Fault(kind=Kind.SERVER_ERROR), TemporaryFailure("20500")),
+            (Fault(kind=Kind.REFUSE, code=21610), PermanentFailure("21610", is_opt_out=True)),
+            (Fault(kind=Kind.REFUSE, code=63016), PermanentFailure("63016")),
+            (Fault(kind=Kind.REFUSE, code=21211), PermanentFailure("21211")),
         ],
     )
     def test_what_twilio_does_not_take_is_tried_later_or_never(self, sender, twilio, fault, expected):
@@ -142,7 +142,7 @@ class TestOutcomes:
 
         outcome = sender.send(wanted, SECRET)
 
-        assert outcome == RefusedForGood("21211")
+        assert outcome == PermanentFailure("21211")
 
     @pytest.mark.parametrize("kind", [Kind.SLOW, Kind.LOST, Kind.GARBLED])
     def test_an_answer_that_does_not_come_or_cannot_be_read_leaves_the_send_in_doubt(self, sender, twilio, kind):
@@ -160,7 +160,7 @@ class TestOutcomes:
 
         outcome = sender_to(f"http://127.0.0.1:{nobody}").send(part(), SECRET)
 
-        assert outcome == NotNow("UNREACHABLE")
+        assert outcome == TemporaryFailure("UNREACHABLE")
 
     def test_a_token_that_twilio_does_not_know_sends_nothing(self, sender, twilio):
         """The outcome names Twilio's code, by which an operator finds the secret that is wrong."""
