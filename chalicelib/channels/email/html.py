@@ -39,7 +39,9 @@ _QUOTED_CLASSES = frozenset(
     "yahoo_quoted yahoo-quoted protonmail_quote tutanota_quote zmail_extra hs_reply moz-email-quote mailquote "
     "mail_quote quoted-text gmail_default_quote".split()
 )
-_INDENT = re.compile(r"border(?:-left)?\s{0,3}:\s{0,3}(?:none|0)|margin\s{0,3}:\s{0,3}0(?:px)?\s+0(?:px)?\s+0(?:px)?\s+40px")
+_INDENT = re.compile(
+    r"border(?:-left)?\s{0,3}:\s{0,3}(?:none|0)|margin\s{0,3}:\s{0,3}0(?:px)?\s+0(?:px)?\s+0(?:px)?\s+40px"
+)
 """How Gmail and Outlook write a paragraph that is merely indented."""
 _OUTLOOKS_LINE = re.compile(r"border-top\s{0,3}:\s{0,3}solid\s+#(?:e1e1e1|b5c4df|c8c8c8)", re.IGNORECASE)
 _LINE_IDS = ("divrplyfwdmsg", "appendonsend", "olk_src_body_section", "stopspelling", "zwchr", "isforwardcontent")
@@ -139,8 +141,6 @@ class _Text:
             self._end_line()
             if tag in _PARAGRAPHS and "MsoNormal" not in attributes.get("class", "")[:_ATTRIBUTE_LENGTH_MAX]:
                 self._gap()
-            if tag == "li":
-                self._line.append("- ")
         elif tag in {"td", "th"}:
             self._line.append(" ")
 

@@ -23,7 +23,9 @@ _QUOTE_MARKS = re.compile(r"(?:[ \t]{0,3}>){1,50}")
 _INITIALS = re.compile(r"[A-Za-z]{1,12}>(?=\s|$)")
 """How some old programs quote: `Richard> Hello`."""
 
-_BRACKETED = re.compile(r"[<(\[](?:mailto:)?[^\s<>()\[\]@]{1,64}@[^\s<>()\[\]@]{1,255}(?:<[^<>]{0,300}>)?[>)\]]", re.IGNORECASE)
+_BRACKETED = re.compile(
+    r"[<(\[](?:mailto:)?[^\s<>()\[\]@]{1,64}@[^\s<>()\[\]@]{1,255}(?:<[^<>]{0,300}>)?[>)\]]", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"[^\s<>()\[\]@,;:\"]{1,64}@[^\s<>()\[\]@,;:\"]{1,255}")
 _ENDS_WITH_ADDRESS = re.compile(r"(?<!\d)\d{1,2}[:.]\d\d(?!\d).{1,300}>[\s\"'*]{0,3}$")
 """Without a verb a time is asked for too: `My new address since 5 January 2026 <ann@new.example>:` is somebody's."""
@@ -49,7 +51,8 @@ def _words(alternatives: str) -> str:
 _VERBS = re.compile(_words(languages.VERBS), re.IGNORECASE)
 _POINTERS = re.compile(_words(languages.POINTERS), re.IGNORECASE)
 _ORIGINALS, _FORWARDS = (
-    re.compile(rf"(?:{phrases})(?=$|[\s:：.,(])", re.IGNORECASE) for phrases in (languages.ORIGINALS, languages.FORWARDS)
+    re.compile(rf"(?:{phrases})(?=$|[\s:：.,(])", re.IGNORECASE)
+    for phrases in (languages.ORIGINALS, languages.FORWARDS)
 )
 _REPLY_ABOVE = re.compile(languages.REPLY_ABOVE, re.IGNORECASE)
 _CLOSINGS = re.compile(rf"(?:{languages.CLOSINGS})(?!\w)[\s,.!;:-]{{0,5}}", re.IGNORECASE)
@@ -116,7 +119,10 @@ def is_forward_marker(said: str) -> bool:
 def is_reply_above(said: str) -> bool:
     """Whether a help desk asks in a line of its own to be answered above it."""
     return (
-        len(said) <= LINE_LENGTH_MAX and said[:1] in _DASHES and said[-1:] in _DASHES and bool(_REPLY_ABOVE.search(said))
+        len(said) <= LINE_LENGTH_MAX
+        and said[:1] in _DASHES
+        and said[-1:] in _DASHES
+        and bool(_REPLY_ABOVE.search(said))
     )
 
 

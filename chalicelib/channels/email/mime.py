@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from email.message import Message
 from itertools import islice
 
-from chalicelib.channels.email.attachments import GENERIC_TYPES, Attachments
+from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.file_types import GENERIC_TYPES
 from chalicelib.channels.email.flowed import unflowed
 from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers, spoken
 from chalicelib.channels.email.notes import Note, Notes

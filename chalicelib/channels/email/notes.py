@@ -35,8 +35,8 @@ class Note(StrEnum):
 class Notes:
     """Collects the notes of one e-mail while it is read."""
 
-    def __init__(self) -> None:
-        self._told: set[Note] = set()
+    def __init__(self, before: Notes | None = None) -> None:
+        self._told: set[Note] = set() if before is None else set(before._told)
 
     def add(self, note: Note) -> None:
         """Tell of something, once however often it happens."""

@@ -17,7 +17,10 @@ _LENGTH_MAX = 1_000
 """More than that after two dashes is a text with dashes in it."""
 _LINE_LENGTH_MAX = 90
 
-_CONTACT = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?://|www\.|(?:\+|\b(?:t|tel|fon|phone|mobil?e?|m)\b).{0,6}\d|\d[\d ()/.-]{6,20}\d", re.I)
+_CONTACT = re.compile(
+    r"[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?://|www\.|(?:\+|\b(?:t|tel|fon|phone|mobil?e?|m)\b).{0,6}\d|\d[\d ()/.-]{6,20}\d",
+    re.I,
+)
 
 
 def without_signature(text: str) -> tuple[str, bool]:

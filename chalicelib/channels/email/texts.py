@@ -74,7 +74,9 @@ def text_of(
         relation: of the e-mail to the one before it.
         earlier: what was said before in the conversation; None: nobody knows.
     """
-    written, forwarded, kept = [], [], []
+    written: list[str] = []
+    forwarded: list[str] = []
+    kept: list[str] = []
     room = HTML_LENGTH_MAX
     for one in _spoken(shown):
         plain, page = tidied(one.plain), from_html(one.html, notes, length_max=room)

@@ -23,7 +23,19 @@ _BODY, _MAPI_PROPERTIES, _ATTACHMENT_STARTS, _ATTACHMENT_DATA, _ATTACHMENT_TITLE
     0x00069007,
 )
 _PLAIN, _HTML, _RICH_TEXT = 0x1000, 0x1013, 0x1009
-_FIXED_SIZES: Final = {0x02: 4, 0x0B: 4, 0x03: 4, 0x04: 4, 0x0A: 4, 0x05: 8, 0x06: 8, 0x07: 8, 0x14: 8, 0x40: 8, 0x48: 16}
+_FIXED_SIZES: Final = {
+    0x02: 4,
+    0x0B: 4,
+    0x03: 4,
+    0x04: 4,
+    0x0A: 4,
+    0x05: 8,
+    0x06: 8,
+    0x07: 8,
+    0x14: 8,
+    0x40: 8,
+    0x48: 16,
+}
 _TEXT_8_BIT, _TEXT_UNICODE, _OBJECT, _BINARY = 0x1E, 0x1F, 0x0D, 0x102
 _SIZED = frozenset({_TEXT_8_BIT, _TEXT_UNICODE, _OBJECT, _BINARY})
 _MANY = 0x1000
@@ -44,7 +56,9 @@ _WINDOW = 4_096
 _TOKEN = re.compile(
     rb"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-z'])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.IGNORECASE
 )
-_UNSEEN = frozenset({b"fonttbl", b"colortbl", b"stylesheet", b"info", b"pict", b"listtable", b"generator", b"themedata"})
+_UNSEEN = frozenset(
+    {b"fonttbl", b"colortbl", b"stylesheet", b"info", b"pict", b"listtable", b"generator", b"themedata"}
+)
 _BREAKS: Final = {b"par": "\n", b"line": "\n", b"sect": "\n", b"page": "\n", b"tab": "\t", b"cell": " ", b"row": "\n"}
 _QUOTES: Final = {b"lquote": "\u2018", b"rquote": "\u2019", b"ldblquote": "\u201c", b"rdblquote": "\u201d"}
 _GROUPS_MAX = 200
