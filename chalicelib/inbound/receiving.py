@@ -177,12 +177,9 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        if message.unread is not None:
-            unread, spent_before = message.unread, message.unread.seconds_spent
-            message = unread.read(message, _said_before(conversation))
-            deadline = deadline.later(unread.seconds_spent - spent_before)
-            tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-            attachments.extend(deadline)
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         staged = self._stage(tables, conversation, message, route, attachments, trail)
         if staged is None:
             return Outcome()
@@ -308,6 +305,18 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
 
 
 def _said_before(conversation: Conversation) -> Sequence[str]:

@@ -44,7 +44,7 @@ def mailboxes(value: str) -> list[tuple[str, str]]:
     masked = _masked(value)
     brackets = [one for one in _BRACKETED.finditer(masked) if _mailbox(value[one.start(1) : one.end(1)])]
     if len(brackets) == 1:
-        return [_named(value, masked, 0, len(value), brackets[0])]
+        return [_named(value, 0, len(value), brackets[0])]
     return list(_several(value, masked))
 
 
@@ -56,7 +56,7 @@ def _several(value: str, masked: str) -> Iterator[tuple[str, str]]:
             one for one in _BRACKETED.finditer(masked, start, end) if _mailbox(value[one.start(1) : one.end(1)])
         ]
         if brackets:
-            yield _named(value, masked, start, end, brackets[-1])
+            yield _named(value, start, end, brackets[-1])
         elif (bare := _bare(value, masked, start, end)) is not None:
             yield bare
         else:
@@ -64,7 +64,7 @@ def _several(value: str, masked: str) -> Iterator[tuple[str, str]]:
         start = end + 1
 
 
-def _named(value: str, masked: str, start: int, end: int, bracket: re.Match[str]) -> tuple[str, str]:
+def _named(value: str, start: int, end: int, bracket: re.Match[str]) -> tuple[str, str]:
     told = _mailbox(value[bracket.start(1) : bracket.end(1)])
     assert told is not None, "only brackets around an address are asked for"
     name = value[start : bracket.start()].strip(" \t,;") or value[bracket.end() : end].strip(" \t,;")

@@ -62,6 +62,9 @@ class Earlier:
 
     def repeated(self, lines: Sequence[str]) -> Repeated:
         """Which lines repeat what was said before; those without words do not."""
+        if not self._runs:
+            nothing = [False] * len(lines)
+            return Repeated(nothing, nothing)
         by_line = [_words(line) for line in lines]
         words = [word for line in by_line for word in line]
         is_repeated = bytearray(len(words))

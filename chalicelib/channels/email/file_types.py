@@ -67,8 +67,8 @@ _NAMED: Final = {
 }
 """Formats that begin like others, by the ending of a name."""
 _OF_CONTAINER: Final = {
-    b"PK\x03\x04": frozenset("docx xlsx pptx odt ods odp docm xlsm pptm jar apk".split()),
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": frozenset("doc dot xls ppt pps msg".split()),
+    b"PK\x03\x04": frozenset(["docx", "xlsx", "pptx", "odt", "ods", "odp", "docm", "xlsm", "pptm", "jar", "apk"]),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": frozenset(["doc", "dot", "xls", "ppt", "pps", "msg"]),
     b"0": frozenset({"p7m", "p7s"}),
 }
 

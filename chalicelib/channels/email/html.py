@@ -29,15 +29,53 @@ _ATTRIBUTE_LENGTH_MAX = 400
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BLANKS = re.compile("[ \t\n\r\f\xa0\u2007\u202f]+")
 _UNREAD = frozenset({"head", "script", "style", "template", "noscript", "title"})
-_PARAGRAPHS = frozenset("p h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre".split())
+_PARAGRAPHS = frozenset(["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"])
 _BLOCKS = _PARAGRAPHS | frozenset(
-    "html body div tr li dt dd center section article header footer main aside nav address form fieldset figure figcaption "
-    "caption thead tbody tfoot".split()
+    [
+        "html",
+        "body",
+        "div",
+        "tr",
+        "li",
+        "dt",
+        "dd",
+        "center",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "main",
+        "aside",
+        "nav",
+        "address",
+        "form",
+        "fieldset",
+        "figure",
+        "figcaption",
+        "caption",
+        "thead",
+        "tbody",
+        "tfoot",
+    ]
 )
 
+_QUOTING = frozenset({"blockquote", "div"})
+_DRAWING = frozenset({"div", "span"})
+
 _QUOTED_CLASSES = frozenset(
-    "yahoo_quoted yahoo-quoted protonmail_quote tutanota_quote zmail_extra hs_reply moz-email-quote mailquote "
-    "mail_quote quoted-text gmail_default_quote".split()
+    [
+        "yahoo_quoted",
+        "yahoo-quoted",
+        "protonmail_quote",
+        "tutanota_quote",
+        "zmail_extra",
+        "hs_reply",
+        "moz-email-quote",
+        "mailquote",
+        "mail_quote",
+        "quoted-text",
+        "gmail_default_quote",
+    ]
 )
 _INDENT = re.compile(
     r"border(?:-left)?\s{0,3}:\s{0,3}(?:none|0)|margin\s{0,3}:\s{0,3}0(?:px)?\s+0(?:px)?\s+0(?:px)?\s+40px"
@@ -87,7 +125,7 @@ class _Text:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         is_unread = tag in _UNREAD
-        is_quoted = not is_unread and _is_quoted(tag, attributes)
+        is_quoted = tag in _QUOTING and _is_quoted(tag, attributes)
         is_preformatted = tag == "pre"
         if not self._unread:
             self._begin(tag, attributes, is_quoted=is_quoted)
@@ -134,7 +172,7 @@ class _Text:
             self._end_line()
             self._gap()
             self.has_quotes = True
-        elif tag == "hr" or _draws_line(tag, attributes):
+        elif tag == "hr" or (attributes and tag in _DRAWING and _draws_line(attributes)):
             self._end_line()
             self._put(RULE)
         elif tag in _BLOCKS:
@@ -145,6 +183,8 @@ class _Text:
             self._line.append(" ")
 
     def _end_line(self) -> None:
+        if not self._line and not self._has_line:
+            return
         text = "".join(self._line)
         self._line.clear()
         text = text.rstrip() if self._preformatted else _BLANKS.sub(" ", text).strip()
@@ -184,10 +224,8 @@ def _is_quoted(tag: str, attributes: Mapping[str, str]) -> bool:
     )
 
 
-def _draws_line(tag: str, attributes: Mapping[str, str]) -> bool:
+def _draws_line(attributes: Mapping[str, str]) -> bool:
     """Whether an element begins what Outlook and others quote, without marking where it ends."""
-    if tag not in {"div", "span", "blockquote"}:
-        return False
     name = attributes.get("id", "")[:_ATTRIBUTE_LENGTH_MAX].lower()
     if name and name.rpartition("x_")[2] in _LINE_IDS:
         return True

@@ -1,14 +1,12 @@
-"""What single lines of an e-mail's text are: quoted, an introduction, a header block, a divider, a signature; pure.
+"""What single lines of an e-mail's text are: quoted, a divider, a closing, a mail program's own; pure.
 
-Each function looks at a bounded number of bounded lines, so whatever asks it once for each line takes linear time.
+Each function looks at a bounded part of a line, so whatever asks it once for each line takes linear time.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from chalicelib.channels.email import languages
@@ -16,29 +14,12 @@ from chalicelib.channels.email import languages
 LINE_LENGTH_MAX: Final = 500
 """Of a line that can be a mail program's own; longer ones are somebody's words."""
 
-_BLOCK_LINES_MAX = 16
-_LABEL_LENGTH_MAX = 32
+_SEEN_LINES = 30
+"""At either end of a text, where words point to something else."""
 
 _QUOTE_MARKS = re.compile(r"(?:[ \t]{0,3}>){1,50}")
 _INITIALS = re.compile(r"[A-Za-z]{1,12}>(?=\s|$)")
 """How some old programs quote: `Richard> Hello`."""
-
-_BRACKETED = re.compile(
-    r"[<(\[](?:mailto:)?[^\s<>()\[\]@]{1,64}@[^\s<>()\[\]@]{1,255}(?:<[^<>]{0,300}>)?[>)\]]", re.IGNORECASE
-)
-_ADDRESS = re.compile(r"[^\s<>()\[\]@,;:\"]{1,64}@[^\s<>()\[\]@,;:\"]{1,255}")
-_ENDS_WITH_ADDRESS = re.compile(r"(?<!\d)\d{1,2}[:.]\d\d(?!\d).{1,300}>[\s\"'*]{0,3}$")
-"""Without a verb a time is asked for too: `My new address since 5 January 2026 <ann@new.example>:` is somebody's."""
-_MARKS_OF_DIRECTION = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
-
-_YEAR = r"(?<!\d)(?:19|20|25|13|14)\d\d(?!\d)"
-_DATES = re.compile(
-    rf"(?<!\d)\d{{1,4}}[./-] ?\d{{1,2}}[./-] ?\d{{2,4}}(?!\d)"  # 5.1.2026, 2026-01-05
-    r"|\d{4} ?[年년] ?\d{1,2} ?[月월]"
-    rf"|(?<!\d)\d{{1,2}}(?!\d)\D{{1,40}}{_YEAR}"  # 5 January 2026
-    rf"|{_YEAR}\D{{1,20}}(?<!\d)\d{{1,2}}(?!\d)"  # 2026. jan. 5.
-    r"|(?<!\d)\d{1,2}(?!\d)\D{1,30}(?<!\d)\d{1,2}[:.h]\d\d(?!\d)"  # Apr 3, at 4:19 PM
-)
 
 
 def _words(alternatives: str) -> str:
@@ -48,10 +29,9 @@ def _words(alternatives: str) -> str:
     )
 
 
-_VERBS = re.compile(_words(languages.VERBS), re.IGNORECASE)
 _POINTERS = re.compile(_words(languages.POINTERS), re.IGNORECASE)
 _ORIGINALS, _FORWARDS = (
-    re.compile(rf"(?:{phrases})(?=$|[\s:：.,(])", re.IGNORECASE)
+    re.compile(rf"(?:{phrases})(?=$|[\s:\uff1a.,(])", re.IGNORECASE)
     for phrases in (languages.ORIGINALS, languages.FORWARDS)
 )
 _REPLY_ABOVE = re.compile(languages.REPLY_ABOVE, re.IGNORECASE)
@@ -63,15 +43,10 @@ _ADVERTS = re.compile(
     r"|k-9 mail|gmx mail|web\.de mail|mail\.ru|tutanota",
     re.IGNORECASE,
 )
-_ROLES: Final = {label: role for role, labels in languages.LABELS.items() for label in reversed(labels.split("|"))}
-_INNER_LABEL = re.compile(
-    r"(?:^|\s)\*{0,2}("
-    + "|".join(sorted((re.escape(one) for one in _ROLES if len(one) > 1), key=len, reverse=True))
-    + r")\*{0,2} ?[:：]",
-    re.IGNORECASE,
-)
-_DASHES = "-_=*~#—–─⸻+<>|"
-_PLAIN_DASHES = frozenset("-_=*~—–─⸻ \t")
+COLONS: Final = (":", "\uff1a")
+"""The usual one, and the wide one of Chinese and Japanese."""
+_DASHES = "-_=*~#\u2014\u2013\u2500\u2e3b+<>|"
+_PLAIN_DASHES = frozenset("-_=*~\u2014\u2013\u2500\u2e3b \t")
 
 
 def quote_depth(line: str) -> tuple[int, str]:
@@ -107,13 +82,13 @@ def is_original_marker(said: str) -> bool:
 def is_forward_marker(said: str) -> bool:
     """Whether a line says that the message that is forwarded follows."""
     is_framed = said[:1] in _DASHES
-    if len(said) > LINE_LENGTH_MAX or not (is_framed or said.endswith((":", "："))):
+    if len(said) > LINE_LENGTH_MAX or not (is_framed or said.endswith(COLONS)):
         return False
     bare = _between_dashes(said)
     found = _FORWARDS.match(bare)
     if found is None:
         return False
-    return (is_framed and len(said) - len(bare) > 2) or bare[found.end() :].strip() in {":", "："}  # noqa: PLR2004
+    return (is_framed and len(said) - len(bare) > 2) or bare[found.end() :].strip() in COLONS  # noqa: PLR2004
 
 
 def is_reply_above(said: str) -> bool:
@@ -126,9 +101,9 @@ def is_reply_above(said: str) -> bool:
     )
 
 
-def points_below(lines: Iterable[str]) -> bool:
+def points_below(lines: Sequence[str]) -> bool:
     """Whether words of the customer point to what stands below them."""
-    return any(_POINTERS.search(line[:LINE_LENGTH_MAX]) for line in lines)
+    return any(_POINTERS.search(line[:LINE_LENGTH_MAX]) for line in (*lines[:_SEEN_LINES], *lines[-_SEEN_LINES:]))
 
 
 def is_closing(lines: Sequence[str]) -> bool:
@@ -159,154 +134,3 @@ def is_client_line(said: str) -> bool:
 def is_advert(said: str) -> bool:
     """Whether such a line advertises a mail program, which no customer means to say."""
     return is_client_line(said) and bool(_ADVERTS.search(said))
-
-
-@dataclass(frozen=True)
-class Introduction:
-    """What speaks for it that a line is a mail program's own, above a quotation."""
-
-    has_date: bool
-    has_address: bool
-    has_verb: bool
-    ends: bool
-    """Whether it ends as an introduction does: with a colon."""
-    is_framed: bool
-    """Whether it stands between dashes."""
-    is_balanced: bool
-    ends_with_address: bool
-
-    @property
-    def is_complete(self) -> bool:
-        return self.is_balanced and self.has_date and (self.has_address or self.has_verb)
-
-    @property
-    def is_hard(self) -> bool:
-        """Whether it is one, whatever follows: it names a date and an address, and who does what."""
-        if not (self.has_date and self.is_balanced and (self.ends or self.has_verb)):
-            return False
-        if self.is_framed and self.has_verb:
-            return True
-        return self.has_address and (self.has_verb or self.ends_with_address)
-
-    @property
-    def is_soft(self) -> bool:
-        """Whether it is one if a quotation follows."""
-        is_dated = self.has_date and (self.ends or self.has_address)
-        return is_dated or (self.ends or self.has_verb) and (self.has_address or self.has_verb)
-
-    @property
-    def is_human(self) -> bool:
-        """Whether a customer may have written it: it names neither a date nor an address."""
-        return not self.has_date and not self.has_address
-
-    @property
-    def weight(self) -> int:
-        return self.has_date + self.has_address + self.has_verb
-
-
-def introduction(text: str) -> Introduction:
-    """What speaks for it that `text`, of one line or a few joined ones, introduces a quotation."""
-    said = _western(text.strip())
-    bare = said.strip("-_*~ \t")
-    ends = bare.endswith((":", "："))
-    core = bare.rstrip(":： \t")
-    return Introduction(
-        has_date=bool(_DATES.search(said)),
-        has_address=bool(_BRACKETED.search(said) or _ADDRESS.search(said)),
-        has_verb=bool(_VERBS.search(said)),
-        ends=ends,
-        is_framed=said.startswith("---") and said.endswith("--"),
-        is_balanced=said.count("<") == said.count(">"),
-        ends_with_address=ends and bool(_ENDS_WITH_ADDRESS.search(core)),
-    )
-
-
-def may_end_introduction(said: str) -> bool:
-    """Whether a line can be the last of an introduction: asked of every line, so it looks at its end alone."""
-    if not said or len(said) > LINE_LENGTH_MAX:
-        return False
-    end = said.rstrip("-_*~ \t\u200e\u200f\u202a\u202b\u202c\u2069")
-    return end.endswith((":", "：")) or bool(_VERBS.search(end, max(0, len(end) - 24)))
-
-
-def _western(text: str) -> str:
-    """Digits of other scripts as those that dates are looked for in, and no marks of direction."""
-    if text.isascii():
-        return text
-    text = _MARKS_OF_DIRECTION.sub("", text)
-    return "".join(str(unicodedata.digit(one)) if one.isdecimal() else one for one in text)
-
-
-def role_of(said: str) -> tuple[str, str] | None:
-    """What a line of a header block tells of, and its value; None: it is no such line."""
-    label, colon, value = said[: _LABEL_LENGTH_MAX + 8].lstrip("*_| \t").replace("：", ":").partition(":")
-    name = label.strip("*_ \t\xa0").lower()
-    if not colon or not name or len(name) > _LABEL_LENGTH_MAX:
-        return None
-    role = _ROLES.get(name) or _ROLES.get(unicodedata.normalize("NFC", name))
-    if role is None:
-        return None
-    return role, said.replace("：", ":").partition(":")[2]
-
-
-def _any_label(said: str) -> str | None:
-    """The value of a line that looks like one of a header block in any language; None: it does not."""
-    label, colon, value = said[: _LABEL_LENGTH_MAX + 8].replace("：", ":").partition(":")
-    name = label.strip("*_ \t\xa0")
-    is_name = 0 < len(name) <= _LABEL_LENGTH_MAX and not any(one.isdigit() for one in name) and len(name.split()) <= 4  # noqa: PLR2004
-    return said.replace("：", ":").partition(":")[2] if colon and is_name else None
-
-
-def header_block(said: Sequence[str], start: int, *, below_divider: bool) -> int | None:
-    """Where the header block ends that begins at a line; None: none does.
-
-    Args:
-        said: the lines without their quote marks.
-        start: the first line of it.
-        below_divider: a line is drawn above; then labels of languages that we do not know count too.
-    """
-    first = role_of(said[start])
-    if first is None and not (below_divider and _any_label(said[start]) is not None):
-        return None
-    roles: set[str] = set()
-    values: list[str] = []
-    unknown = 0
-    end = place = start
-    while place < min(len(said), start + _BLOCK_LINES_MAX):
-        line = said[place][:LINE_LENGTH_MAX]
-        told = role_of(line)
-        if told is not None:
-            roles.add(told[0])
-            roles.update(_ROLES.get(one.lower(), languages.OTHER) for one in _INNER_LABEL.findall(told[1]))
-            values.append(told[1])
-        elif below_divider and (value := _any_label(line)) is not None:
-            unknown += 1
-            values.append(value)
-        elif not _goes_on(said, place):
-            break
-        else:
-            values.append(line)
-            place += 1
-            continue
-        place += 1
-        end = place
-    text = _western(" ".join(values))
-    has_address, has_date = bool(_ADDRESS.search(text)), bool(_DATES.search(text))
-    if unknown and unknown + len(roles) >= 3 and has_date and has_address:  # noqa: PLR2004 - who, when and to whom
-        return end
-    is_named = languages.FROM in roles and languages.SUBJECT in roles and len(roles) > 2  # noqa: PLR2004
-    is_sent = languages.FROM in roles and languages.DATE in roles
-    is_dated = languages.DATE in roles and languages.TO in roles
-    if is_named and (has_address or has_date or below_divider):
-        return end
-    if (is_sent or is_dated) and has_date and has_address:
-        return end
-    return end if below_divider and len(roles) > 2 else None  # noqa: PLR2004
-
-
-def _goes_on(said: Sequence[str], place: int) -> bool:
-    """Whether a line without a label continues a header block: a folded value, or the gap between paragraphs."""
-    following = said[place + 1 : place + 3]
-    if not said[place]:
-        return bool(following) and role_of(following[0]) is not None
-    return len(said[place]) < 200 and any(role_of(one) is not None for one in following)  # noqa: PLR2004

@@ -114,9 +114,8 @@ class _Reading:
                 self.notes.add(Note.ENCRYPTED)
         elif depth < _DEPTH_MAX and bare in _MESSAGES:
             self._read_forwarded(content, depth)
-        elif bare in _TNEF or content.startswith(SIGNATURE):
-            if self._read_tnef(content):
-                return
+        elif (bare in _TNEF or content.startswith(SIGNATURE)) and self._read_tnef(content):
+            return
         self._attach(content, content_type, name)
 
     def _attach(self, content: bytes, content_type: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 
@@ -36,7 +37,10 @@ class Notes:
     """Collects the notes of one e-mail while it is read."""
 
     def __init__(self, before: Notes | None = None) -> None:
-        self._told: set[Note] = set() if before is None else set(before._told)
+        self._told: set[Note] = set(before or ())
+
+    def __iter__(self) -> Iterator[Note]:
+        return iter(self._told)
 
     def add(self, note: Note) -> None:
         """Tell of something, once however often it happens."""

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Final
 
-from chalicelib.channels.email import marks
+from chalicelib.channels.email import introductions, marks
 from chalicelib.channels.email.earlier import Earlier
 from chalicelib.channels.email.relations import Relation
 from chalicelib.channels.email.signatures import without_signature
 
-TEXT_LENGTH_MAX: Final = 524_288
-LINES_MAX: Final = 10_000
+TEXT_LENGTH_MAX: Final = 262_144
+LINES_MAX: Final = 5_000
+_LOOKS_MAX = 200
+"""Closer looks at lines that may introduce something: people's e-mails take a few."""
 
 _INTRODUCTION_LINES_MAX = 4
 _QUOTED_LINES_MAX = 12
@@ -33,6 +36,7 @@ _WRAPPED_LENGTH_MIN = 60
 _OWN_WORDS_MIN = 8
 _OWN_LINES_SEEN = 40
 _BLANK_LINES_MAX = 8
+_LABEL_SEEN = 40
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,11 +91,12 @@ class _Reading:
         self._pieces = [_Piece([])]
         self.is_certain = True
         self.has_repeated = any(self._ours)
+        self._looks = 0
 
     def read(self) -> bool:
         """Read all lines; whether some may be history. False: all of the text is new."""
         place = 0
-        while place < len(self._lines):
+        while place < len(self._lines) and self._looks < _LOOKS_MAX:
             if self._depths[place]:
                 if marks.is_reply_above(self._said[place]):
                     return True
@@ -108,7 +113,7 @@ class _Reading:
             introduction = self._take_back(start)
             if marks.is_reply_above(self._said[start]):
                 return True
-            if not marks.introduction(" ".join(self._said[one] for one in introduction)).is_human:
+            if not introductions.introduction(" ".join(self._said[one] for one in introduction)).is_human:
                 introduction = []
             following = self._following(place)
             if following is not None and self._depths[following]:
@@ -120,26 +125,29 @@ class _Reading:
             above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
             return self._relation is not Relation.NEW and not marks.points_below(above)
         is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
-        return self.has_repeated or not is_forwarded
+        return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
 
     def composed(self) -> str:
         """The new lines, and of what is quoted above one of them as much as says what it answers."""
         told: list[str] = []
         for number, piece in enumerate(self._pieces):
             if not piece.is_quoted:
-                told += [self._lines[place] for place in piece.places]
+                lines = [self._lines[place] for place in piece.places]
+                told += lines if told and told[-1].strip() else dropwhile(lambda line: not line.strip(), lines)
                 continue
             answer = self._pieces[number + 1].places
             said = [self._said[place] for place in answer]
             if not any(said) or (number and marks.is_closing(said)):
-                told.append("")
+                _part(told)
                 continue
             quoted = [place for place in piece.places if self._said[place]]
             if len(quoted) > _QUOTED_LINES_MAX:
                 quoted = quoted[-_QUOTED_LINES_KEPT:]
-            told += ["", *(self._said[place] for place in piece.said_above)]
+            _part(told)
+            told += [self._said[place] for place in piece.said_above]
             told += [self._quoted(place) for place in range(quoted[0], quoted[-1] + 1)] if quoted else []
-            told += [""] if quoted and quoted[-1] < piece.places[-1] else []
+            if quoted and quoted[-1] < piece.places[-1]:
+                _part(told)
         return "\n".join(told).strip("\n").rstrip() if any(one.strip() for one in told) else ""
 
     def _quoted(self, place: int) -> str:
@@ -211,30 +219,38 @@ class _Reading:
             return place, place + 1
         if marks.is_original_marker(said):
             return place, self._block_end(place + 1)
-        end = marks.header_block(self._said, place, below_divider=self._is_below_divider(place))
-        if end is not None:
-            return place, end
+        if ":" in said[:_LABEL_SEEN] or marks.COLONS[1] in said[:_LABEL_SEEN]:
+            end = self._header_block(place, below_divider=self._is_below_divider(place))
+            if end is not None:
+                return place, end
         return self._introduction(place) or self._above_repeated(place)
 
     def _introduction(self, place: int) -> tuple[int, int] | None:
         """The introduction that ends at a line; None: none does."""
+        said = self._said[place]
+        may_end = introductions.may_end_introduction(said)
+        if not may_end and "@" not in said:
+            return None
         following = self._following(place + 1)
         is_quoted_below = following is not None and (bool(self._depths[following]) or self._ours[following])
-        said = self._said[place]
-        if not marks.may_end_introduction(said) and not (is_quoted_below and "@" in said):
+        if not may_end and not is_quoted_below:
             return None
-        chosen, best = place, marks.introduction(said)
+        start, best = self._span(place)
+        return (start, place + 1) if best.is_hard or (is_quoted_below and best.is_soft) else None
+
+    def _span(self, place: int) -> tuple[int, introductions.Introduction]:
+        """The lines up to one that speak most for being an introduction: where they begin, and what speaks for them."""
+        self._looks += 1
+        chosen, best = place, introductions.introduction(self._said[place])
         start = place
         while not best.is_complete and start > 0 and place - start < _INTRODUCTION_LINES_MAX - 1:
             start -= 1
             if not self._said[start] or self._depths[start] or len(self._said[start]) > marks.LINE_LENGTH_MAX:
                 break
-            longer = marks.introduction(" ".join(self._said[start : place + 1]))
+            longer = introductions.introduction(" ".join(self._said[start : place + 1]))
             if longer.weight > best.weight or (longer.is_balanced and not best.is_balanced):
                 chosen, best = start, longer
-        if best.is_hard or (is_quoted_below and best.is_soft):
-            return chosen, place + 1
-        return None
+        return chosen, best
 
     def _above_repeated(self, place: int) -> tuple[int, int] | None:
         """Our own text that begins at a line, with what introduces it, in whatever language; None: it does not."""
@@ -248,24 +264,22 @@ class _Reading:
         above = next((one for one in range(place - 1, max(-1, place - 4), -1) if self._said[one]), None)
         if above is None or len(run) < _OWN_WORDS_MIN or self._depths[above]:
             return None
-        start = above
-        while above - start < _INTRODUCTION_LINES_MAX:
-            told = marks.introduction(" ".join(self._said[start : above + 1])[: marks.LINE_LENGTH_MAX])
-            if told.has_date or told.has_address or marks.is_divider(self._said[above]):
-                return start, place
-            if not start or not self._said[start - 1] or self._depths[start - 1]:
-                break
-            start -= 1
-        if self._said[above].endswith((":", "：")):
-            return above, place
-        return None
+        start, told = self._span(above)
+        is_told = told.has_date or told.has_address or told.ends or self._is_drawn(above)
+        return (start, place) if is_told else None
 
     def _block_end(self, place: int) -> int:
         """Where a header block ends that may follow the line of a divider."""
         following = self._following(place)
         if following is None or self._depths[following]:
             return place
-        return marks.header_block(self._said, following, below_divider=True) or place
+        return self._header_block(following, below_divider=True) or place
+
+    def _header_block(self, place: int, *, below_divider: bool) -> int | None:
+        if not introductions.may_begin_block(self._said[place], below_divider=below_divider):
+            return None
+        self._looks += 1
+        return introductions.header_block(self._said, place, below_divider=below_divider)
 
     def _is_below_divider(self, place: int) -> bool:
         above = next((one for one in range(place - 1, max(-1, place - 3), -1) if self._said[one]), None)
@@ -281,7 +295,7 @@ class _Reading:
         return next((one for one in nearby if self._said[one] or self._depths[one]), None)
 
     def _take_back(self, start: int) -> list[int]:
-        """Take the lines from `start` on out of the new text, and the line drawn above them; what was taken and its end.
+        """Take the lines from `start` on out of the new text, and the line drawn above them; the lines that were taken.
 
         An introduction is recognised by its last line, when its first is read already.
         """
@@ -292,6 +306,12 @@ class _Reading:
         while places and (not self._said[places[-1]] or self._is_drawn(places[-1])):
             places.pop()
         return sorted(set(taken))
+
+
+def _part(told: list[str]) -> None:
+    """Leave an empty line below what is told, and not two."""
+    if told and told[-1].strip():
+        told.append("")
 
 
 def _marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:

@@ -1,7 +1,7 @@
 """Whether an e-mail answers another one, forwards it, or does neither; by its headers, pure.
 
     FORWARD   its subject begins as a forward's does
-    REPLY     it names an e-mail that it answers (`In-Reply-To`, `References`), or its subject begins as an answer's does
+    REPLY     it names an e-mail that it answers (`In-Reply-To`, `References`), or its subject begins as an answer's
     NEW       neither: what it quotes is forwarded
 
 The subject's first prefix decides, for programs name the answered e-mail in forwards too.
@@ -37,7 +37,7 @@ def relation_of(subject: str, *, has_answered: bool) -> Relation:
         subject: decoded.
         has_answered: it names an e-mail that it answers.
     """
-    start, colon, _ = subject[: 2 * _PREFIX_LENGTH_MAX].lower().replace("：", ":").partition(":")
+    start, colon, _ = subject[: 2 * _PREFIX_LENGTH_MAX].lower().replace("\uff1a", ":").partition(":")
     prefix = _COUNT.sub("", start.strip()).strip() if colon and len(start) <= _PREFIX_LENGTH_MAX else ""
     if prefix in _FORWARDED:
         return Relation.FORWARD

@@ -18,8 +18,9 @@ _LENGTH_MAX = 1_000
 _LINE_LENGTH_MAX = 90
 
 _CONTACT = re.compile(
-    r"[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?://|www\.|(?:\+|\b(?:t|tel|fon|phone|mobil?e?|m)\b).{0,6}\d|\d[\d ()/.-]{6,20}\d",
-    re.I,
+    r"[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?://|www\.|\d[\d ()/.-]{6,20}\d"
+    r"|(?:\+|\b(?:t|tel|fon|phone|mobil?e?|m)\b).{0,6}\d",
+    re.IGNORECASE,
 )
 
 

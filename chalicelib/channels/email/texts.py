@@ -26,8 +26,7 @@ from chalicelib.channels.email.relations import Relation
 _STAND_IN_LENGTH_MAX: Final = 600
 """Of a plain text that only stands in for the HTML beside it."""
 _STAND_IN_WORDS = re.compile(
-    r"html|mime|multi-?part|browser|webmail|e-?mail[- ](?:client|programm?|reader)|mail[- ]?(?:client|programm?|reader)",
-    re.IGNORECASE,
+    r"html|mime|multi-?part|browser|webmail|mail[- ]?(?:client|programm?|reader)", re.IGNORECASE
 )
 _WORD = re.compile(r"\w+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")

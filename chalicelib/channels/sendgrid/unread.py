@@ -150,7 +150,7 @@ class UnreadMail:
         return digest_of(self._mail)
 
     def _refusal(self, recipient: str, author: Author, refused: Collection[Verdict]) -> Code | None:
-        """Why an e-mail is not taken: a machine wrote it, or it came back to where it is from, or nobody vouches for it."""
+        """Why an e-mail is not taken: a machine wrote it, it came back to its sender, or nobody vouches for it."""
         mail = self._mail
         if recipient == author.address or is_own(mail.headers, recipient):
             return Code.AUTOMATIC_MESSAGE

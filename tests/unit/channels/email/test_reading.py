@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from chalicelib.channels.email.addresses import address, mailboxes
 from chalicelib.channels.email.attachments import TOLD_MAX, Attachments
 from chalicelib.channels.email.charsets import decode
-from chalicelib.channels.email.addresses import address, mailboxes
 from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers, cut, one_line, spoken
 from chalicelib.channels.email.html import HTML_LENGTH_MAX, from_html
 from chalicelib.channels.email.mime import head_and_body, read_mime
 from chalicelib.channels.email.notes import Notes
-from chalicelib.channels.email.texts import Shown, text_of, tidied
+from chalicelib.channels.email.texts import Shown, text_of
 from chalicelib.messages.attachment_rules import TOO_LARGE, TOO_MANY, TYPE_NOT_ALLOWED
 from tests.world import settings_of
 

@@ -586,7 +586,11 @@ class TestRecorded:
         [
             ("parsed_latin1", "Grüße aus Köln", "Schöne Grüße \N{EN DASH} für 5 € \u201cgut\u201d."),
             ("parsed_shift_jis", "注文について", "配送先を変更してください。①番です。"),
-            ("raw_attachments", "Frage zur Rechnung €", "配送先を変更してください。\n\nFrom: x@y.example\nSubject: forwarded\n\ninner"),
+            (
+                "raw_attachments",
+                "Frage zur Rechnung €",
+                "配送先を変更してください。\n\nFrom: x@y.example\nSubject: forwarded\n\ninner",
+            ),
         ],
     )
     def test_each_field_is_read_in_its_own_charset(self, name: str, subject: str, body: str):
