@@ -63,10 +63,11 @@ deploy-check: .venv/made-dev .venv-aws/made ## deploy to a local AWS that enforc
 chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)
 	@$(VENV)/python -m local.chaos $(ARGS)
 
-check: .venv/made-dev ## lint, format, types, the CloudFormation templates
+check: .venv/made-dev ## lint, format, types, layers, the CloudFormation templates
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+	@$(VENV)/lint-imports --no-logo --no-cache
 	@$(VENV)/cfn-lint infrastructure/*.yaml
 
 format: .venv/made-dev ## let ruff format and mend what it can

@@ -16,7 +16,7 @@ wiring.build_on_lambda()
 TRIGGERS_PER_EVENT = 10
 WORKERS_PER_QUEUE = 20
 ANYTHING = ["*/*"]
-"""A wrong content type reaches our own door, which answers it by the table."""
+"""A wrong content type reaches our own handler, which answers it by the table."""
 
 
 @app.route("/webhooks/whatsapp", methods=["POST"], content_types=ANYTHING)

@@ -2,8 +2,8 @@
 
     python -m bench.costs
 
-Messages are received, batched, answered, sent and reported on by the shipped doors over the in-memory deployment of the
-tests. Counted are the capacity units that DynamoDB would bill, the requests to SQS, API Gateway and Lambda, and the
+Messages are received, batched, answered, sent and reported on by the shipped handlers over the in-memory deployment of
+the tests. Counted are the capacity units that DynamoDB would bill, the requests to SQS, API Gateway and Lambda, and the
 bytes of the lines and metrics that are written. How long a call takes cannot be counted here: it is assumed, and stands
 among the figures below.
 

@@ -3,7 +3,7 @@
     python -m bench.email
 
 An e-mail of 4 MB - a text, its HTML and a photo, or nothing but text, or nothing but HTML - is posted, signed, in
-either of SendGrid's modes, and taken by the shipped door through the real clients of botocore, whose requests are
+either of SendGrid's modes, and taken by the shipped handler through the real clients of botocore, whose requests are
 built, signed and answered in this process. Each figure is the worst of a few processes: CPU time of one webhook, CPU
 time of a process's first e-mail, which loads the parsers and makes the clients, what that is at the share of a
 processor that Lambda gives, and the most memory that the process ever had. No network and no AWS are needed.

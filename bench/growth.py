@@ -2,7 +2,7 @@
 
     python -m bench.growth
 
-One message is received, batched, answered and recorded, by the shipped doors over the in-memory deployment of the
+One message is received, batched, answered and recorded, by the shipped handlers over the in-memory deployment of the
 tests, again and again on a deployment that already holds so many. Reads and writes are the capacity units that
 DynamoDB would bill, calls are what would cross the network. Milliseconds are CPU time of the shipped code with the
 spelling of its rows for DynamoDB, without what the tables' stubs take: those search by looking at every row, as

@@ -3,7 +3,7 @@
     python -m bench.hot_path
 
 Cold: CPU time in which fresh processes import the app and build what the webhook's function builds at start, their
-median, and what was imported. Warm: CPU time of one webhook through the shipped doors and the real clients of botocore,
+median, and what was imported. Warm: CPU time of one webhook through the shipped handlers and botocore's real clients,
 whose requests are built, signed and answered in this process; then each part of it by itself. No network and no AWS
 are needed.
 
@@ -187,7 +187,7 @@ def chalice_request() -> Request:
 
 
 def receive(engine: Engine, request: Request) -> None:
-    """One webhook through the shipped door."""
+    """One webhook through the shipped handler."""
     answer = webhooks.receive_message(request, Vendor.TWILIO, engine)
     assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
 

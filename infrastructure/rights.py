@@ -33,7 +33,7 @@ _ENSURE: Rights = {
 
 
 def _batches(channel: str) -> Rights:
-    """What a channel's worker does; its triggers come again on its own queue, or are buried in the one beside it."""
+    """What a channel's worker does; its triggers come again on its own queue, or go to its dead-letter queue."""
     return {
         "TriggerLockTable": ("DeleteItem", "PutItem"),
         "StageTable": ("BatchWriteItem", "Query"),

@@ -1,9 +1,9 @@
 """Which function makes which call to AWS: recorded at both boundaries, and held against the function's rights.
 
     chalicelib.aws.calls.Service.call      the adapters' one way to AWS, whatever engine is behind it
-    tests.fakes.faults.FaultPlan.perform   the fakes' one way to happen: units, walks, simulations, fuzzing
+    tests.fakes.faults.FaultPlan.perform   the fakes' one way to happen: units, fault tests, simulations, fuzzing
 
-A call counts as a function's while one of the doors that app.py opens for it is being passed. A name that the template
+A call counts as a function's while one of the handlers that app.py calls for it runs. A name that the template
 does not have is an invention of the test that uses it, and is left out.
 """
 

@@ -1,4 +1,4 @@
-"""A whole deployment in memory: the shipped doors and use cases over fake tables, queues and secrets, on a fake clock.
+"""A whole deployment in memory: the shipped handlers and use cases over fake tables, queues, secrets and clock.
 
 It plays the actors around them: Twilio that signs and retries, SQS that delivers again, the company's AI that answers
 each batch once and then releases the lock, people who take each message once, and the schedules.
@@ -329,7 +329,7 @@ class World:
         return self.post_bytes(body, told, url_token=url_token)
 
     def post_bytes(self, body: bytes, headers: dict[str, str], *, url_token: str = "") -> Response:
-        """One request to the e-mail's door, its body as API Gateway hands binary ones over; the answer."""
+        """One request to the e-mail webhook, its body as API Gateway hands binary ones over; the answer."""
         path = f"/webhooks/email/{url_token}" if url_token else "/webhooks/email"
         event = {
             "headers": headers,

@@ -30,7 +30,7 @@ def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> N
     """Process an SQS event's replies, each on its own; those that fail come again.
 
     Raises:
-        EngineError: a reply could neither be processed nor sent again nor buried; SQS delivers the event again.
+        EngineError: a reply could neither be processed nor sent again nor dead-lettered; SQS delivers the event again.
     """
     trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
     seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
@@ -91,7 +91,7 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
     """Process an SQS event's triggers, each on its own; those that fail come again.
 
     Raises:
-        EngineError: a trigger could neither be processed nor sent again nor buried; SQS delivers the event again.
+        EngineError: a trigger was neither processed nor sent again nor dead-lettered; SQS delivers the event again.
     """
     deadline = Deadline.after(engine.clock, context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS)
     trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id, channel=channel)

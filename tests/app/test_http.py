@@ -261,7 +261,7 @@ class TestHostileInput:
     @pytest.mark.parametrize("encoded", [True, False])
     @pytest.mark.parametrize("body", ["", "x", "\ud800", "%ed%a0%80", "a" * 100_000])
     def test_a_body_as_api_gateway_may_hand_it_over_is_answered(self, deployment: Deployment, body: str, encoded: bool):
-        """As text or as base64, a lone surrogate too; the door never raises."""
+        """As text or as base64, a lone surrogate too; the handler never raises."""
         event = {
             "headers": {"content-type": FORM_TYPE},
             "requestContext": {"httpMethod": "POST", "resourcePath": "/webhooks/sms", "path": "/local/webhooks/sms"},

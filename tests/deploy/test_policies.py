@@ -200,7 +200,7 @@ class TestExactness:
 
 class TestUse:
     def test_every_right_is_used(self):
-        """By the walk's scenarios on each channel, with what makes a function undo, by reports and by bad messages."""
+        """By the fault tests' scenarios on each channel, by reports and by bad messages, undoing included."""
         with pytest.MonkeyPatch.context() as patch, recording(patch) as recorder:
             for kind in (World, TextedWorld, MailedWorld):
                 for scenario in SCENARIOS:

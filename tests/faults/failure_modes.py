@@ -1,4 +1,4 @@
-"""The ways in which an unknown sender is told, as the fault walk plays them: by the webhook's answer, by a letter."""
+"""The ways in which an unknown sender is told, as the fault tests play them: by the webhook's answer, by a letter."""
 
 from __future__ import annotations
 

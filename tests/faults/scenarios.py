@@ -1,4 +1,4 @@
-"""The use cases that the fault walk plays: how each is prepared without a fault, and what is done under faults."""
+"""The use cases that the fault tests play: how each is prepared without a fault, and what is done under faults."""
 
 from __future__ import annotations
 

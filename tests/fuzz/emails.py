@@ -1,4 +1,4 @@
-"""What may come to the e-mail's door: recorded requests and whole e-mails, bent in every way.
+"""What may come to the e-mail webhook: recorded requests and whole e-mails, bent in every way.
 
 A change is a value, not a function, so that a counterexample can be read and kept.
 """

@@ -1,4 +1,4 @@
-"""What may come to the webhook's door: recorded forms, bent in every way, and requests that nobody ever recorded.
+"""What may come to the message webhook: recorded forms, bent in every way, and requests that nobody ever recorded.
 
 A change of a form is a value, not a function, so that a counterexample can be read and kept.
 """

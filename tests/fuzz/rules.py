@@ -21,7 +21,7 @@ TAKEN = {"success", Code.TRIGGER_LOCK_WRITE_ERROR, Code.QUEUE_ERROR}
 
 
 def nothing_surprised_us(world: World) -> None:
-    """The outermost door caught no bug: every fault has a name of its own."""
+    """The outermost handler caught no bug: every fault has a name of its own."""
     told = [line for line in world.telemetry.lines if line.get("code") == Code.INTERNAL_ERROR]
     assert not told, f"{told[0]['reason']}"
 

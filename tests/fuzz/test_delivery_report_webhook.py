@@ -1,4 +1,4 @@
-"""The door of status callbacks, whatever comes: a report counts only where it is proven and its send is known."""
+"""The webhook of status callbacks, whatever comes: a report counts only where it is proven and its send is known."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def world_with_send(state: Any, part: dict[str, Any]) -> World:
 
 
 def reported(world: World, post: Post, send_id: str = SEND_ID) -> None:
-    """Hand the report to the door and hold the answer against every rule."""
+    """Hand the report to the handler and hold the answer against every rule."""
     response = webhooks.receive_delivery_report(post.request(CONTEXT), Vendor.TWILIO, send_id, world.engine)
 
     codes = [line["code"] for line in world.telemetry.lines if line["step"] in ("refused", "failed")]

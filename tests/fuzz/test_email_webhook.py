@@ -1,4 +1,4 @@
-"""The e-mail's door, whatever comes: each request is answered by the table; what is taken is kept, small and safe."""
+"""The e-mail webhook, whatever comes: each request is answered by the table; what is taken is kept, small and safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook's door, whatever comes: every request is answered by the table, and only a proven one has an effect.
+"""The message webhook, whatever comes: every request is answered by the table, and only a proven one has an effect.
 
 Forms are recorded ones, bent: parameters dropped, repeated, blanked, swapped, renamed, replaced, and raw bytes put
 between; or nobody's at all. Conversations are in any state that the company's own systems may have left them in.
@@ -44,7 +44,7 @@ METHODS = some.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", 
 
 
 def received(world: World, post: Post) -> str:
-    """Hand the request to the door and hold the answer against every rule; the outcome that was told."""
+    """Hand the request to the handler and hold the answer against every rule; the outcome that was told."""
     response = webhooks.receive_message(post.request(CONTEXT), Vendor.TWILIO, world.engine)
 
     rules.nothing_surprised_us(world)

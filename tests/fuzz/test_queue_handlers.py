@@ -1,4 +1,4 @@
-"""The doors of the queues, whatever lies there: what makes no sense is buried with a reason, its neighbours are served.
+"""The queue handlers, whatever comes: a malformed message is dead-lettered with a reason, its neighbours are served.
 
 A queue's messages are other people's work too: the company's AI and its people write replies, and an operator may put
 a trigger back by hand.
@@ -113,7 +113,7 @@ def with_batch() -> tuple[World, dict[str, Any]]:
 
 
 def holds_every_rule(world: World) -> None:
-    """The rules of every door."""
+    """The rules of every handler."""
     rules.nothing_surprised_us(world)
     rules.no_retry_is_asked_for(world)
     rules.nothing_personal_is_told(world, {CUSTOMER, REPLY["body"]})
@@ -122,7 +122,7 @@ def holds_every_rule(world: World) -> None:
 class TestTriggers:
     @FUZZ
     @given(bodies=some.lists(BROKEN_TRIGGERS, min_size=1, max_size=4), group=GROUPS, place=some.integers(0, 4))
-    @example(bodies=["[" * 100_000], group={}, place=1)  # buried with a reason: too deep for the parser
+    @example(bodies=["[" * 100_000], group={}, place=1)  # dead-lettered with a reason: too deep for the parser
     def test_what_is_no_trigger_is_dead_lettered_and_its_neighbour_served(self, bodies, group, place):
         """Each with a reason and as it came; the good one among them makes its batch."""
         world = with_message()
@@ -154,7 +154,7 @@ class TestTriggers:
 class TestReplies:
     @FUZZ
     @given(bodies=some.lists(BROKEN_REPLIES, min_size=1, max_size=4), group=GROUPS, place=some.integers(0, 4))
-    @example(bodies=["[" * 100_000], group={}, place=1)  # buried with a reason: too deep for the parser
+    @example(bodies=["[" * 100_000], group={}, place=1)  # dead-lettered with a reason: too deep for the parser
     def test_what_is_no_reply_is_dead_lettered_and_its_neighbour_sent(self, bodies, group, place):
         """Each with a reason and as it came; the good one among them reaches the customer, once."""
         world, context = with_batch()
@@ -172,7 +172,7 @@ class TestReplies:
     @FUZZ
     @given(body=bent(REPLY, *REPLY_FIELDS), group=GROUPS, is_of_batch=some.booleans())
     def test_any_reply_ends_by_a_name(self, body, group, is_of_batch):
-        """Sent, buried, refused or to come again, each told by its own name; and nothing of it is left half done."""
+        """Sent, dead-lettered, refused or to come again, each told by its own name; nothing is left half done."""
         world, context = with_batch()
         if is_of_batch:
             body = body.replace("batch-9", context["meta"]["batch_id"])
@@ -191,7 +191,7 @@ class TestReminders:
     @given(body=BENT_REMINDERS, group=GROUPS)
     @example(body=json.dumps({**REMINDER, "RetryAttempt": 10**6}), group={})  # given up: there is no row to be dropped
     def test_any_reminder_of_a_row_that_is_not_there_ends_in_nothing(self, body, group):
-        """U5: buried or done with; nothing is sent and nothing written."""
+        """U5: dead-lettered or done with; nothing is sent and nothing written."""
         world = with_message()
         staged = set(world.staged_ids)
 

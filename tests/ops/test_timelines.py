@@ -69,7 +69,7 @@ class TestWhileItWaits:
         )
 
     def test_a_dead_trigger_is_told_with_what_redrives_it(self, world: World):
-        """And with the reason that it was buried with."""
+        """And with the reason that it was dead-lettered with."""
         sid = world.deliver()
         world.clock.advance(120)
 

@@ -298,7 +298,7 @@ class Deployment(World):
         self.numbers = count(1)
         self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
-        """What was violated as it happened; the doors catch what is raised within a function."""
+        """What was violated as it happened; the handlers catch what is raised within a function."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:

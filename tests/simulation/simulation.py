@@ -1,7 +1,7 @@
 """The simulated world: actors that run the shipped code, and all that may happen between any two of their calls.
 
 Every call to a table, a queue or the provider is a point at which another actor may go on, the actor may crash, or the
-call may meet a fault. An actor is an invocation of a shipped door, unchanged, over the fakes of the tests; time is a
+call may meet a fault. An actor is an invocation of a shipped handler, unchanged, over the fakes of the tests; time is a
 fake clock. What may happen next is a list of options; which does is a `Choices`, or every one of them in turn
 (`exploring`). The world's budgets bound it.
 
@@ -110,7 +110,7 @@ class Course:
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
     surprises: tuple[str, ...] = ()
-    """Errors that a door named, for nobody expected them."""
+    """Errors that a handler named, for nobody expected them."""
     needs_sweep: bool = False
     """A trigger may be gone for good: no redelivery brings it back."""
 
