@@ -120,29 +120,30 @@ class _Text:
         self._has_line = False
         """Whether the line that is being written stands on the page, if only as an empty one."""
         self._open: list[tuple[bool, bool, bool]] = []
-        """Of each open tag, whether it is unread, quoted, and preformatted."""
+        """Of each open tag, whether it is unread, whether it is quoted, and whether it stands by itself."""
         self._unread = self._quoted = self._preformatted = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         is_unread = tag in _UNREAD
         is_quoted = tag in _QUOTING and _is_quoted(tag, attributes)
-        is_preformatted = tag == "pre"
+        has_gap = is_quoted or (tag in _PARAGRAPHS and "MsoNormal" not in attributes.get("class", ""))
         if not self._unread:
-            self._begin(tag, attributes, is_quoted=is_quoted)
-        self._open.append((is_unread, is_quoted, is_preformatted))
+            self._begin(tag, attributes, has_gap=has_gap)
+        self._open.append((is_unread, is_quoted, has_gap))
         self._unread += is_unread
         self._quoted += is_quoted
-        self._preformatted += is_preformatted
+        self._preformatted += tag == "pre"
+        self.has_quotes |= is_quoted
 
     def end(self, tag: str) -> None:
-        is_unread, is_quoted, is_preformatted = self._open.pop() if self._open else (False, False, False)
+        is_unread, is_quoted, has_gap = self._open.pop()
         if not self._unread and (is_quoted or tag in _BLOCKS):
             self._end_line()
-            if is_quoted or (tag in _PARAGRAPHS and tag != "p"):
+            if has_gap:
                 self._gap()
         self._unread -= is_unread
         self._quoted -= is_quoted
-        self._preformatted -= is_preformatted
+        self._preformatted -= tag == "pre"
 
     def data(self, text: str) -> None:
         if self._unread:
@@ -164,20 +165,16 @@ class _Text:
         self._end_line()
         return "\n".join(self._lines)
 
-    def _begin(self, tag: str, attributes: Mapping[str, str], *, is_quoted: bool) -> None:
+    def _begin(self, tag: str, attributes: Mapping[str, str], *, has_gap: bool) -> None:
         if tag == "br":
             self._has_line = True
             self._end_line()
-        elif is_quoted:
-            self._end_line()
-            self._gap()
-            self.has_quotes = True
         elif tag == "hr" or (attributes and tag in _DRAWING and _draws_line(attributes)):
             self._end_line()
             self._put(RULE)
         elif tag in _BLOCKS:
             self._end_line()
-            if tag in _PARAGRAPHS and "MsoNormal" not in attributes.get("class", "")[:_ATTRIBUTE_LENGTH_MAX]:
+            if has_gap:
                 self._gap()
         elif tag in {"td", "th"}:
             self._line.append(" ")
