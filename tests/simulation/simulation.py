@@ -298,9 +298,7 @@ class Simulation:
                 tuple(row(one) for table in world.all_tables for _, one in sorted(table.state[1].items()))
                 if course.budgets.stale_reads
                 else (),
-                tuple(
-                    self._in_digest(queue) for queue in world.all_queues if queue.messages
-                ).__repr__(),
+                tuple(self._in_digest(queue) for queue in world.all_queues if queue.messages).__repr__(),
                 tuple(sorted((one.role, one.point.digest) for one in course.actors)),
                 course.webhooks,
                 course.budgets,
@@ -753,4 +751,3 @@ def _answer_to_provider() -> Call:
 
 def _less(budgets: Budgets, name: str) -> Budgets:
     return replace(budgets, **{name: getattr(budgets, name) - 1})
-

@@ -508,7 +508,9 @@ SMALL = (
     SmallWorld(
         "an AI slower than the stall timeout", slow_ai, {"one worker": 0, "one worker, a crash": 1}, is_reply_lossy=True
     ),
-    SmallWorld("an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True),
+    SmallWorld(
+        "an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True
+    ),
     SmallWorld(
         "rules that change mid-flight",
         rules_and_batch,
