@@ -1,6 +1,6 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
                                             ^
                                             `-- a message that the provider's own list proves comes in here
 
@@ -111,13 +111,15 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
+        if message.unread is not None:  # reading is bounded by itself, and takes nothing from the calls to AWS
+            deadline = deadline.later(message.unread.seconds_spent)
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
         self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
+        return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -126,12 +128,9 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        found = self._begin(tables, self._channels[message.channel], message, trail)
+        found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(
-            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
-        )
+        return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         trail.bind(message_sid=message.message_sid, channel=channel.name)
@@ -141,14 +140,14 @@ class Receiving:
 
     def _take(
         self,
-        tables: Tables,
-        queues: Queues,
         found: Found,
         message: InboundMessage,
         attachments: RequestAttachments,
+        deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
@@ -178,6 +177,9 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         staged = self._stage(tables, conversation, message, route, attachments, trail)
         if staged is None:
             return Outcome()
@@ -203,8 +205,8 @@ class Receiving:
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
 
-        With its messages where something is to be kept: whether the record has this one already is then known without
-        a further call, and DynamoDB counts the whole row either way.
+        With its messages where something is to be kept, or the content is not read yet: whether the record has this one
+        already, and what it repeats, is then known without a further call. DynamoDB counts the whole row either way.
         """
         if found.key is None:
             return None
@@ -212,7 +214,7 @@ class Receiving:
             tables.conversations,
             found.key,
             self._settings.context_attributes,
-            with_messages=_is_to_be_kept(message),
+            with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
         return Conversation.from_item(item) if item is not None else None
 
@@ -303,6 +305,24 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
+
+
+def _said_before(conversation: Conversation) -> Sequence[str]:
+    """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
+    contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
+    return [content for content in contents if isinstance(content, str)]
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:

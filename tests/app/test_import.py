@@ -22,7 +22,7 @@ sys.addaudithook(refuse)
 
 COSTLY = """
 costly = ("twilio.rest", "boto3", "boto3.resources", "aws_xray_sdk")
-of_email = ("multipart", "cryptography", "lxml", "html_text", "quotequail", "chalicelib.channels.sendgrid.webhooks")
+of_email = ("multipart", "cryptography", "lxml", "puremagic", "chalicelib.channels.sendgrid.webhooks")
 print(json.dumps([name for name in (*costly, *of_email) if name in sys.modules]))
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,13 +38,18 @@ def request(body: bytes, content_type: str = f"multipart/form-data; boundary={BO
     return WebhookRequest("https://hooks.example.com/webhooks/email", headers, body, "request-1", **more)
 
 
-def parse(email: Email, **settings: str) -> InboundMessage:
-    """The message for the first recipient."""
-    return provider(**settings).parse(request(email.body, email.content_type))[0]
+def parse(email: Email, *, earlier: Sequence[str] = (), **settings: str) -> InboundMessage:
+    """The message for the first recipient, with its content."""
+    return read(provider(**settings).parse(request(email.body, email.content_type))[0], earlier)
+
+
+def read(message: InboundMessage, earlier: Sequence[str] = ()) -> InboundMessage:
+    assert message.unread is not None
+    return message.unread.read(message, earlier)
 
 
 def recorded(name: str) -> tuple[InboundMessage, ...]:
-    return provider().parse(request((PAYLOADS / f"{name}.bin").read_bytes()))
+    return tuple(map(read, provider().parse(request((PAYLOADS / f"{name}.bin").read_bytes()))))
 
 
 def refused(email: Email) -> Rejected:
@@ -97,7 +103,7 @@ class TestMessage:
         """History and signature are in the whole only."""
         text = "Yes.\n\n-- \nAnn\n\nOn Mon, Jan 5, 2026 at 9:00 AM Acme <help@acme.example> wrote:\n> Do you?\n> Well?"
 
-        message = parse(replace(email, text=text))
+        message = parse(replace(email, text=text, headers={"In-Reply-To": "<a@acme.example>"}))
 
         assert message.body == "Yes."
         assert message.whole == Attachment(text.encode(), "text/plain; charset=utf-8")
@@ -346,7 +352,7 @@ class TestForm:
 
         (message,) = provider().parse(request(email.body.replace(b"--xYzZY--", extra + b"--xYzZY--")))
 
-        assert message.body == "hello"
+        assert read(message).body == "hello"
 
     @pytest.mark.parametrize("value", ["", "{", "[]", '{"text": 7}', '{"text": "zlib"}', '{"text": "no-such"}'])
     def test_charsets_that_say_nothing_lose_nothing(self, value: str):
@@ -369,7 +375,7 @@ class TestForm:
     def test_an_info_of_another_shape_is_not_spelt_out(self):
         """For each of a thousand files it would be made anew."""
         info = json.dumps({"attachment1": {"filename": ["a.pdf"], "type": {"application/pdf": 1}}})
-        email = Email(attachments=(("", "", b"%PDF"),), fields={"attachment-info": info})
+        email = Email(attachments=(("", "", b"?"),), fields={"attachment-info": info})
 
         (dropped,) = parse(email).attachments
 
@@ -580,7 +586,11 @@ class TestRecorded:
         [
             ("parsed_latin1", "Grüße aus Köln", "Schöne Grüße \N{EN DASH} für 5 € \u201cgut\u201d."),
             ("parsed_shift_jis", "注文について", "配送先を変更してください。①番です。"),
-            ("raw_attachments", "Frage zur Rechnung €", "配送先を変更してください。"),
+            (
+                "raw_attachments",
+                "Frage zur Rechnung €",
+                "配送先を変更してください。\n\nFrom: x@y.example\nSubject: forwarded\n\ninner",
+            ),
         ],
     )
     def test_each_field_is_read_in_its_own_charset(self, name: str, subject: str, body: str):
@@ -624,13 +634,13 @@ class TestRecorded:
         assert told == ["help@acme.example", "sales@other.example"]
 
     def test_a_raw_e_mail_with_attachments(self):
-        """A forwarded e-mail is one attachment, and is not opened."""
+        """A forwarded e-mail is one attachment; its text is read, its own files are not."""
         (message,) = recorded("raw_attachments")
 
         told = [(one.filename, one.content_type, one.problem) for one in message.attachments]
         assert told == [
             ("Rechnung März.pdf", "application/pdf", None),
-            (None, "message/rfc822", "type_not_allowed"),
+            (None, "message/rfc822", None),
         ]
         assert message.attachments[0].content == b"%PDF-1.7\n%%EOF\n"
 
