@@ -19,6 +19,7 @@ _PRIVATE = frozenset(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_EC2_METADATA_DISABLED",
     }
 )
 """What a stage on this machine tells beside its settings; no function of an account bears it."""
