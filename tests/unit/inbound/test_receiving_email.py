@@ -15,7 +15,7 @@ from chalicelib.messages.inbound import InboundMessage
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.telemetry import Metric
 from local.requests.email_signatures import key_pair
-from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
+from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email, signature
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, EMAIL_SECRET_REF, KEY, World, email_conversation
@@ -226,7 +226,7 @@ class TestOneRecipient:
         ("body", "code"),
         [
             (b"", "PARSING_ERROR"),
-            (b"--xYzZY--\r\n", "MISSING_REQUIRED_FIELD"),
+            (b"--xYzZY--\r\n", "PARSING_ERROR"),
             (Email(fields={"envelope": None}).body, "MISSING_REQUIRED_FIELD"),
             (Email(fields={"envelope": "{"}).body, "PARSING_ERROR"),
             (Email().body[:200], "PARSING_ERROR"),
@@ -236,7 +236,7 @@ class TestOneRecipient:
         """400: a retry would bring the same."""
         world = World(None, email_conversation())
 
-        response = world.post_bytes(body, {"Content-Type": Email().content_type})
+        response = world.post_bytes(body, {"Content-Type": Email().content_type, **signature(body)})
 
         assert told(response) == (400, {"success": False, "code": code})
         assert world.plan.calls == []
