@@ -40,6 +40,7 @@ from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
@@ -89,6 +90,14 @@ class Receiving:
         self._new_id = new_id
         self._settings = settings
 
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
+
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
 
@@ -121,9 +130,19 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
         return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -134,11 +153,12 @@ class Receiving:
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
+        trail.bind(message_sid=message.message_sid)
         # Nobody waits for an answer that could tell an unknown sender something.
         return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
@@ -251,6 +271,13 @@ class Receiving:
             trail.fault(Step.FAILED, fault, Level.WARNING)
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
+
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
