@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "protocol.md"
 
 CHILDREN = 2
-SEEDS = 500
+SEEDS = 600
 STEPS, STEPS_MAX = 20_000, 200_000
 """How far a hunt goes: random runs; choices of each small world, and of the one in which it was found last."""
 

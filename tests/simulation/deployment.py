@@ -414,7 +414,9 @@ class Deployment(World):
 
     def see_send(self, send_id: str) -> None:
         """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
-        part = self.tables.sends.state[0][RowId(send_id, "")]
+        part = self.tables.sends.state[0].get(RowId(send_id, ""))
+        if part is None:
+            return  # the text of an unknown sender
         key = part["conversation_id"], part["primary_channel"]
         row = self.tables.conversations.state[0][RowId(key[1], key[0])]
         is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])
