@@ -310,6 +310,8 @@ class Deployment(World):
     def __init__(self, plan: FaultPlan, tenants: tuple[Tenant, ...], row: Mapping[str, Any], **settings: str) -> None:
         super().__init__(plan, *(one.row(**row) for one in tenants), **settings)
         self.tenants = tenants
+        rows = self.tables.conversations.state[0]
+        self.tables.conversations.state = rows, rows  # they are there for long
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
         self.numbers = count(1)
         self.part_length_max = tenants[0].part_length_max
