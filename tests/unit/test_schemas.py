@@ -168,13 +168,14 @@ class TestContext:
         ]
 
         assert errors == []
-        assert [len(one["messages"]) for one in contexts_sent] == [1, 2, 1]
+        assert [len(one["messages"]) for one in contexts_sent] == [1, 2, 3]
         assert first["messages"][0]["media"] == [{"url": "https://a.example/1", "content_type": "image/png"}]
         assert first["messages"][0]["extras"]["profile_name"] == "Ann"
         assert (first["conversation"]["language"], first["conversation"]["tags"]) == ("de", ["a", "b"])
         assert [one.get("carried") for one in second["messages"]] == [True, None]
         assert first["history"][0] == {"free": "text"}
         assert handed_off["meta"]["batch_id"] is None
+        assert [one["body"] for one in handed_off["messages"]] == ["", "are you there?", "a person please"]
 
     def test_every_field_that_we_send_is_described(self, contexts_sent: list[dict[str, Any]]):
         """A field that the schema does not name would be a contract that nobody wrote."""
