@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chalicelib.channels.channel import TemporaryFailure
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, World, conversation, email_conversation
@@ -146,8 +147,6 @@ def _carried_then_switched(world: World) -> list[str]:
 def _handoff_row_left_behind(world: World) -> list[str]:
     """A message for people was staged, and its webhook died before it was handed off."""
     sids = _deliver("one")(world)
-    (row,) = world.tables.stage.rows
-    world.tables.stage.seed({**row, "route": "handoff"})
     world.queues.triggers["whatsapp"].messages.clear()
     world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
     world.clock.advance(120)
@@ -177,6 +176,13 @@ def _replied(body: str = "") -> Callable[[World], list[str]]:
         return sids
 
     return prepare
+
+
+def _replied_to_a_busy_provider(world: World) -> list[str]:
+    """The AI has answered, and the provider refuses the first send for the moment."""
+    sids = _replied()(world)
+    world.phone.outcomes = [TemporaryFailure("20429", 30)]
+    return sids
 
 
 def _replied_while_typing(world: World) -> list[str]:
@@ -311,6 +317,7 @@ SCENARIOS = (
     ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
+    Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),
     Scenario("reply in parts", _reply, prepare=_replied(LONG), ends="told"),
     Scenario("reply, and trigger what was staged meanwhile", _reply, prepare=_replied_while_typing, ends="told"),
     Scenario("reply late, after the lock was reset", _reply, prepare=_replied_late, ends="told"),
