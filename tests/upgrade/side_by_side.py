@@ -250,7 +250,9 @@ class SideBySide:
         entries = {one["message_id"]: one for one in (*moved, *world.row["messages"]) if one["direction"] == "INBOUND"}
         marked = {sid for sid, one in entries.items() if "refused" in one or "opt_out" in one}
         answered, people, told = world.answered_ids, set(world.with_people), self.told_ids | self._refused_without_mark
-        handed = {sid for sid, one in entries.items() if "handed_off" in one}  # the previous webhooks let these overtake
+        handed = {
+            sid for sid, one in entries.items() if "handed_off" in one
+        }  # the previous webhooks let these overtake
         order = [sid for sid in world.entry_ids if sid not in self.opt_outs | handed]
         at = {sid: place for place, sid in enumerate(order)}
         acknowledged = set(self.acknowledged)

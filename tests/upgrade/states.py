@@ -431,8 +431,12 @@ SETTINGS: dict[str, dict[str, str]] = {
     "ended_with_people": {"stall_action": "handoff"},
     "staged_after_move": {"messages_keep": "2"},
     **dict.fromkeys(
-        ("staged_for_people", "with_people_and_staged", "with_people_in_record_and_staged",
-         "staged_for_people_behind_ai"),
+        (
+            "staged_for_people",
+            "with_people_and_staged",
+            "with_people_in_record_and_staged",
+            "staged_for_people_behind_ai",
+        ),
         {"handoff_flag_routes": "true"},
     ),
     "fallback_waits": {"unknown_sender_text": "We do not know you."},
