@@ -153,9 +153,9 @@ class TestTrimming:
 class TestRollingWindow:
     """One entry is appended and the first is trimmed: the list's length stays as it was."""
 
-    def grown(self) -> tuple[World, Company]:
-        """A record that has outgrown its bounds: the next batch moves entries to the history."""
-        old = [entry(f"old-{one}", timestamp=f"2026-01-0{one + 1}T12:00:00.000000+00:00") for one in range(9)]
+    def grown(self, entries: int = 9) -> tuple[World, Company]:
+        """A record that keeps four entries; beyond five the next batch moves some to the history."""
+        old = [entry(f"old-{one}", timestamp=f"2026-01-0{one + 1}T12:00:00.000000+00:00") for one in range(entries)]
         world = World(None, conversation(messages=old), messages_keep="4")
         return world, Company(world)
 
@@ -177,14 +177,14 @@ class TestRollingWindow:
         assert len(world.answered_ids) == 1
 
     def test_a_rolling_window_never_lets_a_move_take_an_unanswered_message(self):
-        """A batch that stalled is carried; the window rolls between the copy and the removal, again and again."""
-        world, company = self.grown()
+        """A batch that stalled is carried; the window rolls four times between the copy and the removal."""
+        world, company = self.grown(5)
         world.burst_with_ai("one")
         stall(world)
         world.deliver("two")
         world.clock.advance(11)
         before_call(
-            world, "UpdateItem", "conversations-local", lambda: [company.roll(entry(f"r-{one}")) for one in range(3)]
+            world, "UpdateItem", "conversations-local", lambda: [company.roll(entry(f"r-{one}")) for one in range(4)]
         )
 
         world.run(400)
