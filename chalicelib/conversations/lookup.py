@@ -18,7 +18,7 @@ from chalicelib.conversations.conversation import (
     credential_ref_of,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.inbound import Address, InboundMessage
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey
@@ -55,7 +55,13 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
     if active:
         older = tuple(_key(row) for row in pair if row is not active[0])
         return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
-    for row in table.query(company, index=index.name, limit=1):
+    return find_company(table, channel, message.recipient)
+
+
+def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
+    """Find a company by its address alone, by its first row; None: the address is no company's."""
+    index = channel.index
+    for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
 

@@ -1,6 +1,6 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
                                             ^
                                             `-- a message that the provider's own list proves comes in here
 
@@ -40,6 +40,7 @@ from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
@@ -89,6 +90,14 @@ class Receiving:
         self._new_id = new_id
         self._settings = settings
 
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
+
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
 
@@ -116,13 +125,25 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
+        if message.unread is not None:  # reading is bounded by itself, and takes nothing from the calls to AWS
+            deadline = deadline.later(message.unread.seconds_spent)
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
+        return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -131,29 +152,27 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        found = self._begin(tables, self._channels[message.channel], message, trail)
+        found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
+        trail.bind(message_sid=message.message_sid)
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(
-            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
-        )
+        return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
 
     def _take(
         self,
-        tables: Tables,
-        queues: Queues,
         found: Found,
         message: InboundMessage,
         attachments: RequestAttachments,
+        deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
@@ -185,6 +204,9 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
             return Outcome()
@@ -250,6 +272,13 @@ class Receiving:
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
 
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
+
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
         if found is None:
@@ -263,8 +292,8 @@ class Receiving:
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
 
-        With its messages where something is to be kept: whether the record has this one already is then known without
-        a further call, and DynamoDB counts the whole row either way.
+        With its messages where something is to be kept, or the content is not read yet: whether the record has this one
+        already, and what it repeats, is then known without a further call. DynamoDB counts the whole row either way.
         """
         if found.key is None:
             return None
@@ -272,7 +301,7 @@ class Receiving:
             tables.conversations,
             found.key,
             self._settings.context_attributes,
-            with_messages=_is_to_be_kept(message),
+            with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
@@ -379,6 +408,24 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
+
+
+def _said_before(conversation: Conversation) -> Sequence[str]:
+    """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
+    contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
+    return [content for content in contents if isinstance(content, str)]
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:
