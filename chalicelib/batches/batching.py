@@ -72,6 +72,8 @@ class Next(Enum):
     DONE = auto()
     LOOK = auto()
     """Something was done, and there may be more to do."""
+    TRIMMED = auto()
+    """Entries were moved to the history, to make room for what comes next."""
 
 
 class Batching:
@@ -106,9 +108,10 @@ class Batching:
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
         copies = self._media_copying.begin(job.deadline, job.sharing, job.trail) if self._media_copying else None
-        may_trim = True  # once: a long record that we find is brought down over several batches
-        while views.look_again(partial(self._step, job, copies, may_trim=may_trim)) is Next.LOOK:
-            may_trim = False
+        following = Next.LOOK
+        while following is not Next.DONE:  # a long record that we find is brought down over several batches
+            may_trim = following is not Next.TRIMMED
+            following = views.look_again(partial(self._step, job, copies, may_trim=may_trim))
 
     def retry_later(self, job: Job, fault: EngineError) -> None:
         """Send a trigger that failed once more, later each time, and in the end to the dead-letter queue.
@@ -184,7 +187,7 @@ class Batching:
             case decision.Trim(count):
                 history.move(tables.conversations, tables.history, view.record, count, now=self._clock.now())
                 trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
-                return Next.LOOK
+                return Next.TRIMMED
             case decision.RefuseCarried(codes):
                 return self._refuse_carried(job, view, codes)
             case decision.Keep():

@@ -310,6 +310,8 @@ class Deployment(World):
     def __init__(self, plan: FaultPlan, tenants: tuple[Tenant, ...], row: Mapping[str, Any], **settings: str) -> None:
         super().__init__(plan, *(one.row(**row) for one in tenants), **settings)
         self.tenants = tenants
+        rows = self.tables.conversations.state[0]
+        self.tables.conversations.state = rows, rows  # they are there for long
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
         self.numbers = count(1)
         self.part_length_max = tenants[0].part_length_max
@@ -414,7 +416,9 @@ class Deployment(World):
 
     def see_send(self, send_id: str) -> None:
         """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
-        part = self.tables.sends.state[0][RowId(send_id, "")]
+        part = self.tables.sends.state[0].get(RowId(send_id, ""))
+        if part is None:
+            return  # the text of an unknown sender
         key = part["conversation_id"], part["primary_channel"]
         row = self.tables.conversations.state[0][RowId(key[1], key[0])]
         is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])

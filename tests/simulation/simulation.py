@@ -24,8 +24,8 @@ from typing import Any
 from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, ReplyCode
-from chalicelib.ports.tables import Item
 from chalicelib.handlers import queues, schedules
+from chalicelib.ports.tables import Item
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage

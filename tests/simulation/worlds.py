@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tests.simulation.actors import Memory
 from chalicelib.clock import iso
+from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 

@@ -71,7 +71,7 @@ class TestOneRecipient:
 
         (row,) = world.tables.stage.rows
         assert told(response) == SUCCESS
-        assert (row["primary_channel"], row["channel"], row["route"]) == (CUSTOMER, "email", "channel")
+        assert (row["primary_channel"], row["channel"]) == (CUSTOMER, "email")
         assert [len(queue.messages) for name, queue in world.queues.triggers.items() if name == "email"] == [1]
 
     def test_the_ai_s_answer_goes_back_by_e_mail_in_its_thread(self):
