@@ -111,6 +111,24 @@ def unlock(
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
+@cli.command("watch-unanswered")
+@on_stage
+@click.option(
+    "--since",
+    type=SINCE,
+    default="24h",
+    show_default=True,
+    help="Only conversations that changed since: 90m, 24h, 7d, or ISO 8601.",
+)
+@_DRY_RUN
+@_YES
+def watch_unanswered(deployment: Deployment, console: Console, *, since: datetime, dry_run: bool, yes: bool) -> None:
+    """Let the sweep find the unanswered messages that an earlier version left at rest; once after an upgrade."""
+    from ops.commands import watch_unanswered as screen  # noqa: PLC0415  # as above
+
+    screen.watch_unanswered(deployment, console, since, is_dry_run=dry_run, yes=yes)
+
+
 @cli.command()
 @on_stage
 @click.argument("told", metavar="CONVERSATION_ID|MESSAGE_SID")
