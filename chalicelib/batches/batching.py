@@ -175,8 +175,7 @@ class Batching:
             now=self._clock.now(),
             tenant=job.tenant,
         )
-        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
-        job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
+        _tell_requeued(job, again, fault.code)
 
     def _look_and_act(self, job: Job, copies: Copies | None, *, may_move: bool) -> bool:
         """One look, and the one thing to do about it; False: look again.
@@ -292,7 +291,7 @@ class Batching:
             _dead_letter(job, "the conversation stayed locked")
             return True
         # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
-        trigger_lock.ensure(
+        outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
             again,
@@ -300,6 +299,8 @@ class Batching:
             now=now,
             tenant=job.tenant,
         )
+        if isinstance(outcome, Triggered):
+            _tell_requeued(job, again, Code.CONVERSATION_LOCKED)
         return True
 
     def _trim(self, job: Job, view: View) -> bool:
@@ -408,7 +409,7 @@ class Batching:
                 now=self._clock.now(),
             )
             emergency.pop_all()
-        job.queues.ai.send(body, group=fair_group(conversation.tenant))
+        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
@@ -447,10 +448,24 @@ class Batching:
         return taken
 
 
+def _tell_requeued(job: Job, again: Trigger, code: Code) -> None:
+    """A trigger was sent again: told and counted alike, whatever the reason."""
+    level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
+    job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value)
+    job.trail.count(Metric.REQUEUED, outcome=code.value)
+
+
 def _dead_letter(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    body = replace(job.trigger, attempt=0).body
-    send_dead_letter(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
+    first = replace(job.trigger, attempt=0)
+    send_dead_letter(
+        job.queues.dead_triggers[job.channel],
+        first.body,
+        tenant=job.tenant,
+        reason=reason,
+        trail=job.trail,
+        attributes=first.attributes,
+    )
 
 
 def _carried(view: View) -> Sequence[Entry]:

@@ -118,7 +118,8 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        credential_ref = lookup.require_credential_ref(found, channel)
+        self._verification.verify(request, message.account_id, credential_ref, deadline, trail)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
         return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
@@ -161,6 +162,7 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         said = opt_out_request(message, is_opted_out=conversation.is_opted_out)
         if said is not None:
             context = self._context(conversation, message, trail)
@@ -183,6 +185,7 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
+        trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
         staged = self._stage(tables, conversation, message, route, policy, attachments, trail)
         if staged is None:
             return Outcome()
@@ -201,6 +204,7 @@ class Receiving:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
         trail.bind(tenant=found.tenant)
+        trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found

@@ -200,7 +200,14 @@ class Replying:
         again = job.reply.again()
         if again.attempt > self._settings.reply_attempts_max:
             first = replace(job.reply, attempt=0)  # one that is redriven starts anew
-            send_dead_letter(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
+            send_dead_letter(
+                job.queues.dead_replies,
+                first.message,
+                tenant=job.tenant,
+                reason=code,
+                trail=job.trail,
+                attributes=job.reply.attributes,
+            )
             return
         send_later(
             job.queues,
@@ -212,6 +219,7 @@ class Replying:
             tenant=job.tenant,
             settings=self._settings,
             trail=job.trail,
+            attributes=job.reply.attributes,
         )
 
     def _look_and_act(self, job: Job) -> bool:
@@ -298,7 +306,12 @@ class Replying:
                 if reply.attempt >= self._settings.reply_attempts_max:
                     self._end(job, Done(entries, code if gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
                     send_dead_letter(
-                        job.queues.dead_replies, reply.message, tenant=job.tenant, reason=code, trail=job.trail
+                        job.queues.dead_replies,
+                        reply.message,
+                        tenant=job.tenant,
+                        reason=code,
+                        trail=job.trail,
+                        attributes=reply.attributes,
                     )
                     return
                 self._keep_or_give_back(job, reply.batch_id, gives_claim_back=gives_claim_back, is_partly=bool(entries))
@@ -563,7 +576,12 @@ class Replying:
     def _refuse(self, job: Job, code: ReplyCode, *, is_dead_lettered: bool) -> None:
         if is_dead_lettered:
             send_dead_letter(
-                job.queues.dead_replies, job.reply.message, tenant=job.tenant, reason=code, trail=job.trail
+                job.queues.dead_replies,
+                job.reply.message,
+                tenant=job.tenant,
+                reason=code,
+                trail=job.trail,
+                attributes=job.reply.attributes,
             )
         job.trail.log(Step.REPLY_REFUSED, Level.WARNING, code=code)
         job.trail.count(Metric.REPLY_REFUSED, outcome=code)

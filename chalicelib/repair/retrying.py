@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, NO_ATTRIBUTES, RETRY_ATTEMPT, Attributes, Queues
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -18,6 +18,7 @@ def send_later(
     settings: Settings,
     trail: Trail,
     longest: int = DELAY_SECONDS_MAX,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> None:
     """Send a message of the queue of replies to it once more.
 
@@ -31,11 +32,13 @@ def send_later(
         settings: tell how the delay grows.
         trail: of the message.
         longest: how long to wait at most.
+        attributes: what else is told beside the body.
 
     Raises:
         TryAgain, Misconfigured: `QUEUE_ERROR`.
     """
     delay = min(max(seconds, settings.requeue_delay(attempt)), longest)
-    queues.replies.send(body, group=tenant, delay_seconds=delay)
+    told: Attributes = {**attributes, RETRY_ATTEMPT: attempt}
+    queues.replies.send(body, group=tenant, delay_seconds=delay, attributes=told)
     trail.log(Step.REQUEUED, Level.WARNING, attempt=attempt, reason=code, seconds=delay)
     trail.count(Metric.REPLY_RETRIED, outcome=code)
