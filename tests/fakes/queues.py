@@ -31,14 +31,20 @@ class Received:
     message_id: str
     body: str
     group: str
-    attributes: Attributes
+    beside: tuple[tuple[str, str], ...]
+    """What was told beside the body, by name."""
     receive_count: int
     receipt: str
 
     @property
     def reason(self) -> str | None:
         """Why it is a dead letter; None: SQS put it there, or it is none."""
-        return _reason(self.attributes)
+        return self.attributes.get(REASON)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What was told beside the body, as SQS delivers it."""
+        return dict(self.beside)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Message:
     message_id: str
     body: str
     group: str
-    attributes: Attributes
+    beside: tuple[tuple[str, str], ...]
+    """What was told beside the body, by name."""
     visible_at: float
     """In seconds of the clock's `monotonic()`."""
     receive_count: int = 0
@@ -58,10 +65,15 @@ class Message:
     @property
     def reason(self) -> str | None:
         """Why it is a dead letter; None: SQS put it there, or it is none."""
-        return _reason(self.attributes)
+        return self.attributes.get(REASON)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What was told beside the body, as SQS delivers it."""
+        return dict(self.beside)
 
     def delivery(self, receipt: str, count: int) -> Received:
-        return Received(self.message_id, self.body, self.group, self.attributes, count, receipt)
+        return Received(self.message_id, self.body, self.group, self.beside, count, receipt)
 
 
 @dataclass
@@ -73,11 +85,6 @@ class _Counter:
     def next(self) -> int:
         self.count += 1
         return self.count
-
-
-def _reason(attributes: Attributes) -> str | None:
-    reason = attributes.get(REASON)
-    return reason if isinstance(reason, str) else None
 
 
 class InMemoryQueue:
@@ -182,7 +189,7 @@ class InMemoryQueue:
             message_id=f"{self.name}-{self.numbers.next()}",
             body=body,
             group=fair_group(group),
-            attributes={name: one["StringValue"] for name, one in spelled(attributes).items()},
+            beside=tuple((name, one["StringValue"]) for name, one in spelled(attributes).items()),
             visible_at=self.clock.monotonic() + delay_seconds + late,
         )
         self.messages.append(message)

@@ -320,8 +320,8 @@ QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0),
 """Variants that take a second or two, by the numbers of world and variant."""
 
 
-def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
-    """A larger world with a mix of faults that the seed tells."""
+def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False) -> Simulation:
+    """A larger world with a mix of faults that the seed tells, and with all of the tenants or as many as it tells."""
     mix = [(seed * 2_654_435_761 >> shift) % 4 for shift in range(0, 45, 3)]
     budgets = Budgets(
         crashes=mix[0],
@@ -349,7 +349,7 @@ def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
         settings |= {"batch_window_seconds": "3", "batch_max_wait_seconds": "5"}
     if seed % 6 == 5:
         settings |= {"batch_messages_max": "1"}
-    tenants = tenants if seed % 3 == 1 else tenants[:1]
+    tenants = tenants if are_all_there or seed % 3 == 1 else tenants[:1]
     notes = [{"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"} for number in range(3)]
     simulation = Simulation(
         budgets,
