@@ -175,7 +175,14 @@ class Batching:
             now=self._clock.now(),
             tenant=job.tenant,
         )
-        _tell_requeued(job, again, fault.code)
+        self._tell_requeued(job, again, fault.code)
+
+    def _tell_requeued(self, job: Job, again: Trigger, code: Code) -> None:
+        """A trigger was sent again: told and counted alike, whatever the reason."""
+        level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
+        seconds = self._settings.requeue_delay(again.attempt)
+        job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value, seconds=seconds)
+        job.trail.count(Metric.REQUEUED, outcome=code.value)
 
     def _look_and_act(self, job: Job, copies: Copies | None, *, may_move: bool) -> bool:
         """One look, and the one thing to do about it; False: look again.
@@ -300,7 +307,7 @@ class Batching:
             tenant=job.tenant,
         )
         if isinstance(outcome, Triggered):
-            _tell_requeued(job, again, Code.CONVERSATION_LOCKED)
+            self._tell_requeued(job, again, Code.CONVERSATION_LOCKED)
         return True
 
     def _trim(self, job: Job, view: View) -> bool:
@@ -446,13 +453,6 @@ class Batching:
                 break
             taken.append(message)
         return taken
-
-
-def _tell_requeued(job: Job, again: Trigger, code: Code) -> None:
-    """A trigger was sent again: told and counted alike, whatever the reason."""
-    level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
-    job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value)
-    job.trail.count(Metric.REQUEUED, outcome=code.value)
 
 
 def _dead_letter(job: Job, reason: str) -> None:

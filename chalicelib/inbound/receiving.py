@@ -310,7 +310,7 @@ class Receiving:
         )
         match outcome:
             case Triggered(trigger, lock_fault=None):
-                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=policy.batch_window_seconds)
                 # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
                 return Outcome(notice=policy.locked_notice if conversation.record.is_locked else "")
             case Triggered(trigger, lock_fault):
