@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from chalicelib.errors import Misconfigured, Rejected, TryAgain
-from chalicelib.ports.queues import NO_ATTRIBUTES, REASON, RETRY_ATTEMPT, Attributes
+from chalicelib.ports.queues import REASON, RETRY_ATTEMPT, Attributes
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.protocol.unknown_senders import FallbackRequest
 from ops.stage.account import NO_QUEUE, Account
@@ -42,7 +42,7 @@ class DeadLetter:
     """Why we put it there; None: SQS did, for it failed too often."""
     sent_at: datetime
     receipt: str
-    attributes: Attributes = NO_ATTRIBUTES
+    attributes: Attributes = field(default_factory=dict)
     """What else was told beside the body."""
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.clock import iso
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, attributes_bytes, cut_to_fit
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
@@ -119,6 +120,34 @@ class TestReplies:
 
         assert again == [{**OURS, "RetryAttempt": "1"}]
         assert beside(world.queues.dead_replies) == [{**OURS, "reason": "20503"}]
+
+
+class TestCompletion:
+    """Not beside a message: on the record, when its batch has ended."""
+
+    def test_the_record_tells_when_its_batch_ended(self):
+        """When the reply was sent, and not when the batch was dispatched."""
+        world = World()
+        document = world.burst_with_ai()
+        before = world.row.get("processing_completed_at")
+        world.clock.advance(7)
+        world.reply(document, "an answer")
+        world.send_replies()
+
+        assert before is None
+        assert world.row["processing_completed_at"] == iso(world.clock.now())
+
+    def test_a_batch_that_is_only_reset_has_not_ended(self):
+        """It is carried into the next one; people end it where they get it."""
+        ends = {}
+        for action in ("warn", "handoff"):
+            world = World(None, stall_action=action)
+            world.burst_with_ai()
+            world.clock.advance(400)
+            world.sweep()
+            ends[action] = "processing_completed_at" in world.row
+
+        assert ends == {"warn": False, "handoff": True}
 
 
 class TestSize:
