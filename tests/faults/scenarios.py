@@ -268,6 +268,16 @@ EMAILS = (
 """The first quotes what it answers, so that all of its text goes to the bucket; the second has an attachment."""
 
 
+def _by_policy(**policy: object) -> Callable[[], dict]:
+    """A company with policies of its own for WhatsApp."""
+
+    def row() -> dict:
+        config = conversation()["channel_config"]
+        return conversation(channel_config={**config, "whatsapp": {**config["whatsapp"], "policy": policy}})
+
+    return row
+
+
 def _outgrown() -> dict:
     """A record with more answered entries than it keeps."""
     entries = [
@@ -314,6 +324,34 @@ SCENARIOS = (
         prepare=_stalled,
         settings={"STALL_ACTION": "handoff"},
         ends="either",
+    ),
+    Scenario(
+        "reset a stalled lock and hand off, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario(
+        "reset a stalled lock, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="warn"),
+        settings={"STALL_ACTION": "handoff"},
+    ),
+    Scenario(
+        "contend with a stalled lock and hand off, by policy",
+        _work,
+        prepare=_contended_and_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario("receive a burst, by policy", _deliver("one", "two"), row=_by_policy(batch_window_seconds=3)),
+    Scenario(
+        "batch, by a policy that cannot be read",
+        _work,
+        prepare=_delivered_and_due,
+        row=_by_policy(batch_window_seconds=-1, batch_max_wait_seconds="soon", on_new_message=7),
     ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
