@@ -149,9 +149,7 @@ MEASURES: Mapping[Metric, Measure] = {
         "a trigger was sent again, by why: `CONVERSATION_LOCKED`, or the code that it failed with", _CODES
     ),
     Metric.DEAD_LETTER: Measure("we sent a trigger or a reply to its dead-letter queue"),
-    Metric.STALL_RESET: Measure(
-        "a stalled lock was reset, by the policy `stall_action`", frozenset({"warn", "handoff"})
-    ),
+    Metric.STALL_RESET: Measure("a stalled lock was reset, by policy `stall_action`", frozenset({"warn", "handoff"})),
     Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
     Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
     Metric.REPLY_SENT: Measure("a provider took one part of a reply"),

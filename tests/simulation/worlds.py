@@ -625,7 +625,9 @@ def kind_of(seed: int) -> Kind:
     return KINDS[seed % len(KINDS)]
 
 
-def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False) -> Simulation:
+def swarm(  # noqa: C901 - one line for each thing that differs
+    seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False
+) -> Simulation:
     """A larger world with a mix of faults that the seed tells, and with all of the tenants or as many as it tells."""
     rng = random.Random(f"world {seed}")  # noqa: S311 - reproducible, not secret
     kind = kind_of(seed)
