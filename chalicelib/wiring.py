@@ -29,6 +29,7 @@ from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
@@ -133,6 +134,10 @@ class Engine:
     def channels(self) -> Mapping[str, Channel]:
         return {channel.name: channel for channel in channels(self.settings)}
 
+    @cached_property
+    def policies(self) -> Policies:
+        return Policies(self.settings)
+
     def receiving(self, vendor: Vendor) -> Receiving:
         """What receives the webhooks of a provider."""
         if vendor not in self._receiving:
@@ -148,8 +153,9 @@ class Engine:
             verification=Verification(provider, self.credentials),
             opt_outs=self._opt_outs,
             handoff=self._handoff,
+            policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
-            unknown_sender_policy=UnknownSenderPolicy(self.clock, self.settings),
+            unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -220,6 +226,7 @@ class Engine:
             handoff=self._handoff,
             opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
+            policies=self.policies,
             media_copying=self._media_copying,
             clock=self.clock,
             new_id=new_id,
@@ -275,7 +282,7 @@ class Engine:
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
-        return StalledLocks(self._handoff, self.clock, self.settings)
+        return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
     def _media_copying(self) -> MediaCopying | None:

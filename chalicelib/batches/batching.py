@@ -27,6 +27,7 @@ from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts, report_refusal, report_request
+from chalicelib.conversations.policies import Policies
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
@@ -84,6 +85,7 @@ class Batching:
         handoff: Handoff,
         opt_outs: OptOuts,
         stalled_locks: StalledLocks,
+        policies: Policies,
         media_copying: MediaCopying | None,
         clock: Clock,
         new_id: Callable[[], str],
@@ -92,6 +94,7 @@ class Batching:
         self._handoff = handoff
         self._opt_outs = opt_outs
         self._stalled_locks = stalled_locks
+        self._policies = policies
         self._media_copying = media_copying  # None: media stay where they are
         self._clock = clock
         self._new_id = new_id
@@ -129,8 +132,7 @@ class Batching:
             now=self._clock.now(),
             tenant=job.tenant,
         )
-        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
-        job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
+        _report_requeued(job, again, fault.code, retry.seconds)
 
     def _step(self, job: Job, copies: Copies | None, *, may_trim: bool) -> Next | Changed:
         """One look, and the one thing to do about it."""
@@ -143,6 +145,7 @@ class Batching:
             trigger_id=job.trigger.trigger_id,
             now=self._clock.now(),
             settings=self._settings,
+            policy_of=lambda channel: self._policies.of(view.conversation, channel, job.trail),
             may_trim=may_trim,
         )
         outcome = self._act(job, view, action, copies)
@@ -257,7 +260,7 @@ class Batching:
             return Next.DONE
         delay = action.at_least_seconds if isinstance(action, decision.Contend) else 0
         # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
-        trigger_lock.ensure(
+        outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
             again,
@@ -265,6 +268,8 @@ class Batching:
             now=now,
             tenant=job.tenant,
         )
+        if isinstance(outcome, Triggered):
+            _report_requeued(job, again, Code.CONVERSATION_LOCKED, delay or retry.seconds)
         return Next.DONE
 
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
@@ -333,7 +338,7 @@ class Batching:
                 now=self._clock.now(),
             )
             emergency.pop_all()
-        job.queues.ai.send(body, group=fair_group(conversation.tenant))
+        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
@@ -376,7 +381,21 @@ def _report_kept(entry: views.Entry, trail: Trail) -> None:
         report_request(OptOut(entry["opt_out"]).value, trail.with_fields(message_sid=entry[contexts.ID]))
 
 
+def _report_requeued(job: Job, again: Trigger, code: Code, seconds: int) -> None:
+    """Log and count that a trigger was sent again, alike for every reason."""
+    level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
+    job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value, seconds=seconds)
+    job.trail.count(Metric.REQUEUED, outcome=code.value)
+
+
 def _dead_letter(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    body = replace(job.trigger, attempt=0).body
-    send_dead_letter(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
+    first = replace(job.trigger, attempt=0)
+    send_dead_letter(
+        job.queues.dead_triggers[job.channel],
+        first.body,
+        tenant=job.tenant,
+        reason=reason,
+        trail=job.trail,
+        attributes=first.attributes,
+    )

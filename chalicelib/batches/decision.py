@@ -8,22 +8,26 @@ are asked, and what was staged first is ended first. A batch is the longest run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from chalicelib.conversations import opt_out, views
 from chalicelib.conversations.handoff import GRACE_SECONDS
+from chalicelib.conversations.policies import Policy
 from chalicelib.conversations.routing import Destination, Refusal, Route
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
-from chalicelib.protocol import history, staging
+from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.repair.sweeping import is_overdue
+from chalicelib.repair.sweeping import is_answer_overdue
 from chalicelib.settings import Settings
+
+PolicyOf = Callable[[str], Policy]
+"""The policy of a conversation's company for a channel."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +153,23 @@ Action = (
 )
 
 
-def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, may_trim: bool) -> Action:
+def decide(
+    view: View,
+    *,
+    trigger_id: str,
+    now: datetime,
+    settings: Settings,
+    policy_of: PolicyOf,
+    may_trim: bool,
+) -> Action:
     """The one action that a look asks for.
 
     Args:
         view: what the look found.
         trigger_id: of the trigger that looks.
         now: the current instant.
-        settings: the windows, the bounds, the stall timeout.
+        settings: the bounds and the stall timeout.
+        policy_of: the policy of the conversation's company for a channel.
         may_trim: whether entries may move to the history: not twice without anything in between.
 
     Raises:
@@ -172,11 +185,13 @@ def decide(view: View, *, trigger_id: str, now: datetime, settings: Settings, ma
         is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
         return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
-        return _locked(view, trigger_id, now, settings, may_trim=may_trim)
-    return _open(view, now, settings, may_trim=may_trim)
+        return _locked(view, trigger_id, now, settings, policy_of, may_trim=may_trim)
+    return _open(view, now, settings, policy_of, may_trim=may_trim)
 
 
-def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, *, may_trim: bool) -> Action:
+def _locked(
+    view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool
+) -> Action:
     record = view.record
     is_ours = record.trigger_id == trigger_id
     if record.claim is None and _is_for_people(view, settings):
@@ -188,7 +203,7 @@ def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, *, m
         return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
         return Stop()
-    wait = _wait(view, now, settings, _run(view, settings))
+    wait = _wait(view, now, policy_of, _run(view, settings))
     if wait is not None:
         return wait
     if not view.fresh:
@@ -208,14 +223,14 @@ def _is_for_people(view: View, settings: Settings) -> bool:
     return is_of_ours and views.belongs_to_people(view.conversation, handoff_flag_routes=flag)
 
 
-def _open(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> Action:
+def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool) -> Action:
     record = view.record
-    if not view.staged and not is_overdue(record, now, settings):
+    if not view.staged and not is_answer_overdue(record, now, settings):
         return Stop()
     if view.staged and not view.fresh:
         return SettleDuplicates()
     kept, run = _kept(view, settings), _run(view, settings)
-    wait = _wait(view, now, settings, run) if kept is None else None
+    wait = _wait(view, now, policy_of, run) if kept is None else None
     if wait is not None:
         return wait
     trim = _trim(view, now, settings, may_trim=may_trim)
@@ -280,13 +295,17 @@ def _kept(view: View, settings: Settings) -> Keep | None:
     return Keep(fitting, marks) if fitting else None
 
 
-def _wait(view: View, now: datetime, settings: Settings, run: _Run) -> Wait | None:
-    """How long the customer may go on typing; None: the burst is over, old enough, or for people."""
+def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | None:
+    """How long the customer may go on typing; None: the burst is over, old enough, or for people.
+
+    The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's trigger
+    looks makes no difference.
+    """
     if not view.staged or run.for_people or not run.is_all:
         return None
-    oldest, newest = staging.oldest_and_newest(view.staged)
-    quiet = timedelta(seconds=settings.batch_window_seconds) - (now - newest)
-    patience = timedelta(seconds=settings.batch_max_wait_seconds) - (now - oldest)
+    oldest, newest = view.staged[0], view.staged[-1]
+    quiet = timedelta(seconds=policy_of(newest.channel).batch_window_seconds) - (now - newest.received_at)
+    patience = timedelta(seconds=policy_of(oldest.channel).batch_max_wait_seconds) - (now - oldest.received_at)
     remaining = min(quiet, patience).total_seconds()
     return Wait(remaining) if remaining > 0 else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations.conversation import (
@@ -12,14 +13,12 @@ from chalicelib.conversations.conversation import (
     CREATED_AT,
     CREDENTIAL_REF,
     TASK_COMPLETE,
-    UNKNOWN_SENDER_TEXT,
     Conversation,
     attributes,
     credential_ref_of,
-    text_of_channel,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.inbound import Address, InboundMessage
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey
@@ -39,8 +38,8 @@ class Found:
     """When the conversation was made, as the company spells it."""
     older: tuple[ConversationKey, ...] = ()
     """The pair's other conversations, finished ones included, the newest first."""
-    unknown_sender_text: str | None = None
-    """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
+    channel_config: Any = None
+    """As the company wrote it; `policies` reads it."""
 
 
 def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
@@ -56,7 +55,13 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
     if active:
         older = tuple(_key(row) for row in pair if row is not active[0])
         return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
-    for row in table.query(company, index=index.name, limit=1):
+    return find_company(table, channel, message.recipient)
+
+
+def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
+    """Find a company by its address alone, by its first row; None: the address is no company's."""
+    index = channel.index
+    for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
 
@@ -105,5 +110,5 @@ def _found(row: Item, channel: Channel, key: ConversationKey | None, active_coun
         credential_ref_of(row, channel.name),
         active_count,
         created_at=_created_at(row),
-        unknown_sender_text=text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
+        channel_config=row.get(CHANNEL_CONFIG),
     )

@@ -1,6 +1,6 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
                                             ^
                                             `-- a message that the provider's own list proves comes in here
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
@@ -26,6 +27,7 @@ from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.policies import Policies, Policy
 from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -38,6 +40,7 @@ from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
@@ -68,6 +71,7 @@ class Receiving:
         handoff: Handoff,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
+        policies: Policies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -81,9 +85,18 @@ class Receiving:
         self._handoff = handoff
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
+        self._policies = policies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
+
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
 
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
@@ -112,13 +125,25 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
+        if message.unread is not None:  # reading is bounded by itself, and takes nothing from the calls to AWS
+            deadline = deadline.later(message.unread.seconds_spent)
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline, trail
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
+        return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -127,29 +152,27 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        found = self._begin(tables, self._channels[message.channel], message, trail)
+        found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
+        trail.bind(message_sid=message.message_sid)
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(
-            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
-        )
+        return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
 
     def _take(
         self,
-        tables: Tables,
-        queues: Queues,
         found: Found,
         message: InboundMessage,
         attachments: RequestAttachments,
+        deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         if message.refusal is not None:
             raise Rejected(message.refusal, f"refused by the channel {channel.name}")
@@ -158,14 +181,16 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         known = self._known_elsewhere(tables, found, message)
         if known is not None:
             return self._repeat(tables, queues, known, trail)
         request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
         if request is not None:
             return self._opt_out(tables, queues, conversation, message, request, trail)
+        policy = self._policies.of(conversation, channel.name, trail)
         refusal = validate_conversation_rules(
-            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+            conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
@@ -174,13 +199,17 @@ class Receiving:
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
-            return Outcome(refusal, self._settings.locked_notice)
+            return Outcome(refusal, policy.locked_notice)
         if refusal is not None:
             raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, attachments, trail, route=route)
+        trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
+        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
             return Outcome()
         is_handed = (
@@ -192,13 +221,13 @@ class Receiving:
             return Outcome()
         # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
         is_burst = route is Route.CHANNEL
-        notice = self._settings.locked_notice if is_burst and conversation.record.is_locked else ""
+        notice = policy.locked_notice if is_burst and conversation.record.is_locked else ""
         return self._ensure_trigger(
             tables,
             queues,
             staged,
             trail,
-            delay_seconds=self._settings.batch_window_seconds if is_burst else 0,
+            delay_seconds=policy.batch_window_seconds if is_burst else 0,
             notice=notice,
         )
 
@@ -212,7 +241,8 @@ class Receiving:
         trail: Trail,
     ) -> Outcome:
         """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
-        staged = self._stage(tables, conversation, message, None, trail, route=None)
+        policy = self._policies.of(conversation, message.channel, trail)
+        staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
         if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
             return Outcome(code)
@@ -244,12 +274,20 @@ class Receiving:
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
 
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
+
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
         trail.bind(tenant=found.tenant)
+        trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
@@ -257,8 +295,8 @@ class Receiving:
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
 
-        With its messages where something is to be kept: whether the record has this one already is then known without
-        a further call, and DynamoDB counts the whole row either way.
+        With its messages where something is to be kept, or the content is not read yet: whether the record has this one
+        already, and what it repeats, is then known without a further call. DynamoDB counts the whole row either way.
         """
         if found.key is None:
             return None
@@ -266,7 +304,7 @@ class Receiving:
             tables.conversations,
             found.key,
             self._settings.context_attributes,
-            with_messages=_is_to_be_kept(message),
+            with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
@@ -284,6 +322,7 @@ class Receiving:
         tables: Tables,
         conversation: Conversation,
         message: InboundMessage,
+        policy: Policy,
         attachments: RequestAttachments | None,
         trail: Trail,
         *,
@@ -313,6 +352,8 @@ class Receiving:
             opt_out=message.opt_out.value if message.opt_out else None,
             opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
+            due_at=message.received_at
+            + timedelta(seconds=policy.batch_max_wait_seconds if route is Route.CHANNEL else 0),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
@@ -361,7 +402,7 @@ class Receiving:
             return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
-                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=delay_seconds)
                 return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
@@ -370,6 +411,24 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
+
+
+def _said_before(conversation: Conversation) -> Sequence[str]:
+    """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
+    contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
+    return [content for content in contents if isinstance(content, str)]
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:

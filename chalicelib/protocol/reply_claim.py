@@ -1,4 +1,4 @@
-"""The claim: of all that answer a batch - replies of the AI, and people - one does, and its end releases the conversation.
+"""The claim: of all that answer a batch - replies of the AI, and people - one does, and its end opens the conversation.
 
     processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
         ^  ^                   | |  ^

@@ -13,7 +13,7 @@ Guarantees
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, Convers
 
 MESSAGE_SID = "message_sid"
 RECEIVED_AT = "received_at"
+DUE_AT = "due_at"
 EXPIRES_AT = "expires_at"
 CONTEXT = "context_object"
 OPT_OUT = "opt_out"
@@ -51,6 +52,8 @@ class StagedMessage:
     """The same, by the text being one of the provider's keywords only."""
     moved_before_seen: str | None = None
     """`messages_moved_before` of the record as the webhook read it: tells stage 2 whether the history needs a look."""
+    due_at: datetime | None = None
+    """When its burst is over at the latest, by the company's policy; None: the row was staged without it."""
     expires_at: int = 0
     """Seconds since 1970; set by `stage`."""
     recoveries: int = 0
@@ -73,6 +76,7 @@ class StagedMessage:
             opt_out=item.get(OPT_OUT),
             opt_out_keyword=item.get(OPT_OUT_KEYWORD),
             moved_before_seen=item.get(MOVED_BEFORE_SEEN),
+            due_at=from_iso(item[DUE_AT]) if DUE_AT in item else None,
             expires_at=int(item[EXPIRES_AT]),
             recoveries=int(item.get(RECOVERIES, 0)),
         )
@@ -107,6 +111,7 @@ def stage(table: Table, message: StagedMessage, *, now: datetime, ttl_hours: int
         MOVED_BEFORE_SEEN: message.moved_before_seen,
         OPT_OUT: message.opt_out,
         OPT_OUT_KEYWORD: message.opt_out_keyword,
+        DUE_AT: iso(message.due_at) if message.due_at is not None else None,
     }
     row |= {name: value for name, value in told.items() if value is not None}
     match table.put(row, when=Attr(MESSAGE_SID).missing()):  # S1: a message is staged at most once.
@@ -158,9 +163,3 @@ def keep_alive(table: Table, message: StagedMessage, *, now: datetime, ttl_hours
         ),
         when=Attr(MESSAGE_SID).exists(),  # S3: a row that was settled meanwhile does not come back.
     )
-
-
-def oldest_and_newest(messages: Sequence[StagedMessage]) -> tuple[datetime, datetime]:
-    """When the first and the last of some staged messages were received."""
-    instants = [message.received_at for message in messages]
-    return min(instants), max(instants)

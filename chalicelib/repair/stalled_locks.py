@@ -2,10 +2,10 @@
 
     look - decide - act
 
-`STALL_ACTION=warn`: the batch stays unanswered. It is carried into the next one, or the sweep has it dispatched once
-more; a slow AI's answer is still taken where nothing newer began. `STALL_ACTION=handoff`: the batch is claimed for
-people, so that no late answer comes between, and handed to them. Either happens whatever status another system set
-meanwhile.
+The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered. It is carried into the
+next one, or the sweep has it dispatched once more; a slow AI's answer is still taken where nothing newer began.
+`handoff`: the batch is claimed for people, so that no late answer comes between, and handed to them. Either happens
+whatever status another system set meanwhile.
 
 A stalled lock that a reply has claimed is another thing: the customer may have been answered. The reply is given up as
 answered with unknown outcome, and its batch is never dispatched or sent again. That end is reported at least once: the
@@ -20,6 +20,7 @@ from chalicelib.clock import Clock
 from chalicelib.conversations import lookup, views
 from chalicelib.conversations.conversation import COMPANY_ID, Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
@@ -107,8 +108,9 @@ def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
 class StalledLocks:
     """Opens stalled locks, and reports the ends that this brings."""
 
-    def __init__(self, handoff: Handoff, clock: Clock, settings: Settings) -> None:
+    def __init__(self, handoff: Handoff, policies: Policies, clock: Clock, settings: Settings) -> None:
         self._handoff = handoff
+        self._policies = policies
         self._clock = clock
         self._settings = settings
 
@@ -151,7 +153,8 @@ class StalledLocks:
     ) -> bool | Changed:
         """Do the one thing to be done; whether the lock is open."""
         record, shards, now = conversation.record, self._settings.lock_index_shards, self._clock.now()
-        match decide(lock, record, self._settings.stall_action):
+        policy = self._policies.of(conversation, conversation.unanswered_channel or "", trail)
+        match decide(lock, record, policy.stall_action):
             case Leave():
                 return False
             case FinishPeople():

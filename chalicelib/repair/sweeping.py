@@ -23,7 +23,7 @@ from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Key, Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
-from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, StagedMessage
+from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID, RECEIVED_AT, StagedMessage
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
@@ -37,7 +37,7 @@ PATIENCE_SECONDS_MAX = 86_400
 """How long a batch that was never answered waits at most before it is dispatched once more."""
 
 
-def is_overdue(record: Record, now: datetime, settings: Settings) -> bool:
+def is_answer_overdue(record: Record, now: datetime, settings: Settings) -> bool:
     """Whether a batch that was never answered has waited long enough to be dispatched once more; pure.
 
     A slow AI's late answer is taken until then. The wait doubles with each lock that stalled in a row.
@@ -101,7 +101,7 @@ class Sweeping:
             self._stalled_locks.report_end(tables, conversation, trail)
         elif not record.unanswered:
             conversation_lock.unwatch(tables.conversations, record)  # answered or trimmed since
-        elif is_overdue(record, self._clock.now(), self._settings):
+        elif is_answer_overdue(record, self._clock.now(), self._settings):
             self._trigger_unanswered(tables, queues, conversation, trail)
 
     def _trigger_unanswered(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> None:
@@ -126,11 +126,13 @@ class Sweeping:
 
         Rows as they are stored: one that cannot be read keeps no other from its repair.
         """
-        overdue = self._settings.batch_max_wait_seconds + self._settings.orphan_grace_seconds
-        before = iso(self._clock.now() - timedelta(seconds=overdue))
+        before = self._clock.now() - timedelta(seconds=self._settings.orphan_grace_seconds)
+        cap = timedelta(seconds=self._settings.batch_max_wait_seconds)
+        is_without_policy = Attr(DUE_AT).missing() & Attr(RECEIVED_AT).lt(iso(before - cap))
+        is_overdue = Attr(DUE_AT).lt(iso(before)) | is_without_policy
         place = self._place(tables)
         while True:
-            page = tables.stage.scan(start=place, keep=Attr(RECEIVED_AT).lt(before))
+            page = tables.stage.scan(start=place, keep=is_overdue)
             for row in page.items:
                 yield row
                 if deadline.has_passed and row is not page.items[-1]:
