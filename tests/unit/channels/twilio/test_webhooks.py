@@ -244,7 +244,7 @@ class TestForm:
     )
     @pytest.mark.parametrize("name", ["MessageSid", "AccountSid"])
     def test_what_is_no_sid_is_refused(self, name: str, value: str):
-        """It becomes the key of a row; and one that swallowed the next parameter's bytes would bear a valid signature."""
+        """It becomes the key of a row; with the bytes of the next parameter its signature would be valid."""
         with pytest.raises(Rejected, match="no sid"):
             parse({**FORM, name: value})
 
