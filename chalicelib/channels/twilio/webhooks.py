@@ -39,8 +39,8 @@ EXTRAS_BYTES_MAX: Final = 16_384
 
 _PARAMETERS_MAX: Final = 1_000
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
-"""The form of Twilio's ids. Twilio's signed string has no separators: an id without this form could contain the bytes of
-the next parameter, with a valid signature, and one captured request would become many messages."""
+"""The form of Twilio's ids. Twilio's signed string has no separators: an id without this form could contain the bytes
+of the next parameter, with a valid signature, and one captured request would become many messages."""
 _WORD = re.compile(r"[A-Za-z0-9_-]{2,64}")
 _ADDRESS = re.compile(r"\+?[A-Za-z0-9][A-Za-z0-9._-]{1,127}")  # a number, a short code, or a user without a number
 _OF_THE_MESSAGE = frozenset({"MessageSid", "AccountSid", "From", "To", "Body"})
