@@ -16,7 +16,7 @@ from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, staging
+from chalicelib.protocol import conversation_lock, history, staging
 from chalicelib.protocol.conversation_lock import Appended, Changed
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.staging import StagedMessage
@@ -89,10 +89,11 @@ class OptOuts:
     def apply(self, tables: Tables, view: View, request: Request, trail: Trail) -> Appended | Changed:
         """Mark the conversation, append the message and what was staged before it, and settle their rows.
 
-        What the record has no room for, because a batch fills it, stays staged and is refused by its rule later: the
-        mark does not wait for that.
+        What a full record has no room for stays staged and is refused by its rule later: the mark does not wait for
+        that.
         """
-        before = views.fitting(view.record, request.before, self._settings.batch_messages_max)
+        has_room = history.room_bytes(view.record) > 0
+        before = views.fitting(view.record, request.before, self._settings.batch_messages_max) if has_room else []
         refused = [contexts.entry(one.context, refused=Code.OPTED_OUT.value) for one in before]
         if 0 < len(before) < len(request.before):  # more than one update takes: the mark comes with the last of them
             entries, mark = refused, None

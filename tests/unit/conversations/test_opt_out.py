@@ -166,14 +166,16 @@ def test_a_request_that_was_done_before_is_not_done_again(where: str):
     assert pending(view) is None
 
 
-def test_a_stop_does_not_wait_for_what_the_record_has_no_room_for():
-    """A batch fills the record: what was staged before the STOP is refused once that has moved."""
+@pytest.mark.parametrize("is_with_the_ai", [True, False])
+def test_a_stop_does_not_wait_for_what_the_record_has_no_room_for(is_with_the_ai: bool):
+    """It is full of a batch, or of what was refused just now: the rest is refused once that has moved."""
     world = World()
     large = "x" * 19_500
     for _ in range(25):
         world.deliver(large)
-    world.clock.advance(11)
-    world.work()
+    if is_with_the_ai:
+        world.clock.advance(11)
+        world.work()
     later = world.deliver(large)
 
     world.deliver("STOP", OptOutType="STOP")

@@ -10,7 +10,7 @@ from chalicelib.channels.channel import InDoubt
 from chalicelib.errors import ReplyCode
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
-from tests.world import World
+from tests.world import ACCOUNT_SID, World
 
 
 def answered(world: World) -> str:
@@ -80,6 +80,29 @@ def test_a_report_without_what_it_is_about_is_refused(missing: str):
 
     assert answer.status_code == 200
     assert world.telemetry.lines[-1]["outcome"] == "MISSING_REQUIRED_FIELD"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"MessageSid": "SM" + "9" * 32 + "MessageStatussent"},
+        {"MessageSid": "SM9"},
+        {"AccountSid": ACCOUNT_SID.lower()},
+        {"AccountSid": ACCOUNT_SID + "0"},
+        {"MessageStatus": "s e n t"},
+        {"ErrorCode": "30003\n"},
+    ],
+    ids=["an id that swallowed a parameter", "short", "lower case", "long", "status", "code"],
+)
+def test_a_report_with_a_malformed_part_is_refused_before_any_call(changes: dict[str, str]):
+    """Twilio's signed string has no separators: without the ids' form one captured report would be many."""
+    world = World()
+
+    answer = world.report("0" * 40, "sent", **changes)
+
+    assert answer.status_code == 200
+    assert world.telemetry.lines[-1]["outcome"] == "PARSING_ERROR"
+    assert world.plan.calls == []
 
 
 @pytest.mark.parametrize(("code", "is_opted_out"), [("63016", False), ("21610", True)])
