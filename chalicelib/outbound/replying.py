@@ -98,6 +98,7 @@ class Replying:
                     code=code,
                     tenant=job.tenant,
                     trail=job.trail,
+                    attributes=again.attributes,
                 )
 
     def _step(self, job: Job) -> bool | Changed:
@@ -321,7 +322,14 @@ class Replying:
 
     def _dead_letter(self, job: Job, code: str) -> None:
         first = replace(job.reply, attempt=0)  # one that is redriven starts anew
-        send_dead_letter(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
+        send_dead_letter(
+            job.queues.dead_replies,
+            first.message,
+            tenant=job.tenant,
+            reason=code,
+            trail=job.trail,
+            attributes=first.attributes,
+        )
 
     def _look_at_stage(self, job: Job) -> bool:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)

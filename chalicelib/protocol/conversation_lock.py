@@ -44,6 +44,7 @@ from chalicelib.protocol.record import (
     CLAIM,
     CLAIM_TOKEN,
     CLAIMED_AT,
+    COMPLETED_AT,
     ERROR_CODE,
     LAST_ACTIVITY_AT,
     LAST_REPLY_ID,
@@ -349,7 +350,8 @@ def opened(
         append: entries to append.
         also: further attributes to set.
     """
-    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {}), **also}
+    ended = {UNANSWERED_IDS: [], COMPLETED_AT: iso(now)} if answered else {}
+    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **ended, **also}
     removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *((STALL_RESETS,) if answered else ()))
     return Change(
         set=written,

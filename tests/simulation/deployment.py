@@ -8,6 +8,7 @@ write ago. Which reads those are is asked of the requests that the shipped `Dyna
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -62,12 +63,14 @@ class Tenant:
     company: str
     token: str
     secret_ref: str
+    policy: tuple[tuple[str, Any], ...] = ()
+    """The company's own, by name."""
     part_length_max = 1_600
     """Characters of one message to its customer."""
 
     def row(self, **changes: Any) -> dict[str, Any]:
         """Its conversation, as its own systems write it."""
-        secret = {"credential_ref": self.secret_ref}
+        secret = {"credential_ref": self.secret_ref, "policy": dict(self.policy)}
         return {
             **conversation(),
             **self.key.item,
@@ -160,6 +163,27 @@ GLOBEX = Tenant(
 """Its conversation bears the id of the other's, under another primary channel."""
 
 TENANTS = (ACME, GLOBEX)
+
+POLICIES = {
+    "batch_window_seconds": (0, 3, 20, -1),
+    "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "on_new_message": ("queue", "reject", "sometimes"),
+    "stall_action": ("warn", "handoff", 7),
+}
+"""What companies write, bad values among it."""
+
+
+def with_policies(seed: int) -> tuple[Tenant, ...]:
+    """The tenants, each with policies of its own that the seed tells; now and then with none."""
+    chosen = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    return tuple(
+        replace(
+            one,
+            policy=tuple((name, chosen.choice(values)) for name, values in POLICIES.items() if chosen.random() < 0.7),
+        )
+        for one in TENANTS
+    )
+
 
 MAILED = tuple(
     EmailTenant(

@@ -355,7 +355,7 @@ class Simulation:
                 if budgets.duplicates:
                     yield "!a reply, twice", partial(self._reply_again, message)
 
-    def _outside(self) -> Iterable[Option]:
+    def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:

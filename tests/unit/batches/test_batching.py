@@ -574,6 +574,24 @@ class TestContention:
 
         assert [(attempt, seconds) for _, attempt, seconds in waiting(world)] == [(0, 10)]
 
+    def test_a_trigger_that_comes_again_is_counted_whatever_the_reason(self, world: World):
+        """By contention as by a fault, so that one alarm sees both; one that does not come again is not counted."""
+        due(world, "one")
+        world.work()
+        due(world, "two")
+        world.work()
+        due(world, "three")
+        before(world, LOCK, lambda: world.deliver("four"))
+        world.work()
+
+        requeued = [line for line in world.telemetry.lines if line["step"] == "requeued"]
+
+        assert world.telemetry.total(Metric.CONTENTION) == 2
+        assert world.telemetry.total(Metric.REQUEUED) == 1
+        assert [(line["level"], line["attempt"], line["reason"]) for line in requeued] == [
+            ("info", 1, "CONVERSATION_LOCKED")
+        ]
+
     def test_past_the_maximum_a_contending_trigger_is_dead_lettered(self, world: World):
         """Its rows stay staged, and the sweep finds them."""
         due(world, "one")

@@ -46,6 +46,35 @@ def locked(**settings: str) -> World:
     return world
 
 
+class TestSteps:
+    def test_every_step_before_the_stage_is_a_line_of_its_own(self, world: World):
+        """In order; those that only tell that all is well are for debugging."""
+        world.post(world.form())
+
+        steps = [(line["step"], line["level"]) for line in world.telemetry.lines]
+
+        assert steps == [
+            ("received", "info"),
+            ("looked_up_conversation", "debug"),
+            ("secret_fetched", "debug"),
+            ("signature_accepted", "debug"),
+            ("context_loaded", "debug"),
+            ("rules_passed", "debug"),
+            ("staged", "info"),
+            ("triggered", "info"),
+            ("answered_provider", "info"),
+        ]
+
+    def test_a_forgery_goes_no_further_than_its_secret(self, world: World):
+        """Nothing of the conversation is read for it."""
+        world.post(world.form(), token="forged")
+
+        steps = [line["step"] for line in world.telemetry.lines]
+
+        assert steps[:3] == ["received", "looked_up_conversation", "secret_fetched"]
+        assert not {"signature_accepted", "context_loaded", "rules_passed"} & set(steps)
+
+
 class TestChannelRoute:
     @pytest.mark.parametrize(
         ("channel", "prefix", "path"),
