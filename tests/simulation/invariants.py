@@ -65,7 +65,13 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     answered, batches = world.answered, world.answered_ids
     _demand(len(world.phone.texts) == len(set(world.phone.texts)), "I5: a reply was delivered twice", simulation)
     _demand(len(answered) == len(set(answered)), "I5: a batch was answered twice", simulation)
-    kept = [one for tenant in world.tenants for row in world.rows_of(tenant) for some in world.entries_of(row) for one in some]
+    kept = [
+        one
+        for tenant in world.tenants
+        for row in world.rows_of(tenant)
+        for some in world.entries_of(row)
+        for one in some
+    ]
     told = {sid for batch in course.told for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
@@ -136,11 +142,11 @@ def _whole(simulation: Simulation, parts: Sequence[str]) -> None:
     _demand(len({one.to for one in got}) <= 1, "I5: a reply of people went to two addresses", simulation)
 
 
-def _in_order(simulation: Simulation, tenant: Tenant, moved_entries: Sequence[Any], kept_entries: Sequence[Any]) -> None:
+def _in_order(
+    simulation: Simulation, tenant: Tenant, moved_entries: Sequence[Any], kept_entries: Sequence[Any]
+) -> None:
     world = simulation.world
-    moved, kept = (
-        [one for one in some if one.get("direction") == "INBOUND"] for some in (moved_entries, kept_entries)
-    )
+    moved, kept = ([one for one in some if one.get("direction") == "INBOUND"] for some in (moved_entries, kept_entries))
     owners = {world.owners[one["message_id"]] for one in (*moved, *kept)}
     _demand(owners <= {tenant}, "I7: a message is in the record of another tenant", simulation)
     ids = [one["message_id"] for one in kept]

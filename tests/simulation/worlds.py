@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tests.simulation.actors import Memory
 from chalicelib.clock import iso
+from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 
@@ -183,6 +183,7 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
         for _ in range(calls):
             simulation._step(simulation.course.actors[0], None)
     simulation.course.budgets = budgets
+    simulation.stall()
     simulation.world.clock.advance(400)
     _staged(simulation, "two")
     return simulation
@@ -313,7 +314,7 @@ def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
-    simulation.note_overdue()
+    simulation.stall()
     simulation.world.clock.advance(400)
     return simulation
 
@@ -508,7 +509,9 @@ SMALL = (
     SmallWorld(
         "an AI slower than the stall timeout", slow_ai, {"one worker": 0, "one worker, a crash": 1}, is_reply_lossy=True
     ),
-    SmallWorld("an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True),
+    SmallWorld(
+        "an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True
+    ),
     SmallWorld(
         "rules that change mid-flight",
         rules_and_batch,
