@@ -45,7 +45,8 @@ class Expressions:
                 name = self.name(attribute)
                 return f"(attribute_type({name}, {self.value('L')}) AND size({name}) = {self.value(size)})"
             case DiffersAt(path, value):
-                return f"{'.'.join(map(self.name, path))} <> {self.value(value)}"
+                place = ".".join(map(self.name, path))
+                return f"(attribute_not_exists({place}) OR {place} <> {self.value(value)})"
             case Both(left, right):
                 return f"({self.condition(left)} AND {self.condition(right)})"
             case Either(left, right):
