@@ -127,6 +127,7 @@ class Settings:
     human_handoff_queue: str = _setting("contexts for the company's people")
     ai_queue: str = _setting("contexts for the company's AI worker")
     ai_replies_queue: str = _setting("replies of the company's AI worker")
+    human_replies_queue: str = _setting("replies of the company's people")
     dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", _name, "-dlq")
 
     whatsapp_index: str = _setting(

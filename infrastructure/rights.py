@@ -46,6 +46,20 @@ def _batches(channel: str) -> Rights:
     }
 
 
+def _replies(author: str) -> Rights:
+    """What the worker of one replies queue does; its replies come again on its own queue, or go to its dead letters."""
+    return {
+        **_ENSURE,
+        "ConversationsTable": ("GetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
+        "StageTable": ("Query",),
+        "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
+        f"{author}RepliesQueue": _SEND,
+        f"{author}RepliesDeadLetterQueue": _SEND,
+        SECRETS: ("GetSecretValue",),
+    }
+
+
 RIGHTS: Mapping[str, Rights] = {
     "api_handler": {
         **_ENSURE,
@@ -65,17 +79,8 @@ RIGHTS: Mapping[str, Rights] = {
     "batch_whatsapp": _batches("Whatsapp"),
     "batch_sms": _batches("Sms"),
     "batch_email": _batches("Email"),
-    "send_replies": {
-        **_ENSURE,
-        "ConversationsTable": ("GetItem", "UpdateItem"),
-        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
-        "StageTable": ("Query",),
-        "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
-        "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),
-        "AiRepliesQueue": _SEND,
-        "AiRepliesDeadLetterQueue": _SEND,
-        SECRETS: ("GetSecretValue",),
-    },
+    "send_replies": {**_replies("Ai"), "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem")},
+    "send_human_replies": _replies("Human"),
     "check_and_reset_stalled_conversations": {
         **_ENSURE,
         "ConversationsTable/LOCK_INDEX": ("Query",),

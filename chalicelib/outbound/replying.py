@@ -36,7 +36,7 @@ from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages import splitting
 from chalicelib.messages.replies import Reply, Source
-from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Lost
@@ -219,6 +219,9 @@ class Replying:
         conversation = self._load(job)
         if conversation is None:
             self._refuse(job, ReplyCode.NO_CONVERSATION, is_dead_lettered=True)
+            return True
+        if fair_group(conversation.tenant) != job.tenant:  # who may send for one company must not send for another
+            self._refuse(job, ReplyCode.OTHER_COMPANY, is_dead_lettered=True)
             return True
         job.trail.bind(tenant=conversation.tenant)
         if job.reply.source is Source.HUMAN:
