@@ -67,7 +67,7 @@ def _several(value: str, masked: str) -> Iterator[tuple[str, str]]:
 def _named(value: str, start: int, end: int, bracket: re.Match[str]) -> tuple[str, str]:
     told = _mailbox(value[bracket.start(1) : bracket.end(1)])
     assert told is not None, "only brackets around an address are asked for"
-    name = value[start : bracket.start()].strip(" \t,;") or value[bracket.end() : end].strip(" \t,;")
+    name = value[start : bracket.start()].strip(" \t,;<") or value[bracket.end() : end].strip(" \t,;>")
     is_quoted = len(name) > 1 and name[0] == name[-1] == '"' and name.count('"') - name.count('\\"') == 2  # noqa: PLR2004
     if is_quoted:
         return re.sub(r"\\(.)", r"\1", name[1:-1]), told

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lxml import etree
 
@@ -29,39 +29,17 @@ _ATTRIBUTE_LENGTH_MAX = 400
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BLANKS = re.compile("[ \t\n\r\f\xa0\u2007\u202f]+")
 _UNREAD = frozenset({"head", "script", "style", "template", "noscript", "title"})
-_PARAGRAPHS = frozenset(["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"])
+_PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"})
 _BLOCKS = _PARAGRAPHS | frozenset(
-    [
-        "html",
-        "body",
-        "div",
-        "tr",
-        "li",
-        "dt",
-        "dd",
-        "center",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "nav",
-        "address",
-        "form",
-        "fieldset",
-        "figure",
-        "figcaption",
-        "caption",
-        "thead",
-        "tbody",
-        "tfoot",
-    ]
+    {"html", "body", "div", "tr", "li", "dt", "dd", "center", "section", "article", "header", "footer", "main", "aside"}
+    | {"nav", "address", "form", "fieldset", "figure", "figcaption", "caption", "thead", "tbody", "tfoot"}
 )
+_CELLS = frozenset({"td", "th"})
+_SEEN = _UNREAD | _BLOCKS | _CELLS | {"br", "hr", "span"}
+"""All others stand within a line, and mean nothing here."""
 
 _QUOTING = frozenset({"blockquote", "div"})
 _DRAWING = frozenset({"div", "span"})
-
 _QUOTED_CLASSES = frozenset(
     [
         "yahoo_quoted",
@@ -110,6 +88,21 @@ def from_html(html: str, notes: Notes, *, length_max: int = HTML_LENGTH_MAX) -> 
     return Page(str(text).strip(), is_whole, told.has_quotes)
 
 
+class _Open(NamedTuple):
+    """What an open tag means."""
+
+    is_unread: bool
+    is_block: bool
+    """It stands on lines of its own."""
+    has_gap: bool
+    """Empty lines part it from what is around it."""
+    is_quoted: bool
+    draws_line: bool
+    is_preformatted: bool
+    is_state: bool
+    """It changes how all that stands within it is read."""
+
+
 class _Text:
     """Writes the text line by line while lxml reads the tags."""
 
@@ -119,30 +112,39 @@ class _Text:
         self._line: list[str] = []
         self._has_line = False
         """Whether the line that is being written stands on the page, if only as an empty one."""
-        self._open: list[tuple[bool, bool, bool]] = []
-        """Of each open tag, whether it is unread, quoted, and preformatted."""
+        self._open: list[_Open | None] = []
+        """The open tags; None: one that means nothing here."""
         self._unread = self._quoted = self._preformatted = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        is_unread = tag in _UNREAD
-        is_quoted = tag in _QUOTING and _is_quoted(tag, attributes)
-        is_preformatted = tag == "pre"
+        if tag not in _SEEN:
+            self._open.append(None)
+            return
+        told = _ALONE.get(tag) if not attributes else None
+        if told is None:
+            told = _opened(tag, attributes)
         if not self._unread:
-            self._begin(tag, attributes, is_quoted=is_quoted)
-        self._open.append((is_unread, is_quoted, is_preformatted))
-        self._unread += is_unread
-        self._quoted += is_quoted
-        self._preformatted += is_preformatted
+            self._begin(tag, told)
+        self._open.append(told)
+        if told.is_state:
+            self._unread += told.is_unread
+            self._quoted += told.is_quoted
+            self._preformatted += told.is_preformatted
+            self.has_quotes |= told.is_quoted
 
-    def end(self, tag: str) -> None:
-        is_unread, is_quoted, is_preformatted = self._open.pop() if self._open else (False, False, False)
-        if not self._unread and (is_quoted or tag in _BLOCKS):
-            self._end_line()
-            if is_quoted or (tag in _PARAGRAPHS and tag != "p"):
+    def end(self, tag: str) -> None:  # noqa: ARG002 - it ends what was opened last
+        told = self._open.pop()
+        if told is None:
+            return
+        if not self._unread and told.is_block:
+            if self._line or self._has_line:
+                self._end_line()
+            if told.has_gap:
                 self._gap()
-        self._unread -= is_unread
-        self._quoted -= is_quoted
-        self._preformatted -= is_preformatted
+        if told.is_state:
+            self._unread -= told.is_unread
+            self._quoted -= told.is_quoted
+            self._preformatted -= told.is_preformatted
 
     def data(self, text: str) -> None:
         if self._unread:
@@ -161,30 +163,24 @@ class _Text:
         self._line.append(text)
 
     def close(self) -> str:
-        self._end_line()
+        if self._line or self._has_line:
+            self._end_line()
         return "\n".join(self._lines)
 
-    def _begin(self, tag: str, attributes: Mapping[str, str], *, is_quoted: bool) -> None:
+    def _begin(self, tag: str, told: _Open) -> None:
         if tag == "br":
             self._has_line = True
-            self._end_line()
-        elif is_quoted:
-            self._end_line()
-            self._gap()
-            self.has_quotes = True
-        elif tag == "hr" or (attributes and tag in _DRAWING and _draws_line(attributes)):
-            self._end_line()
-            self._put(RULE)
-        elif tag in _BLOCKS:
-            self._end_line()
-            if tag in _PARAGRAPHS and "MsoNormal" not in attributes.get("class", "")[:_ATTRIBUTE_LENGTH_MAX]:
-                self._gap()
-        elif tag in {"td", "th"}:
+        elif tag in _CELLS:
             self._line.append(" ")
+            return
+        if (self._line or self._has_line) and (told.is_block or told.draws_line or tag == "br"):
+            self._end_line()
+        if told.draws_line:
+            self._put(RULE)
+        if told.has_gap:
+            self._gap()
 
     def _end_line(self) -> None:
-        if not self._line and not self._has_line:
-            return
         text = "".join(self._line)
         self._line.clear()
         text = text.rstrip() if self._preformatted else _BLANKS.sub(" ", text).strip()
@@ -206,6 +202,21 @@ class _Text:
         """One empty line, never two."""
         if self._lines and self._lines[-1]:
             self._lines.append("")
+
+
+def _opened(tag: str, attributes: Mapping[str, str]) -> _Open:
+    """What a tag means, with its attributes."""
+    is_quoted = tag in _QUOTING and _is_quoted(tag, attributes)
+    is_unread, is_preformatted = tag in _UNREAD, tag == "pre"
+    return _Open(
+        is_unread=is_unread,
+        is_block=tag in _BLOCKS,
+        has_gap=is_quoted or (tag in _PARAGRAPHS and "MsoNormal" not in attributes.get("class", "")),
+        is_quoted=is_quoted,
+        draws_line=tag == "hr" or (tag in _DRAWING and _draws_line(attributes)),
+        is_preformatted=is_preformatted,
+        is_state=is_unread or is_quoted or is_preformatted,
+    )
 
 
 def _is_quoted(tag: str, attributes: Mapping[str, str]) -> bool:
@@ -230,3 +241,7 @@ def _draws_line(attributes: Mapping[str, str]) -> bool:
     if name and name.rpartition("x_")[2] in _LINE_IDS:
         return True
     return bool(_OUTLOOKS_LINE.search(attributes.get("style", "")[:_ATTRIBUTE_LENGTH_MAX]))
+
+
+_ALONE: Final = {tag: _opened(tag, {}) for tag in _SEEN}
+"""What each tag means without attributes."""

@@ -162,7 +162,7 @@ FORWARD_PREFIXES: Final = (
 
 POINTERS: Final = (
     "below|inline|in-line|beneath|underneath|in red|in blue|in green|siehe unten|weiter unten|untenstehend|"
-    "unten stehend|s\\. ?u\\.|im text unten|in rot|in blau|ci-dessous|plus bas|ci-après|en rouge|en bleu|"
+    "unten stehend|s.u.|s. u.|im text unten|in rot|in blau|ci-dessous|plus bas|ci-après|en rouge|en bleu|"
     "más abajo|mas abajo|abajo|a continuación|en rojo|en azul|qui sotto|vedi sotto|di seguito|qua sotto|"
     "in rosso|abaixo|em vermelho|em azul|hieronder|onderstaand|onderstaande|zie onder|in het rood|nedenfor|"
     "nedenstående|nedan|nedanstående|katso alla|alla oleva|alempana|poniżej|níže|nižšie|lásd lent|lásd alább|"
@@ -190,8 +190,8 @@ CLOSINGS: Final = (
 
 CLIENTS: Final = (
     "iphone|ipad|android|samsung|galaxy|blackberry|huawei|xiaomi|redmi|oneplus|pixel|nokia|motorola|htc|wiko|"
-    "sony|xperia|windows phone|windows mail|windows 10|windows 11|outlook|yahoo|aol|gmx|web\\.de|proton ?mail|"
-    "protonmail|k-9|thunderbird|spark|sparrow|mailbird|airmail|fastmail|tutanota|zoho|mail\\.ru|yandex|mobile|"
+    "sony|xperia|windows phone|windows mail|windows 10|windows 11|outlook|yahoo|aol|gmx|web.de|proton mail|"
+    "protonmail|k-9|thunderbird|spark|sparrow|mailbird|airmail|fastmail|tutanota|zoho|mail.ru|yandex|mobile|"
     "mobil|mobiltelefon|smartphone|handy|tablet|téléphone|teléfono|móvil|telefono|cellulare|telemóvel|celular|"
     "telefoon|puhelin|телефон|телефона|acompli|boxer|newton|bluemail|edison|emclient|mail app|apple mail|gmail"
 )

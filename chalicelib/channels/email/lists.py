@@ -56,18 +56,10 @@ def author_by_list(
     (name, sender) = claimed[0]
     if sender not in lists:
         return Author(name, sender, Verdict.PASS)
-    originals = [_original(headers, one) for one in ("x-original-from", "x-original-sender")]
-    told = [one for one in originals if one is not None]
-    if not told or len({one for _, one in told}) != 1 or told[0][1] in lists:
-        return None
-    return Author(*told[0], Verdict.PASS)
-
-
-def _original(headers: Headers, header: str) -> tuple[str, str] | None:
-    """The one mailbox of a header that stands there once."""
-    values = headers.all(header)
-    found = mailboxes(values[0]) if len(values) == 1 else []
-    return found[0] if len(found) == 1 else None
+    values = [headers.all(one) for one in ("x-original-from", "x-original-sender")]
+    told = [one for value in values for one in mailboxes(", ".join(value))]
+    is_clear = all(len(value) <= 1 for value in values) and len({one for _, one in told}) == 1
+    return Author(*told[0], Verdict.PASS) if is_clear and told[0][1] not in lists else None
 
 
 def _named_lists(headers: Headers) -> set[str]:

@@ -14,6 +14,12 @@ from chalicelib.channels.email import languages
 LINE_LENGTH_MAX: Final = 500
 """Of a line that can be a mail program's own; longer ones are somebody's words."""
 
+_ENDING_LINES_MAX = 6
+"""A greeting, a name, and how to reach it."""
+_CLOSING_LENGTH_MAX = 60
+_ENDING_LENGTH_MAX = 80
+_CLIENT_LENGTH_MAX = 120
+"""A program's name and a link."""
 _SEEN_LINES = 30
 """At either end of a text, where words point to something else."""
 
@@ -22,22 +28,18 @@ _INITIALS = re.compile(r"[A-Za-z]{1,12}>(?=\s|$)")
 """How some old programs quote: `Richard> Hello`."""
 
 
-def _words(alternatives: str) -> str:
-    """A pattern for any of a table's words, each as a whole; those of scripts without blanks anywhere."""
-    return "|".join(
-        rf"(?<!\w){one}(?!\w)" if one[0].isascii() or one[0].islower() else one for one in alternatives.split("|")
+_POINTERS, _SENT_WITH, _CLIENTS, _REPLY_ABOVE, _ORIGINALS, _FORWARDS, _CLOSINGS = (
+    tuple(table.split("|"))
+    for table in (
+        languages.POINTERS,
+        languages.SENT_WITH,
+        languages.CLIENTS,
+        languages.REPLY_ABOVE,
+        languages.ORIGINALS,
+        languages.FORWARDS,
+        languages.CLOSINGS,
     )
-
-
-_POINTERS = re.compile(_words(languages.POINTERS), re.IGNORECASE)
-_ORIGINALS, _FORWARDS = (
-    re.compile(rf"(?:{phrases})(?=$|[\s:\uff1a.,(])", re.IGNORECASE)
-    for phrases in (languages.ORIGINALS, languages.FORWARDS)
 )
-_REPLY_ABOVE = re.compile(languages.REPLY_ABOVE, re.IGNORECASE)
-_CLOSINGS = re.compile(rf"(?:{languages.CLOSINGS})(?!\w)[\s,.!;:-]{{0,5}}", re.IGNORECASE)
-_SENT_WITH = re.compile(_words(languages.SENT_WITH), re.IGNORECASE)
-_CLIENTS = re.compile(rf"(?:{languages.CLIENTS})", re.IGNORECASE)
 _ADVERTS = re.compile(
     r"outlook\W{1,3}\w{1,6} (?:ios|android)|aka\.ms/|go\.microsoft\.com/fwlink|yahoo mail|proton ?mail|mail for windows"
     r"|k-9 mail|gmx mail|web\.de mail|mail\.ru|tutanota",
@@ -55,6 +57,31 @@ def quote_depth(line: str) -> tuple[int, str]:
         marks = _INITIALS.match(line)
         return (0, line.strip()) if marks is None else (1, line[marks.end() :].strip())
     return marks[0].count(">"), line[marks.end() :].strip()
+
+
+def has_word(said: str, words: Sequence[str]) -> bool:
+    """Whether one of some words stands in a text, in lower case, as a word of its own.
+
+    In scripts without capitals, which may have no blanks either, it may stand anywhere. One pattern of all words would
+    take 50 times as long.
+    """
+    for word in words:
+        start = said.find(word)
+        if start >= 0:
+            before, after = said[max(0, start - 1) : start], said[start + len(word) : start + len(word) + 1]
+            if not word[0].islower() or not (before.isalpha() or after.isalpha()):
+                return True
+    return False
+
+
+def _begins_with(said: str, phrases: tuple[str, ...]) -> str | None:
+    """What follows the phrase that a text begins with; None: it begins with none of them."""
+    lower = said.lower()
+    if not lower.startswith(phrases):
+        return None
+    longest = max((phrase for phrase in phrases if lower.startswith(phrase)), key=len)
+    rest = said[len(longest) :]
+    return None if rest[:1].isalpha() and longest[-1].islower() else rest
 
 
 def is_divider(said: str) -> bool:
@@ -76,7 +103,7 @@ def is_original_marker(said: str) -> bool:
     if said[:1] not in _DASHES or len(said) > LINE_LENGTH_MAX:
         return False
     bare = _between_dashes(said)
-    return len(said) - len(bare) > 2 and bool(_ORIGINALS.match(bare))  # noqa: PLR2004
+    return len(said) - len(bare) > 2 and _begins_with(bare, _ORIGINALS) is not None  # noqa: PLR2004
 
 
 def is_forward_marker(said: str) -> bool:
@@ -85,10 +112,8 @@ def is_forward_marker(said: str) -> bool:
     if len(said) > LINE_LENGTH_MAX or not (is_framed or said.endswith(COLONS)):
         return False
     bare = _between_dashes(said)
-    found = _FORWARDS.match(bare)
-    if found is None:
-        return False
-    return (is_framed and len(said) - len(bare) > 2) or bare[found.end() :].strip() in COLONS  # noqa: PLR2004
+    rest = _begins_with(bare, _FORWARDS)
+    return rest is not None and ((is_framed and len(said) - len(bare) > 2) or rest.strip() in COLONS)  # noqa: PLR2004
 
 
 def is_reply_above(said: str) -> bool:
@@ -97,27 +122,30 @@ def is_reply_above(said: str) -> bool:
         len(said) <= LINE_LENGTH_MAX
         and said[:1] in _DASHES
         and said[-1:] in _DASHES
-        and bool(_REPLY_ABOVE.search(said))
+        and any(phrase in said.lower() for phrase in _REPLY_ABOVE)
     )
 
 
 def points_below(lines: Sequence[str]) -> bool:
     """Whether words of the customer point to what stands below them."""
-    return any(_POINTERS.search(line[:LINE_LENGTH_MAX]) for line in (*lines[:_SEEN_LINES], *lines[-_SEEN_LINES:]))
+    seen = (*lines[:_SEEN_LINES], *lines[-_SEEN_LINES:])
+    return any(has_word(line[:LINE_LENGTH_MAX].lower(), _POINTERS) for line in seen)
 
 
 def is_closing(lines: Sequence[str]) -> bool:
     """Whether lines only end a message: a greeting with a name, a signature, a mail program's own line."""
     said = [line for line in lines if line.strip()]
-    if not said or len(said) > 6:  # noqa: PLR2004 - a greeting, a name and how to reach it
+    if not said or len(said) > _ENDING_LINES_MAX:
         return False
     first = said[0].strip()
     if first == "--":
         return True
     if is_client_line(first):
         return all(is_client_line(line.strip()) for line in said)
-    found = _CLOSINGS.match(first)
-    return found is not None and len(first) <= 60 and all(len(one) <= 80 and "?" not in one for one in said)  # noqa: PLR2004
+    is_short = len(first) <= _CLOSING_LENGTH_MAX and all(
+        len(one) <= _ENDING_LENGTH_MAX and "?" not in one for one in said
+    )
+    return is_short and _begins_with(first, _CLOSINGS) is not None
 
 
 def is_signature_alone(lines: Sequence[str]) -> bool:
@@ -128,7 +156,10 @@ def is_signature_alone(lines: Sequence[str]) -> bool:
 
 def is_client_line(said: str) -> bool:
     """Whether a mail program or a device adds such a line: `Sent from my iPhone`."""
-    return len(said) <= 120 and bool(_CLIENTS.search(said)) and bool(_SENT_WITH.search(said))  # noqa: PLR2004
+    if len(said) > _CLIENT_LENGTH_MAX:
+        return False
+    lower = said.lower()
+    return any(name in lower for name in _CLIENTS) and has_word(lower, _SENT_WITH)
 
 
 def is_advert(said: str) -> bool:

@@ -15,6 +15,10 @@ from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, W
 LONG = " ".join(f"Sentence number {number}." for number in range(200))
 
 
+def reply_of_ai(**fields: Any) -> str:
+    return json.dumps({**KEY.item, "version": "1.0", "batch_id": "batch-1", "body": "x", **fields})
+
+
 def human(body: str = "a person says", **fields: object) -> str:
     return json.dumps({**KEY.item, "version": "1.0", "source": "human", "reply_id": "r-1", "body": body, **fields})
 
@@ -278,7 +282,8 @@ class TestRefused:
             (human(version="9.9"), "version"),
             (human(body=" "), "a reply has a body"),
             (json.dumps({**KEY.item, "body": "x"}), "batch_id"),
-            (human(conversation_id="of nobody"), "NO_CONVERSATION"),
+            (reply_of_ai(conversation_id="of nobody"), "NO_CONVERSATION"),
+            (human(), "a reply of source human has a queue of its own"),
         ],
     )
     def test_what_is_no_reply_is_dead_lettered_with_the_reason_and_its_neighbour_is_sent(self, body: str, reason: str):

@@ -182,7 +182,7 @@ Sent: Monday, January 05, 2026 10:00 AM
 To: Ann
 
 Subject: Your order""",
-    "one line": "From: Help Desk <help@acme.example> Sent: Monday, January 05, 2026 10:00 AM To: Ann Subject: Your order",
+    "one line": "From: Help Desk <help@acme.example> Sent: Monday, January 5, 2026 10:00 AM To: Ann Subject: Order",
     "outlook for a phone": """\
 Get Outlook for Android<https://aka.ms/AAb9ysg>
 ________________________________

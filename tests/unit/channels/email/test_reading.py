@@ -370,7 +370,7 @@ class TestHostileTexts:
         [
             ("<p>one<o:p></o:p></p><p>two<o:p>&nbsp;</o:p></p>", "one\n\ntwo"),
             ("</html>x<html>y", "xy"),
-            ("<frameset>a<p>y</frameset></html>z", "a\n\ny\nz"),
+            ("<frameset>a<p>y</frameset></html>z", "a\n\ny\n\nz"),
             ("<p <b>x", "x"),
             ("<my-tag>x</my-tag><y.z>", "x"),
         ],

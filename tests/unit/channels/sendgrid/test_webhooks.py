@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.email.authentication import Verdict
 from chalicelib.channels.registry import channels
-from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX
+from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX, read_content
+from chalicelib.channels.sendgrid.unread import UnreadMail
 from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.errors import Code, Misconfigured, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
@@ -388,6 +390,31 @@ class TestForm:
 
 
 class TestRefusal:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Precedence": "list", "List-Id": "<support.acme.example>"},
+            {"Precedence": "bulk"},
+            {"X-Auto-Response-Suppress": "All"},
+            {"List-Post": "<mailto:support@acme.example>"},
+        ],
+    )
+    def test_what_people_s_mail_bears_too_is_a_hint_and_no_refusal(self, email: Email, headers: dict[str, str]):
+        """Exchange and Google Groups add it to what people write."""
+        message = parse(replace(email, headers=headers))
+
+        assert (message.refusal, message.body) == (None, "hello")
+        assert all(value in message.extras["automatic_hints"] for value in headers.values())
+
+    def test_what_we_sent_ourselves_is_refused_where_it_comes_back(self, email: Email):
+        """For the address that it was sent from."""
+        message_id = f"<{'0a' * 20}@acme.example>"
+        told = replace(email, message_id=message_id, recipients=("help@acme.example", "help@other.example"))
+
+        messages = provider().parse(request(told.body))
+
+        assert [one.refusal for one in messages] == [Code.AUTOMATIC_MESSAGE, None]
+
     def test_what_a_machine_wrote_is_refused(self, email: Email):
         """Once the provider is proven; nobody is told."""
         message = parse(replace(email, headers={"Auto-Submitted": "auto-replied"}))
@@ -425,6 +452,101 @@ class TestRefusal:
         assert (kept.refusal, strict.refusal) == (None, refusal)
         assert kept.extras["authentication"] == verdict
         assert kept.may_be_notified is (verdict == "pass")
+
+
+class TestTwoSteps:
+    def test_content_is_not_read_before_it_is_asked_for(self, email: Email, monkeypatch: pytest.MonkeyPatch):
+        """An e-mail that nobody verified costs a look at its headers."""
+        monkeypatch.setattr("chalicelib.channels.sendgrid.unread.read_content", pytest.fail)
+
+        (message,) = provider().parse(request(email.body))
+
+        assert (message.body, message.attachments, message.whole) == ("", (), None)
+        assert (message.sender.value, message.refusal) == (CUSTOMER_EMAIL, None)
+
+    def test_all_recipients_share_one_reading(self, email: Email, monkeypatch: pytest.MonkeyPatch):
+        """What is new is read for each: each has a conversation of its own."""
+        readings = []
+        monkeypatch.setattr(
+            "chalicelib.channels.sendgrid.unread.read_content",
+            lambda *told: readings.append(told) or read_content(*told),
+        )
+        said = "We shipped your order 4711 on Monday morning."
+        text = f"Thanks\n\nXxx yyy:\n{said}"
+        told = replace(email, text=text, recipients=("a@acme.example", "b@other.example"), subject="Re: x")
+
+        first, second = provider().parse(request(told.body))
+
+        assert [read(first, [said]).body, read(second).body] == ["Thanks", text]
+        assert len(readings) == 1
+
+    def test_reading_tells_how_long_it_took(self, email: Email):
+        """The calls after it have that much more time."""
+        (message,) = provider().parse(request(email.body))
+        assert message.unread is not None
+        before = message.unread.seconds_spent
+
+        message.unread.read(message, [])
+
+        assert message.unread.seconds_spent >= before == 0
+
+
+class TestPolicies:
+    LIST = "support@acme.example"
+    THROUGH_LIST = Email(
+        sender=f"'Ann' via Support <{LIST}>",
+        headers={"X-Original-From": f"Ann Doe <{CUSTOMER_EMAIL}>", "X-Original-Sender": CUSTOMER_EMAIL},
+        return_path="support+bncABC@acme.example",
+        dkim="none",
+    )
+
+    @staticmethod
+    def judged(email: Email, lists: Sequence[str] = (), refused: Sequence[Verdict] = ()) -> InboundMessage:
+        (message,) = provider().parse(request(email.body))
+        assert isinstance(message.unread, UnreadMail)
+        return message.unread.judged(message, lists=lists, refused=refused)
+
+    def test_through_a_named_list_the_author_is_the_sender(self):
+        """The list's verdict is the e-mail's, and the answer goes to the author."""
+        message = self.judged(self.THROUGH_LIST, [self.LIST], [Verdict.FAIL, Verdict.NONE])
+
+        assert message.sender == Address(AddressKind.EMAIL, CUSTOMER_EMAIL)
+        assert (message.extras["from_name"], message.extras["authentication"]) == ("Ann Doe", "pass")
+        assert (message.refusal, message.may_be_notified) == (None, True)
+
+    def test_through_another_list_the_header_from_counts(self):
+        """As it does without a list."""
+        message = self.judged(self.THROUGH_LIST, ["other@acme.example"])
+
+        assert message.sender.value == self.LIST
+
+    def test_the_author_of_a_list_s_e_mail_may_be_a_machine(self):
+        """Of itself it says so all the same."""
+        told = replace(self.THROUGH_LIST, headers={**self.THROUGH_LIST.headers, "Auto-Submitted": "auto-replied"})
+
+        assert self.judged(told, [self.LIST]).refusal is Code.AUTOMATIC_MESSAGE
+
+    def test_a_named_list_changes_nothing_for_the_others(self, email: Email):
+        """Id, sender and verdict are as they were parsed."""
+        (parsed,) = provider().parse(request(email.body))
+
+        told = self.judged(email, [self.LIST])
+        assert (told.message_sid, told.sender, told.extras) == (parsed.message_sid, parsed.sender, parsed.extras)
+
+    @pytest.mark.parametrize(
+        ("results", "refused", "refusal"),
+        [
+            ({"SPF": "fail", "dkim": "none"}, [], None),
+            ({"SPF": "fail", "dkim": "none"}, [Verdict.FAIL], Code.SENDER_NOT_AUTHENTICATED),
+            ({"SPF": "fail", "dkim": "none"}, [Verdict.NONE], None),
+            ({"SPF": None, "dkim": None}, [Verdict.FAIL], None),
+            ({"SPF": None, "dkim": None}, [Verdict.NONE], Code.SENDER_NOT_AUTHENTICATED),
+            ({}, [Verdict.FAIL, Verdict.NONE], None),
+        ],
+    )
+    def test_a_company_says_which_verdicts_it_refuses(self, email: Email, results, refused, refusal):
+        """Each by itself."""
+        assert self.judged(replace(email, fields=results), refused=refused).refusal is refusal
 
 
 class TestProof:
