@@ -20,6 +20,17 @@ SECRETS = "Secrets"
 NAME_PATTERN = "ai-multi-comms/*-credentials/*/*/*-{stage}"
 """How a stage's secrets are named: by channel, company, project and provider."""
 
+PROVIDERS = ("sendgrid", "twilio")
+"""The providers whose secrets a function may read. The last star is spelt out in the rights: it would match `pre-` too,
+and give the stage `prod` the secrets of a stage `pre-prod`."""
+
+
+def secret_patterns(stage: str) -> tuple[str, ...]:
+    """The names of a stage's secrets that its functions may read."""
+    folder, _, ending = NAME_PATTERN.rpartition("*")
+    return tuple(f"{folder}{provider}{ending.format(stage=stage)}" for provider in PROVIDERS)
+
+
 _SEND: Actions = ("GetQueueUrl", "SendMessage")
 """A queue is known by its name, so that its URL is asked for before the first message."""
 

@@ -644,7 +644,9 @@ class TestPeople:
         world.run(60)
 
         for number in range(12):
-            world.queues.human_replies.inject(human(f"{number} " + "word " * 9_000, reply_id=f"r-{number}"), group="acme")
+            world.queues.human_replies.inject(
+                human(f"{number} " + "word " * 9_000, reply_id=f"r-{number}"), group="acme"
+            )
             world.send_replies()
 
         kept = {entry["message_id"] for entry in world.row["messages"]}
