@@ -92,12 +92,14 @@ def write() -> list[Path]:
 
 
 def _own(stage: Stage, function: str) -> list[Statement]:
-    by_place: dict[str, tuple[set[str], set[str]]] = {}
+    by_place: dict[str, dict[str, list[str]]] = {}
     for (action, arn), place in allowed(stage, function).items():
-        arns, actions = by_place.setdefault(place, (set(), set()))
-        arns.add(arn)
-        actions.add(action)
-    return [_allow(place, sorted(actions), *sorted(arns)) for place, (arns, actions) in sorted(by_place.items())]
+        by_place.setdefault(place, {}).setdefault(arn, []).append(action)
+    return [
+        _allow(place + (str(number) if number > 1 else ""), sorted(actions), arn)
+        for place, arns in sorted(by_place.items())
+        for number, (arn, actions) in enumerate(sorted(arns.items()), start=1)
+    ]
 
 
 def _of_queue(stage: Stage, function: str) -> list[Statement]:
@@ -109,7 +111,7 @@ def _of_queue(stage: Stage, function: str) -> list[Statement]:
         name for name, one in resources(TEMPLATE_FILE, "local").items() if one.properties.get("QueueName") == local
     )
     service, arns = _service_and_arns(stage, name, resources(TEMPLATE_FILE, stage.name))
-    return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], *arns)]
+    return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], arn) for arn in arns]
 
 
 def _of_logs(stage: Stage, function: str) -> Statement:
@@ -129,16 +131,11 @@ def _service_and_arns(stage: Stage, place: str, known: Mapping[str, Resource]) -
     return service, [f"{arn}/index/{stage.setting(index)}" if index else arn]
 
 
-def _allow(place: str, actions: list[str], *resources: str) -> Statement:
+def _allow(place: str, actions: list[str], resource: str) -> Statement:
     """One statement; its id is the place without what an id cannot hold."""
     name, _, index = place.partition("/")
     sid = name + index.replace("_", " ").title().replace(" ", "")
-    return {
-        "Sid": sid,
-        "Effect": "Allow",
-        "Action": actions,
-        "Resource": resources[0] if len(resources) == 1 else [*resources],
-    }
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
 
 
 _TRACES = _allow("TracesHaveNoFinerResource", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*")

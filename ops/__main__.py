@@ -84,7 +84,7 @@ def doctor(
 def redrive(
     deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
 ) -> None:
-    """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, human-replies, ..."""
+    """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
     from ops.commands import redrive as screen  # noqa: PLC0415  # as above
 
     screen.redrive(deployment, console, queue, conversation_id, is_dry_run=dry_run, yes=yes)
