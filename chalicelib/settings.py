@@ -76,6 +76,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _company_pattern(text: str) -> str:
+    if text and text.count("{company}") != 1:
+        raise ValueError("must name {company} once, or be empty")
+    return text
+
+
 def _keywords(text: str) -> tuple[str, ...]:
     return _names(text.upper())
 
@@ -240,6 +246,12 @@ class Settings:
     )
     orphan_loud_after: int = _setting("recoveries of one row after which each is an error", _within(int, 1, 1_000), "3")
 
+    credential_ref_pattern: str = _setting(
+        "how a secret's name tells its company, such as `ai-multi-comms/*-credentials/{company}/*/*`: a row that names "
+        "another company's is refused; empty: none is",
+        _company_pattern,
+        "",
+    )
     secret_ttl_seconds: int = _setting("how long a secret is kept in memory", _within(int, 0, 86_400), "300")
     secret_refresh_seconds: int = _setting(
         "at most one refresh for a failed signature per secret and so many seconds", _within(int, 1, 3_600), "60"

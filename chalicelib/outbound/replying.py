@@ -31,6 +31,7 @@ from chalicelib.channels.channel import (
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline, from_iso, iso
 from chalicelib.conversations import lookup
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
@@ -405,7 +406,7 @@ class Replying:
         channel, last = recipient
         job.trail.bind(channel=channel.name)
         ref = conversation.credential_ref(channel.name)
-        if ref is None:
+        if ref is None or not is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant):
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
         return Plan(
             channel=channel,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.telemetry import Metric
 from infrastructure import policies
 from infrastructure.stages import stages
 from tests.fakes.faults import Fault
-from tests.world import KEY, World
+from tests.world import KEY, SECRET_REF, World, conversation
 
 
 def due(world: World) -> dict[str, Any]:
@@ -150,3 +151,52 @@ def test_the_function_of_people_s_replies_reaches_no_queue_of_the_ai():
 
     assert not {name for name in rights["send_human_replies"] if "ai-replies" in name}
     assert not {name for name in rights["send_replies"] if "human-replies" in name}
+
+
+PATTERN = "ai-multi-comms/*-credentials/{company}/*/*"
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "ai-multi-comms/whatsapp-credentials/globex/main/twilio-local",
+        "ai-multi-comms/whatsapp-credentials/globex/x-credentials/acme/main/twilio-local",
+        "ai-multi-comms/whatsapp-credentials/globex/acme/twilio-local",
+        "elsewhere",
+    ],
+)
+def test_a_row_that_names_another_company_s_secret_is_refused_and_reported(ref: str):
+    """Whoever can write a row could else receive and send with any company's account."""
+    config = {"whatsapp": {"credential_ref": ref}}
+    world = World(None, conversation(channel_config=config), credential_ref_pattern=PATTERN)
+    world.secrets.texts[ref] = world.secrets.texts[SECRET_REF]
+
+    world.post(world.form())
+
+    assert world.staged_ids == []
+    assert [call.operation for call in world.plan.calls] == ["Query"]
+    assert world.telemetry.total(Metric.SECRET_FAILURE) == 1
+
+
+def test_a_row_that_names_its_own_company_s_secret_is_taken():
+    """With the same pattern."""
+    world = World(None, conversation(), credential_ref_pattern=PATTERN)
+
+    world.post(world.form())
+
+    assert len(world.staged_ids) == 1
+
+
+def test_no_reply_is_sent_with_another_company_s_secret():
+    """The row may have changed since the message came."""
+    world = World(credential_ref_pattern=PATTERN)
+    document = due(world)
+    other = "ai-multi-comms/whatsapp-credentials/globex/main/twilio-local"
+    world.secrets.texts[other] = world.secrets.texts[SECRET_REF]
+    row = {**world.row, "channel_config": {"whatsapp": {"credential_ref": other}}}
+    world.tables.conversations.seed(row)
+
+    world.queues.replies.inject(of_ai(document), group="acme")
+    world.send_replies()
+
+    assert world.phone.texts == []
