@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from chalice.cli.factory import CLIFactory
-from chalice.deploy.packager import MISSING_DEPENDENCIES_TEMPLATE
+from chalice.constants import MISSING_DEPENDENCIES_TEMPLATE
 from chalice.utils import UI
 
 from infrastructure.account import DeploymentError, in_one_line
@@ -47,7 +47,7 @@ def clear_caches() -> None:
         shutil.rmtree(cache)
 
 
-class StrictUI(UI):  # type: ignore[misc]  # Chalice has no types
+class StrictUI(UI):
     """Stops at a package that Chalice could not find: Chalice only prints it, and would deploy without it."""
 
     def write(self, msg: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chalice.deploy.packager import MISSING_DEPENDENCIES_TEMPLATE
+from chalice.constants import MISSING_DEPENDENCIES_TEMPLATE
 from packaging.requirements import Requirement
 
 from infrastructure.account import DeploymentError
