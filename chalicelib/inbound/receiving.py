@@ -22,6 +22,7 @@ from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, Webhook
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
@@ -132,7 +133,7 @@ class Receiving:
         found = self._begin(tables, channel, message, trail)
         try:
             self._verification.verify(
-                request, message.account_id, lookup.require_credential_ref(found, channel), deadline, trail
+                request, message.account_id, self._credential_ref(found, channel), deadline, trail
             )
         except Rejected:
             if found.key is not None:
@@ -273,6 +274,18 @@ class Receiving:
             trail.fault(Step.FAILED, fault, Level.WARNING)
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
+
+    def _credential_ref(self, found: Found, channel: Channel) -> str:
+        """The name of the company's own secret.
+
+        Raises:
+            Misconfigured: `MISSING_CREDENTIAL_CONFIG`; there is none, or it is another company's.
+        """
+        ref = lookup.require_credential_ref(found, channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, ref, found.tenant):
+            detail = f"a row of tenant {found.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
+        return ref
 
     def _judged(self, message: InboundMessage) -> InboundMessage:
         """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""

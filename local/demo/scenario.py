@@ -201,11 +201,13 @@ class Scenario:
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
 
     def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
-        """Put a reply on the ai-replies queue, as a system of the company's would."""
+        """Put a reply on the AI's or on people's replies queue, as a system of the company's would."""
         key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
+        names = self.stack.settings
+        queue = names.human_replies_queue if what.get("source") == "human" else names.ai_replies_queue
         self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
         self.stack.aws.sqs.send_message(
-            QueueUrl=self.stack.aws.queue_url(self.stack.settings.ai_replies_queue),
+            QueueUrl=self.stack.aws.queue_url(queue),
             MessageBody=json.dumps({**key, **what}),
             MessageGroupId=company.company_id,
         )

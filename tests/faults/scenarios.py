@@ -242,7 +242,7 @@ def _answered_by_people(world: World) -> list[str]:
     sids = _delivered_and_due(world)
     world.run(60)
     reply = {**KEY.item, "version": "1.0", "source": "human", "reply_id": "reply-of-people", "body": "a person says"}
-    world.queues.replies.inject(json.dumps(reply), group="acme")
+    world.queues.human_replies.inject(json.dumps(reply), group="acme")
     return sids
 
 
