@@ -29,10 +29,13 @@ from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.outbound.delivery_reports import DeliveryReports
+from chalicelib.outbound.parts import PartSending
+from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
@@ -131,6 +134,10 @@ class Engine:
     def channels(self) -> Mapping[str, Channel]:
         return {channel.name: channel for channel in channels(self.settings)}
 
+    @cached_property
+    def policies(self) -> Policies:
+        return Policies(self.settings)
+
     def receiving(self, vendor: Vendor) -> Receiving:
         """What receives the webhooks of a provider."""
         if vendor not in self._receiving:
@@ -144,10 +151,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=OptOuts(self.clock, self.settings),
+            opt_outs=self._opt_outs,
             handoff=self._handoff,
+            policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
-            unknown_sender_policy=UnknownSenderPolicy(self.clock, self.settings),
+            unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -179,15 +187,27 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        return Replying(
+        planning = Planning(
             senders=self.senders,
             channels=self.channels,
             credentials=self.credentials,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        parts = PartSending(
+            planning=planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+        return Replying(
+            planning=planning,
+            parts=parts,
+            handoff=self._handoff,
             retriggering=self.retriggering,
             clock=self.clock,
-            new_id=new_id,
             settings=self.settings,
-            refusals={Vendor.TWILIO: REFUSALS},
         )
 
     @cached_property
@@ -204,7 +224,9 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
+            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
+            policies=self.policies,
             media_copying=self._media_copying,
             clock=self.clock,
             new_id=new_id,
@@ -224,7 +246,6 @@ class Engine:
     @cached_property
     def sweeping(self) -> Sweeping:
         return Sweeping(
-            handoff=self._handoff,
             stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
             clock=self.clock,
@@ -253,11 +274,15 @@ class Engine:
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.clock, self.settings)
+        return Handoff(self.clock, new_id, self.settings)
+
+    @cached_property
+    def _opt_outs(self) -> OptOuts:
+        return OptOuts(self.clock, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
-        return StalledLocks(self._handoff, self.clock, self.settings)
+        return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
     def _media_copying(self) -> MediaCopying | None:

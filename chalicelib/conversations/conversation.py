@@ -23,9 +23,6 @@ CHANNEL_CONFIG = "channel_config"
 CREDENTIAL_REF = "credential_ref"
 
 
-UNKNOWN_SENDER_TEXT = "unknown_sender_text"
-
-
 COMPANY_ID = "company_id"
 
 
@@ -90,6 +87,17 @@ class Conversation:
     @property
     def key(self) -> ConversationKey:
         return self.record.key
+
+    @property
+    def channel_config(self) -> Any:
+        """As the company wrote it; `policies` reads it."""
+        return self.item.get(CHANNEL_CONFIG)
+
+    @property
+    def unanswered_channel(self) -> str | None:
+        """The channel of the last message that nobody has answered; None: there is none, or no entries were read."""
+        unanswered = self.record.unanswered
+        return str(unanswered[-1]["channel_type"]) if unanswered else None
 
     def credential_ref(self, channel: str) -> str | None:
         """The name of the secret of the company's account with the channel's provider."""

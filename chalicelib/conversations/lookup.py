@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations.conversation import (
@@ -12,13 +13,12 @@ from chalicelib.conversations.conversation import (
     CREATED_AT,
     CREDENTIAL_REF,
     TASK_COMPLETE,
-    UNKNOWN_SENDER_TEXT,
+    Conversation,
     attributes,
     credential_ref_of,
-    text_of_channel,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.inbound import Address, InboundMessage
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey
@@ -34,8 +34,12 @@ class Found:
     credential_ref: str | None
     active_count: int
     """How many active conversations the pair of addresses has."""
-    unknown_sender_text: str | None = None
-    """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
+    created_at: str = ""
+    """When the conversation was made, as the company spells it."""
+    older: tuple[ConversationKey, ...] = ()
+    """The pair's other conversations, finished ones included, the newest first."""
+    channel_config: Any = None
+    """As the company wrote it; `policies` reads it."""
 
 
 def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
@@ -45,26 +49,33 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
     """
     index = channel.index
     company = (index.company_key, message.recipient.value)
-    active = list(
-        table.query(
-            company,
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(message.sender.value),
-            keep=Attr(TASK_COMPLETE).eq(0),
-        )
-    )
+    pair = list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(message.sender.value)))
+    pair.sort(key=_created_at, reverse=True)
+    active = [row for row in pair if row.get(TASK_COMPLETE) == 0]
     if active:
-        newest = max(active, key=lambda row: str(row.get(CREATED_AT, "")))
-        key = ConversationKey(newest[names.PRIMARY_CHANNEL], newest[names.CONVERSATION_ID])
-        return _found(newest, channel, key, len(active))
-    for row in table.query(company, index=index.name, limit=1):
+        older = tuple(_key(row) for row in pair if row is not active[0])
+        return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
+    return find_company(table, channel, message.recipient)
+
+
+def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
+    """Find a company by its address alone, by its first row; None: the address is no company's."""
+    index = channel.index
+    for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
 
 
-def load(table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool) -> Item | None:
-    """The row of a conversation, strongly consistent; None: there is none."""
-    return table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+def load(
+    table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool = True
+) -> Conversation | None:
+    """A conversation, strongly consistent; None: there is none.
+
+    Raises:
+        TryAgain, Misconfigured: it could not be read, or an attribute of ours has a shape that we never write.
+    """
+    item = table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+    return Conversation.from_item(item) if item is not None else None
 
 
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
@@ -84,11 +95,20 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
     return found.credential_ref
 
 
+def _created_at(row: Item) -> str:
+    return str(row.get(CREATED_AT, ""))
+
+
+def _key(row: Item) -> ConversationKey:
+    return ConversationKey(row[names.PRIMARY_CHANNEL], row[names.CONVERSATION_ID])
+
+
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
     return Found(
         key,
         str(row.get(COMPANY_ID, "unknown")),
         credential_ref_of(row, channel.name),
         active_count,
-        text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
+        created_at=_created_at(row),
+        channel_config=row.get(CHANNEL_CONFIG),
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
@@ -23,9 +24,11 @@ from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
-from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.policies import Policies, Policy
+from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
@@ -33,10 +36,11 @@ from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
-from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
+from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 
@@ -67,6 +71,7 @@ class Receiving:
         handoff: Handoff,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
+        policies: Policies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -80,9 +85,18 @@ class Receiving:
         self._handoff = handoff
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
+        self._policies = policies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
+
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
 
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
@@ -116,9 +130,19 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
         return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -129,11 +153,12 @@ class Receiving:
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
+        trail.bind(message_sid=message.message_sid)
         # Nobody waits for an answer that could tell an unknown sender something.
         return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
@@ -156,13 +181,15 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
-        said = opt_out_request(message, is_opted_out=conversation.is_opted_out)
-        if said is not None:
-            context = self._context(conversation, message, trail)
-            self._opt_outs.apply(tables, conversation.key, context, said, trail)
-            return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
+        known = self._known_elsewhere(tables, found, message)
+        if known is not None:
+            return self._repeat(tables, queues, known, trail)
+        request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
+        if request is not None:
+            return self._opt_out(tables, queues, conversation, message, request, trail)
+        policy = self._policies.of(conversation, channel.name, trail)
         refusal = validate_conversation_rules(
-            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+            conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
@@ -171,7 +198,7 @@ class Receiving:
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
-            return Outcome(refusal, self._settings.locked_notice)
+            return Outcome(refusal, policy.locked_notice)
         if refusal is not None:
             raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
@@ -180,17 +207,77 @@ class Receiving:
         message, deadline = _with_content(message, conversation, deadline)
         attachments.extend(deadline)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        staged = self._stage(tables, conversation, message, route, attachments, trail)
+        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
             return Outcome()
+        is_handed = (
+            route is Route.HANDOFF
+            and not conversation.record.is_locked
+            and self._tried(lambda: self._handoff.run_at_once(tables, queues, conversation.key, trail), trail)
+        )
+        if is_handed:
+            return Outcome()
+        # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
+        is_burst = route is Route.CHANNEL
+        notice = policy.locked_notice if is_burst and conversation.record.is_locked else ""
+        return self._ensure_trigger(
+            tables,
+            queues,
+            staged,
+            trail,
+            delay_seconds=policy.batch_window_seconds if is_burst else 0,
+            notice=notice,
+        )
+
+    def _opt_out(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        message: InboundMessage,
+        request: OptOut,
+        trail: Trail,
+    ) -> Outcome:
+        """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
+        policy = self._policies.of(conversation, message.channel, trail)
+        staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
+        code = Code.OPTED_OUT if request is OptOut.STOP else None
+        if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
+            return Outcome(code)
+        outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+        return outcome if outcome.code is not None else Outcome(code)
+
+    def _known_elsewhere(self, tables: Tables, found: Found, message: InboundMessage) -> Known | None:
+        """Whether an older conversation of the pair has the message; asked only where this one is young."""
+        horizon = self._settings.dedupe_hours
+        if not found.older or not needs_a_look(found.created_at, now=self._clock.now(), horizon_hours=horizon):
+            return None
+        return look_elsewhere(tables, found.older, message.message_sid)
+
+    def _repeat(self, tables: Tables, queues: Queues, known: Known, trail: Trail) -> Outcome:
+        """A retry, or a replay, of a message that an older conversation of the pair has."""
+        trail.log(Step.DUPLICATE)
+        trail.count(Metric.DUPLICATE, outcome="staged" if known.staged else "answered")
+        if known.staged is None:
+            return Outcome()
+        return self._ensure_trigger(tables, queues, known.staged, trail, delay_seconds=0)
+
+    @staticmethod
+    def _tried(act: Callable[[], bool], trail: Trail) -> bool:
+        """Whether something was done for a staged message at once; a fault is logged, and left to its trigger."""
         try:
-            if staged.route is Route.HANDOFF:
-                self._handoff.hand_off(tables, queues, staged, trail)
-                return Outcome()
-            return self._ensure_trigger(tables, queues, staged, conversation, trail)
+            return act()
         except (TryAgain, Misconfigured) as fault:
-            trail.fault(Step.FAILED, fault)
-            return Outcome(_after_staging(fault))
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            trail.count(Metric.FAULT, outcome=fault.code.value)
+            return False
+
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
@@ -210,13 +297,12 @@ class Receiving:
         """
         if found.key is None:
             return None
-        item = lookup.load(
+        return lookup.load(
             tables.conversations,
             found.key,
             self._settings.context_attributes,
             with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
-        return Conversation.from_item(item) if item is not None else None
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
         """Nothing is staged for a refused message, so no trigger would ever let such a lock begin to age."""
@@ -233,15 +319,17 @@ class Receiving:
         tables: Tables,
         conversation: Conversation,
         message: InboundMessage,
-        route: Route,
-        attachments: RequestAttachments,
+        policy: Policy,
+        attachments: RequestAttachments | None,
         trail: Trail,
+        *,
+        route: Route | None,
     ) -> StagedMessage | None:
         """The row that stands for the message now: the one written, or the one that a retry finds.
 
         None: a retry of what is in the record, and staged no more.
         """
-        if _is_to_be_kept(message):
+        if attachments is not None and _is_to_be_kept(message):
             existing = staging.find(tables.stage, conversation.key, message.message_sid)
             if existing is not None:  # a retry: what came with it is kept already
                 return _duplicate(existing, trail)
@@ -256,10 +344,13 @@ class Receiving:
             message_sid=message.message_sid,
             channel=message.channel,
             tenant=conversation.tenant,
-            route=route,
             received_at=message.received_at,
             context=self._context(conversation, message, trail),
+            opt_out=message.opt_out.value if message.opt_out else None,
+            opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
+            due_at=message.received_at
+            + timedelta(seconds=policy.batch_max_wait_seconds if route is Route.CHANNEL else 0),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
@@ -267,8 +358,9 @@ class Receiving:
             raise TryAgain(Code.STAGE_WRITE_ERROR, fault.detail, maybe_applied=fault.maybe_applied) from fault
         match outcome:
             case Staged():
-                trail.log(Step.STAGED, route=route.value)
-                trail.count(Metric.STAGED, outcome=route.value)
+                told = route.value if route is not None else "opt_out"
+                trail.log(Step.STAGED, route=told)
+                trail.count(Metric.STAGED, outcome=told)
                 return staged
             case Duplicate(existing):
                 return _duplicate(existing, trail)
@@ -283,21 +375,32 @@ class Receiving:
         )
 
     def _ensure_trigger(
-        self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail
+        self,
+        tables: Tables,
+        queues: Queues,
+        staged: StagedMessage,
+        trail: Trail,
+        *,
+        delay_seconds: int,
+        notice: str = "",
     ) -> Outcome:
-        outcome = trigger_lock.ensure(
-            tables.trigger_lock,
-            queues.trigger(staged.channel),
-            Trigger(staged.conversation, self._new_id()),
-            delay_seconds=self._settings.batch_window_seconds,
-            now=self._clock.now(),
-            tenant=staged.tenant,
-        )
+        """See to a trigger for a staged message; a fault is reported and acknowledged, for the sweep takes over."""
+        try:
+            outcome = trigger_lock.ensure(
+                tables.trigger_lock,
+                queues.trigger(staged.channel),
+                Trigger(staged.conversation, self._new_id()),
+                delay_seconds=delay_seconds,
+                now=self._clock.now(),
+                tenant=staged.tenant,
+            )
+        except (TryAgain, Misconfigured) as fault:
+            trail.fault(Step.FAILED, fault)
+            return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
-                # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
-                return Outcome(notice=self._settings.locked_notice if conversation.record.is_locked else "")
+                return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)
@@ -331,7 +434,7 @@ def _is_to_be_kept(message: InboundMessage) -> bool:
 
 
 def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:
-    trail.log(Step.DUPLICATE, route=existing.route.value)
+    trail.log(Step.DUPLICATE)
     trail.count(Metric.DUPLICATE, outcome="staged")
     return existing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -79,6 +79,15 @@ class Unread(Protocol):
     @property
     def seconds_spent(self) -> float:
         """On reading, for all recipients of the message together."""
+
+    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
+        """The message under its own id, with who wrote it and whether it is taken.
+
+        Args:
+            message: the one that was verified, for one of its recipients.
+            lists: the addresses of the company's own lists, in lower case.
+            refused: the verdicts on its sender by which the company takes no message.
+        """
 
     def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
         """The message with its text and its attachments.

@@ -17,6 +17,7 @@ class Step(StrEnum):
     WAITING = "already_triggered"
     ANSWERED = "answered_provider"
     SEVERAL_ACTIVE = "several_active_conversations"
+    POLICY_NOT_APPLIED = "policy_not_applied"
     NO_CALLBACK = "no_status_callback"
     NOTHING_STAGED = "nothing_staged"
     STILL_TYPING = "still_typing"

@@ -21,7 +21,7 @@ from enum import StrEnum
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup
-from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, Conversation
+from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
@@ -132,9 +132,8 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
     for row in rows:
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
         found.ids |= {one.message_sid for one in staging.read(tables.stage, key)}
-        item = lookup.load(tables.conversations, key, (), with_messages=True)
-        if item is not None:
-            conversation = Conversation.from_item(item)
+        conversation = lookup.load(tables.conversations, key, ())
+        if conversation is not None:
             found.ids |= conversation.record.entry_ids
             found.wishes_at += _wishes(conversation.record)
             found.is_opted_out |= conversation.is_opted_out

@@ -111,7 +111,7 @@ class TestEndToEnd:
         deployment.dynamodb.update_item(
             TableName="conversations-stage-local",
             Key={name: {"S": row[name]} for name in ("conversation_id", "message_sid")},
-            UpdateExpression="SET received_at = :then",
+            UpdateExpression="SET received_at = :then, due_at = :then",
             ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000000+00:00"}},
         )
         deployment.dynamodb.delete_item(
@@ -226,7 +226,7 @@ class TestHostileInput:
         """Twilio's column: 200 and empty TwiML; the log tells the code; never a 500."""
         before = deployment.row
 
-        response = deployment.send(body, {"Content-Type": FORM_TYPE, **headers})
+        response = deployment.send(body, {"Content-Type": FORM_TYPE, "X-Twilio-Signature": "x" * 28, **headers})
 
         out = capsys.readouterr().out
         assert (response.status_code, response.body) == (200, EMPTY)

@@ -33,6 +33,8 @@ RECIPIENTS_MAX: Final = 20
 
 _ENVELOPE_BYTES_MAX: Final = 65_536
 _DOCUMENT_BYTES_MAX: Final = 262_144
+_TOLD_BYTES_MAX: Final = 65_536
+"""Of a field that SendGrid tells beside the e-mail, before anybody has verified it."""
 _IDENTIFYING: Final = ("headers", "from", "subject", "text", "html", "email")
 """The fields that are the same whenever SendGrid posts the same e-mail, and tell it from others."""
 
@@ -88,12 +90,14 @@ def read_mail(request: WebhookRequest, notes: Notes) -> Mail:
     form = read_form(request.headers.get("content-type", ""), request.body)
     envelope = _envelope(form.fields.get("envelope", b""))
     told = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
+    if "email" in form.fields and "headers" in form.fields:  # each mode has one: the other is the sender's own words
+        raise Rejected(Code.PARSING_ERROR, "the form is in both of SendGrid's modes")
     if form.fields.get("email"):
         headers, raw_body = head_and_body(form.fields["email"], notes)
     else:
         headers, raw_body = Headers.parse(form.fields.get("headers", b""), notes), None
     charsets = _document(form, "charsets")
-    fields = {name: _text_of(form, charsets, name, notes) for name in told if name in form.fields}
+    fields = {name: _text_of(form, charsets, name, notes, _TOLD_BYTES_MAX) for name in told if name in form.fields}
     return Mail(envelope, headers, fields, form, charsets, raw_body)
 
 
@@ -105,10 +109,10 @@ def read_content(mail: Mail, attachments: Attachments, notes: Notes) -> Sequence
     return read_files([Shown(plain, html)], _files(mail.form, notes), attachments, notes)
 
 
-def _text_of(form: Form, charsets: Mapping[str, Any], name: str, notes: Notes) -> str:
-    """A field in its own character set."""
+def _text_of(form: Form, charsets: Mapping[str, Any], name: str, notes: Notes, bytes_max: int | None = None) -> str:
+    """A field in its own character set, up to `bytes_max`; None: all of it."""
     label = charsets.get(name)
-    return decode(form.fields.get(name, b""), label if isinstance(label, str) else "", notes)
+    return decode(form.fields.get(name, b"")[:bytes_max], label if isinstance(label, str) else "", notes)
 
 
 def _envelope(content: bytes) -> Envelope:

@@ -1,6 +1,6 @@
 """An e-mail between its two readings: its envelope and headers are read, its texts and attachments are not.
 
-    parse        form, envelope, headers: what finds the conversation and its secret
+    parse        form, envelope, headers: what finds the conversation and its secret; under a provisional id
     [verified]   `judged`: the company's policies say who wrote it, and whether it is taken
     [loaded]     `read`: texts, attachments, and what is new beside what was said before
 
@@ -31,6 +31,9 @@ from chalicelib.clock import Clock
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
+
+UNVERIFIED_SID: Final = "em-unverified"
+"""Stands for the id of an e-mail that is not verified."""
 
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
@@ -63,10 +66,22 @@ class UnreadMail:
 
     def messages(self) -> tuple[InboundMessage, ...]:
         """The message, once for each of its recipients, as the deployment's settings have it."""
-        refused = {Verdict.FAIL} if self._settings.email_authentication == "refuse" else set()
-        return tuple(self._message(one, self._author, refused) for one in self._mail.envelope.recipients)
+        return tuple(self._unverified(one) for one in self._mail.envelope.recipients)
 
-    def _message(self, recipient: str, author: Author, refused: Collection[Verdict]) -> InboundMessage:
+    def _unverified(self, recipient: str) -> InboundMessage:
+        """What finds the conversation: the two addresses. An id can cost a digest of all that the e-mail says."""
+        return InboundMessage(
+            message_sid=UNVERIFIED_SID,
+            channel=self._channel,
+            account_id="",
+            sender=Address(AddressKind.EMAIL, self._author.address),
+            recipient=Address(AddressKind.EMAIL, recipient),
+            body="",
+            received_at=self._clock.now(),
+            unread=self,
+        )
+
+    def _message(self, recipient: str, author: Author, refused: Collection[str]) -> InboundMessage:
         """The message for one of its recipients, under an id that is the same whenever it is posted."""
         notes = Notes(self._notes)
         extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name=author.name)
@@ -93,9 +108,7 @@ class UnreadMail:
             unread=self,
         )
 
-    def judged(
-        self, message: InboundMessage, *, lists: Collection[str], refused: Collection[Verdict]
-    ) -> InboundMessage:
+    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
         """The message under a company's policies: its author may be another than its header From says.
 
         Args:
@@ -149,7 +162,7 @@ class UnreadMail:
     def _digest(self) -> str:
         return digest_of(self._mail)
 
-    def _refusal(self, recipient: str, author: Author, refused: Collection[Verdict]) -> Code | None:
+    def _refusal(self, recipient: str, author: Author, refused: Collection[str]) -> Code | None:
         """Why an e-mail is not taken: a machine wrote it, it came back to its sender, or nobody vouches for it."""
         mail = self._mail
         if recipient == author.address or is_own(mail.headers, recipient):

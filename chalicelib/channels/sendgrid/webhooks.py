@@ -16,11 +16,12 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -54,6 +55,10 @@ class SendGrid:
         (self._channel,) = channels
         self._clock = clock
         self._settings = settings
+
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        """Whether there is a signature with its timestamp, or a token in the URL."""
+        return bool(url_token or (headers.get(SIGNATURE_HEADER) and headers.get(TIMESTAMP_HEADER)))
 
     def parse(self, request: WebhookRequest) -> tuple[InboundMessage, ...]:
         """The e-mail, once for each distinct address of its envelope, with its content unread.
@@ -110,10 +115,9 @@ def _has_signed(key: EllipticCurvePublicKey, request: WebhookRequest) -> bool:
     # Nothing parts it from the body: the start of a body could pass for its end, or its end for the start of a body.
     if not _TIMESTAMP.fullmatch(timestamp) or request.body[:1].isdigit():
         return False
-    signed = timestamp.encode() + request.body
     try:
         signature = base64.b64decode(_bytes(request.headers.get(SIGNATURE_HEADER, "")), validate=True)
-        key.verify(signature, signed, ECDSA(SHA256()))
+        key.verify(signature, request.digest_after(timestamp.encode()), ECDSA(Prehashed(SHA256())))
     except (binascii.Error, InvalidSignature):
         return False
     return True

@@ -13,7 +13,7 @@ SMS = {"From": CUSTOMER, "To": COMPANY}
 
 @pytest.mark.parametrize("parameters", [{"OptOutType": "STOP"}, SMS], ids=["told by Twilio", "by the keyword on SMS"])
 def test_stop_marks_the_conversation_and_nothing_of_it_reaches_the_ai(parameters: dict[str, str]):
-    """The entry is kept, nothing is staged or triggered, and the answer is empty TwiML."""
+    """The entry is kept, nothing stays staged or is triggered, and the answer is empty TwiML."""
     world = World()
 
     world.deliver("Stop ", **parameters)
@@ -60,7 +60,7 @@ def test_what_an_opted_out_customer_writes_is_refused_by_the_rule():
 
 
 def test_what_was_staged_before_the_stop_does_not_reach_the_ai():
-    """Stage 2 asks the rules again: the rows are settled with the code and kept in the record."""
+    """It is refused with the code and kept in the record, in its place before the STOP."""
     world = World()
     world.deliver("one")
 
@@ -68,7 +68,7 @@ def test_what_was_staged_before_the_stop_does_not_reach_the_ai():
     world.run(120)
 
     assert not world.batches
-    assert [entry.get("refused") for entry in world.row["messages"]] == [None, "OPTED_OUT"]
+    assert [entry.get("refused") for entry in world.row["messages"]] == ["OPTED_OUT", None]
     assert world.is_at_rest
 
 

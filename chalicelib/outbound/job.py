@@ -1,0 +1,65 @@
+"""One reply at work, and what becomes of sending it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.clock import Deadline
+from chalicelib.errors import EngineError, TryAgain
+from chalicelib.messages.replies import Reply
+from chalicelib.ports.queues import Queues
+from chalicelib.ports.tables import Tables
+from chalicelib.telemetry import Trail
+
+Entry = Mapping[str, Any]
+
+
+class NotRequeued(TryAgain):
+    """A reply could not be sent to its queue again; `reply` has the tokens of the claims that sent nothing."""
+
+    def __init__(self, fault: EngineError, reply: Reply) -> None:
+        super().__init__(fault.code, fault.detail)
+        self.reply = reply
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reply at work."""
+
+    reply: Reply
+    tenant: str
+    """The fairness group that the reply came with."""
+    tables: Tables
+    queues: Queues
+    deadline: Deadline
+    token: str
+    """Fresh for this invocation."""
+    trail: Trail
+
+    def after(self, fault: EngineError) -> Job:
+        """The reply as it comes again after this fault: with what the failed try learned."""
+        return replace(self, reply=fault.reply) if isinstance(fault, NotRequeued) else self
+
+
+@dataclass(frozen=True)
+class Done:
+    """The reply is at its end; `error_code` says why not all of it was sent."""
+
+    entries: tuple[Entry, ...]
+    error_code: str | None
+
+
+@dataclass(frozen=True)
+class Later:
+    """The reply must come again."""
+
+    code: str
+    seconds: int
+    gives_claim_back: bool
+    """Nothing of it is in doubt, so the claim need not be waited out."""
+    entries: tuple[Entry, ...] = ()
+    """Of the parts that were sent before."""
+    unsent_claims: tuple[str, ...] = ()
+    """Tokens under which a part was or may be claimed, and certainly not sent."""
