@@ -183,11 +183,18 @@ class TemporaryFailure:
     error_code: str
     after_seconds: int = 0
     """How long it wants to be left alone."""
+    is_ours_to_mend: bool = False
+    """Whether it takes the message only once somebody has mended the account or its configuration."""
 
 
 @dataclass(frozen=True)
 class InDoubt:
     """Nobody knows whether the provider took the message."""
+
+    is_server_error: bool = False
+    """Whether the provider answered with a 5xx; False: the answer was lost, or proves nothing."""
+    error_code: str | None = None
+    """What it was answered with; None: with nothing that can be read."""
 
 
 @dataclass(frozen=True)

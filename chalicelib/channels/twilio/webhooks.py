@@ -18,15 +18,13 @@ from urllib.parse import parse_qsl
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, DeliveryReport, Refusals, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, DeliveryReport, WebhookRequest, channel_of
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, InboundMessage, Media, OptOut
 
 SIGNATURE_HEADER: Final = "x-twilio-signature"
-
-REFUSALS: Final = Refusals(opted_out="21610", outside_window="63016")
 
 BODY_BYTES_MAX: Final = 65_536
 """Far above any form that Twilio sends; a larger one is refused before it is parsed."""
