@@ -18,7 +18,8 @@ from chalicelib.conversations.conversation import (
     text_of_channel,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.inbound import AddressKind, InboundMessage
+from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey
@@ -43,23 +44,26 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
 
     Among several active conversations the newest `created_at` wins.
     """
-    index = channel.index
-    company = (index.company_key, message.recipient.value)
-    active = list(
-        table.query(
-            company,
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(message.sender.value),
-            keep=Attr(TASK_COMPLETE).eq(0),
-        )
-    )
+    active = _active(table, channel, message, message.sender.value)
     if active:
-        newest = max(active, key=lambda row: str(row.get(CREATED_AT, "")))
-        key = ConversationKey(newest[names.PRIMARY_CHANNEL], newest[names.CONVERSATION_ID])
-        return _found(newest, channel, key, len(active))
-    for row in table.query(company, index=index.name, limit=1):
+        return _newest(active, channel)
+    index = channel.index
+    for row in table.query((index.company_key, message.recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
+
+
+def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by another spelling of the customer's number; None: there is none by any.
+
+    One query for each other spelling; a number with one spelling costs none. The caller holds: `find` found the company
+    alone, and its secret has proven the provider.
+    """
+    if channel.address_kind is not AddressKind.PHONE:
+        return None
+    spellings = other_spellings(message.sender.value)
+    active = [row for one in spellings for row in _active(table, channel, message, one)]
+    return _newest(active, channel) if active else None
 
 
 def load(table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool) -> Item | None:
@@ -82,6 +86,25 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
         name = f"{CHANNEL_CONFIG}.{channel.name}.{CREDENTIAL_REF}"
         raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, f"{name} is missing for tenant {found.tenant}")
     return found.credential_ref
+
+
+def _active(table: Table, channel: Channel, message: InboundMessage, customer: str) -> list[Item]:
+    """The active conversations of the company's address with a customer's."""
+    index = channel.index
+    return list(
+        table.query(
+            (index.company_key, message.recipient.value),
+            index=index.name,
+            range_key=Attr(index.customer_key).eq(customer),
+            keep=Attr(TASK_COMPLETE).eq(0),
+        )
+    )
+
+
+def _newest(active: Sequence[Item], channel: Channel) -> Found:
+    newest = max(active, key=lambda row: str(row.get(CREATED_AT, "")))
+    key = ConversationKey(newest[names.PRIMARY_CHANNEL], newest[names.CONVERSATION_ID])
+    return _found(newest, channel, key, len(active))
 
 
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:

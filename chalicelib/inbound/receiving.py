@@ -117,6 +117,11 @@ class Receiving:
         self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
         if _is_probe(request, message):
             return Outcome(is_probe=True)
+        respelled = self._find_respelled(tables, channel, found, message, trail)
+        if respelled is not None:
+            found = respelled
+            ref = lookup.require_credential_ref(found, channel)
+            self._verification.verify(request, message.account_id, ref, deadline)
         return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -127,7 +132,9 @@ class Receiving:
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        found = self._begin(tables, self._channels[message.channel], message, trail)
+        channel = self._channels[message.channel]
+        found = self._begin(tables, channel, message, trail)
+        found = self._find_respelled(tables, channel, found, message, trail) or found
         # Nobody waits for an answer that could tell an unknown sender something.
         return self._take(
             tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
@@ -195,10 +202,26 @@ class Receiving:
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
+        self._tell_found(found, trail)
+        return found
+
+    def _find_respelled(
+        self, tables: Tables, channel: Channel, found: Found, message: InboundMessage, trail: Trail
+    ) -> Found | None:
+        """The conversation by another spelling of the customer's number, where the look-up found none."""
+        if found.key is not None:
+            return None
+        respelled = lookup.find_respelled(tables.conversations, channel, message)
+        if respelled is not None:
+            trail.log(Step.RESPELLED, Level.DEBUG)
+            self._tell_found(respelled, trail)
+        return respelled
+
+    @staticmethod
+    def _tell_found(found: Found, trail: Trail) -> None:
         trail.bind(tenant=found.tenant)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
-        return found
 
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.

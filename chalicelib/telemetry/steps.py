@@ -16,6 +16,7 @@ class Step(StrEnum):
     TRIGGERED = "triggered"
     WAITING = "already_triggered"
     ANSWERED = "answered_provider"
+    RESPELLED = "found_by_other_spelling"
     SEVERAL_ACTIVE = "several_active_conversations"
     NO_CALLBACK = "no_status_callback"
     NOTHING_STAGED = "nothing_staged"

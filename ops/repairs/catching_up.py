@@ -25,6 +25,7 @@ from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, Con
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
@@ -118,13 +119,16 @@ _OF_RULES = frozenset(
 def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage]) -> Known:
     """What is known of the messages from one address to another."""
     index, first = channel.index, messages[0]
-    rows = list(
-        tables.conversations.query(
+    spellings = (first.sender.value, *other_spellings(first.sender.value))
+    rows = [
+        row
+        for spelling in spellings
+        for row in tables.conversations.query(
             (index.company_key, first.recipient.value),
             index=index.name,
-            range_key=Attr(index.customer_key).eq(first.sender.value),
+            range_key=Attr(index.customer_key).eq(spelling),
         )
-    )
+    ]
     found = Known()
     active = [row for row in rows if not row.get(TASK_COMPLETE)]
     created = [at for at in map(_created_at, active) if at is not None]

@@ -46,6 +46,54 @@ def locked(**settings: str) -> World:
     return world
 
 
+class TestSpellings:
+    """A customer whose number WhatsApp spells otherwise than the company's row."""
+
+    ROW, WRITES = "+525512345678", "+5215512345678"
+
+    def test_the_conversation_is_found_and_the_customer_answered_where_they_wrote_from(self):
+        """One query more than a look-up that hits, and the one for the company."""
+        world = World(None, conversation(gsi_recipient_tel=self.ROW))
+
+        world.deliver(From=f"whatsapp:{self.WRITES}")
+        world.run(60)
+
+        reads = [call.operation for call in world.plan.calls[:5]]
+        assert outcome(world) == "success"
+        assert reads == ["Query", "Query", "GetSecretValue", "Query", "GetItem"]
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{self.WRITES}"]
+
+    def test_a_forger_makes_no_further_look_up(self):
+        """Other spellings are asked for only once the company's own secret has proven the provider."""
+        world = World(None, conversation(gsi_recipient_tel=self.ROW))
+
+        world.post(world.form(From=f"whatsapp:{self.WRITES}"), token="forged")
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert [call.operation for call in world.plan.calls].count("Query") == 2
+
+    def test_the_found_row_s_own_secret_has_to_prove_it_too(self):
+        """The company's rows may name different accounts."""
+        other = json.dumps({"account_sid": "AC" + "9" * 32, "auth_token": "another"})
+        config = {"whatsapp": {"credential_ref": "other"}}
+        known = conversation(conversation_id="a", gsi_recipient_tel="+4900")
+        world = World(None, known, conversation(gsi_recipient_tel=self.ROW, channel_config=config))
+        world.secrets.texts["other"] = other
+
+        world.post(world.form(From=f"whatsapp:{self.WRITES}"))
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert is_untouched(world)
+
+    def test_a_sender_unknown_by_every_spelling_is_told_so(self):
+        """As any unknown sender."""
+        world = World(None, conversation(gsi_recipient_tel="+525599999999"))
+
+        world.deliver(From=f"whatsapp:{self.WRITES}")
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+
+
 class TestChannelRoute:
     @pytest.mark.parametrize(
         ("channel", "prefix", "path"),
