@@ -53,7 +53,7 @@ RIGHTS: Mapping[str, Rights] = {
         "ConversationsTable/SMS_INDEX": ("Query",),
         "ConversationsTable/EMAIL_INDEX": ("Query",),
         "ConversationsTable": ("BatchGetItem", "GetItem", "UpdateItem"),
-        "HistoryTable": ("BatchGetItem",),
+        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
         "StageTable": ("BatchWriteItem", "GetItem", "PutItem"),
         "SendsTable": ("GetItem", "UpdateItem"),
         "UnknownSendersTable": ("DeleteItem", "PutItem"),

@@ -48,6 +48,28 @@ _ANSWER_STYLES = {Vendor.TWILIO: AnswerStyle.TWIML, Vendor.SENDGRID: AnswerStyle
 _REPORT_PATHS = {Vendor.TWILIO: "/webhooks/twilio/status/"}
 
 
+class NumberKind(StrEnum):
+    """What sort of number a company sends from: the provider's default keywords differ by it."""
+
+    LONG_CODE = "long code"
+    TOLL_FREE = "toll-free"
+    SHORT_CODE = "short code"
+
+    @classmethod
+    def of(cls, number: str) -> NumberKind:
+        """The kind of a company's number."""
+        if not number.startswith("+"):
+            return cls.SHORT_CODE
+        return cls.TOLL_FREE if number.startswith(_TOLL_FREE) and len(number) == _NANP_LENGTH else cls.LONG_CODE
+
+
+_TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
+_NANP_LENGTH = len("+18005550100")
+
+Keywords = Mapping[OptOut, frozenset[str]]
+"""Whole messages, in capitals."""
+
+
 @dataclass(frozen=True)
 class Index:
     """The index that finds a channel's conversations by the company's and the customer's address."""
@@ -74,8 +96,9 @@ class Channel:
     """Characters of one outbound message."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
-    opt_out_keywords: Mapping[OptOut, frozenset[str]] = field(default_factory=dict)
-    """Whole messages, in capitals, by which the provider itself takes a customer out or in without saying so."""
+    opt_out_keywords: Mapping[NumberKind, Keywords] = field(default_factory=dict)
+    """By kind of the company's number, whole messages by which the provider itself takes a customer out or in, without
+    saying so; they count only where a company's policy says that its service has no Advanced Opt-Out."""
 
 
 PROBE_HEADER: Final = "x-replies-engine-probe"

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from chalicelib.channels.channel import Channel, Index, Vendor
+from chalicelib.channels.channel import Channel, Index, NumberKind, Vendor
 from chalicelib.messages.inbound import AddressKind, OptOut
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600
 _EMAIL_LENGTH_MAX = 49_152
 """As long as a reply may be: an e-mail is one part."""
+
+_HELP = frozenset({"HELP", "INFO"})
+_TOLL_FREE_KEYWORDS = {
+    OptOut.STOP: frozenset({"STOP"}),
+    OptOut.START: frozenset({"START", "UNSTOP"}),
+    OptOut.HELP: _HELP,
+}
+"""The network's own, which nobody can change (support.twilio.com, article 360058144374)."""
+_SHORT_CODE_KEYWORDS = {
+    OptOut.STOP: frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}),
+    OptOut.START: frozenset({"START", "YES", "UNSTOP"}),
+    OptOut.HELP: _HELP,
+}
+"""Twilio does not act on these itself: the owner of a short code has to (twilio.com/docs/api/errors/23002)."""
 
 
 def channels(settings: Settings) -> tuple[Channel, ...]:
@@ -40,9 +54,13 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             vendor=Vendor.TWILIO,
             part_length_max=_TWILIO_LENGTH_MAX,
             opt_out_keywords={
-                OptOut.STOP: frozenset(settings.sms_stop_keywords),
-                OptOut.START: frozenset(settings.sms_start_keywords),
-                OptOut.HELP: frozenset(settings.sms_help_keywords),
+                NumberKind.LONG_CODE: {
+                    OptOut.STOP: frozenset(settings.sms_stop_keywords),
+                    OptOut.START: frozenset(settings.sms_start_keywords),
+                    OptOut.HELP: frozenset(settings.sms_help_keywords),
+                },
+                NumberKind.TOLL_FREE: _TOLL_FREE_KEYWORDS,
+                NumberKind.SHORT_CODE: _SHORT_CODE_KEYWORDS,
             },
         ),
     )

@@ -1,53 +1,68 @@
-"""Opt-out: a customer who says STOP gets nothing more, until START; HELP is the provider's business.
+"""Opt-out: a customer who says STOP on a channel gets nothing more on it, until START; HELP is the provider's business.
 
-The provider has acted and answered already. What is left to us is to mark the conversation, so that nothing of it
-reaches the AI and no reply is sent, and to keep the message in the record. Nothing is staged: the mark and the entry
-are one conditional update, which a retry of the provider repeats until it finds the entry there.
+The provider has acted and answered already. Here the conversation is marked, so that nothing of the channel reaches
+the AI or people and no reply is sent on it, and the message is kept in the record. Nothing is staged: the mark and the
+entry are one conditional update, which a retry of the provider repeats until it finds the entry there.
+
+`OptOutType` alone decides where the provider sends it. Its default keywords count only where a company's policy says
+that its service has no Advanced Opt-Out: elsewhere the keywords are the service's own, and "stop" may be an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup
-from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.conversation import CHANNEL_CONFIG, POLICY, Conversation
 from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import InboundMessage, OptOut
-from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock
+from chalicelib.ports.tables import Item, Tables
+from chalicelib.protocol import conversation_lock, history
 from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Metric, Step, Trail
 
 _TRIES = 4
 
-_MARKS = {OptOut.STOP: True, OptOut.START: False, OptOut.HELP: None}
+OPT_OUT_KEYWORDS = "opt_out_keywords"
+"""The policy: `default` where the channel's service has no Advanced Opt-Out, else `none`."""
+
+_CHOICES = {"default": True, "none": False}
 
 
-def opt_out_request(message: InboundMessage, *, is_opted_out: bool) -> OptOut | None:
+def default_keywords_apply(row: Item, channel: str, settings: Settings) -> bool:
+    """Whether the provider's default keywords count on a channel, by the company's policy or else by the setting."""
+    told: Any = row
+    for name in (CHANNEL_CONFIG, channel, POLICY, OPT_OUT_KEYWORDS):
+        told = told.get(name) if isinstance(told, Mapping) else None
+    return _CHOICES.get(told if isinstance(told, str) else "", settings.opt_out_keywords == "default")
+
+
+def opt_out_request(message: InboundMessage, *, is_opted_out: bool, keywords_apply: bool) -> OptOut | None:
     """What a message says of wanting messages; None: it is an ordinary message.
 
-    By a keyword alone, START counts only from a customer who is opted out: to all others "yes" is an answer.
+    START counts only from a customer who is opted out: the provider reports it of every "yes".
     """
-    if message.opt_out is None and message.opt_out_keyword is OptOut.START and not is_opted_out:
-        return None
-    return message.opt_out or message.opt_out_keyword
+    said = message.opt_out or (message.opt_out_keyword if keywords_apply else None)
+    return None if said is OptOut.START and not is_opted_out else said
 
 
 class OptOuts:
-    """Marks conversations as opted out or in."""
+    """Marks conversations as opted out or in, and keeps what an opted-out customer writes."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
         self._clock = clock
         self._settings = settings
+        self._bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
 
     def apply(
         self, tables: Tables, key: ConversationKey, context: Mapping[str, Any], kind: OptOut, trail: Trail
     ) -> None:
-        """Mark the conversation as the customer wishes, and keep the message.
+        """Mark the conversation's channel as the customer wishes, and keep the message.
 
         Args:
             tables: within the webhook's deadline.
@@ -59,49 +74,89 @@ class OptOuts:
         Raises:
             TryAgain: nothing is written, or all of it; the provider comes again.
         """
+        channel = contexts.channel_of(context)
         entry = contexts.entry(context, opt_out=kind.value)
+        if self._append(tables, key, entry, lambda marks: _marked(marks, kind, channel)):
+            trail.log(Step.OPT_OUT, outcome=kind.value)
+            trail.count(Metric.OPT_OUT, outcome=kind.value)
+
+    def keep(self, tables: Tables, key: ConversationKey, context: Mapping[str, Any], trail: Trail) -> None:
+        """Keep a message of a customer who is opted out: in the record, marked, and with nobody.
+
+        Raises:
+            TryAgain: nothing is written, or all of it; the provider comes again.
+        """
+        entry = contexts.entry(context, refused=Code.OPTED_OUT.value)
+        if self._append(tables, key, entry, lambda _: {}):
+            trail.log(Step.KEPT_REFUSED, code=Code.OPTED_OUT.value)
+
+    def _append(
+        self,
+        tables: Tables,
+        key: ConversationKey,
+        entry: Mapping[str, Any],
+        marks_after: Callable[[OptOutMarks], Mapping[str, Any]],
+    ) -> bool:
+        """Append an entry with marks; False: the record has it already, or is gone."""
+        has_moved = False
         for _ in range(_TRIES):
             item = lookup.load(tables.conversations, key, self._settings.context_attributes, with_messages=True)
             if item is None:
-                return
-            record = Conversation.from_item(item).record
-            if contexts.id_of(context) in record.entry_ids:
-                return
+                return False
+            conversation = Conversation.from_item(item)
+            record, now = conversation.record, self._clock.now()
+            if entry["message_id"] in record.entry_ids:
+                return False
+            if not has_moved and history.room_bytes(record) < history.entry_bytes(entry):
+                has_moved = True
+                history.trim(tables.conversations, tables.history, record, self._bounds, now=now)
+                continue
             written = conversation_lock.append(
                 tables.conversations,
                 record,
                 [entry],
                 ended_ids=(),
                 to_people=False,
-                now=self._clock.now(),
-                opted_out=_MARKS[kind],
+                now=now,
+                marks=marks_after(conversation.opt_out_marks),
             )
             if isinstance(written, Appended):
-                trail.log(Step.OPT_OUT, outcome=kind.value)
-                trail.count(Metric.OPT_OUT, outcome=kind.value)
-                return
-        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while the customer's wish is written")
+                return True
+        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while a message is kept")
 
 
-def mark_opted_out(tables: Tables, key: ConversationKey, clock: Clock, context_attributes: Sequence[str]) -> None:
-    """Mark a conversation whose customer is opted out, as the provider says that it refused to send.
+def mark_opted_out(
+    tables: Tables, key: ConversationKey, channel: str, clock: Clock, context_attributes: Sequence[str]
+) -> None:
+    """Mark a channel on which the provider refused to send because its customer is opted out.
 
     Raises:
         TryAgain, Misconfigured: the mark is not set; the caller comes again.
     """
     for _ in range(_TRIES):
         item = lookup.load(tables.conversations, key, context_attributes, with_messages=True)
-        if item is None or Conversation.from_item(item).is_opted_out:
+        if item is None or Conversation.from_item(item).is_opted_out_of(channel):
             return
+        conversation = Conversation.from_item(item)
         written = conversation_lock.append(
             tables.conversations,
-            Conversation.from_item(item).record,
+            conversation.record,
             [],
             ended_ids=(),
             to_people=False,
             now=clock.now(),
-            opted_out=True,
+            marks=conversation.opt_out_marks.after_stop(channel),
         )
         if isinstance(written, Appended):
             return
     raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while the opt-out is marked")
+
+
+def _marked(marks: OptOutMarks, kind: OptOut, channel: str) -> Mapping[str, Any]:
+    match kind:
+        case OptOut.STOP:
+            return marks.after_stop(channel)
+        case OptOut.START:
+            return marks.after_start(channel)
+        case OptOut.HELP:
+            return {}

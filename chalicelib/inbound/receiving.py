@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
 from chalicelib.channels.verification import Verification
@@ -24,7 +24,7 @@ from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.opt_out import OptOuts, default_keywords_apply, opt_out_request
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -137,7 +137,12 @@ class Receiving:
         found = self._find_respelled(tables, channel, found, message, trail) or found
         # Nobody waits for an answer that could tell an unknown sender something.
         return self._take(
-            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
+            tables,
+            queues,
+            found,
+            replace(message, may_be_notified=False, is_of_list=True),
+            self.attachments(deadline),
+            trail,
         )
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
@@ -164,7 +169,8 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
-        said = opt_out_request(message, is_opted_out=conversation.is_opted_out)
+        is_opted_out = conversation.is_opted_out_of(channel.name)
+        said = self._opt_out_request(conversation, message)
         if said is not None:
             context = self._context(conversation, message, trail)
             self._opt_outs.apply(tables, conversation.key, context, said, trail)
@@ -174,14 +180,14 @@ class Receiving:
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
-                tables, queues, channel, found, message, trail, is_opted_out=conversation.is_opted_out
+                tables, queues, channel, found, message, trail, is_opted_out=is_opted_out
             )
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, self._settings.locked_notice)
         if refusal is not None:
-            raise Rejected(refusal, "refused by the conversation's rules")
+            self._refuse(tables, conversation, message, refusal, trail)
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
@@ -196,6 +202,23 @@ class Receiving:
         except (TryAgain, Misconfigured) as fault:
             trail.fault(Step.FAILED, fault)
             return Outcome(_after_staging(fault))
+
+    def _opt_out_request(self, conversation: Conversation, message: InboundMessage) -> OptOut | None:
+        channel = message.channel
+        return opt_out_request(
+            message,
+            is_opted_out=conversation.is_opted_out_of(channel),
+            # The provider's list does not tell what the provider made of a message: there its keywords count.
+            keywords_apply=message.is_of_list or default_keywords_apply(conversation.item, channel, self._settings),
+        )
+
+    def _refuse(
+        self, tables: Tables, conversation: Conversation, message: InboundMessage, refusal: Code, trail: Trail
+    ) -> NoReturn:
+        """Refuse a message by a rule; what an opted-out customer writes is kept in the record all the same."""
+        if refusal is Code.OPTED_OUT:
+            self._opt_outs.keep(tables, conversation.key, self._context(conversation, message, trail), trail)
+        raise Rejected(refusal, "refused by the conversation's rules")
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)

@@ -90,7 +90,7 @@ class InboundMessage:
     opt_out: OptOut | None = None
     """What the provider says that it is about, if it is about wanting messages."""
     opt_out_keyword: OptOut | None = None
-    """The same, told only by the text being one of the provider's keywords."""
+    """The same by the text alone, one of the provider's default keywords; None where the provider says it itself."""
     media: tuple[Media, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     """What becomes media once it is kept."""
@@ -100,5 +100,7 @@ class InboundMessage:
     """Why the channel itself does not take it: told once its provider is proven."""
     may_be_notified: bool = True
     """Whether its sender, if nobody knows them, may be told so without making a nuisance of us."""
+    is_of_list: bool = False
+    """Whether it was read from the provider's list of messages, which tells less than a webhook."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""

@@ -458,7 +458,7 @@ class Replying:
             case State.REFUSED:
                 code = found.error_code or "REFUSED"
                 if self._is_opt_out(plan.channel.vendor, code):
-                    self._mark_opted_out(job)  # whoever was told so may have died before marking it
+                    self._mark_opted_out(job, plan.channel.name)  # whoever was told so may have died before marking it
                 return code
             case State.CLAIMED if found.token == job.token:
                 return self._send_once(job, part, wanted, plan)
@@ -487,7 +487,7 @@ class Replying:
             case PermanentFailure(code, is_opt_out):
                 sends.conclude(table, part, State.REFUSED, error_code=code)
                 if is_opt_out:
-                    self._mark_opted_out(job)
+                    self._mark_opted_out(job, plan.channel.name)
                 return code
             case TemporaryFailure(code, after_seconds):
                 sends.give_back(table, part, token=job.token)
@@ -522,7 +522,7 @@ class Replying:
         self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
     ) -> ReplyCode | None:
         """Why a reply is not even shown to the provider."""
-        if conversation.is_opted_out:
+        if conversation.is_opted_out_of(channel.name):
             return ReplyCode.OPTED_OUT
         if channel.free_text_hours is None or reply.content_sid is not None:
             return None
@@ -575,8 +575,8 @@ class Replying:
         if error_code is not None:
             job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)
 
-    def _mark_opted_out(self, job: Job) -> None:
-        mark_opted_out(job.tables, job.reply.conversation, self._clock, self._settings.context_attributes)
+    def _mark_opted_out(self, job: Job, channel: str) -> None:
+        mark_opted_out(job.tables, job.reply.conversation, channel, self._clock, self._settings.context_attributes)
 
     def _look_at_stage(self, job: Job) -> None:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)

@@ -45,7 +45,6 @@ from chalicelib.protocol.record import (
     LOCK_SHARD,
     MESSAGES,
     MOVED_BEFORE,
-    OPTED_OUT,
     STARTED_AT,
     STATUS,
     TRIGGER_ID,
@@ -231,7 +230,7 @@ def append(
     ended_ids: Collection[str],
     to_people: bool,
     now: datetime,
-    opted_out: bool | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Appended | Changed:
     """Append messages that no batch takes, and take `ended_ids` off what is unanswered, in one update.
 
@@ -244,7 +243,7 @@ def append(
         ended_ids: ids that are no longer unanswered; must be empty while the record is locked.
         to_people: the messages were handed off; an open record's status then tells that the customer wrote.
         now: the current instant.
-        opted_out: whether the conversation is opted out from here on; None: as it was.
+        marks: of opt-out, as `opt_outs.py` computes them from this very record.
     """
     assert not (record.is_locked and ended_ids), "only the holder of the lock ends messages of its batch"
     left = [one for one in record.unanswered_ids if one not in ended_ids]
@@ -253,13 +252,13 @@ def append(
             LAST_ACTIVITY_AT: iso(now),
             **({STATUS: Status.USER_REPLY_RECEIVED.value} if to_people and not record.is_locked else {}),
             **({UNANSWERED_IDS: left} if ended_ids else {}),
-            **({OPTED_OUT: opted_out} if opted_out is not None else {}),
+            **marks,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
     )
-    match table.update(record.key.item, change, when=record.unchanged):  # L4: open, and as it was read.
+    match table.update(record.key.item, change, when=record.unchanged):  # L4, O1: open, and as it was read.
         case Written():
             return Appended()
         case Refused():

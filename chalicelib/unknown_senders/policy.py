@@ -91,7 +91,7 @@ class UnknownSenderPolicy:
 
     def _text(self, found: Found, message: InboundMessage) -> str:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
-        if not message.may_be_notified or opt_out_request(message, is_opted_out=True) is not None:
+        if not message.may_be_notified or opt_out_request(message, is_opted_out=True, keywords_apply=True):
             return ""
         of_company = found.unknown_sender_text
         text = self._settings.unknown_sender_text if of_company is None else of_company

@@ -68,7 +68,8 @@ class Known:
     """When the active conversation was made; None: there is none, or it does not say."""
     wishes_at: list[datetime] = field(default_factory=list)
     """When the customer opted out or in."""
-    is_opted_out: bool = False
+    opted_out_of: set[str] = field(default_factory=set)
+    """The channels on which they want no messages."""
 
 
 def catch_up(engine: Engine, messages: Sequence[InboundMessage]) -> Iterator[Caught]:
@@ -92,7 +93,9 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
         return Caught(message, Result.KNOWN)
     if known.since is not None and message.received_at < known.since:
         return Caught(message, Result.TOO_OLD)
-    is_wish = opt_out_request(message, is_opted_out=known.is_opted_out) is not None
+    is_wish = (
+        opt_out_request(message, is_opted_out=message.channel in known.opted_out_of, keywords_apply=True) is not None
+    )
     if is_wish and any(at > message.received_at for at in known.wishes_at):
         return Caught(message, Result.OVERTAKEN)
     trail = Trail(engine.telemetry, engine.clock, request_id="ops-catch-up")
@@ -141,7 +144,7 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
             conversation = Conversation.from_item(item)
             found.ids |= conversation.record.entry_ids
             found.wishes_at += _wishes(conversation.record)
-            found.is_opted_out |= conversation.is_opted_out
+            found.opted_out_of |= {channel.name} if conversation.is_opted_out_of(channel.name) else set()
         found.ids |= _in_history(tables, key, [one.message_sid for one in messages])
     return found
 
@@ -155,8 +158,9 @@ def _in_history(tables: Tables, key: ConversationKey, sids: Sequence[str]) -> se
 
 
 def _wishes(record: Record) -> Iterator[datetime]:
+    """When the customer said STOP, START or HELP: also a START that was an ordinary message to us."""
     for one in record.entries or ():
-        if entry_id(one) is not None and "opt_out" in one:
+        if entry_id(one) is not None and ("opt_out" in one or "opt_out_type" in (one.get("extras") or ())):
             yield from_iso(str(one["timestamp"]))
 
 

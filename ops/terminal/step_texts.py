@@ -14,6 +14,7 @@ from local.logs import LogLine
 _ALSO_TOLD = {
     Step.RECEIVED: "received",
     Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
+    Step.KEPT_REFUSED: "kept in the record, for nobody: {code}",
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.NOTHING_STAGED: "a trigger came, and nothing was staged",

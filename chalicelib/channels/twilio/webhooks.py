@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, DeliveryReport, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, DeliveryReport, NumberKind, WebhookRequest, channel_of
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
@@ -152,8 +152,13 @@ def _opt_out(form: Form) -> OptOut | None:
 
 
 def _opt_out_keyword(channel: Channel, form: Form) -> OptOut | None:
+    """What the text alone says; where Twilio says something itself, that alone decides."""
+    if form.get("OptOutType", [""])[0]:
+        return None
     text = form.get("Body", [""])[0].strip().upper()
-    return next((kind for kind, keywords in channel.opt_out_keywords.items() if text in keywords), None)
+    number = form["To"][0].removeprefix(channel.address_prefix)
+    keywords = channel.opt_out_keywords.get(NumberKind.of(number), {})
+    return next((kind for kind, texts in keywords.items() if text in texts), None)
 
 
 def _media(form: Form) -> tuple[Media, ...]:

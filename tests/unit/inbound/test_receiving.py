@@ -242,7 +242,6 @@ class TestRules:
         [
             ({"project_status": "closed"}, "PROJECT_INACTIVE"),
             ({"allowed_channels": ["sms"]}, "CHANNEL_NOT_ALLOWED"),
-            ({"opted_out": True}, "OPTED_OUT"),
         ],
     )
     def test_a_rule_refuses_before_anything_is_staged(self, changes: dict, code: str):
