@@ -26,6 +26,8 @@ WEBHOOK_TIMEOUT_SECONDS = 15
 """The webhook's Lambda timeout, as in `.chalice/config.json`."""
 
 _REQUEUE_DELAY_MAX = 300
+_CAP_MAX = 900
+"""The longest window and cap, of the deployment or of a company's policy: SQS delays a message no longer."""
 _KEEPING_BESIDES_SECONDS = 3
 """Two connections, botocore's pause before a second try, and its wait for S3 to ask for the content."""
 _WORK_BESIDES_SECONDS = 6
@@ -44,26 +46,48 @@ Parse = Callable[[str], Any]
 """Reads a setting's text; a `ValueError` says what is wrong with it."""
 
 
-def _within(kind: type[int | float], low: float, high: float) -> Parse:
-    def parse(text: str) -> float:
+@dataclass(frozen=True)
+class Within:
+    """Reads a number from `low` to `high`."""
+
+    kind: type[int | float]
+    low: float
+    high: float
+
+    def __call__(self, text: str) -> float:
         try:
-            number = kind(text)
+            number = self.kind(text)
         except ValueError:
-            raise ValueError(f"must be a number from {low:g} to {high:g}") from None
-        if not low <= number <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
+            raise ValueError(f"must be {self}") from None
+        if not self.low <= number <= self.high:
+            raise ValueError(f"must be {self}")
         return number
 
-    return parse
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Reads one of some words; each stands for a value."""
+
+    meanings: Mapping[str, Any]
+
+    def __call__(self, text: str) -> Any:
+        if text not in self.meanings:
+            raise ValueError(f"must be {self}")
+        return self.meanings[text]
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.meanings)}"
+
+
+def _within(kind: type[int | float], low: float, high: float) -> Parse:
+    return Within(kind, low, high)
 
 
 def _one_of(**meanings: Any) -> Parse:
-    def parse(text: str) -> Any:
-        if text not in meanings:
-            raise ValueError(f"must be one of {', '.join(meanings)}")
-        return meanings[text]
-
-    return parse
+    return OneOf(meanings)
 
 
 def _name(text: str) -> str:
@@ -149,8 +173,8 @@ class Settings:
         "attributes of the company's own that contexts carry, separated by commas", _names, ""
     )
     handoff_flag_routes: bool = _setting("whether `hand_off_to_human` routes to people", _flag, "false")
-    locked_policy: Literal["queue", "reject"] = _setting(
-        "a message to a locked conversation is staged for the next batch, or rejected",
+    on_new_message: Literal["queue", "reject"] = _setting(
+        "a message that comes while the AI works is staged for the next batch, or rejected",
         _one_of(queue="queue", reject="reject"),
         "queue",
     )
@@ -194,9 +218,11 @@ class Settings:
         "how long a batch waits for its media at most; less where its event holds many others", _within(int, 1, 20), "8"
     )
 
-    batch_window_seconds: int = _setting("quiet period after which a burst becomes a batch", _within(int, 0, 900), "10")
+    batch_window_seconds: int = _setting(
+        "quiet period after which a burst becomes a batch", _within(int, 0, _CAP_MAX), "10"
+    )
     batch_max_wait_seconds: int = _setting(
-        "cap from the first message; equal to the window: a fixed window", _within(int, 0, 900), "30"
+        "cap from the first message; equal to the window: a fixed window", _within(int, 0, _CAP_MAX), "30"
     )
     batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
     requeue_delay_seconds: int = _setting(
@@ -364,8 +390,8 @@ def _broken_relations(settings: Settings) -> list[str]:
             or settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
             <= settings.worker_timeout_seconds
         ),
-        "STAGE_TTL_HOURS must outlast the retries of a trigger": (
-            settings.stage_ttl_hours * 3_600 > horizon + settings.batch_max_wait_seconds
+        f"STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, {_CAP_MAX} s": (
+            settings.stage_ttl_hours * 3_600 > horizon + _CAP_MAX
         ),
     }
     return [relation for relation, holds in relations.items() if not holds]

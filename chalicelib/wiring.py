@@ -30,6 +30,7 @@ from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
@@ -132,6 +133,10 @@ class Engine:
     def channels(self) -> Mapping[str, Channel]:
         return {channel.name: channel for channel in channels(self.settings)}
 
+    @cached_property
+    def policies(self) -> Policies:
+        return Policies(self.settings, tuple(self.channels))
+
     def receiving(self, vendor: Vendor) -> Receiving:
         """What receives the webhooks of a provider."""
         if vendor not in self._receiving:
@@ -147,8 +152,9 @@ class Engine:
             verification=Verification(provider, self.credentials),
             opt_outs=OptOuts(self.clock, self.settings),
             handoff=self._handoff,
+            policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
-            unknown_sender_policy=UnknownSenderPolicy(self.clock, self.settings),
+            unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -206,6 +212,7 @@ class Engine:
         return Batching(
             handoff=self._handoff,
             stalled_locks=self._stalled_locks,
+            policies=self.policies,
             media_copying=self._media_copying,
             clock=self.clock,
             new_id=new_id,
@@ -258,7 +265,7 @@ class Engine:
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
-        return StalledLocks(self._handoff, self.clock, self.settings)
+        return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
     def _media_copying(self) -> MediaCopying | None:

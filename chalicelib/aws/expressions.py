@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.aws.attributes import Attribute, to_wire
-from chalicelib.ports.tables import Both, Change, Compares, Condition, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Change, Compares, Condition, DiffersAt, Either, Exists, HasSize, Missing
 
 Request = dict[str, Any]
 """Parameters of one call, as botocore takes them."""
@@ -44,6 +44,8 @@ class Expressions:
             case HasSize(attribute, size):
                 name = self.name(attribute)
                 return f"(attribute_type({name}, {self.value('L')}) AND size({name}) = {self.value(size)})"
+            case DiffersAt(path, value):
+                return f"{'.'.join(map(self.name, path))} <> {self.value(value)}"
             case Both(left, right):
                 return f"({self.condition(left)} AND {self.condition(right)})"
             case Either(left, right):

@@ -25,6 +25,7 @@ from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.policies import Policies
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, TryAgain
@@ -128,6 +129,7 @@ class Batching:
         *,
         handoff: Handoff,
         stalled_locks: StalledLocks,
+        policies: Policies,
         media_copying: MediaCopying | None,
         clock: Clock,
         new_id: Callable[[], str],
@@ -135,6 +137,7 @@ class Batching:
     ) -> None:
         self._handoff = handoff
         self._stalled_locks = stalled_locks
+        self._policies = policies
         self._media_copying = media_copying  # None: media stay where they are
         self._clock = clock
         self._new_id = new_id
@@ -243,11 +246,16 @@ class Batching:
                 return True
 
     def _wait_for_more(self, job: Job, view: View) -> bool:
-        """While the customer is still typing, see to a later trigger; False: the burst is over or old enough."""
-        now, settings = self._clock.now(), self._settings
-        oldest, newest = staging.oldest_and_newest(view.staged)
-        quiet = timedelta(seconds=settings.batch_window_seconds) - (now - newest)
-        patience = timedelta(seconds=settings.batch_max_wait_seconds) - (now - oldest)
+        """While the customer is still typing, see to a later trigger; False: the burst is over or old enough.
+
+        The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's
+        trigger looks makes no difference.
+        """
+        now = self._clock.now()
+        oldest, newest = view.staged[0], view.staged[-1]
+        window, cap = (self._policies.of(view.conversation, one.channel, job.trail) for one in (newest, oldest))
+        quiet = timedelta(seconds=window.batch_window_seconds) - (now - newest.received_at)
+        patience = timedelta(seconds=cap.batch_max_wait_seconds) - (now - oldest.received_at)
         remaining = min(quiet, patience)
         if remaining <= timedelta(0):
             return False

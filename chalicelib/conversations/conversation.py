@@ -24,14 +24,7 @@ CHANNEL_CONFIG = "channel_config"
 CREDENTIAL_REF = "credential_ref"
 
 
-UNKNOWN_SENDER_TEXT = "unknown_sender_text"
-
-
 COMPANY_ID = "company_id"
-
-
-POLICY = "policy"
-"""The map of a company's own policies, under a channel's configuration."""
 
 
 _RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT, names.OPTED_OUT_CHANNELS)
@@ -99,6 +92,17 @@ class Conversation:
     def is_opted_out_of(self, channel: str) -> bool:
         """Whether the customer wants no messages on a channel."""
         return self.opt_out_marks.stops(channel)
+
+    @property
+    def channel_config(self) -> Any:
+        """As the company wrote it; `policies` reads it."""
+        return self.item.get(CHANNEL_CONFIG)
+
+    @property
+    def unanswered_channel(self) -> str | None:
+        """The channel of the last message that nobody has answered; None: there is none, or no entries were read."""
+        unanswered = self.record.unanswered
+        return str(unanswered[-1]["channel_type"]) if unanswered else None
 
     def credential_ref(self, channel: str) -> str | None:
         """The name of the secret of the company's account with the channel's provider."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations.conversation import (
@@ -12,10 +13,8 @@ from chalicelib.conversations.conversation import (
     CREATED_AT,
     CREDENTIAL_REF,
     TASK_COMPLETE,
-    UNKNOWN_SENDER_TEXT,
     attributes,
     credential_ref_of,
-    text_of_channel,
 )
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import AddressKind, InboundMessage
@@ -35,8 +34,8 @@ class Found:
     credential_ref: str | None
     active_count: int
     """How many active conversations the pair of addresses has."""
-    unknown_sender_text: str | None = None
-    """What the company tells a sender whom it does not know; empty: nothing; None: what the settings say."""
+    channel_config: Any = None
+    """As the company wrote it; `policies` reads it."""
 
 
 def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
@@ -113,5 +112,5 @@ def _found(row: Item, channel: Channel, key: ConversationKey | None, active_coun
         str(row.get(COMPANY_ID, "unknown")),
         credential_ref_of(row, channel.name),
         active_count,
-        text_of_channel(row, channel.name, UNKNOWN_SENDER_TEXT),
+        row.get(CHANNEL_CONFIG),
     )

@@ -15,10 +15,10 @@ from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup
-from chalicelib.conversations.conversation import CHANNEL_CONFIG, POLICY, Conversation
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import InboundMessage, OptOut
-from chalicelib.ports.tables import Item, Tables
+from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history
 from chalicelib.protocol.conversation_lock import Appended
 from chalicelib.protocol.opt_outs import OptOutMarks
@@ -27,19 +27,6 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import Metric, Step, Trail
 
 _TRIES = 4
-
-OPT_OUT_KEYWORDS = "opt_out_keywords"
-"""The policy: `default` where the channel's service has no Advanced Opt-Out, else `none`."""
-
-_CHOICES = {"default": True, "none": False}
-
-
-def default_keywords_apply(row: Item, channel: str, settings: Settings) -> bool:
-    """Whether the provider's default keywords count on a channel, by the company's policy or else by the setting."""
-    told: Any = row
-    for name in (CHANNEL_CONFIG, channel, POLICY, OPT_OUT_KEYWORDS):
-        told = told.get(name) if isinstance(told, Mapping) else None
-    return _CHOICES.get(told if isinstance(told, str) else "", settings.opt_out_keywords == "default")
 
 
 def opt_out_request(message: InboundMessage, *, is_opted_out: bool, keywords_apply: bool) -> OptOut | None:

@@ -12,7 +12,7 @@ def validate_conversation_rules(conversation: Conversation, channel: str, *, loc
     Args:
         conversation: as read.
         channel: the name of the message's channel.
-        lock_matters: whether a locked conversation refuses, as it does at the webhook under `LOCKED_POLICY=reject`.
+        lock_matters: whether a locked conversation refuses, as the policy `on_new_message: reject` says.
     """
     if conversation.is_task_complete:
         return Code.CONVERSATION_NOT_FOUND  # as the look-up says it, which finds active conversations only

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
@@ -24,7 +25,8 @@ from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import OptOuts, default_keywords_apply, opt_out_request
+from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.policies import Policies, Policy
 from chalicelib.conversations.routing import determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -65,6 +67,7 @@ class Receiving:
         verification: Verification,
         opt_outs: OptOuts,
         handoff: Handoff,
+        policies: Policies,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
         clock: Clock,
@@ -78,6 +81,7 @@ class Receiving:
         self._verification = verification
         self._opt_outs = opt_outs
         self._handoff = handoff
+        self._policies = policies
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
         self._clock = clock
@@ -169,14 +173,17 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        policy = self._policies.of(conversation, channel.name, trail)
         is_opted_out = conversation.is_opted_out_of(channel.name)
-        said = self._opt_out_request(conversation, message)
+        # The provider's list does not tell what the provider made of a message: there its keywords count.
+        keywords_apply = message.is_of_list or policy.opt_out_keywords == "default"
+        said = opt_out_request(message, is_opted_out=is_opted_out, keywords_apply=keywords_apply)
         if said is not None:
             context = self._context(conversation, message, trail)
             self._opt_outs.apply(tables, conversation.key, context, said, trail)
             return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
         refusal = validate_conversation_rules(
-            conversation, channel.name, lock_matters=self._settings.locked_policy == "reject"
+            conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
@@ -185,32 +192,23 @@ class Receiving:
             return Outcome(refusal, notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
-            return Outcome(refusal, self._settings.locked_notice)
+            return Outcome(refusal, policy.locked_notice)
         if refusal is not None:
             self._refuse(tables, conversation, message, refusal, trail)
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, attachments, trail)
+        staged = self._stage(tables, conversation, message, route, policy, attachments, trail)
         if staged is None:
             return Outcome()
         try:
             if staged.route is Route.HANDOFF:
                 self._handoff.hand_off(tables, queues, staged, trail)
                 return Outcome()
-            return self._ensure_trigger(tables, queues, staged, conversation, trail)
+            return self._ensure_trigger(tables, queues, staged, conversation, policy, trail)
         except (TryAgain, Misconfigured) as fault:
             trail.fault(Step.FAILED, fault)
             return Outcome(_after_staging(fault))
-
-    def _opt_out_request(self, conversation: Conversation, message: InboundMessage) -> OptOut | None:
-        channel = message.channel
-        return opt_out_request(
-            message,
-            is_opted_out=conversation.is_opted_out_of(channel),
-            # The provider's list does not tell what the provider made of a message: there its keywords count.
-            keywords_apply=message.is_of_list or default_keywords_apply(conversation.item, channel, self._settings),
-        )
 
     def _refuse(
         self, tables: Tables, conversation: Conversation, message: InboundMessage, refusal: Code, trail: Trail
@@ -278,6 +276,7 @@ class Receiving:
         conversation: Conversation,
         message: InboundMessage,
         route: Route,
+        policy: Policy,
         attachments: RequestAttachments,
         trail: Trail,
     ) -> StagedMessage | None:
@@ -304,6 +303,7 @@ class Receiving:
             received_at=message.received_at,
             context=self._context(conversation, message, trail),
             moved_before_seen=conversation.record.moved_before,
+            due_at=message.received_at + timedelta(seconds=policy.batch_max_wait_seconds),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
@@ -327,13 +327,19 @@ class Receiving:
         )
 
     def _ensure_trigger(
-        self, tables: Tables, queues: Queues, staged: StagedMessage, conversation: Conversation, trail: Trail
+        self,
+        tables: Tables,
+        queues: Queues,
+        staged: StagedMessage,
+        conversation: Conversation,
+        policy: Policy,
+        trail: Trail,
     ) -> Outcome:
         outcome = trigger_lock.ensure(
             tables.trigger_lock,
             queues.trigger(staged.channel),
             Trigger(staged.conversation, self._new_id()),
-            delay_seconds=self._settings.batch_window_seconds,
+            delay_seconds=policy.batch_window_seconds,
             now=self._clock.now(),
             tenant=staged.tenant,
         )
@@ -341,7 +347,7 @@ class Receiving:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
                 # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
-                return Outcome(notice=self._settings.locked_notice if conversation.record.is_locked else "")
+                return Outcome(notice=policy.locked_notice if conversation.record.is_locked else "")
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)

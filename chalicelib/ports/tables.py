@@ -69,6 +69,17 @@ class HasSize(Condition):
 
 
 @dataclass(frozen=True)
+class DiffersAt(Condition):
+    """The value at the end of a path, an attribute and keys of maps below it, is missing or not equal.
+
+    It is missing too where a step of the path is no map.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+
+
+@dataclass(frozen=True)
 class Both(Condition):
     """Both conditions hold."""
 

@@ -92,6 +92,13 @@ class Claimed:
     reply_id: str
 
 
+@dataclass(frozen=True, repr=False)
+class Unmet:
+    """The lock stands as it was seen and nobody claimed it, but the caller's own condition does not hold of the row."""
+
+    item: Item
+
+
 @dataclass(frozen=True)
 class Appended:
     """The entries are in the record."""
@@ -169,8 +176,15 @@ def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
 
 
 def reset(
-    table: Table, key: ConversationKey, *, batch_id: str | None, started_at: str, answered: bool, now: datetime
-) -> Reset | Claimed | Lost:
+    table: Table,
+    key: ConversationKey,
+    *,
+    batch_id: str | None,
+    started_at: str,
+    answered: bool,
+    now: datetime,
+    only_if: Condition | None = None,
+) -> Reset | Claimed | Unmet | Lost:
     """Let go of a stalled lock that no reply has claimed.
 
     Args:
@@ -180,6 +194,7 @@ def reset(
         started_at: the lock's start as seen, as the row spells it.
         answered: whether the batch counts as answered, because people have it; else it is carried into the next.
         now: the current instant.
+        only_if: what else must hold of the row; None: nothing.
     """
     is_as_seen = (
         Attr(STATUS).eq(Status.PROCESSING.value)
@@ -187,6 +202,8 @@ def reset(
         & Attr(STARTED_AT).eq(started_at)  # L5: and no younger than it was seen to be.
     )
     change = opened(Status.TIMEOUT, answered=answered, now=now)
+    if only_if is not None:
+        is_as_seen &= only_if
     match table.update(key.item, change, when=is_as_seen & Attr(CLAIM).missing()):
         case Written():
             return Reset()
@@ -194,6 +211,11 @@ def reset(
             return Claimed(item[CLAIM])
         case Refused(item) if item.get(STATUS) == Status.TIMEOUT and item.get(BATCH_ID) == batch_id:
             return Reset()  # our own write whose answer was lost, or another sweep's: the same to us
+        case Refused(item) if item.get(STATUS) == Status.PROCESSING and (item.get(BATCH_ID), item.get(STARTED_AT)) == (
+            batch_id,
+            started_at,
+        ):
+            return Unmet(item)
         case Refused():
             return Lost()
 

@@ -13,7 +13,7 @@ Guarantees
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +25,7 @@ from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, Convers
 
 MESSAGE_SID = "message_sid"
 RECEIVED_AT = "received_at"
+DUE_AT = "due_at"
 EXPIRES_AT = "expires_at"
 CONTEXT = "context_object"
 ROUTE = "route"
@@ -55,6 +56,8 @@ class StagedMessage:
     """The context document of this one message, without the history."""
     moved_before_seen: str | None = None
     """`messages_moved_before` of the record as the webhook read it: tells stage 2 whether the history needs a look."""
+    due_at: datetime | None = None
+    """When its burst is over at the latest, by the company's policy; None: the row was staged without it."""
     expires_at: int = 0
     """Seconds since 1970; set by `stage`."""
     recoveries: int = 0
@@ -76,6 +79,7 @@ class StagedMessage:
             received_at=from_iso(item[RECEIVED_AT]),
             context=item[CONTEXT],
             moved_before_seen=item.get(MOVED_BEFORE_SEEN),
+            due_at=from_iso(item[DUE_AT]) if DUE_AT in item else None,
             expires_at=int(item[EXPIRES_AT]),
             recoveries=int(item.get(RECOVERIES, 0)),
         )
@@ -109,6 +113,8 @@ def stage(table: Table, message: StagedMessage, *, now: datetime, ttl_hours: int
     }
     if message.moved_before_seen is not None:
         row[MOVED_BEFORE_SEEN] = message.moved_before_seen
+    if message.due_at is not None:
+        row[DUE_AT] = iso(message.due_at)
     match table.put(row, when=Attr(MESSAGE_SID).missing()):  # S1: a message is staged at most once.
         case Written():
             return Staged()
@@ -154,9 +160,3 @@ def keep_alive(table: Table, message: StagedMessage, *, now: datetime, ttl_hours
         ),
         when=Attr(MESSAGE_SID).exists(),  # S3: a row that was settled meanwhile does not come back.
     )
-
-
-def oldest_and_newest(messages: Sequence[StagedMessage]) -> tuple[datetime, datetime]:
-    """When the first and the last of some staged messages were received."""
-    instants = [message.received_at for message in messages]
-    return min(instants), max(instants)

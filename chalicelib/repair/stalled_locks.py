@@ -1,10 +1,13 @@
 """Stalled locks: stage 2 resets the one in its way, the sweep every one that it finds.
 
-`STALL_ACTION=warn`: the batch stays unanswered and is carried into the next one; a slow AI's answer is still taken
-where nothing newer began. `STALL_ACTION=handoff`: the batch is claimed in the name of people, as a reply claims it, so
-that no late answer comes between; then people get it, and the lock is reset as answered. A crash in between hands it
-off again when that claim has stalled too: people's side dedupes on `message_id`. What an earlier batch left unanswered
-goes the same way where stage 2 finds that people are to have it.
+The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered and is carried into the
+next one; a slow AI's answer is still taken where nothing newer began. `handoff`: the batch is claimed in the name of
+people, as a reply claims it, so that no late answer comes between; then people get it, and the lock is reset as
+answered. A crash in between hands it off again when that claim has stalled too: people's side dedupes on `message_id`.
+What an earlier batch left unanswered goes the same way where stage 2 finds that people are to have it.
+
+Where the deployment's setting is `warn`, no further read finds the company's policy: the reset is conditional on no
+channel's policy saying `handoff`, and a refused write returns the row.
 
 A stalled lock that a reply has claimed is another thing: the customer may have been answered. It is given up as
 answered with unknown outcome, loudly, and its batch is never dispatched or sent again.
@@ -18,11 +21,12 @@ from chalicelib.clock import Clock
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import COMPANY_ID, Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
-from chalicelib.ports.tables import Item, Tables
+from chalicelib.ports.tables import Condition, Item, Tables
 from chalicelib.protocol import conversation_lock, reply_claim, sends
-from chalicelib.protocol.conversation_lock import Claimed, Lost, Reset
+from chalicelib.protocol.conversation_lock import Claimed, Lost, Reset, Unmet
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
 from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.repair.reconciliation import record_proof
@@ -57,8 +61,9 @@ class StalledLock:
 class StalledLocks:
     """Lets go of stalled locks."""
 
-    def __init__(self, handoff: Handoff, clock: Clock, settings: Settings) -> None:
+    def __init__(self, handoff: Handoff, policies: Policies, clock: Clock, settings: Settings) -> None:
         self._handoff = handoff
+        self._policies = policies
         self._clock = clock
         self._settings = settings
 
@@ -68,22 +73,25 @@ class StalledLocks:
         Raises:
             TryAgain, Misconfigured: the lock stands; the next sweep finds it again.
         """
+        outcome: Reset | Claimed | Unmet | Lost
         if self._settings.stall_action == "handoff":
-            conversation = self._load(tables, lock)
-            if conversation is not None and lock.is_of(conversation.record) and conversation.record.unanswered:
+            outcome = Unmet(self._read(tables, lock) or {})
+        else:
+            outcome = self._reset(tables, lock, only_if=self._policies.no_channel_says("stall_action", "handoff"))
+        if isinstance(outcome, Unmet):
+            conversation = Conversation.from_item(outcome.item) if outcome.item else None
+            if (
+                conversation is not None
+                and lock.is_of(conversation.record)
+                and self._is_for_people(conversation, trail)
+            ):
                 token = f"people since {lock.started_at}"
                 is_handed = self._claim_for_people(tables, queues, conversation, token, trail)
                 if is_handed:
                     self._tell(lock, "handoff", trail)
                 return is_handed
-        outcome = conversation_lock.reset(
-            tables.conversations,
-            lock.conversation,
-            batch_id=lock.batch_id,
-            started_at=lock.started_at,
-            answered=False,
-            now=self._clock.now(),
-        )
+            outcome = self._reset(tables, lock)
+        assert not isinstance(outcome, Unmet), "the second reset has no further condition"
         match outcome:
             case Reset():
                 self._tell(lock, "warn", trail)
@@ -138,10 +146,31 @@ class StalledLocks:
         )
         return isinstance(outcome, Released)
 
-    def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:
-        item = lookup.load(
+    def _reset(
+        self, tables: Tables, lock: StalledLock, *, only_if: Condition | None = None
+    ) -> Reset | Claimed | Unmet | Lost:
+        return conversation_lock.reset(
+            tables.conversations,
+            lock.conversation,
+            batch_id=lock.batch_id,
+            started_at=lock.started_at,
+            answered=False,
+            now=self._clock.now(),
+            only_if=only_if,
+        )
+
+    def _is_for_people(self, conversation: Conversation, trail: Trail) -> bool:
+        """Whether people get what is unanswered, by the policy of the channel of its last message."""
+        channel = conversation.unanswered_channel
+        return channel is not None and self._policies.of(conversation, channel, trail).stall_action == "handoff"
+
+    def _read(self, tables: Tables, lock: StalledLock) -> Item | None:
+        return lookup.load(
             tables.conversations, lock.conversation, self._settings.context_attributes, with_messages=True
         )
+
+    def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:
+        item = self._read(tables, lock)
         return Conversation.from_item(item) if item is not None else None
 
     def _tell(self, lock: StalledLock, action: str, trail: Trail) -> None:

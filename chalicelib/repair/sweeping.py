@@ -21,7 +21,7 @@ from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Key, Tables
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
-from chalicelib.protocol.staging import MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
+from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
@@ -79,11 +79,13 @@ class Sweeping:
 
         Rows as they are stored: one that cannot be read keeps no other from its repair.
         """
-        overdue = self._settings.batch_max_wait_seconds + self._settings.orphan_grace_seconds
-        before = iso(self._clock.now() - timedelta(seconds=overdue))
+        before = self._clock.now() - timedelta(seconds=self._settings.orphan_grace_seconds)
+        cap = timedelta(seconds=self._settings.batch_max_wait_seconds)
+        is_without_policy = Attr(DUE_AT).missing() & Attr(RECEIVED_AT).lt(iso(before - cap))
+        is_overdue = Attr(DUE_AT).lt(iso(before)) | is_without_policy
         place = self._place(tables)
         while True:
-            page = tables.stage.scan(start=place, keep=Attr(RECEIVED_AT).lt(before))
+            page = tables.stage.scan(start=place, keep=is_overdue)
             for row in page.items:
                 yield row
                 if deadline.has_passed and row is not page.items[-1]:

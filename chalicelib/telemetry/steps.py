@@ -18,6 +18,7 @@ class Step(StrEnum):
     ANSWERED = "answered_provider"
     RESPELLED = "found_by_other_spelling"
     SEVERAL_ACTIVE = "several_active_conversations"
+    POLICY_NOT_APPLIED = "policy_not_applied"
     NO_CALLBACK = "no_status_callback"
     NOTHING_STAGED = "nothing_staged"
     STILL_TYPING = "still_typing"

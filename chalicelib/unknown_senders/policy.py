@@ -1,8 +1,9 @@
 """The policy for a sender without an active conversation: a text from time to time, or silence.
 
-Only who is proven to come from the company's own provider is turned away at all. The text is the company's own, where
-the index row has one, else that of the settings; an empty one is silence. Where the provider takes a text in the answer
-to its webhook, that is how it is told; elsewhere a fallback message is left for the function that sends.
+Only who is proven to come from the company's own provider is turned away at all. The text is the policy
+`unknown_sender_text`, read from the index row that proves the provider; an empty one is silence. Where the provider
+takes a text in the answer to its webhook, that is how it is told; elsewhere a fallback message is left for the function
+that sends.
 
 Guarantee: nothing that goes wrong here changes the answer's code. The text is a courtesy: a retry of the provider for
 its sake would cost more than it is worth, and where the sender is not told it is logged and counted.
@@ -17,6 +18,7 @@ from chalicelib.channels.channel import THREADING, Channel
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
 from chalicelib.conversations.opt_out import opt_out_request
+from chalicelib.conversations.policies import TEXT_LENGTH_MAX, Policies
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
 from chalicelib.messages.inbound import InboundMessage
@@ -26,9 +28,6 @@ from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import AlreadyNotified, Fallback, MayNotify, Pair
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
-
-TEXT_LENGTH_MAX = 1_600
-"""Characters of the text: what the shortest of the channels takes as one message."""
 
 _THREADING_BYTES_MAX = 4_096
 """Of what the row keeps of the sender's message; what does not fit is left out whole."""
@@ -49,7 +48,8 @@ class Notification(StrEnum):
 class UnknownSenderPolicy:
     """Turns unknown senders away."""
 
-    def __init__(self, clock: Clock, settings: Settings) -> None:
+    def __init__(self, policies: Policies, clock: Clock, settings: Settings) -> None:
+        self._policies = policies
         self._clock = clock
         self._settings = settings
 
@@ -75,7 +75,7 @@ class UnknownSenderPolicy:
             trail: of the webhook.
             is_opted_out: the conversation that the sender once had says that they want no messages.
         """
-        text = "" if is_opted_out else self._text(found, message)
+        text = "" if is_opted_out else self._text(channel, found, message, trail)
         told = Notification.SILENT
         if text:
             try:
@@ -89,12 +89,11 @@ class UnknownSenderPolicy:
         trail.count(Metric.UNKNOWN_SENDER, outcome=told.value)
         return text if told is Notification.SENT and channel.vendor.answer_style.carries_text else ""
 
-    def _text(self, found: Found, message: InboundMessage) -> str:
+    def _text(self, channel: Channel, found: Found, message: InboundMessage, trail: Trail) -> str:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
         if not message.may_be_notified or opt_out_request(message, is_opted_out=True, keywords_apply=True):
             return ""
-        of_company = found.unknown_sender_text
-        text = self._settings.unknown_sender_text if of_company is None else of_company
+        text = self._policies.of(found, channel.name, trail).unknown_sender_text
         return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]
 
     def _tell(

@@ -34,7 +34,7 @@ MEANINGS: Mapping[str, str] = {
     Code.PROJECT_INACTIVE: "the project is not active",
     Code.CHANNEL_NOT_ALLOWED: "the channel is not among allowed_channels",
     Code.OPTED_OUT: "the customer said STOP, and has not said START since",
-    Code.CONVERSATION_LOCKED: "the conversation was locked, and LOCKED_POLICY is reject",
+    Code.CONVERSATION_LOCKED: "the conversation was locked, and the policy on_new_message is reject",
     ReplyCode.STALE: "it answered a batch that is no longer the conversation's",
     ReplyCode.SECOND: "it was the second answer to its batch",
     ReplyCode.NO_CONVERSATION: "it named a conversation that is not there",

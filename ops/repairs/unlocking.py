@@ -1,6 +1,6 @@
 """Unlocking: an operator does by hand what the sweep does on time, under the protocol's own conditions.
 
-    locked, stalled            reset: the batch is carried into the next one, or handed to people, as STALL_ACTION says
+    locked, stalled            reset: the batch is carried into the next one, or people get it (policy `stall_action`)
     locked, claimed, stalled   given up as answered with unknown outcome, loudly
     locked, and young          refused, unless it is asked for `--now`: the AI may be thinking still
     a reply is being sent      refused: its process may be alive
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.conversations import lookup
+from chalicelib.conversations import lookup, policies
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.record import ConversationKey, Record
@@ -32,13 +32,14 @@ class Verdict:
     why: str
 
 
-def judge(record: Record, settings: Settings, now: datetime, *, at_once: bool) -> Verdict:
+def judge(record: Record, settings: Settings, now: datetime, *, stall_action: str, at_once: bool) -> Verdict:
     """What the protocol says of unlocking a record as it was read; pure.
 
     Args:
         record: with its entries or without.
         settings: of the stage.
         now: the current instant.
+        stall_action: the policy that applies to the conversation.
         at_once: a young lock counts as stalled too.
     """
     if not record.is_locked:
@@ -52,7 +53,7 @@ def judge(record: Record, settings: Settings, now: datetime, *, at_once: bool) -
     if left > timedelta(0) and not at_once:
         why = f"its batch may be answered still; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
         return Verdict(may_unlock=False, why=why)
-    return Verdict(may_unlock=True, why=_effect(record, settings))
+    return Verdict(may_unlock=True, why=_effect(record, stall_action))
 
 
 def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conversation, Verdict]:
@@ -60,7 +61,14 @@ def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conver
     item = lookup.load(engine.tables.conversations, key, engine.settings.context_attributes, with_messages=True)
     assert item is not None, "the conversation was found a moment ago"
     conversation = Conversation.from_item(item)
-    return conversation, judge(conversation.record, engine.settings, engine.clock.now(), at_once=at_once)
+    merged = policies.merge(engine.settings, conversation.channel_config, conversation.unanswered_channel or "")
+    return conversation, judge(
+        conversation.record,
+        engine.settings,
+        engine.clock.now(),
+        stall_action=merged.policy.stall_action,
+        at_once=at_once,
+    )
 
 
 def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
@@ -84,10 +92,10 @@ def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
     return not after.record.is_locked or after.record.batch_id != record.batch_id
 
 
-def _effect(record: Record, settings: Settings) -> str:
+def _effect(record: Record, stall_action: str) -> str:
     count = len(record.unanswered_ids)
     if record.claim is not None:
         return f"its reply is given up: {count} message(s) count as answered, with unknown outcome"
-    if settings.stall_action == "handoff":
+    if stall_action == "handoff":
         return f"the {count} message(s) of its batch go to people, and a late answer is refused"
     return f"the {count} message(s) of its batch stay unanswered and are carried into the next one"

@@ -17,6 +17,7 @@ _ALSO_TOLD = {
     Step.KEPT_REFUSED: "kept in the record, for nobody: {code}",
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
+    Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",
     Step.NOTHING_STAGED: "a trigger came, and nothing was staged",
     Step.CHANGED: "the record changed meanwhile; looked again",
     Step.SETTLED: "{count} staged row(s) settled",

@@ -111,7 +111,7 @@ class TestEndToEnd:
         deployment.dynamodb.update_item(
             TableName="conversations-stage-local",
             Key={name: {"S": row[name]} for name in ("conversation_id", "message_sid")},
-            UpdateExpression="SET received_at = :then",
+            UpdateExpression="SET received_at = :then, due_at = :then",
             ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000000+00:00"}},
         )
         deployment.dynamodb.delete_item(

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from chalicelib.ports.tables import Attr, Change, Compares, Condition, Read, Refused, Table, Written
+from chalicelib.ports.tables import Attr, Change, Compares, Condition, DiffersAt, Read, Refused, Table, Written
 from tests.contract.engines import Engine
 from tests.fakes.clock import FakeClock
 
@@ -299,6 +299,14 @@ class TestConditions:
             (Compares("absent", "<>", 5), True),
             (Compares("number", "<>", 5), False),
             (Compares("number", "<>", "5"), True),
+            (DiffersAt(("map", "a"), 1), False),
+            (DiffersAt(("map", "a"), 2), True),
+            (DiffersAt(("map", "absent"), 1), True),
+            (DiffersAt(("map", "absent", "b"), 1), True),
+            (DiffersAt(("map", "a", "b"), 1), True),
+            (DiffersAt(("text", "a"), 1), True),
+            (DiffersAt(("list", "a"), 1), True),
+            (DiffersAt(("absent", "a"), 1), True),
             (Attr("absent").missing(), True),
             (Attr("status").stays("open"), True),
             (Attr("status").stays("closed"), False),
@@ -335,6 +343,7 @@ class TestConditions:
             (Attr("number").has_size(0), False),
             (Attr("number").stays(None), True),
             (Compares("number", "<>", 5), True),
+            (DiffersAt(("map", "a"), 1), True),
             (Attr("number").missing() | Attr("number").lt(9), True),
             (Attr("number").missing() & Attr("text").exists(), False),
         ],

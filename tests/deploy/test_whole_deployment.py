@@ -384,7 +384,7 @@ class TestBlackBox:
         orphan["context_object"]["messages"][0]["message_id"] = orphan["message_sid"]
         deployment.aws.dynamodb.Table("conversations-stage-dev").put_item(Item=orphan)
         key = {name: orphan[name] for name in ("conversation_id", "message_sid")}
-        age(deployment, "conversations-stage-dev", key, "received_at")
+        age(deployment, "conversations-stage-dev", key, "due_at")
 
         with quickened(deployment, "check_and_reset_stalled_conversations"):
             context = context_of(deployment, "dev", is_orphaned)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any
 
-from chalicelib.ports.tables import Both, Compares, Condition, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Compares, Condition, DiffersAt, Either, Exists, HasSize, Missing
 
 
 def holds(condition: Condition, row: Mapping[str, Any]) -> bool:
@@ -21,6 +21,13 @@ def holds(condition: Condition, row: Mapping[str, Any]) -> bool:
             return isinstance(row.get(attribute), list) and len(row[attribute]) == size
         case Compares(attribute, comparison, value):
             return _compares(row, attribute, comparison, value)
+        case DiffersAt(path, other):
+            found: Any = row
+            for name in path:
+                if not isinstance(found, Mapping) or name not in found:
+                    return True
+                found = found[name]
+            return _typed(found) != _typed(other)
         case Both(left, right):
             return holds(left, row) and holds(right, row)
         case Either(left, right):

@@ -175,7 +175,7 @@ def world_of(state: State, **settings: str) -> World:
 SETTINGS = some.fixed_dictionaries(
     {},
     optional={
-        "locked_policy": some.just("reject"),
+        "on_new_message": some.just("reject"),
         "handoff_flag_routes": some.just("true"),
         "locked_notice": some.just(""),
     },

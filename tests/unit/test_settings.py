@@ -22,7 +22,7 @@ DESIGN = {
     "batch_window_seconds": 10,
     "batch_max_wait_seconds": 30,
     "batch_messages_max": 25,
-    "locked_policy": "queue",
+    "on_new_message": "queue",
     "requeue_delay_seconds": 15,
     "requeue_attempts_max": 6,
     "stall_timeout_seconds": 300,
@@ -53,7 +53,9 @@ def faults(**changes: str | None) -> list[str]:
 
 def told_in_docs() -> dict[str, tuple[str, str]]:
     """Default and note by variable, as docs/settings.md has them."""
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE
+    )
     assert len(rows) == len({name for name, _, _ in rows}), "each variable once"
     return {name: (default, note) for name, default, note in rows}
 
@@ -87,7 +89,7 @@ class TestFaults:
             ("REQUEUE_DELAY_SECONDS", "301", "must be a number from 1 to 300"),
             ("AWS_READ_TIMEOUT_SECONDS", "nan", "must be a number from 0.05 to 20"),
             ("AWS_READ_TIMEOUT_SECONDS", "inf", "must be a number from 0.05 to 20"),
-            ("LOCKED_POLICY", "QUEUE", "must be one of queue, reject"),
+            ("ON_NEW_MESSAGE", "QUEUE", "must be one of queue, reject"),
             ("STALL_ACTION", "ignore", "must be one of warn, handoff"),
             ("HANDOFF_FLAG_ROUTES", "yes", "must be one of true, false"),
             ("PUBLIC_BASE_URL", "hooks.example.com", "must be empty or start with https://"),
@@ -143,7 +145,11 @@ class TestRelations:
             ),
             (
                 {"stage_ttl_hours": "1", "requeue_attempts_max": "20"},
-                "STAGE_TTL_HOURS must outlast the retries of a trigger",
+                "STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, 900 s",
+            ),
+            (
+                {"stage_ttl_hours": "1", "requeue_attempts_max": "15"},
+                "STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, 900 s",
             ),
         ],
     )

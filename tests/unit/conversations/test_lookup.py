@@ -47,7 +47,7 @@ class TestFind:
         """With the name of the company's secret for that channel."""
         found = lookup.find(table(conversation()), channel, MESSAGE)
 
-        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1)
+        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, conversation()["channel_config"])
 
     @pytest.mark.parametrize("page_bytes", [1, 1_048_576], ids=["many pages", "one page"])
     def test_of_several_active_ones_the_newest_wins(self, page_bytes: int):
@@ -75,18 +75,15 @@ class TestFind:
         """So that the provider can be proven before it is told that the sender is unknown."""
         found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, conversation()["channel_config"])
 
-    @pytest.mark.parametrize(
-        ("told", "expected"), [("Who are you?", "Who are you?"), ("", ""), (None, None), (7, None), (["Who?"], None)]
-    )
-    def test_it_tells_what_the_company_says_to_unknown_senders_on_the_channel(self, told: object, expected: str | None):
-        """An empty text is one too: silence; what is no text is none."""
-        config = {"whatsapp": {"credential_ref": SECRET_REF, "unknown_sender_text": told}}
+    def test_the_configuration_of_the_company_comes_with_it(self):
+        """Its policies apply to senders without a conversation too, and cost no further read."""
+        config = {"whatsapp": {"credential_ref": SECRET_REF, "policy": {"unknown_sender_text": "Who are you?"}}}
 
         found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0, expected)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, config)
 
     def test_an_unknown_company_is_none(self):
         """Nothing proves anything then."""
@@ -129,7 +126,9 @@ class TestFindRespelled:
 
         found = lookup.find_respelled(table(*rows), WHATSAPP, message)
 
-        assert found == lookup.Found(ConversationKey(CUSTOMER, "c-2"), "acme", SECRET_REF, 2)
+        assert found is not None
+        assert (found.key, found.credential_ref) == (ConversationKey(CUSTOMER, "c-2"), SECRET_REF)
+        assert found.active_count == 2
 
     def test_a_finished_conversation_is_not_found(self):
         """As by the number's own spelling."""

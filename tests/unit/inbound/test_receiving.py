@@ -309,7 +309,7 @@ class TestLocked:
 
     def test_the_policy_reject_refuses_with_the_notice(self):
         """The owner's papers to the letter: nothing is staged."""
-        world = locked(locked_policy="reject")
+        world = locked(on_new_message="reject")
 
         response = world.post(world.form())
 

@@ -166,10 +166,3 @@ class TestKeepAlive:
 def test_a_staged_message_shows_nothing_by_accident():
     """Its context holds what the customer wrote."""
     assert "hello" not in repr(message())
-
-
-def test_the_oldest_and_the_newest_are_told_by_when_they_were_received():
-    """Not by the order in which they are given."""
-    given = [message(seconds=5), message(seconds=1), message(seconds=3)]
-
-    assert staging.oldest_and_newest(given) == (START + timedelta(seconds=1), START + timedelta(seconds=5))

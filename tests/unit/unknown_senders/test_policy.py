@@ -244,7 +244,7 @@ class TestByAFallbackMessage:
             body="hello",
             received_at=world.clock.now(),
         )
-        unknown_sender_policy = UnknownSenderPolicy(world.clock, world.settings)
+        unknown_sender_policy = UnknownSenderPolicy(world.engine.policies, world.clock, world.settings)
 
         notice = unknown_sender_policy.respond(
             world.tables,

@@ -1,0 +1,326 @@
+"""A company's own policies: what `channel_config.<channel>.policy` says, merged with the deployment's settings.
+
+Guarantee: a `Policy` is complete and within the bounds of the settings, whatever a company wrote. A value that cannot
+be read is ignored, a number out of bounds becomes the nearest bound, and each such value is one `Finding`.
+
+`Policy` is the table of policies: one field is one policy. A policy has the name, the default and the range of a
+setting; a new one is one field here, one setting, and one row of the table in docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import Field, dataclass, field, fields
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Literal, Protocol
+
+from chalicelib.conversations.conversation import CHANNEL_CONFIG
+from chalicelib.messages import splitting
+from chalicelib.ports.tables import Condition, DiffersAt
+from chalicelib.settings import OneOf, Parse, Settings, Within
+from chalicelib.telemetry import Level, Step, Trail
+
+POLICY = "policy"
+"""The map of a channel's configuration that holds the company's policies."""
+
+TEXT_LENGTH_MAX = 1_600
+"""Characters of a text: what the shortest of the channels takes as one message."""
+
+_NAME = re.compile("[A-Za-z_-]{1,40}")
+
+_WARNED_MAX = 1_000
+"""How many findings a process remembers as warned of."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a kind makes of a written value."""
+
+    value: Any
+    faults: tuple[tuple[str, str], ...] = ()
+    """Each with its place below the policy (empty: the policy itself), and what is wrong. No fault tells the value."""
+
+
+class Kind(Protocol):
+    """How the values of a policy are written; `str` says which are allowed."""
+
+    def read(self, written: Any, default: Any) -> Reading:
+        """The value of what a company wrote; `default` where that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number; one out of bounds becomes the nearest bound."""
+
+    low: int
+    high: int
+
+    def read(self, written: Any, default: Any) -> Reading:
+        if isinstance(written, bool) or not isinstance(written, int | Decimal) or not _is_whole(written):
+            return _ignored(default, self)
+        number = int(min(max(written, self.low), self.high))
+        return Reading(number) if number == written else Reading(number, (("", f"must be {self}; {number} applies"),))
+
+    def __str__(self) -> str:
+        return f"a number from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of some words; of the words `true` and `false` also the boolean."""
+
+    meanings: Mapping[str, Any]
+
+    def read(self, written: Any, default: Any) -> Reading:
+        word = str(written).lower() if isinstance(written, bool) else written
+        if isinstance(word, str) and word in self.meanings:
+            return Reading(self.meanings[word])
+        return _ignored(default, self)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.meanings)}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, perhaps an empty one; one that is too long is cut where a reader would pause."""
+
+    def read(self, written: Any, default: Any) -> Reading:
+        if not isinstance(written, str):
+            return _ignored(default, self)
+        if len(written) <= TEXT_LENGTH_MAX:
+            return Reading(written)
+        return Reading(splitting.split(written, TEXT_LENGTH_MAX)[0], (("", f"must be {self}; it is cut"),))
+
+    def __str__(self) -> str:
+        return f"a text of at most {TEXT_LENGTH_MAX} characters"
+
+
+@dataclass(frozen=True)
+class Names:
+    """A list or a set of texts, or one text with commas as the setting has it."""
+
+    parse: Parse
+    """The setting's."""
+
+    def read(self, written: Any, default: Any) -> Reading:
+        names = [written] if isinstance(written, str) else written
+        if not isinstance(names, list | tuple | set) or not all(isinstance(name, str) for name in names):
+            return _ignored(default, self)
+        return Reading(self.parse(",".join(names if isinstance(written, str | list | tuple) else sorted(names))))
+
+    def __str__(self) -> str:
+        return "a list of texts"
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """A map of further policies by name; the default applies to each that is missing or cannot be read."""
+
+    kinds: Mapping[str, Kind]
+
+    def read(self, written: Any, default: Any) -> Reading:
+        if not isinstance(written, Mapping):
+            return _ignored(default, self)
+        readings = {
+            name: kind.read(written[name], default[name]) for name, kind in self.kinds.items() if name in written
+        }
+        faults = [(f".{name}{below}", fault) for name, one in readings.items() for below, fault in one.faults]
+        unknown = sorted(str(name) for name in written if name not in self.kinds)
+        faults += [(f".{_spelled(name)}", "is unknown; it is ignored") for name in unknown]
+        return Reading({**default, **{name: one.value for name, one in readings.items()}}, tuple(faults))
+
+    def __str__(self) -> str:
+        return "a map of " + "; ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
+
+
+def kind_of_setting(name: str) -> Kind:
+    """How a policy is written that has the range of a setting."""
+    parse: Parse = Settings.__dataclass_fields__[name].metadata["parse"]
+    match parse:
+        case Within(kind=kind, low=low, high=high) if kind is int:
+            return Number(int(low), int(high))
+        case OneOf(meanings):
+            return Word(meanings)
+        case _ if parse is str:
+            return Text()
+        case _:
+            return Names(parse)
+
+
+def _policy(note: str, *, kind: Kind | None = None, former_place: str | None = None) -> Any:
+    """One policy.
+
+    Args:
+        note: what it does.
+        kind: how it is written; None: as the setting's range says.
+        former_place: where a company may write it too, directly in the configuration of the channel.
+    """
+    return field(metadata={"note": note, "kind": kind, "former_place": former_place})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Policy:
+    """The policies that apply to a conversation on one channel.
+
+    Each has the name of the setting that is its default.
+    """
+
+    batch_window_seconds: int = _policy("quiet period after which a burst becomes a batch")
+    batch_max_wait_seconds: int = _policy(
+        "cap from the first message of a burst; below the window it becomes the window"
+    )
+    on_new_message: Literal["queue", "reject"] = _policy(
+        "a message that comes while the AI works is staged for the next batch, or rejected"
+    )
+    locked_notice: str = _policy("text that the customer receives then; empty: none")
+    unknown_sender_text: str = _policy(
+        "text that a sender without a conversation receives; empty: none. "
+        "The former place, `channel_config.<channel>.unknown_sender_text`, stays valid; the policy wins",
+        former_place="unknown_sender_text",
+    )
+    opt_out_keywords: Literal["none", "default"] = _policy(
+        "whether Twilio's default keywords opt a customer out or in without `OptOutType`: `default` where the service "
+        "of the channel has no Advanced Opt-Out"
+    )
+    stall_action: Literal["warn", "handoff"] = _policy(
+        "a stalled batch is carried into the next one, or handed to people"
+    )
+
+
+def kind_of(policy: Field[Any]) -> Kind:
+    """How a policy of the table is written."""
+    kind: Kind | None = policy.metadata["kind"]
+    return kind_of_setting(policy.name) if kind is None else kind
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One value of a company's configuration that is not applied as it is written."""
+
+    place: str
+    """Such as `channel_config.sms.policy.batch_window_seconds`."""
+    fault: str
+    """What is wrong, and what applies instead; never the value."""
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.fault}"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The policy that applies, and what of the company's configuration does not."""
+
+    policy: Policy
+    findings: tuple[Finding, ...] = ()
+
+
+def merge(settings: Settings, channel_config: Any, channel: str) -> Merged:
+    """Merge the deployment's settings with a company's policies for one channel; pure.
+
+    Args:
+        settings: the defaults.
+        channel_config: the attribute of the conversation's row, of any shape; None: the row has none.
+        channel: its name.
+    """
+    findings: list[Finding] = []
+    of_channel, written = _written(channel_config, channel, findings)
+    place = f"{CHANNEL_CONFIG}.{channel}"
+    values: dict[str, Any] = {}
+    for one in fields(Policy):
+        value = getattr(settings, one.name)
+        kind, former_place = kind_of(one), one.metadata["former_place"]
+        for name, source, where in ((former_place, of_channel, place), (one.name, written, f"{place}.{POLICY}")):
+            if name is not None and source.get(name) is not None:
+                reading = kind.read(source[name], value)
+                findings += [Finding(f"{where}.{name}{below}", fault) for below, fault in reading.faults]
+                value = reading.value
+        values[one.name] = value
+    findings += [
+        Finding(f"{place}.{POLICY}.{_spelled(name)}", "is unknown; it is ignored") for name in _unknown(written)
+    ]
+    window, cap = values["batch_window_seconds"], values["batch_max_wait_seconds"]
+    if cap < window:
+        values["batch_max_wait_seconds"] = window
+        if written.get("batch_max_wait_seconds") is not None:
+            where = f"{place}.{POLICY}.batch_max_wait_seconds"
+            fault = f"must be {kind_of_setting('batch_max_wait_seconds')}, not below the window; {window} applies"
+            findings = [one for one in findings if one.place != where] + [Finding(where, fault)]
+    return Merged(Policy(**values), tuple(findings))
+
+
+class Configured(Protocol):
+    """Something that has a company's configuration: a conversation, or what the look-up found of a company."""
+
+    @property
+    def tenant(self) -> str: ...
+
+    @property
+    def channel_config(self) -> Any: ...
+
+
+class Policies:
+    """The policies of all companies, as a process asks for them.
+
+    Warns once per process of each value that is not applied. It remembers at most `_WARNED_MAX` of them, the latest.
+    """
+
+    def __init__(self, settings: Settings, channels: Collection[str]) -> None:
+        self._settings = settings
+        self._channels = channels
+        self._warned: dict[tuple[str, Finding], None] = {}
+
+    def of(self, configured: Configured, channel: str, trail: Trail) -> Policy:
+        """The policy that applies to a conversation, or to a company, on one channel."""
+        merged = merge(self._settings, configured.channel_config, channel)
+        for finding in merged.findings:
+            self._warn(configured.tenant, finding, trail)
+        return merged.policy
+
+    def no_channel_says(self, policy: str, word: str) -> Condition:
+        """Holds of a conversation's row where this is the policy of no channel."""
+        differs: list[Condition] = [
+            DiffersAt((CHANNEL_CONFIG, channel, POLICY, policy), word) for channel in self._channels
+        ]
+        return reduce(Condition.__and__, differs)
+
+    def _warn(self, tenant: str, finding: Finding, trail: Trail) -> None:
+        if (tenant, finding) in self._warned:
+            return
+        if len(self._warned) >= _WARNED_MAX:
+            self._warned.pop(next(iter(self._warned)), None)
+        self._warned[tenant, finding] = None
+        trail.log(Step.POLICY_NOT_APPLIED, Level.WARNING, tenant=tenant, reason=str(finding))
+
+
+def _written(channel_config: Any, channel: str, findings: list[Finding]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """A channel's configuration and the policies in it; empty where there are none, or what is there is no map."""
+    of_channel = channel_config.get(channel) if isinstance(channel_config, Mapping) else None
+    if not isinstance(of_channel, Mapping):
+        return {}, {}
+    written = of_channel.get(POLICY)
+    if isinstance(written, Mapping):
+        return of_channel, written
+    if written is not None:
+        findings.append(Finding(f"{CHANNEL_CONFIG}.{channel}.{POLICY}", "must be a map; it is ignored"))
+    return of_channel, {}
+
+
+def _unknown(written: Mapping[str, Any]) -> list[str]:
+    known = {one.name for one in fields(Policy)}
+    return sorted(str(name) for name in written if name not in known)
+
+
+def _spelled(name: str) -> str:
+    """A name that nobody here gave, as a log line may carry it."""
+    return name if _NAME.fullmatch(name) else "(another name)"
+
+
+def _ignored(default: Any, kind: Kind) -> Reading:
+    return Reading(default, (("", f"must be {kind}; it is ignored"),))
+
+
+def _is_whole(number: int | Decimal) -> bool:
+    return number == number.to_integral_value() if isinstance(number, Decimal) else True
