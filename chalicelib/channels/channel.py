@@ -109,8 +109,8 @@ PROBE_HEADER: Final = "x-replies-engine-probe"
 class WebhookRequest:
     """One HTTP request of a provider, as it came in."""
 
-    url: str
-    """The public URL as the provider called and signed it."""
+    urls: tuple[str, ...]
+    """The public URLs that the provider may have called and signed: the configured one, and the request's own."""
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
@@ -135,6 +135,9 @@ class Provider(Protocol):
         Raises:
             Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
         """
+
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:
+        """The URLs that its signature was checked over, as a log may tell them; none: it signs no URL."""
 
 
 class Reporter(Protocol):

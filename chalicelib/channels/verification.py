@@ -27,4 +27,6 @@ class Verification:
             return
         renewed = self._credentials.refresh(credential_ref, deadline)
         if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
-            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+            over = ", ".join(self._provider.signed_urls(request))
+            where = f" over {over}" if over else ""
+            raise Rejected(Code.INVALID_SIGNATURE, f"no secret of the company signed this request{where}")

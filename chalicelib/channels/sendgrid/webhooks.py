@@ -123,6 +123,10 @@ class SendGrid:
             raise Misconfigured(Code.SECRET_FETCH_FAILED, detail)
         return hmac.compare_digest(_bytes(request.url_token), _bytes(token))
 
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:  # noqa: ARG002
+        """None: SendGrid signs the body alone, and the URL may bear the company's token."""
+        return ()
+
     def _refusal(self, verdict: Verdict, *, is_of_machine: bool) -> Code | None:
         if is_of_machine:
             return Code.AUTOMATIC_MESSAGE

@@ -105,10 +105,16 @@ class Twilio:
         parameters = MultiDict(_form(request))
         try:
             return any(
-                RequestValidator(token).validate(request.url, parameters, signature) for token in credentials.tokens
+                RequestValidator(token).validate(url, parameters, signature)
+                for token in credentials.tokens
+                for url in request.urls
             )
         except ValueError:  # a Host header that is no host: nobody signed that
             return False
+
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:
+        """The request's URLs without their query strings, which are the company's own and may tell anything."""
+        return [f"{url.partition('?')[0]}?..." if "?" in url else url for url in request.urls]
 
 
 Form = Mapping[str, Sequence[str]]

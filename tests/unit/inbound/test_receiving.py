@@ -12,7 +12,7 @@ from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Fault
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 NOTICE = "We are on it."
@@ -160,6 +160,7 @@ class TestProof:
 
         (line,) = (line for line in world.telemetry.lines if line["step"] == "refused")
         assert (line["level"], line["code"]) == ("critical", "INVALID_SIGNATURE")
+        assert line["reason"].endswith(f"over {BASE_URL}/webhooks/whatsapp"), "the URL that was checked"
 
     def test_a_forger_cannot_tell_known_senders_from_unknown_ones(self, world: World):
         """All are answered as a bad signature, the same to the byte."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -47,7 +48,7 @@ OF_EVERY_WHATSAPP = {
 
 
 def request(body: str | bytes, *, url: str = URL, **headers: str) -> WebhookRequest:
-    return WebhookRequest(url, headers, body if isinstance(body, bytes) else body.encode(), "request-1")
+    return WebhookRequest((url,), headers, body if isinstance(body, bytes) else body.encode(), "request-1")
 
 
 def parse(form: dict[str, str] | list[tuple[str, str]] | str | bytes, provider: Twilio = TWILIO) -> InboundMessage:
@@ -465,6 +466,19 @@ class TestProof:
         is_genuine = TWILIO.is_genuine(*self.signed(form), secret)
 
         assert is_genuine
+
+    def test_one_of_several_urls_suffices(self):
+        """The configured base, or the request's own domain."""
+        made, account, secret = *self.signed(FORM), SECRET
+        both = replace(made, urls=("https://other.example.com/webhooks/whatsapp", *made.urls))
+
+        assert TWILIO.is_genuine(both, account, secret)
+
+    def test_the_urls_that_were_checked_can_be_told(self):
+        """Without a query string, which is the company's own."""
+        made = request("", url=f"{URL}?token=secret")
+
+        assert TWILIO.signed_urls(made) == [f"{URL}?..."]
 
     @pytest.mark.parametrize(
         ("signed_url", "called_url"),
