@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from chalicelib.clock import Deadline
 from chalicelib.messages.inbound import AddressKind, InboundMessage, OptOut
+from chalicelib.messages.parts import PartLimits
 
 
 class AnswerStyle(StrEnum):
@@ -92,8 +93,8 @@ class Channel:
     queue_name: str
     """The queue of its triggers."""
     vendor: Vendor
-    part_length_max: int
-    """Characters of one outbound message."""
+    part_limits: PartLimits
+    """What one outbound message can hold."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
     opt_out_keywords: Mapping[NumberKind, Keywords] = field(default_factory=dict)
@@ -171,7 +172,7 @@ class OutboundPart:
     to: str
     sender: str
     messaging_service_sid: str | None
-    """Sends instead of `sender`, if there is one."""
+    """The provider's service through which `sender` sends, if there is one."""
     body: str
     content_sid: str | None
     content_variables: Mapping[str, str]

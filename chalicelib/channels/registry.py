@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from chalicelib.channels.channel import Channel, Index, NumberKind, Vendor
 from chalicelib.messages.inbound import AddressKind, OptOut
+from chalicelib.messages.lengths import Counting
+from chalicelib.messages.parts import MEDIA_MAX, PartLimits
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600
@@ -42,7 +44,7 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             ),
             queue_name=settings.whatsapp_queue,
             vendor=Vendor.TWILIO,
-            part_length_max=_TWILIO_LENGTH_MAX,
+            part_limits=PartLimits(_TWILIO_LENGTH_MAX, media_max=1),
             free_text_hours=settings.whatsapp_free_text_hours,
         ),
         Channel(
@@ -52,7 +54,7 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             index=Index(settings.sms_index, settings.sms_index_company_key, settings.sms_index_customer_key),
             queue_name=settings.sms_queue,
             vendor=Vendor.TWILIO,
-            part_length_max=_TWILIO_LENGTH_MAX,
+            part_limits=PartLimits(_TWILIO_LENGTH_MAX, Counting.SMS, media_max=MEDIA_MAX, is_numbered=True),
             opt_out_keywords={
                 NumberKind.LONG_CODE: {
                     OptOut.STOP: frozenset(settings.sms_stop_keywords),
@@ -76,6 +78,6 @@ def _sendgrid(settings: Settings) -> tuple[Channel, ...]:
             index=Index(settings.email_index, settings.email_index_company_key, settings.email_index_customer_key),
             queue_name=settings.email_queue,
             vendor=Vendor.SENDGRID,
-            part_length_max=_EMAIL_LENGTH_MAX,
+            part_limits=PartLimits(_EMAIL_LENGTH_MAX),
         ),
     )

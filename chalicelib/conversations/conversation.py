@@ -109,7 +109,7 @@ class Conversation:
         return credential_ref_of(self.item, channel)
 
     def messaging_service_sid(self, channel: str) -> str | None:
-        """The provider's service that sends for the company; None: its number does."""
+        """The provider's service through which the company's number sends; None: it sends by itself."""
         return _nonempty_text_of_channel(self.item, channel, "messaging_service_sid")
 
 

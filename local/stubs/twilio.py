@@ -499,7 +499,7 @@ def _check(told: Mapping[str, str]) -> None:
         raise error(21603)
     if not (told.get("Body") or told.get("MediaUrl") or told.get("ContentSid")):
         raise error(21602)
-    if len(told.get("Body", "")) > BODY_LENGTH_MAX:
+    if len(told.get("Body", "").encode("utf-16-le")) // 2 > BODY_LENGTH_MAX:
         raise error(21617)
 
 

@@ -124,11 +124,10 @@ class TwilioSender:
 
 
 def _parameters(part: OutboundPart) -> Mapping[str, Any]:
-    parameters: dict[str, Any] = {"to": part.to}
+    # With both, the service's features apply, and the customer is answered from the number that they wrote to.
+    parameters: dict[str, Any] = {"to": part.to, "from_": part.sender}
     if part.messaging_service_sid is not None:
         parameters["messaging_service_sid"] = part.messaging_service_sid
-    else:
-        parameters["from_"] = part.sender
     if part.content_sid is not None:
         parameters["content_sid"] = part.content_sid
         if part.content_variables:

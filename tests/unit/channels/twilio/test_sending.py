@@ -73,15 +73,15 @@ class TestSend:
 
         assert outcome == Sent(twilio.messages[0].sid)
 
-    def test_a_messaging_service_sends_in_place_of_the_number(self, sender, twilio):
-        """The service chooses the sender."""
+    def test_a_messaging_service_sends_from_the_number_that_the_customer_wrote_to(self, sender, twilio):
+        """Both are told: the service's features, and no other number of its pool."""
         wanted = part(messaging_service_sid="MG" + "2" * 32)
 
         outcome = sender.send(wanted, SECRET)
 
         (taken,) = twilio.messages
         assert outcome == Sent(taken.sid)
-        assert (taken.messaging_service_sid, taken.sender) == ("MG" + "2" * 32, None)
+        assert (taken.messaging_service_sid, taken.sender) == ("MG" + "2" * 32, wanted.sender)
 
     @pytest.mark.parametrize("body", ["Two pictures", ""])
     def test_media_go_with_a_text_or_alone(self, sender, twilio, body):

@@ -16,6 +16,7 @@ from chalicelib.channels.registry import channels
 from chalicelib.channels.twilio.webhooks import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
+from chalicelib.messages.parts import PartLimits
 from chalicelib.settings import Settings
 from tests.fakes.clock import START, FakeClock
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, ENVIRONMENT
@@ -375,7 +376,7 @@ class TestAddresses:
             index=Index("an-index", "gsi_company", "gsi_recipient"),
             queue_name=f"replies-engine-local-{name}",
             vendor=Vendor.TWILIO,
-            part_length_max=1_600,
+            part_limits=PartLimits(1_600),
         )
         provider = Twilio((*CHANNELS, row), FakeClock())
 
