@@ -39,18 +39,17 @@ _silent.disabled = True
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
-    """The library's own HTTP client, with both timeouts, no redirects, and the base of the API as the settings say."""
+    """The library's own HTTP client, with both timeouts, no redirects, and its own base of the API."""
 
     def __init__(self, connect_seconds: float, read_seconds: float, base_url: str) -> None:
         super().__init__(logger=_silent)
         self.timeout = (connect_seconds, read_seconds)  # its constructor takes one number for both
-        self._base = urlsplit(base_url) if base_url else None
+        self._base = urlsplit(base_url)
         self.answer: Response | None = None
         """The last answer; None: none came."""
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Response:
-        if self._base is not None:
-            url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
+        url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
         self.answer = None
         self.answer = super().request(method, url, *args, **options)
         return self.answer
@@ -119,7 +118,8 @@ class TwilioSender:
 
     def _client(self, secret: str) -> tuple[Client, _Http]:
         credentials = TwilioCredentials.from_secret(secret)
-        http = _Http(self._connect_seconds, self._read_seconds, self._base_url)
+        base_url = self._base_url or credentials.api_base_url
+        http = _Http(self._connect_seconds, self._read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
 
 
