@@ -95,6 +95,8 @@ class Channel:
     vendor: Vendor
     part_limits: PartLimits
     """What one outbound message can hold."""
+    notifies_numbers_only: bool = False
+    """Whether a sender that is no phone number is a machine, which is never told that nobody knows it."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
     opt_out_keywords: Mapping[NumberKind, Keywords] = field(default_factory=dict)

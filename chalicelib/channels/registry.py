@@ -55,6 +55,7 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             queue_name=settings.sms_queue,
             vendor=Vendor.TWILIO,
             part_limits=PartLimits(_TWILIO_LENGTH_MAX, Counting.SMS, media_max=MEDIA_MAX, is_numbered=True),
+            notifies_numbers_only=True,
             opt_out_keywords={
                 NumberKind.LONG_CODE: {
                     OptOut.STOP: frozenset(settings.sms_stop_keywords),

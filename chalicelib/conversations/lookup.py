@@ -53,14 +53,15 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
 
 
 def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by another spelling of the customer's number; None: there is none by any.
+    """Find the conversation by another spelling of the customer's number, or by their id; None: there is none by any.
 
-    One query for each other spelling; a number with one spelling costs none. The caller holds: `find` found the company
+    One query for each of these; a number with one spelling costs none. The caller holds: `find` found the company
     alone, and its secret has proven the provider.
     """
     if channel.address_kind is not AddressKind.PHONE:
         return None
-    spellings = other_spellings(message.sender.value)
+    own, known_as = message.sender.value, message.sender_id
+    spellings = dict.fromkeys((*other_spellings(own), *([known_as] if known_as not in (None, own) else ())))
     active = [row for one in spellings for row in _active(table, channel, message, one)]
     return _newest(active, channel) if active else None
 

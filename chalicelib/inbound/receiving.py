@@ -39,7 +39,7 @@ from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
-from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,11 @@ class Receiving:
     ) -> Outcome:
         """What becomes of a message that is proven."""
         channel = self._channels[message.channel]
-        if message.refusal is not None:
-            raise Rejected(message.refusal, f"refused by the channel {channel.name}")
+        _pass_or_refuse(message)
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
-            return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
+            return Outcome(code_of(channel, message), notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
         policy = self._policies.of(conversation, channel.name, trail)
         is_opted_out = conversation.is_opted_out_of(channel.name)
@@ -189,7 +188,7 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(
                 tables, queues, channel, found, message, trail, is_opted_out=is_opted_out
             )
-            return Outcome(refusal, notice)
+            return Outcome(code_of(channel, message), notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, policy.locked_notice)
@@ -355,6 +354,19 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _pass_or_refuse(message: InboundMessage) -> None:
+    """Refuse what the channel itself does not take; the provider is proven.
+
+    Raises:
+        Rejected: the sender, or a machine.
+        Misconfigured: a URL in the provider's console leads here and should not.
+    """
+    if message.refusal is Code.MISDIRECTED_CALLBACK:
+        raise Misconfigured(message.refusal, "a status callback was sent to the URL for messages")
+    if message.refusal is not None:
+        raise Rejected(message.refusal, f"refused by the channel {message.channel}")
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.errors import Code
+
+_NUMBER = re.compile(r"\+[0-9]{2,15}")
 
 
 class AddressKind(StrEnum):
@@ -28,6 +31,11 @@ class Address:
     def from_text(cls, value: str) -> Address:
         """The address that a stored value tells: with an `@` an e-mail address, else a phone's."""
         return cls(AddressKind.EMAIL if "@" in value else AddressKind.PHONE, value)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is an international number: no short code, no name, no id of a user without a number."""
+        return self.kind is AddressKind.PHONE and _NUMBER.fullmatch(self.value) is not None
 
     def __repr__(self) -> str:
         """Without the value: an address never comes into a log by accident."""
@@ -87,6 +95,8 @@ class InboundMessage:
     body: str
     """What the customer wrote; empty where a message is only media, a location or a button."""
     received_at: datetime
+    sender_id: str | None = None
+    """By which the provider knows the sender beside the address: a row may name them by it."""
     opt_out: OptOut | None = None
     """What the provider says that it is about, if it is about wanting messages."""
     opt_out_keyword: OptOut | None = None

@@ -110,6 +110,7 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
 _OF_RULES = frozenset(
     {
         Code.CONVERSATION_NOT_FOUND,
+        Code.SENDER_WITHOUT_NUMBER,
         Code.PROJECT_INACTIVE,
         Code.CHANNEL_NOT_ALLOWED,
         Code.OPTED_OUT,

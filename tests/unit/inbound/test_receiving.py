@@ -94,6 +94,72 @@ class TestSpellings:
         assert outcome(world) == "CONVERSATION_NOT_FOUND"
 
 
+class TestUsersWithoutNumber:
+    """A WhatsApp user who hides their number: Twilio names them by an id."""
+
+    USER = "DE.13491208655302741918"
+
+    def test_a_row_may_name_them_by_their_id(self):
+        """In the same index; they are answered at that id."""
+        world = World(None, conversation(gsi_recipient_tel=self.USER))
+
+        world.deliver(From=f"whatsapp:{self.USER}", ExternalUserId=self.USER)
+        world.run(60)
+
+        assert outcome(world) == "success"
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{self.USER}"]
+
+    def test_a_row_that_names_them_by_id_finds_them_by_number_too(self):
+        """While WhatsApp still tells the number; the reply goes to the address that wrote."""
+        world = World(None, conversation(gsi_recipient_tel=self.USER))
+
+        world.deliver(ExternalUserId=self.USER)
+        world.run(60)
+
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{CUSTOMER}"]
+
+    def test_whom_no_row_names_is_refused_by_a_name_of_its_own(self):
+        """Their number may be known: an operator has to see that it is their id that is missing."""
+        world = World()
+
+        world.deliver(From=f"whatsapp:{self.USER}", ExternalUserId=self.USER)
+
+        assert outcome(world) == "SENDER_WITHOUT_NUMBER"
+        assert world.settings.unknown_sender_text in world.answers[-1].body
+
+
+class TestMachines:
+    @pytest.mark.parametrize("sender", ["72345", "ACME-Info", "InfoSMS"])
+    def test_short_codes_and_names_never_receive_the_unknown_sender_text(self, world: World, sender: str):
+        """A machine sent it: two machines would answer each other, and nobody reads it."""
+        response = world.post(world.form(From=sender, To=COMPANY))
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+        assert response.body == EMPTY
+        assert world.tables.unknown_senders.rows == []
+
+
+class TestMisdirectedCallback:
+    def callback(self, world: World) -> dict[str, str]:
+        both = {"From": f"whatsapp:{COMPANY}", "To": f"whatsapp:{CUSTOMER}"}
+        return world.form(**both, MessageStatus="delivered", SmsStatus="delivered")
+
+    def test_it_is_told_as_a_fault_of_the_configuration(self, world: World):
+        """Nothing is staged: it is no message. Somebody has to correct the URL at Twilio."""
+        response = world.post(self.callback(world))
+
+        (line,) = (line for line in world.telemetry.lines if line["step"] == "failed")
+        assert (line["level"], line["code"]) == ("error", "MISDIRECTED_CALLBACK")
+        assert (response.status_code, response.body) == (200, EMPTY)
+        assert is_untouched(world)
+
+    def test_a_forged_one_is_a_forgery(self, world: World):
+        """No stranger can raise an alarm about our configuration."""
+        world.post(self.callback(world), token="forged")
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+
+
 class TestChannelRoute:
     @pytest.mark.parametrize(
         ("channel", "prefix", "path"),

@@ -280,6 +280,12 @@ class TestForm:
         assert message.extras["extras_cut"] == "true"
         assert size <= EXTRAS_BYTES_MAX + len("extras_cuttrue") + len(big)
 
+    def test_an_extra_that_is_too_large_takes_no_other_with_it(self):
+        """Each is skipped on its own: what comes after it is kept."""
+        message = parse({**FORM, "Payload": "x" * (EXTRAS_BYTES_MAX + 1), "ButtonPayload": "yes", "ProfileName": "Ann"})
+
+        assert message.extras == {"extras_cut": "true", "button_payload": "yes", "profile_name": "Ann"}
+
 
 class TestMedia:
     @pytest.mark.parametrize("told", [None, "-1", "0", "1e9", "1000000000", "many", "", "1"])
@@ -298,6 +304,22 @@ class TestMedia:
 
         assert message.media == ()
 
+    @pytest.mark.parametrize("numbers", [(1,), (0, 2), (3, 1), (10, 9, 2), (4_711,)])
+    def test_media_are_kept_whatever_their_indexes(self, numbers: tuple[int, ...]):
+        """In the order of their numbers, each with its own type; none has to be the first."""
+        form = {f"MediaUrl{one}": f"https://a.example/{one}" for one in numbers}
+        form |= {f"MediaContentType{one}": f"image/{one}" for one in numbers}
+
+        message = parse({**FORM, **form})
+
+        assert message.media == tuple(Media(f"https://a.example/{one}", f"image/{one}") for one in sorted(numbers))
+
+    def test_a_blank_url_is_no_medium(self):
+        """There is nothing to fetch."""
+        assert parse({**FORM, "MediaUrl0": "", "MediaUrl1": "https://a.example/1"}).media == (
+            Media("https://a.example/1", ""),
+        )
+
     def test_media_are_bounded(self):
         """Above what Twilio sends with one message."""
         urls = {f"MediaUrl{number}": f"https://a.example/{number}" for number in range(MEDIA_MAX + 5)}
@@ -311,6 +333,30 @@ class TestMedia:
         message = parse({**FORM, "MediaUrl0": "https://a.example/0"})
 
         assert message.media == (Media("https://a.example/0", ""),)
+
+
+CALLBACK = {**FORM, "From": FORM["To"], "To": FORM["From"], "MessageStatus": "delivered", "SmsStatus": "delivered"}
+
+
+class TestCallbacks:
+    def test_a_status_callback_at_the_url_for_messages_is_recognised(self):
+        """It is about a message of the company's, whose number is the sender there: the company has to prove it."""
+        message = parse(CALLBACK)
+
+        assert message.refusal is Code.MISDIRECTED_CALLBACK
+        assert (message.sender, message.recipient) == (CUSTOMER, COMPANY)
+
+    def test_one_that_names_no_company_is_refused_by_the_same_name(self):
+        """A Messaging Service has not chosen a number yet: nothing can prove it."""
+        with pytest.raises(Rejected) as refusal:
+            parse({**CALLBACK, "From": ""})
+
+        assert refusal.value.code is Code.MISDIRECTED_CALLBACK
+
+    @pytest.mark.parametrize("status", ["received", "receiving", ""])
+    def test_a_message_that_bears_a_status_is_a_message(self, status: str):
+        """Twilio says `received` of what a customer sent."""
+        assert parse({**FORM, "MessageStatus": status, "SmsStatus": "received"}).refusal is None
 
 
 class TestAddresses:
