@@ -8,8 +8,9 @@ protocol stays safe under skew between their clocks, which can only make a wait 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Protocol
 
 from chalicelib.errors import Code, TryAgain
@@ -48,6 +49,10 @@ class Deadline:
         """The deadline that lies `seconds` ahead; zero or less has passed already."""
         return cls(clock, clock.monotonic() + seconds)
 
+    def later(self, seconds: float) -> Deadline:
+        """The deadline that lies `seconds` behind this one."""
+        return Deadline(self.clock, self.at + seconds)
+
     @property
     def has_passed(self) -> bool:
         return self.clock.monotonic() >= self.at
@@ -56,6 +61,11 @@ class Deadline:
     def seconds_left(self) -> float:
         """How long until then; zero or less: it has passed."""
         return self.at - self.clock.monotonic()
+
+    @property
+    def lifted(self) -> Deadline:
+        """A deadline that never passes, for calls that must follow one that was begun in time."""
+        return replace(self, at=inf)
 
     def check(self, call: str, code: Code) -> None:
         """Refuse to start `call` once the deadline has passed.

@@ -209,7 +209,10 @@ class Settings:
         "but a type that browsers run (SVG, HTML, XML): that has to be named in full",
         _names,
         "image/*,audio/*,video/*,text/plain,text/csv,text/calendar,text/vcard,application/pdf,application/rtf,"
-        "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*",
+        "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*,"
+        "application/vnd.ms-excel,application/vnd.ms-powerpoint,application/vnd.ms-outlook,application/vnd.apple.*,"
+        "application/zip,application/x-zip-compressed,application/ics,message/rfc822,application/pkcs7-mime,"
+        "application/x-pkcs7-mime",
     )
     media_copying: bool = _setting(
         "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"

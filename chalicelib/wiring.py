@@ -35,6 +35,8 @@ from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.outbound.delivery_reports import DeliveryReports
+from chalicelib.outbound.parts import PartSending
+from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
@@ -135,7 +137,7 @@ class Engine:
 
     @cached_property
     def policies(self) -> Policies:
-        return Policies(self.settings, tuple(self.channels))
+        return Policies(self.settings)
 
     def receiving(self, vendor: Vendor) -> Receiving:
         """What receives the webhooks of a provider."""
@@ -150,7 +152,7 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=OptOuts(self.clock, self.settings),
+            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
@@ -186,15 +188,27 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        return Replying(
+        planning = Planning(
             senders=self.senders,
             channels=self.channels,
             credentials=self.credentials,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        parts = PartSending(
+            planning=planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+        return Replying(
+            planning=planning,
+            parts=parts,
+            handoff=self._handoff,
             retriggering=self.retriggering,
             clock=self.clock,
-            new_id=new_id,
             settings=self.settings,
-            refusals={Vendor.TWILIO: REFUSALS},
         )
 
     @cached_property
@@ -211,6 +225,7 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
+            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -232,7 +247,6 @@ class Engine:
     @cached_property
     def sweeping(self) -> Sweeping:
         return Sweeping(
-            handoff=self._handoff,
             stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
             clock=self.clock,
@@ -261,7 +275,11 @@ class Engine:
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.clock, self.settings)
+        return Handoff(self.clock, new_id, self.settings)
+
+    @cached_property
+    def _opt_outs(self) -> OptOuts:
+        return OptOuts(self.clock, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:

@@ -7,7 +7,7 @@ whatever form it came in.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalice.app import Response
@@ -29,6 +29,9 @@ class _Mail:
 
     def __init__(self, engine: wiring.Engine) -> None:
         self._engine = engine
+
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        return bool(headers["x-word"])
 
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         told = json.loads(request.body)

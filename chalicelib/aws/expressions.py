@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.aws.attributes import Attribute, to_wire
-from chalicelib.ports.tables import Both, Change, Compares, Condition, DiffersAt, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Change, Compares, Condition, Either, ElementIs, Exists, Missing
 
 Request = dict[str, Any]
 """Parameters of one call, as botocore takes them."""
@@ -33,6 +33,11 @@ class Expressions:
         self.values[placeholder] = to_wire(value)
         return placeholder
 
+    def element(self, attribute: str, index: int, member: str | None) -> str:
+        """The path of an element of a list, or of a member of that element."""
+        path = f"{self.name(attribute)}[{index}]"
+        return path if member is None else f"{path}.{self.name(member)}"
+
     def condition(self, condition: Condition) -> str:
         match condition:
             case Compares(attribute, comparison, value):
@@ -41,11 +46,8 @@ class Expressions:
                 return f"attribute_exists({self.name(attribute)})"
             case Missing(attribute):
                 return f"attribute_not_exists({self.name(attribute)})"
-            case HasSize(attribute, size):
-                name = self.name(attribute)
-                return f"(attribute_type({name}, {self.value('L')}) AND size({name}) = {self.value(size)})"
-            case DiffersAt(path, value):
-                return f"{'.'.join(map(self.name, path))} <> {self.value(value)}"
+            case ElementIs(attribute, index, value, name):
+                return f"{self.element(attribute, index, name)} = {self.value(value)}"
             case Both(left, right):
                 return f"({self.condition(left)} AND {self.condition(right)})"
             case Either(left, right):
@@ -59,6 +61,9 @@ class Expressions:
         for name, elements in change.append.items():
             old = f"if_not_exists({self.name(name)}, {self.value([])})"
             sets.append(f"{self.name(name)} = list_append({old}, {self.value(list(elements))})")
+        for name, marks in change.mark.items():
+            members = ((index, member, value) for index, set_ in marks.items() for member, value in set_.items())
+            sets += [f"{self.element(name, index, member)} = {self.value(value)}" for index, member, value in members]
         adds = [f"{self.name(name)} {self.value(number)}" for name, number in change.add.items()]
         removes = [self.name(name) for name in change.remove]
         for name, count in change.remove_first.items():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, Protocol
 
 from chalicelib.clock import Deadline
@@ -120,10 +121,27 @@ class WebhookRequest:
     request_id: str
     url_token: str = ""
     """What the URL's path says after the route's own words, where a provider proves itself by that; empty: nothing."""
+    _digests: dict[bytes, bytes] = field(default_factory=dict, compare=False)
+
+    def digest_after(self, prefix: bytes) -> bytes:
+        """The SHA-256 digest of `prefix` and the body: computed once, however many secrets and keys are tried."""
+        if prefix not in self._digests:
+            digest = sha256(prefix)
+            digest.update(self.body)
+            self._digests[prefix] = digest.digest()
+        return self._digests[prefix]
 
 
 class Provider(Protocol):
     """What `receiving` needs of a provider, once per provider and the same for all of its channels."""
+
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        """Whether a request has what a proof needs at all; one that has not is refused before its body is touched.
+
+        Args:
+            headers: by lower-case name.
+            url_token: as in `WebhookRequest`.
+        """
 
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message that the request delivers, once for each of its recipients; nothing of it is trusted yet.
@@ -145,6 +163,9 @@ class Provider(Protocol):
 
 class Reporter(Protocol):
     """What `delivery_reports` needs of a provider that tells what became of a message after it took it."""
+
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        """As `Provider.bears_proof`."""
 
     def parse_report(self, request: WebhookRequest) -> DeliveryReport:
         """What the request tells of a message that was sent before; nothing of it is trusted yet.

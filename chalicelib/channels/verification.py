@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chalicelib.channels.channel import Provider, WebhookRequest
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Deadline
@@ -14,6 +16,15 @@ class Verification:
     def __init__(self, provider: Provider, credentials: CredentialCache) -> None:
         self._provider = provider
         self._credentials = credentials
+
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Return if a request bears what a proof needs; it is not looked at.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        if not self._provider.bears_proof(headers, url_token):
+            raise Rejected(Code.INVALID_SIGNATURE, "the request bears no proof")
 
     def verify(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
         """Return if the provider signed the request with the secret that `credential_ref` names.

@@ -1,79 +1,128 @@
-"""Handoff: a message's full context goes to people, at least once.
+"""Handoff: the one way to people, whoever takes it: a webhook, a trigger, a reply or the sweep.
 
-    staged (route handoff) --send--> with people --append--> in the record --settle--> done
+    open --acquire for people--> claimed for people --send, end--> open, and the batch is with people
+    with the AI --claim for people-->      `-- whoever finds the claim finishes it
 
-A crash between any two steps repeats from the first: people's side dedupes on `message_id`. Stage 1 and the sweep hand
-off one staged row; stage 2 and a stalled batch hand off what they hold, by `send` alone.
+Guarantee: messages go to people only under a claim in their name (L7), so that no batch and no reply takes them as
+well; in the order of the record; and at least once: a crash between the send and the end repeats both, and people
+dedupe on `message_id`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.errors import Code, TryAgain
+from chalicelib.conversations.routing import Route
+from chalicelib.conversations.views import Gone, View
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, history, staging
-from chalicelib.protocol.conversation_lock import Appended
-from chalicelib.protocol.record import Record
+from chalicelib.protocol import conversation_lock, history, reply_claim, staging
+from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Lease
+from chalicelib.protocol.record import ConversationKey
+from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
-_TRIES = 4
-"""How often the append is tried on a record that keeps changing."""
+GRACE_SECONDS = 5
+"""How old another's claim for people must be before somebody else finishes it: its maker is mostly still at it."""
 
 
 class Handoff:
-    """Hands messages to the company's people."""
+    """Hands batches to the company's people."""
 
-    def __init__(self, clock: Clock, settings: Settings) -> None:
+    def __init__(self, clock: Clock, new_id: Callable[[], str], settings: Settings) -> None:
         self._clock = clock
+        self._new_id = new_id
         self._settings = settings
         self._bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
 
-    def hand_off(self, tables: Tables, queues: Queues, message: StagedMessage, trail: Trail) -> None:
-        """Hand one staged message to people, unless they or a batch have it already, and settle its row.
+    def run_at_once(self, tables: Tables, queues: Queues, key: ConversationKey, trail: Trail) -> bool:
+        """Hand all that is staged to people, if nothing is in the way; False: a trigger must do it.
 
         Raises:
-            TryAgain, Misconfigured: the row stays staged; the sweep hands it off.
+            TryAgain, Misconfigured: perhaps the batch is claimed for people; whoever finds the claim finishes it.
         """
-        is_sent = has_moved = False
-        for _ in range(_TRIES):
-            conversation, known_ids = self._read(tables, message)
-            if conversation is None:
-                trail.log(Step.REFUSED, Level.ERROR, code=Code.CONVERSATION_NOT_FOUND.value)
-                trail.count(Metric.REFUSED, outcome=Code.CONVERSATION_NOT_FOUND.value)
-                break
-            if message.message_sid in known_ids:
-                break
-            entry = contexts.entry(message.context, handed_off=True)
-            if not has_moved and history.room_bytes(conversation.record) < history.entry_bytes(entry):
-                has_moved = True  # before people are sent anything that the record has no room for
-                self._trim(tables, conversation.record)
-                continue
-            if not is_sent:
-                self.send(queues, conversation, [entry], trail)
-                is_sent = True
-            if self._append(tables, conversation, entry):
-                break
-        else:
-            raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing while an entry is appended")
-        staging.settle(tables.stage, message.conversation, [message.message_sid])
-        trail.log(Step.SETTLED, Level.DEBUG, count=1)
 
-    def send(
-        self, queues: Queues, conversation: Conversation, entries: Sequence[Mapping[str, Any]], trail: Trail
-    ) -> None:
-        """Send one context with these messages to the handoff queue.
+        def act() -> bool | Changed:
+            view = views.look(tables, key, self._settings.context_attributes)
+            if isinstance(view, Gone) or not self._is_clear(view):
+                return False
+            taken = views.fitting(view.record, view.new, self._settings.batch_messages_max)
+            handed = self.take(tables, queues, view, taken, self._new_id(), trail)
+            return handed if isinstance(handed, Changed) else len(taken) == len(view.staged)
+
+        return views.look_again(act)
+
+    def take(
+        self,
+        tables: Tables,
+        queues: Queues,
+        view: View,
+        messages: Sequence[StagedMessage],
+        trigger_id: str,
+        trail: Trail,
+    ) -> Released | Changed:
+        """Acquire an open record for people, with these new messages and what it carries, and hand all of it to them.
 
         Raises:
-            TryAgain, Misconfigured: `QUEUE_ERROR`; `INTERNAL_ERROR` where they are larger than the queue takes.
+            TryAgain, Misconfigured: perhaps it is claimed for people; whoever finds the claim finishes it.
         """
+        batch_id = self._new_id()
+        lease = conversation_lock.acquire(
+            tables.conversations,
+            view.record,
+            batch_id=batch_id,
+            trigger_id=trigger_id,
+            entries=[contexts.entry(one.context, handed_off=True) for one in messages],
+            for_people=True,
+            shards=self._settings.lock_index_shards,
+            now=self._clock.now(),
+        )
+        if not isinstance(lease, Lease):
+            return lease
+        trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(messages), route=Route.HANDOFF.value)
+        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)
+
+    def claim(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> Released | Changed:
+        """Claim what is unanswered for people - with the AI, or left by an earlier batch - and hand it to them.
+
+        Raises:
+            TryAgain, Misconfigured: as `take`.
+        """
+        outcome = reply_claim.claim(
+            tables.conversations,
+            conversation.record,
+            reply_id=PEOPLE,
+            token=self._new_id(),
+            shards=self._settings.lock_index_shards,
+            now=self._clock.now(),
+        )
+        if not isinstance(outcome, Claim):
+            return outcome
+        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail)
+
+    def finish(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> Released | Changed:
+        """Hand a batch that is claimed for people to them, end it, and settle its rows; repeated, it does no harm.
+
+        Raises:
+            TryAgain, Misconfigured: the claim stands; whoever finds it finishes it.
+        """
+        record = conversation.record
+        if record.unanswered:
+            self._send(queues, conversation, trail)
+        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())
+        if isinstance(outcome, Released):
+            staging.settle(tables.stage, record.key, record.unanswered_ids)
+            trail.log(Step.SETTLED, Level.DEBUG, count=len(record.unanswered_ids))
+        return outcome
+
+    def _send(self, queues: Queues, conversation: Conversation, trail: Trail) -> None:
+        """Send one context with the batch to the handoff queue."""
+        entries = conversation.record.unanswered
         body = contexts.handoff_context(
             conversation,
             entries,
@@ -82,35 +131,22 @@ class Handoff:
             now=self._clock.now(),
         )
         queues.handoff.send(body, group=fair_group(conversation.tenant))
-        trail.log(Step.HANDED_OFF, count=len(entries))
+        trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
         trail.count(Metric.HANDED_OFF, len(entries))
 
-    def _read(self, tables: Tables, message: StagedMessage) -> tuple[Conversation | None, frozenset[str]]:
-        """The conversation, and the ids of the messages that its record or its history knows of."""
-        item, *moved = tables.conversations.get_together(
-            [
-                lookup.reading(tables.conversations, message.conversation, self._settings.context_attributes),
-                *history.reads(tables.history, message.conversation, [message.message_sid]),
-            ]
+    def _is_clear(self, view: View) -> bool:
+        """Whether the record is open and small, and all that it carries and all that is staged is for people."""
+        flag = self._settings.handoff_flag_routes
+        record, conversation = view.record, view.conversation
+        carried = [views.destination_of_entry(conversation, one, handoff_flag_routes=flag) for one in record.unanswered]
+        staged = [views.destination_of(view, one, handoff_flag_routes=flag) for one in view.new]
+        is_ordinary = not any(one.opt_out or one.opt_out_keyword for one in view.new)
+        return (
+            not record.is_locked
+            and not record.has_unreported_end
+            and is_ordinary
+            and bool(view.new)
+            and len(view.new) == len(view.staged)
+            and all(one is Route.HANDOFF for one in (*carried, *staged))
+            and not history.movable_count(record, self._bounds, now=self._clock.now())
         )
-        if item is None:
-            return None, frozenset()
-        conversation = Conversation.from_item(item)
-        return conversation, conversation.record.entry_ids | history.found(moved)
-
-    def _append(self, tables: Tables, conversation: Conversation, entry: Mapping[str, Any]) -> bool:
-        record, now = conversation.record, self._clock.now()
-        written = conversation_lock.append(tables.conversations, record, [entry], ended_ids=(), to_people=True, now=now)
-        if not isinstance(written, Appended):
-            return False
-        if history.movable_count(record, self._bounds, now=now):
-            item = lookup.load(
-                tables.conversations, conversation.key, self._settings.context_attributes, with_messages=True
-            )
-            if item is not None:
-                self._trim(tables, Conversation.from_item(item).record)
-        return True
-
-    def _trim(self, tables: Tables, record: Record) -> None:
-        """A conversation that only people answer has no batches that would move its history."""
-        history.trim(tables.conversations, tables.history, record, self._bounds, now=self._clock.now())

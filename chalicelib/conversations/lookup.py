@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.channels.channel import Channel
@@ -13,11 +13,12 @@ from chalicelib.conversations.conversation import (
     CREATED_AT,
     CREDENTIAL_REF,
     TASK_COMPLETE,
+    Conversation,
     attributes,
     credential_ref_of,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import AddressKind, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
@@ -34,6 +35,10 @@ class Found:
     credential_ref: str | None
     active_count: int
     """How many active conversations the pair of addresses has."""
+    created_at: str = ""
+    """When the conversation was made, as the company spells it."""
+    older: tuple[ConversationKey, ...] = ()
+    """The pair's other conversations, finished ones included, the newest first."""
     channel_config: Any = None
     """As the company wrote it; `policies` reads it."""
 
@@ -43,11 +48,15 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
 
     Among several active conversations the newest `created_at` wins.
     """
-    active = _active(table, channel, message, message.sender.value)
-    if active:
-        return _newest(active, channel)
+    return _newest(_pair(table, channel, message, message.sender.value), channel) or find_company(
+        table, channel, message.recipient
+    )
+
+
+def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
+    """Find a company by its address alone, by its first row; None: the address is no company's."""
     index = channel.index
-    for row in table.query((index.company_key, message.recipient.value), index=index.name, limit=1):
+    for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
 
@@ -62,13 +71,19 @@ def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> F
         return None
     own, known_as = message.sender.value, message.sender_id
     spellings = dict.fromkeys((*other_spellings(own), *([known_as] if known_as not in (None, own) else ())))
-    active = [row for one in spellings for row in _active(table, channel, message, one)]
-    return _newest(active, channel) if active else None
+    return _newest([row for one in spellings for row in _pair(table, channel, message, one)], channel)
 
 
-def load(table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool) -> Item | None:
-    """The row of a conversation, strongly consistent; None: there is none."""
-    return table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+def load(
+    table: Table, key: ConversationKey, context_attributes: Sequence[str], *, with_messages: bool = True
+) -> Conversation | None:
+    """A conversation, strongly consistent; None: there is none.
+
+    Raises:
+        TryAgain, Misconfigured: it could not be read, or an attribute of ours has a shape that we never write.
+    """
+    item = table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
+    return Conversation.from_item(item) if item is not None else None
 
 
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
@@ -88,23 +103,29 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
     return found.credential_ref
 
 
-def _active(table: Table, channel: Channel, message: InboundMessage, customer: str) -> list[Item]:
-    """The active conversations of the company's address with a customer's."""
+def _pair(table: Table, channel: Channel, message: InboundMessage, customer: str) -> list[Item]:
+    """The conversations of the company's address with a customer's, finished ones too."""
     index = channel.index
-    return list(
-        table.query(
-            (index.company_key, message.recipient.value),
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(customer),
-            keep=Attr(TASK_COMPLETE).eq(0),
-        )
-    )
+    company = (index.company_key, message.recipient.value)
+    return list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(customer)))
 
 
-def _newest(active: Sequence[Item], channel: Channel) -> Found:
-    newest = max(active, key=lambda row: str(row.get(CREATED_AT, "")))
-    key = ConversationKey(newest[names.PRIMARY_CHANNEL], newest[names.CONVERSATION_ID])
-    return _found(newest, channel, key, len(active))
+def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:
+    """The newest active conversation of a pair, and which others there are; None: none is active."""
+    ordered = sorted(pair, key=_created_at, reverse=True)
+    active = [row for row in ordered if row.get(TASK_COMPLETE) == 0]
+    if not active:
+        return None
+    older = tuple(_key(row) for row in ordered if row is not active[0])
+    return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
+
+
+def _created_at(row: Item) -> str:
+    return str(row.get(CREATED_AT, ""))
+
+
+def _key(row: Item) -> ConversationKey:
+    return ConversationKey(row[names.PRIMARY_CHANNEL], row[names.CONVERSATION_ID])
 
 
 def _found(row: Item, channel: Channel, key: ConversationKey | None, active_count: int) -> Found:
@@ -113,5 +134,6 @@ def _found(row: Item, channel: Channel, key: ConversationKey | None, active_coun
         str(row.get(COMPANY_ID, "unknown")),
         credential_ref_of(row, channel.name),
         active_count,
-        row.get(CHANNEL_CONFIG),
+        created_at=_created_at(row),
+        channel_config=row.get(CHANNEL_CONFIG),
     )

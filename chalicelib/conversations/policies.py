@@ -10,15 +10,13 @@ setting; a new one is one field here, one setting, and one row of the table in d
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
-from functools import reduce
 from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
 from chalicelib.messages import splitting
-from chalicelib.ports.tables import Condition, DiffersAt
 from chalicelib.settings import OneOf, Parse, Settings, Within
 from chalicelib.telemetry import Level, Step, Trail
 
@@ -267,9 +265,8 @@ class Policies:
     Warns once per process of each value that is not applied. It remembers at most `_WARNED_MAX` of them, the latest.
     """
 
-    def __init__(self, settings: Settings, channels: Collection[str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._channels = channels
         self._warned: dict[tuple[str, Finding], None] = {}
 
     def of(self, configured: Configured, channel: str, trail: Trail) -> Policy:
@@ -278,13 +275,6 @@ class Policies:
         for finding in merged.findings:
             self._warn(configured.tenant, finding, trail)
         return merged.policy
-
-    def no_channel_says(self, policy: str, word: str) -> Condition:
-        """Holds of a conversation's row where this is the policy of no channel."""
-        differs: list[Condition] = [
-            DiffersAt((CHANNEL_CONFIG, channel, POLICY, policy), word) for channel in self._channels
-        ]
-        return reduce(Condition.__and__, differs)
 
     def _warn(self, tenant: str, finding: Finding, trail: Trail) -> None:
         if (tenant, finding) in self._warned:

@@ -1,12 +1,52 @@
-"""Where a message goes: to its channel's batches, or to people; pure."""
+"""Where a message goes: to the AI by its channel's batches, to people, or nowhere by a rule; pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind
 from chalicelib.messages.phone_numbers import all_spellings, bare
-from chalicelib.protocol.staging import Route
+
+
+class Route(StrEnum):
+    """Who answers a message."""
+
+    CHANNEL = "channel"
+    """The AI, by the batches of its channel."""
+    HANDOFF = "handoff"
+    """People."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Nobody answers: the conversation's rules refuse the message."""
+
+    code: Code
+
+
+Destination = Route | Refusal
+
+
+def destination(conversation: Conversation, channel: str, sender: str, *, handoff_flag_routes: bool) -> Destination:
+    """What the rules and the routing say now of a message.
+
+    Args:
+        conversation: as read.
+        channel: the name of the message's channel.
+        sender: the address that it came from.
+        handoff_flag_routes: whether the flag `hand_off_to_human` routes to people.
+
+    Raises:
+        Misconfigured: `ROUTING_ERROR`; the list of senders is no list of texts.
+    """
+    refused = validate_conversation_rules(conversation, channel, lock_matters=False)
+    if refused is not None:
+        return Refusal(refused)
+    return determine_target_queue(conversation, Address.from_text(sender), handoff_flag_routes=handoff_flag_routes)
 
 
 def determine_target_queue(conversation: Conversation, sender: Address, *, handoff_flag_routes: bool) -> Route:

@@ -16,7 +16,7 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
 from chalicelib.messages.replies import Reply
-from chalicelib.outbound import replying
+from chalicelib.outbound.job import Job as ReplyJob
 from chalicelib.ports.queues import Queue
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest
@@ -78,7 +78,7 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
         batch_id=reply.batch_id or "none",
         attempt=reply.attempt,
     )
-    job = replying.Job(reply, tenant, tables, queues, last_send, token, trail)
+    job = ReplyJob(reply, tenant, tables, queues, last_send, token, trail)
     again = replace(job, tables=engine.tables, queues=engine.queues)
     return (
         partial(engine.replying.process, job),

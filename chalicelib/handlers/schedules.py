@@ -15,14 +15,15 @@ Found = TypeVar("Found")
 
 
 def reset_stalled_locks(context: Any, engine: Engine) -> None:
-    """Let go of every stalled lock and trigger what was staged meanwhile."""
+    """Open every stalled lock and trigger what was staged meanwhile; look after records that wait for the sweep."""
     deadline, trail = _sweep(context, engine)
-    locks = engine.sweeping.stalled_locks(engine.tables, deadline)
-    _each(locks, lambda lock, own: engine.sweeping.reset(engine.tables, engine.queues, lock, own), trail)
+    sweeping, tables, queues = engine.sweeping, engine.tables, engine.queues
+    _each(sweeping.stalled_locks(tables, deadline), lambda lock, own: sweeping.reset(tables, queues, lock, own), trail)
+    _each(sweeping.watched(tables, deadline), lambda key, own: sweeping.look_after(tables, queues, key, own), trail)
 
 
 def recover_orphaned_messages(context: Any, engine: Engine) -> None:
-    """Trigger or hand off every orphaned message."""
+    """Trigger every orphaned message."""
     deadline, trail = _sweep(context, engine)
     orphans = engine.sweeping.orphans(engine.tables, deadline)
     _each(orphans, lambda orphan, own: engine.sweeping.recover(engine.tables, engine.queues, orphan, own), trail)

@@ -1,6 +1,6 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
                                             ^
                                             `-- a message that the provider's own list proves comes in here
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
 from chalicelib.channels.verification import Verification
@@ -24,10 +24,11 @@ from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
 from chalicelib.conversations.policies import Policies, Policy
-from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
@@ -35,10 +36,11 @@ from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
-from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
+from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 
@@ -67,9 +69,9 @@ class Receiving:
         verification: Verification,
         opt_outs: OptOuts,
         handoff: Handoff,
-        policies: Policies,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
+        policies: Policies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -81,12 +83,20 @@ class Receiving:
         self._verification = verification
         self._opt_outs = opt_outs
         self._handoff = handoff
-        self._policies = policies
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
+        self._policies = policies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
+
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
 
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
@@ -115,18 +125,30 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
+        if message.unread is not None:  # reading is bounded by itself, and takes nothing from the calls to AWS
+            deadline = deadline.later(message.unread.seconds_spent)
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
         respelled = self._find_respelled(tables, channel, found, message, trail)
         if respelled is not None:
             found = respelled
             ref = lookup.require_credential_ref(found, channel)
             self._verification.verify(request, message.account_id, ref, deadline)
-        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
+        return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -135,36 +157,30 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        channel = self._channels[message.channel]
+        tables, channel = self._tables.within(deadline), self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
+        trail.bind(message_sid=message.message_sid)
         found = self._find_respelled(tables, channel, found, message, trail) or found
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(
-            tables,
-            queues,
-            found,
-            replace(message, may_be_notified=False, is_of_list=True),
-            self.attachments(deadline),
-            trail,
-        )
+        proven = replace(message, may_be_notified=False, is_of_list=True)
+        return self._take(found, proven, self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
 
     def _take(
         self,
-        tables: Tables,
-        queues: Queues,
         found: Found,
         message: InboundMessage,
         attachments: RequestAttachments,
+        deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)
         conversation = self._load(tables, found, message)
@@ -172,15 +188,15 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(code_of(channel, message), notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        known = self._known_elsewhere(tables, found, message)
+        if known is not None:
+            return self._repeat(tables, queues, known, trail)
         policy = self._policies.of(conversation, channel.name, trail)
+        message = _with_keywords(message, policy)
         is_opted_out = conversation.is_opted_out_of(channel.name)
-        # The provider's list does not tell what the provider made of a message: there its keywords count.
-        keywords_apply = message.is_of_list or policy.opt_out_keywords == "default"
-        said = opt_out_request(message, is_opted_out=is_opted_out, keywords_apply=keywords_apply)
-        if said is not None:
-            context = self._context(conversation, message, trail)
-            self._opt_outs.apply(tables, conversation.key, context, said, trail)
-            return Outcome(Code.OPTED_OUT if said is OptOut.STOP else None)
+        request = opt_out_request(message, is_opted_out=is_opted_out)
+        if request is not None:
+            return self._opt_out(tables, queues, conversation, message, policy, request, trail)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
@@ -192,30 +208,88 @@ class Receiving:
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, policy.locked_notice)
-        if refusal is not None:
-            self._refuse(tables, conversation, message, refusal, trail)
+        if refusal is not None and refusal is not Code.OPTED_OUT:
+            raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
-        staged = self._stage(tables, conversation, message, route, policy, attachments, trail)
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
+        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
+            return Outcome(refusal)
+        if refusal is not None:  # what an opted-out customer writes is kept: stage 2 refuses it, and the record has it
+            outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+            return outcome if outcome.code is not None else Outcome(refusal)
+        is_handed = (
+            route is Route.HANDOFF
+            and not conversation.record.is_locked
+            and self._tried(lambda: self._handoff.run_at_once(tables, queues, conversation.key, trail), trail)
+        )
+        if is_handed:
             return Outcome()
-        try:
-            if staged.route is Route.HANDOFF:
-                self._handoff.hand_off(tables, queues, staged, trail)
-                return Outcome()
-            return self._ensure_trigger(tables, queues, staged, conversation, policy, trail)
-        except (TryAgain, Misconfigured) as fault:
-            trail.fault(Step.FAILED, fault)
-            return Outcome(_after_staging(fault))
+        # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
+        is_burst = route is Route.CHANNEL
+        notice = policy.locked_notice if is_burst and conversation.record.is_locked else ""
+        return self._ensure_trigger(
+            tables,
+            queues,
+            staged,
+            trail,
+            delay_seconds=policy.batch_window_seconds if is_burst else 0,
+            notice=notice,
+        )
 
-    def _refuse(
-        self, tables: Tables, conversation: Conversation, message: InboundMessage, refusal: Code, trail: Trail
-    ) -> NoReturn:
-        """Refuse a message by a rule; what an opted-out customer writes is kept in the record all the same."""
-        if refusal is Code.OPTED_OUT:
-            self._opt_outs.keep(tables, conversation.key, self._context(conversation, message, trail), trail)
-        raise Rejected(refusal, "refused by the conversation's rules")
+    def _opt_out(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        message: InboundMessage,
+        policy: Policy,
+        request: OptOut,
+        trail: Trail,
+    ) -> Outcome:
+        """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
+        staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
+        code = Code.OPTED_OUT if request is OptOut.STOP else None
+        if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
+            return Outcome(code)
+        outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+        return outcome if outcome.code is not None else Outcome(code)
+
+    def _known_elsewhere(self, tables: Tables, found: Found, message: InboundMessage) -> Known | None:
+        """Whether an older conversation of the pair has the message; asked only where this one is young."""
+        horizon = self._settings.dedupe_hours
+        if not found.older or not needs_a_look(found.created_at, now=self._clock.now(), horizon_hours=horizon):
+            return None
+        return look_elsewhere(tables, found.older, message.message_sid)
+
+    def _repeat(self, tables: Tables, queues: Queues, known: Known, trail: Trail) -> Outcome:
+        """A retry, or a replay, of a message that an older conversation of the pair has."""
+        trail.log(Step.DUPLICATE)
+        trail.count(Metric.DUPLICATE, outcome="staged" if known.staged else "answered")
+        if known.staged is None:
+            return Outcome()
+        return self._ensure_trigger(tables, queues, known.staged, trail, delay_seconds=0)
+
+    @staticmethod
+    def _tried(act: Callable[[], bool], trail: Trail) -> bool:
+        """Whether something was done for a staged message at once; a fault is logged, and left to its trigger."""
+        try:
+            return act()
+        except (TryAgain, Misconfigured) as fault:
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            trail.count(Metric.FAULT, outcome=fault.code.value)
+            return False
+
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
@@ -246,18 +320,17 @@ class Receiving:
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
 
-        With its messages where something is to be kept: whether the record has this one already is then known without
-        a further call, and DynamoDB counts the whole row either way.
+        With its messages where something is to be kept, or the content is not read yet: whether the record has this one
+        already, and what it repeats, is then known without a further call. DynamoDB counts the whole row either way.
         """
         if found.key is None:
             return None
-        item = lookup.load(
+        return lookup.load(
             tables.conversations,
             found.key,
             self._settings.context_attributes,
-            with_messages=_is_to_be_kept(message),
+            with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
-        return Conversation.from_item(item) if item is not None else None
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
         """Nothing is staged for a refused message, so no trigger would ever let such a lock begin to age."""
@@ -274,16 +347,17 @@ class Receiving:
         tables: Tables,
         conversation: Conversation,
         message: InboundMessage,
-        route: Route,
         policy: Policy,
-        attachments: RequestAttachments,
+        attachments: RequestAttachments | None,
         trail: Trail,
+        *,
+        route: Route | None,
     ) -> StagedMessage | None:
         """The row that stands for the message now: the one written, or the one that a retry finds.
 
         None: a retry of what is in the record, and staged no more.
         """
-        if _is_to_be_kept(message):
+        if attachments is not None and _is_to_be_kept(message):
             existing = staging.find(tables.stage, conversation.key, message.message_sid)
             if existing is not None:  # a retry: what came with it is kept already
                 return _duplicate(existing, trail)
@@ -298,11 +372,13 @@ class Receiving:
             message_sid=message.message_sid,
             channel=message.channel,
             tenant=conversation.tenant,
-            route=route,
             received_at=message.received_at,
             context=self._context(conversation, message, trail),
+            opt_out=message.opt_out.value if message.opt_out else None,
+            opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
-            due_at=message.received_at + timedelta(seconds=policy.batch_max_wait_seconds),
+            due_at=message.received_at
+            + timedelta(seconds=policy.batch_max_wait_seconds if route is Route.CHANNEL else 0),
         )
         try:
             outcome = staging.stage(tables.stage, staged, now=now, ttl_hours=self._settings.stage_ttl_hours)
@@ -310,8 +386,9 @@ class Receiving:
             raise TryAgain(Code.STAGE_WRITE_ERROR, fault.detail, maybe_applied=fault.maybe_applied) from fault
         match outcome:
             case Staged():
-                trail.log(Step.STAGED, route=route.value)
-                trail.count(Metric.STAGED, outcome=route.value)
+                told = route.value if route is not None else "opt_out"
+                trail.log(Step.STAGED, route=told)
+                trail.count(Metric.STAGED, outcome=told)
                 return staged
             case Duplicate(existing):
                 return _duplicate(existing, trail)
@@ -330,23 +407,28 @@ class Receiving:
         tables: Tables,
         queues: Queues,
         staged: StagedMessage,
-        conversation: Conversation,
-        policy: Policy,
         trail: Trail,
+        *,
+        delay_seconds: int,
+        notice: str = "",
     ) -> Outcome:
-        outcome = trigger_lock.ensure(
-            tables.trigger_lock,
-            queues.trigger(staged.channel),
-            Trigger(staged.conversation, self._new_id()),
-            delay_seconds=policy.batch_window_seconds,
-            now=self._clock.now(),
-            tenant=staged.tenant,
-        )
+        """See to a trigger for a staged message; a fault is reported and acknowledged, for the sweep takes over."""
+        try:
+            outcome = trigger_lock.ensure(
+                tables.trigger_lock,
+                queues.trigger(staged.channel),
+                Trigger(staged.conversation, self._new_id()),
+                delay_seconds=delay_seconds,
+                now=self._clock.now(),
+                tenant=staged.tenant,
+            )
+        except (TryAgain, Misconfigured) as fault:
+            trail.fault(Step.FAILED, fault)
+            return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
-                # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
-                return Outcome(notice=policy.locked_notice if conversation.record.is_locked else "")
+                return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)
@@ -369,13 +451,40 @@ def _pass_or_refuse(message: InboundMessage) -> None:
         raise Rejected(message.refusal, f"refused by the channel {message.channel}")
 
 
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
+
+
+def _said_before(conversation: Conversation) -> Sequence[str]:
+    """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
+    contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
+    return [content for content in contents if isinstance(content, str)]
+
+
+def _with_keywords(message: InboundMessage, policy: Policy) -> InboundMessage:
+    """The message as the company's policy reads it: whether a default keyword of the provider counts.
+
+    The provider's list does not tell what the provider made of a message: there its keywords count.
+    """
+    keywords_apply = message.is_of_list or policy.opt_out_keywords == "default"
+    return message if keywords_apply else replace(message, opt_out_keyword=None)
+
+
 def _is_to_be_kept(message: InboundMessage) -> bool:
     """Whether something came with a message that its row has no room for."""
     return bool(message.attachments) or message.whole is not None
 
 
 def _duplicate(existing: StagedMessage, trail: Trail) -> StagedMessage:
-    trail.log(Step.DUPLICATE, route=existing.route.value)
+    trail.log(Step.DUPLICATE)
     trail.count(Metric.DUPLICATE, outcome="staged")
     return existing
 

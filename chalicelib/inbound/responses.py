@@ -49,6 +49,7 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
     Code.DB_TRANSIENT_ERROR: (_RETRY, _RETRY),  # .................................. the world: come again
     Code.SECRET_FETCH_TRANSIENT_ERROR: (_RETRY, _RETRY),
     Code.STAGE_WRITE_ERROR: (_RETRY, _RETRY),
+    Code.RECIPIENTS_LEFT: (_RETRY, _RETRY),
     Code.TRIGGER_LOCK_WRITE_ERROR: (
         _OK,
         _OK,

@@ -28,19 +28,24 @@ class AttachmentStore:
 
     def for_request(self, deadline: Deadline) -> RequestAttachments:
         """What keeps the enclosures of one request."""
-        return RequestAttachments(self._bucket.within(deadline), self._new_id)
+        return RequestAttachments(self._bucket, self._new_id, deadline)
 
 
 class RequestAttachments:
     """Keeps what one request's message encloses: once for each company, to however many of its addresses it went."""
 
-    def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, new_id: Callable[[], str], deadline: Deadline) -> None:
+        self._unbounded = bucket
+        self._bucket = bucket.within(deadline)
         self._new_id = new_id
         self._folders: dict[str, str] = {}
         """By company."""
         self._kept: dict[str, Media] = {}
         """By key."""
+
+    def extend(self, deadline: Deadline) -> None:
+        """Take a later deadline for the calls that follow."""
+        self._bucket = self._unbounded.within(deadline)
 
     def store(self, message: InboundMessage, tenant: str) -> InboundMessage:
         """The message with its enclosures kept, and told as media.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from chalicelib.errors import Code
 
@@ -80,6 +81,31 @@ class Attachment:
         return len(self.content) + self.dropped_bytes
 
 
+class Unread(Protocol):
+    """The content of a message that takes long to read: it is read once the message is verified."""
+
+    @property
+    def seconds_spent(self) -> float:
+        """On reading, for all recipients of the message together."""
+
+    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
+        """The message under its own id, with who wrote it and whether it is taken.
+
+        Args:
+            message: the one that was verified, for one of its recipients.
+            lists: the addresses of the company's own lists, in lower case.
+            refused: the verdicts on its sender by which the company takes no message.
+        """
+
+    def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
+        """The message with its text and its attachments.
+
+        Args:
+            message: the one whose content this is, for one of its recipients.
+            earlier: what was said before in the conversation, the newest first.
+        """
+
+
 @dataclass(frozen=True, repr=False)
 class InboundMessage:
     """One message as a provider delivered it, parsed and not yet trusted."""
@@ -114,3 +140,5 @@ class InboundMessage:
     """Whether it was read from the provider's list of messages, which tells less than a webhook."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""
+    unread: Unread | None = None
+    """Reads text and attachments, which are not read yet; None: they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -19,6 +19,13 @@ CONTENT_BYTES_MAX = 49_152
 """What a reply says, in bytes: with what the record keeps beside each part of 1,600 characters it takes less than the
 81,920 bytes that `protocol/history.py` leaves free of a record, so that a reply that was sent can always be recorded.
 """
+
+
+OURS = "#"
+"""Begins the names that only we give."""
+
+UNSENT_CLAIMS = "unsent_claims"
+_UNSENT_CLAIMS_MAX = 20
 
 
 class Source(StrEnum):
@@ -45,6 +52,8 @@ class Reply:
     media_urls: tuple[str, ...] = ()
     attempt: int = 0
     """How often this reply came again."""
+    unsent_claims: tuple[str, ...] = ()
+    """Tokens under which earlier tries claimed a part and are known to have sent nothing: the next try may."""
 
     @classmethod
     def from_body(cls, body: str) -> Reply:
@@ -68,13 +77,14 @@ class Reply:
             content_variables=_variables(document),
             media_urls=_media_urls(document),
             attempt=_optional(document, RETRY_ATTEMPT, int, 0),
+            unsent_claims=_unsent_claims(document),
         )
         if not (reply.body.strip() or reply.content_sid or reply.media_urls):
             raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
         if _content_bytes(reply) > CONTENT_BYTES_MAX:
             raise Rejected(Code.PARSING_ERROR, f"a reply says no more than {CONTENT_BYTES_MAX} bytes")
-        if not isinstance(reply.reply_id, str):
-            raise Rejected(Code.PARSING_ERROR, "a reply's reply_id is a text")
+        if not isinstance(reply.reply_id, str) or reply.reply_id.startswith(OURS):
+            raise Rejected(Code.PARSING_ERROR, f"a reply's reply_id is a text that does not begin with {OURS}")
         return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
 
     @property
@@ -92,12 +102,17 @@ class Reply:
                 "content_variables": dict(self.content_variables),
                 "media_urls": list(self.media_urls),
                 RETRY_ATTEMPT: self.attempt,
+                **({UNSENT_CLAIMS: list(self.unsent_claims)} if self.unsent_claims else {}),
             }
         )
 
     def again(self) -> Reply:
         """This reply, come once more."""
         return replace(self, attempt=self.attempt + 1)
+
+    def without_sending(self, claims: Sequence[str]) -> Reply:
+        """This reply, with word that these claims of its parts sent nothing."""
+        return replace(self, unsent_claims=(*self.unsent_claims, *claims)[-_UNSENT_CLAIMS_MAX:])
 
 
 def _source(document: Mapping[str, Any]) -> Source:
@@ -128,6 +143,13 @@ def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
     if not all(isinstance(url, str) and url.startswith("https://") for url in urls):
         raise Rejected(Code.PARSING_ERROR, "a reply's media_urls are a list of https:// URLs")
     return tuple(urls)
+
+
+def _unsent_claims(document: Mapping[str, Any]) -> tuple[str, ...]:
+    claims: list[str] = _optional(document, UNSENT_CLAIMS, list, [])
+    if not all(isinstance(claim, str) for claim in claims):
+        raise Rejected(Code.PARSING_ERROR, f"a reply's {UNSENT_CLAIMS} are a list of texts")
+    return tuple(claims[-_UNSENT_CLAIMS_MAX:])
 
 
 def _content_bytes(reply: Reply) -> int:

@@ -61,22 +61,13 @@ class Missing(Condition):
 
 
 @dataclass(frozen=True)
-class HasSize(Condition):
-    """The attribute is a list of exactly so many elements."""
+class ElementIs(Condition):
+    """The attribute is a list whose element at `index` equals the value, or is a map whose member `name` does."""
 
     attribute: str
-    size: int
-
-
-@dataclass(frozen=True)
-class DiffersAt(Condition):
-    """The value at the end of a path, an attribute and keys of maps below it, is missing or not equal.
-
-    It is missing too where a step of the path is no map.
-    """
-
-    path: tuple[str, ...]
+    index: int
     value: Any
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +114,8 @@ class Attr:
     def missing(self) -> Condition:
         return Missing(self.name)
 
-    def has_size(self, size: int) -> Condition:
-        return HasSize(self.name, size)
+    def has_at(self, index: int, value: Any, *, name: str | None = None) -> Condition:
+        return ElementIs(self.name, index, value, name)
 
     def stays(self, value: Any) -> Condition:
         """As it was read: equal to `value`; where that is None, missing or null, which reads alike."""
@@ -143,6 +134,8 @@ class Change:
     remove: Sequence[str] = ()
     remove_first: Mapping[str, int] = field(default_factory=dict)
     """How many elements to take from the front of a list attribute, at most `REMOVE_FIRST_MAX`."""
+    mark: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict)
+    """Members to set on the maps at these positions of a list attribute, which may not change otherwise."""
 
     def __post_init__(self) -> None:
         assert all(count <= REMOVE_FIRST_MAX for count in self.remove_first.values()), self.remove_first
@@ -189,6 +182,10 @@ class Table(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """After which its calls are refused; None: never."""
 
     def within(self, deadline: Deadline) -> Table:
         """The same table, whose calls are refused once `deadline` has passed."""

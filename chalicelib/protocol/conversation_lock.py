@@ -1,10 +1,13 @@
-"""The conversation lock: at most one batch is with the AI per conversation.
+"""The conversation lock: at most one batch is in hand per conversation, with the AI or on its way to people.
 
     open --e: acquire--> processing --claim, release: see reply_claim--> open
-                          |   |  ^
-                          |   |  `-- g: refresh, for the same trigger came again and resumes
-                          |   `----- f: reset, for the lock stalled (processing_timeout)
-                          `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
+     |                    |   |  ^
+     |                    |   |  `-- g: refresh, for the same trigger came again and resumes
+     |                    |   `----- f: reset, for the lock stalled (open, and watched)
+     |                    `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
+     |-- u: append, of messages that no batch takes; to a locked record too
+     |-- v: refuse carried, for a rule refuses now what an earlier batch left unanswered
+     `-- w: unwatch, for an end is reported, or nothing is unanswered any more
 
 The fencing token is `batch_id`, fresh for each acquisition. Every write under the lock names it as a condition, and the
 lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
@@ -16,16 +19,18 @@ Guarantees
     L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
         it and is not appended again.
     L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
-    L5  A reset lets go of a lock only as old as it was seen to be: a refresh in between keeps it.
-    L6  An open record tells no start and no trigger, so that a lock set by another system is never taken for an old one
-        of ours, and none of ours is ever resumed by a trigger of the past.
-    L7  Before messages of the stage go to people the record is written to, while it is open and stands as it was read:
-        whoever read it before, and would take them for the AI, is refused from there on.
+    L5  A reset opens a lock only as old as it was seen to be: a refresh in between keeps it.
+    L6  An open record has no lock's start and no trigger, so that a lock set by another system is never taken for an
+        old one of ours, and none of ours is ever resumed by a trigger of the past.
+    L7  People get a batch only under a claim in their name, which acquisition sets in the same update: whoever read the
+        record before, and would take its messages for the AI, is refused from there on.
+    L8  An open record whose batch was never answered, and one whose end was not reported, stays in the index of the
+        sweep, under a shard of its own kind, until another lock, an answer or a report takes it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -41,15 +46,19 @@ from chalicelib.protocol.record import (
     CLAIMED_AT,
     ERROR_CODE,
     LAST_ACTIVITY_AT,
+    LAST_REPLY_ID,
     LAST_USER_MESSAGE_AT,
     LOCK_SHARD,
+    MESSAGE_ID,
     MESSAGES,
     MOVED_BEFORE,
+    STALL_RESETS,
     STARTED_AT,
     STATUS,
     TRIGGER_ID,
     UNANSWERED_IDS,
     VERSION,
+    WATCHED,
     ConversationKey,
     Record,
     Status,
@@ -57,6 +66,12 @@ from chalicelib.protocol.record import (
 
 Entry = Mapping[str, Any]
 """One element of `messages`."""
+
+PEOPLE = "#people"
+"""Claims a batch for people. No reply has this id: those that begin with `#` are refused."""
+
+MARKS_MAX = 100
+"""Entries that one update marks: DynamoDB's expressions end at 4 KB. What is beyond keeps no mark."""
 
 CLAIM_ATTRIBUTES = (CLAIM, CLAIMED_AT, CLAIM_TOKEN, ERROR_CODE)
 """What a reply leaves on the record, and the next lock takes off."""
@@ -82,26 +97,12 @@ class Lost:
 
 @dataclass(frozen=True)
 class Reset:
-    """The stalled lock is let go of."""
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A reply has claimed the lock; nothing was written."""
-
-    reply_id: str
-
-
-@dataclass(frozen=True, repr=False)
-class Unmet:
-    """The lock stands as it was seen and nobody claimed it, but the caller's own condition does not hold of the row."""
-
-    item: Item
+    """The stalled lock is open."""
 
 
 @dataclass(frozen=True)
 class Appended:
-    """The entries are in the record."""
+    """The entries are in the record, or what was carried is marked there."""
 
 
 def acquire(
@@ -111,6 +112,7 @@ def acquire(
     batch_id: str,
     trigger_id: str,
     entries: Sequence[Entry],
+    for_people: bool,
     shards: int,
     now: datetime,
 ) -> Lease | Changed:
@@ -122,12 +124,14 @@ def acquire(
         batch_id: the fresh fencing token.
         trigger_id: of the trigger that takes the lock and that alone may resume it.
         entries: the messages that are not in the record yet, in order, each with its `message_id`.
+        for_people: claim the batch in the name of people in the same update (L7).
         shards: over how many hash keys the sparse index of locked conversations is spread.
         now: the current instant.
     """
     assert not record.is_locked, "only an open record is acquired"
-    carried = [entry["message_id"] for entry in record.unanswered]
-    unanswered = [*carried, *(entry["message_id"] for entry in entries)]  # L3
+    carried = [entry[MESSAGE_ID] for entry in record.unanswered]
+    unanswered = [*carried, *(entry[MESSAGE_ID] for entry in entries)]  # L3
+    claim = {CLAIM: PEOPLE, CLAIMED_AT: iso(now), CLAIM_TOKEN: batch_id} if for_people else {}
     change = Change(
         set={
             STATUS: Status.PROCESSING.value,
@@ -137,11 +141,12 @@ def acquire(
             UNANSWERED_IDS: unanswered,
             LOCK_SHARD: lock_shard(record.key, shards),
             LAST_ACTIVITY_AT: iso(now),
+            **claim,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=CLAIM_ATTRIBUTES,
+        remove=tuple(name for name in CLAIM_ATTRIBUTES if name not in claim),
     )
     match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
         case Written(item):
@@ -168,67 +173,55 @@ def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:
 
 def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
     """Let a lock that another system set without a start begin now, so that it can stall and the sweep finds it."""
+    assert record.status == Status.PROCESSING, "only a lock is stamped"
     table.update(
         record.key.item,
         Change(set={STARTED_AT: iso(now), LOCK_SHARD: lock_shard(record.key, shards)}, add={VERSION: 1}),
-        when=Attr(STATUS).eq(Status.PROCESSING.value) & Attr(STARTED_AT).missing(),
+        when=record.unchanged & Attr(CLAIM).missing(),
     )
 
 
-def reset(
-    table: Table,
-    key: ConversationKey,
-    *,
-    batch_id: str | None,
-    started_at: str,
-    answered: bool,
-    now: datetime,
-    only_if: Condition | None = None,
-) -> Reset | Claimed | Unmet | Lost:
-    """Let go of a stalled lock that no reply has claimed.
+def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset | Lost:
+    """Open a stalled lock that no reply has claimed; its batch stays unanswered, and is watched (L8).
+
+    Where another system opened the record by a status of its own, that status stays.
 
     Args:
         table: the conversations table.
-        key: the conversation.
-        batch_id: the lock's batch as seen; None for a lock that another system set.
-        started_at: the lock's start as seen, as the row spells it.
-        answered: whether the batch counts as answered, because people have it; else it is carried into the next.
+        record: as read: with the lock's start, and no claim.
+        shards: of the sparse index.
         now: the current instant.
-        only_if: what else must hold of the row; None: nothing.
     """
-    is_as_seen = (
-        Attr(STATUS).eq(Status.PROCESSING.value)
-        & Attr(BATCH_ID).stays(batch_id)  # L2: the batch that we mean,
-        & Attr(STARTED_AT).eq(started_at)  # L5: and no younger than it was seen to be.
+    assert record.started_at is not None, "a lock that bears no start has not stalled"
+    is_ours = record.status == Status.PROCESSING
+    watched = _watched(record.key, shards, now) if record.unanswered_ids else {}
+    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES)
+    change = Change(
+        set={**({STATUS: Status.TIMEOUT.value} if is_ours else {}), LAST_ACTIVITY_AT: iso(now), **watched},
+        add={VERSION: 1, STALL_RESETS: 1},
+        remove=tuple(name for name in removed if name not in watched),
     )
-    change = opened(Status.TIMEOUT, answered=answered, now=now)
-    if only_if is not None:
-        is_as_seen &= only_if
-    match table.update(key.item, change, when=is_as_seen & Attr(CLAIM).missing()):
+    is_as_seen = (
+        Attr(STATUS).stays(record.status)
+        & Attr(BATCH_ID).stays(record.batch_id)  # L2: the batch that we mean,
+        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than it was seen to be.
+        & Attr(CLAIM).missing()
+    )
+    match table.update(record.key.item, change, when=is_as_seen):
         case Written():
             return Reset()
-        case Refused(item) if CLAIM in item and (item.get(BATCH_ID), item.get(STARTED_AT)) == (batch_id, started_at):
-            return Claimed(item[CLAIM])
-        case Refused(item) if item.get(STATUS) == Status.TIMEOUT and item.get(BATCH_ID) == batch_id:
+        case Refused(item) if is_ours and (item.get(STATUS), item.get(BATCH_ID)) == (Status.TIMEOUT, record.batch_id):
             return Reset()  # our own write whose answer was lost, or another sweep's: the same to us
-        case Refused(item) if item.get(STATUS) == Status.PROCESSING and (item.get(BATCH_ID), item.get(STARTED_AT)) == (
-            batch_id,
-            started_at,
-        ):
-            return Unmet(item)
         case Refused():
             return Lost()
 
 
-def tidy(table: Table, key: ConversationKey, *, batch_id: str | None, started_at: str) -> None:
-    """Take off what a lock left behind that another system opened by writing a status of its own (L6)."""
+def unwatch(table: Table, record: Record) -> None:
+    """Take an open record out of the sweep's index: its end is reported, or nothing of it is unanswered (L8)."""
     table.update(
-        key.item,
-        Change(add={VERSION: 1}, remove=(STARTED_AT, TRIGGER_ID, LOCK_SHARD)),
-        when=Attr(STATUS).ne(Status.PROCESSING.value)
-        & Attr(BATCH_ID).stays(batch_id)
-        & Attr(STARTED_AT).eq(started_at)
-        & Attr(CLAIM).missing(),
+        record.key.item,
+        Change(add={VERSION: 1}, remove=(STARTED_AT, LOCK_SHARD)),
+        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),
     )
 
 
@@ -249,58 +242,69 @@ def append(
     record: Record,
     entries: Sequence[Entry],
     *,
-    ended_ids: Collection[str],
-    to_people: bool,
     now: datetime,
     marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Appended | Changed:
-    """Append messages that no batch takes, and take `ended_ids` off what is unanswered, in one update.
-
-    The lock is left as it is.
+    """Append messages that no batch takes, each with the mark that says why; the lock and the batch stay as they are.
 
     Args:
         table: the conversations table.
         record: as read, with its entries.
         entries: the messages to append; the caller has left out those that are in the record.
-        ended_ids: ids that are no longer unanswered; must be empty while the record is locked.
-        to_people: the messages were handed off; an open record's status then tells that the customer wrote.
         now: the current instant.
         marks: of opt-out, as `opt_outs.py` computes them from this very record.
     """
-    assert not (record.is_locked and ended_ids), "only the holder of the lock ends messages of its batch"
-    left = [one for one in record.unanswered_ids if one not in ended_ids]
     change = Change(
         set={
             LAST_ACTIVITY_AT: iso(now),
-            **({STATUS: Status.USER_REPLY_RECEIVED.value} if to_people and not record.is_locked else {}),
-            **({UNANSWERED_IDS: left} if ended_ids else {}),
             **marks,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
     )
-    match table.update(record.key.item, change, when=record.unchanged):  # L4, O1: open, and as it was read.
+    match table.update(record.key.item, change, when=record.unchanged):  # O1: as it was read.
         case Written():
             return Appended()
         case Refused():
             return Changed()
 
 
-def reserve(table: Table, record: Record) -> Record | Changed:
-    """Raise the version of an open record that stands as it was read, and nothing else; the record as it is then."""
-    assert not record.is_locked, "a locked record is its holder's"
-    match table.update(record.key.item, Change(add={VERSION: 1}), when=record.unchanged):  # L7: of two, one goes on.
-        case Written(item):
-            return Record.from_item(item)
+def refuse_carried(table: Table, record: Record, refused: Mapping[str, str], *, now: datetime) -> Appended | Changed:
+    """Take messages that a rule refuses now off what an open record has unanswered, and mark their entries.
+
+    Args:
+        table: the conversations table.
+        record: as read, open, with its entries.
+        refused: codes by message id, all of them unanswered.
+        now: the current instant.
+    """
+    assert not record.is_locked, "only the holder of the lock ends messages of its batch"
+    left = [one for one in record.unanswered_ids if one not in refused]
+    marks, stand = marking(record, {one: {"refused": code} for one, code in refused.items()})
+    ended = (STALL_RESETS, *((STARTED_AT, LOCK_SHARD) if record.watched_since is not None else ()))
+    change = Change(
+        set={LAST_ACTIVITY_AT: iso(now), UNANSWERED_IDS: left},
+        mark={MESSAGES: marks} if marks else {},
+        add={VERSION: 1},
+        remove=() if left else ended,
+    )
+    match table.update(record.key.item, change, when=record.unchanged & stand):  # L4: open, and as it was read.
+        case Written():
+            return Appended()
         case Refused():
             return Changed()
 
 
 def remove_moved(table: Table, record: Record, *, count: int, now: datetime) -> Appended | Changed:
-    """Take the first `count` entries off the record, which the history holds already."""
+    """Take the first `count` entries off the record, which the history holds already.
+
+    The last of them must stand where it was read: the company may have taken some off the front meanwhile, and what
+    follows is in no history.
+    """
     change = Change(set={MOVED_BEFORE: iso(now)}, add={VERSION: 1}, remove_first={MESSAGES: count})
-    match table.update(record.key.item, change, when=record.unchanged):
+    last = Attr(MESSAGES).has_at(count - 1, (record.entries or ())[count - 1])  # H2: named, not counted.
+    match table.update(record.key.item, change, when=record.unchanged & last):
         case Written():
             return Appended()
         case Refused():
@@ -324,7 +328,7 @@ def opened(
     append: Sequence[Entry] = (),
     also: Mapping[str, Any] = MappingProxyType({}),
 ) -> Change:
-    """What every end of a lock writes; L6: an open record tells no start and no trigger.
+    """What every end of a lock writes; L6: an open record has no lock's start and no trigger.
 
     Args:
         status: the record's status from here on.
@@ -334,13 +338,34 @@ def opened(
         also: further attributes to set.
     """
     written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {}), **also}
-    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES)
+    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *((STALL_RESETS,) if answered else ()))
     return Change(
         set=written,
         append={MESSAGES: append} if append else {},
         add={VERSION: 1},
         remove=tuple(name for name in removed if name not in written),
     )
+
+
+def given_up(reply_id: str, error_code: str, key: ConversationKey, *, shards: int, now: datetime) -> Change:
+    """What the end of a stalled reply writes: answered with unknown outcome, and watched until it is reported (L8)."""
+    also = {LAST_REPLY_ID: reply_id, ERROR_CODE: error_code, **_watched(key, shards, now)}
+    return opened(Status.ERROR, answered=True, now=now, also=also)
+
+
+def marking(record: Record, marks: Mapping[str, Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], Condition]:
+    """Marks on entries of the record as positions, and the condition that those entries stand there still.
+
+    Args:
+        record: as read, with its entries.
+        marks: what to set, by message id; ids without an entry are left out.
+    """
+    here = [one for one in marks if one in record.entry_ids][:MARKS_MAX]
+    positions = {record.position(one): one for one in here}
+    stand: Condition = Attr(VERSION).stays(record.version)
+    for at, one in positions.items():
+        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)
+    return {at: marks[one] for at, one in positions.items()}, stand
 
 
 def _last_user_message(entries: Sequence[Entry]) -> dict[str, str]:
@@ -351,3 +376,12 @@ def _last_user_message(entries: Sequence[Entry]) -> dict[str, str]:
 def lock_shard(key: ConversationKey, shards: int) -> str:
     """The hash key of a conversation's row in the sparse index of locked conversations."""
     return str(crc32(key.conversation_id.encode()) % shards)
+
+
+def watched_shard(shard: int) -> str:
+    """The hash key under which the same index has watched, open records (L8)."""
+    return f"{WATCHED}{shard}"
+
+
+def _watched(key: ConversationKey, shards: int, now: datetime) -> dict[str, str]:
+    return {LOCK_SHARD: f"{WATCHED}{lock_shard(key, shards)}", STARTED_AT: iso(now)}

@@ -5,7 +5,8 @@
 Guarantees
     H1  An entry is in the history before it leaves the record; a crash in between leaves it on both, and the next move
         writes the same row again.
-    H2  Only answered entries leave, from the front of the list, and only while the record stands as it was read.
+    H2  Only answered entries leave, from the front of the list, while the record stands as it was read and the last of
+        them stands where it was read: what leaves is named, not counted.
     H3  A message that ever was an entry is found: on the record, or in the history read after the record was read or
         after it was last moved.
 """

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.clock import from_iso
-from chalicelib.errors import Code, Misconfigured
+from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.ports.tables import Attr, Condition, Item
 
 PRIMARY_CHANNEL = "primary_channel"
@@ -34,6 +34,7 @@ OPTED_OUT = "opted_out"
 OPTED_OUT_CHANNELS = "opted_out_channels"
 MOVED_BEFORE = "messages_moved_before"
 LOCK_SHARD = "lock_shard"
+STALL_RESETS = "stall_resets"
 LAST_USER_MESSAGE_AT = "last_user_message_at"
 LAST_ACTIVITY_AT = "last_activity_at"
 
@@ -54,8 +55,15 @@ ATTRIBUTES = (
     LAST_REPLY_ID,
     ERROR_CODE,
     MOVED_BEFORE,
+    LOCK_SHARD,
+    STALL_RESETS,
 )
 """What a read of the protocol's part asks for; `MESSAGES` comes on top where the list is needed."""
+
+
+WATCHED = "open-"
+"""Begins the shard of an open record that the sweep must look at again: its batch was never answered, or its end was
+not reported. `STARTED_AT` then says since when, and is no lock's start (L6)."""
 
 
 class Status(StrEnum):
@@ -98,6 +106,8 @@ class Record:
     """The elements of `messages`; None where the record has no such list or it was not read."""
     started_at: str | None
     """When the lock was taken or last refreshed, as the row spells it: what a reset is conditional on."""
+    watched_since: str | None
+    """Since when an open record waits for another look of the sweep, as the row spells it; None: it does not."""
     trigger_id: str | None
     claim: str | None
     """The id of the reply that is being sent; None: no reply is."""
@@ -109,6 +119,8 @@ class Record:
     """Why it was not sent, or not wholly; None: it was."""
     moved_before: str | None
     """Entries were moved to the history up to this instant; None: never."""
+    stall_resets: int
+    """How many locks in a row stalled since the conversation was last answered."""
 
     @classmethod
     def from_item(cls, item: Item) -> Record:
@@ -125,6 +137,7 @@ class Record:
             version = int(item[VERSION]) if VERSION in item else None
         except (TypeError, ValueError) as fault:
             raise Misconfigured(Code.DB_QUERY_ERROR, f"{VERSION} of a record is no number") from fault
+        is_watched = str(item.get(LOCK_SHARD, "")).startswith(WATCHED)
         return cls(
             key=ConversationKey(item[PRIMARY_CHANNEL], item[CONVERSATION_ID]),
             status=item.get(STATUS),
@@ -132,13 +145,15 @@ class Record:
             batch_id=item.get(BATCH_ID),
             unanswered_ids=tuple(unanswered),
             entries=tuple(entries) if entries is not None else None,
-            started_at=item.get(STARTED_AT),
+            started_at=None if is_watched else item.get(STARTED_AT),
+            watched_since=item.get(STARTED_AT) if is_watched else None,
             trigger_id=item.get(TRIGGER_ID),
             claim=item.get(CLAIM),
             claimed_at=item.get(CLAIMED_AT),
             last_reply_id=item.get(LAST_REPLY_ID),
             error_code=item.get(ERROR_CODE),
             moved_before=item.get(MOVED_BEFORE),
+            stall_resets=int(item.get(STALL_RESETS, 0)),
         )
 
     @property
@@ -153,6 +168,16 @@ class Record:
     def claim_age(self, now: datetime) -> timedelta:
         """How long ago a reply claimed the lock."""
         return age(self.claimed_at, now)
+
+    def watched_for(self, now: datetime) -> timedelta:
+        """How long an open record has waited for the sweep; one that does not wait: no time."""
+        return age(self.watched_since, now)
+
+    @property
+    def has_unreported_end(self) -> bool:
+        """Whether a stalled reply was given up, and nobody has reported it for certain."""
+        is_unknown = self.error_code == ReplyCode.UNKNOWN_OUTCOME
+        return self.watched_since is not None and is_unknown and not self.unanswered_ids and self.claim is None
 
     @property
     def entry_ids(self) -> frozenset[str]:
@@ -170,17 +195,16 @@ class Record:
 
     @property
     def unchanged(self) -> Condition:
-        """The record still stands as it was read.
+        """No write of ours has come between, and the company has set no status since.
 
-        Our own writes raise the version; the company's raise none, so its status and the list's length stand beside it.
+        Our own writes raise the version; the company's raise none. What it does to the list is no change: appends come
+        behind what was read, and a write that leans on a position names the element that must stand there.
         """
-        same_list = Attr(MESSAGES).missing() if self.entries is None else Attr(MESSAGES).has_size(len(self.entries))
-        return (
-            Attr(PRIMARY_CHANNEL).exists()
-            & Attr(STATUS).stays(self.status)
-            & Attr(VERSION).stays(self.version)
-            & same_list
-        )
+        return Attr(PRIMARY_CHANNEL).exists() & Attr(STATUS).stays(self.status) & Attr(VERSION).stays(self.version)
+
+    def position(self, message_id: str) -> int:
+        """Where in the list, as read, the entry of a message stands."""
+        return next(at for at, one in enumerate(self.entries or ()) if entry_id(one) == message_id)
 
 
 def entry_id(entry: object) -> str | None:

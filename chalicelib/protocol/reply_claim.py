@@ -1,10 +1,13 @@
-"""The reply's claim: of all that answer a batch, one reply is sent, and its end releases the conversation.
+"""The claim: of all that answer a batch - replies of the AI, and people - one does, and its end opens the conversation.
 
     processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
         ^  ^                   | |  ^
         |  |                   | |  `-- k: take over, for the same reply comes again, after a pause or a death
-        |  `-- j: unclaim -----' `----- m: give up, for the claim stalled, its outcome unknown (processing_error)
+        |  `-- j: unclaim -----' |----- m: give up, for the claim stalled (processing_error, watched until reported)
+        |                        `----- t: end with people, for they were sent the batch (user_reply_received)
         `-- i: claim, of the batch of a slow AI, whose lock was reset and after which nothing newer began
+
+    any record --x: record sent--> the same, with what was sent outside of a claim
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
@@ -14,20 +17,30 @@ Guarantees
     R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
         write - and empties what was unanswered in the same update. A stalled claim counts as answered too: perhaps it
         was, and twice is worse than never. A claim of which a part was sent is never given back.
-    R4  An ended reply is remembered by its id, so that one that comes again is known, and one whose end was told by the
-        sweep can still be recorded.
+    R4  An ended reply is remembered by its id, so that one that comes again is known, and one that the sweep gave up
+        can still be recorded. What was sent is recorded once, also when a newer batch has begun: a part is known by our
+        own id of it, on the record and in the history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed, Entry, Lost, lock_shard, opened
+from chalicelib.protocol.conversation_lock import (
+    PEOPLE,
+    Changed,
+    Entry,
+    Lost,
+    given_up,
+    lock_shard,
+    marking,
+    opened,
+)
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -37,6 +50,7 @@ from chalicelib.protocol.record import (
     LAST_ACTIVITY_AT,
     LAST_REPLY_ID,
     LOCK_SHARD,
+    MESSAGE_ID,
     MESSAGES,
     PRIMARY_CHANNEL,
     STARTED_AT,
@@ -47,9 +61,6 @@ from chalicelib.protocol.record import (
     Status,
 )
 from chalicelib.protocol.sends import Part
-
-PEOPLE = "#people"
-"""Claims a stalled batch for people. No reply has this id."""
 
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
@@ -170,43 +181,67 @@ def release(
             return Lost()
 
 
-def give_up(
-    table: Table, key: ConversationKey, *, batch_id: str, reply_id: str, started_at: str, now: datetime
-) -> Released | Lost:
-    """Open a conversation whose claimed reply stalled: it counts as answered, with unknown outcome."""
-    also = {LAST_REPLY_ID: reply_id, ERROR_CODE: ReplyCode.UNKNOWN_OUTCOME.value}
-    change = opened(Status.ERROR, answered=True, now=now, also=also)
-    is_as_seen = Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).eq(started_at)  # R3
-    match table.update(key.item, change, when=is_as_seen):
+def give_up(table: Table, record: Record, *, shards: int, now: datetime) -> Released | Lost:
+    """Open a conversation whose claimed reply stalled: it counts as answered, with unknown outcome.
+
+    The record stays in the sweep's index until that end is reported.
+
+    Args:
+        table: the conversations table.
+        record: as read: with the claim, and the lock's start.
+        shards: of the sparse index.
+        now: the current instant.
+    """
+    reply_id = record.claim
+    assert reply_id is not None, "only a claimed reply is given up"
+    code = ReplyCode.UNKNOWN_OUTCOME.value
+    change = given_up(reply_id, code, record.key, shards=shards, now=now)
+    is_as_seen = (
+        Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).stays(record.started_at)
+    )
+    match table.update(record.key.item, change, when=is_as_seen):  # R3
         case Written():
             return Released()
-        case Refused(item) if (item.get(LAST_REPLY_ID), item.get(ERROR_CODE)) == (
-            reply_id,
-            ReplyCode.UNKNOWN_OUTCOME.value,
+        case Refused(item) if (item.get(LAST_REPLY_ID), item.get(ERROR_CODE)) == (reply_id, code):
+            return Released()  # our own write whose answer was lost, or another sweep's: the same to us
+        case Refused():
+            return Lost()
+
+
+def end_with_people(table: Table, record: Record, *, now: datetime) -> Released | Changed:
+    """Open a conversation whose batch people were sent, under a claim in their name: it is answered.
+
+    The entries that people got are marked, wherever an earlier batch appended them.
+
+    Args:
+        table: the conversations table.
+        record: as read, with its entries, claimed for people.
+        now: the current instant.
+    """
+    assert record.claim == PEOPLE, "people end the batches that are claimed for them"
+    unmarked = [one[MESSAGE_ID] for one in record.unanswered if not one.get("handed_off")]
+    marks, stand = marking(record, {one: {"handed_off": True} for one in unmarked})
+    change = opened(Status.USER_REPLY_RECEIVED, answered=True, now=now, also={LAST_REPLY_ID: PEOPLE})
+    if marks:
+        change = replace(change, mark={MESSAGES: marks})
+    is_ours = Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(PEOPLE)  # R3
+    match table.update(record.key.item, change, when=is_ours & stand if marks else is_ours):
+        case Written():
+            return Released()
+        case Refused(item) if (item.get(BATCH_ID), item.get(LAST_REPLY_ID)) == (record.batch_id, PEOPLE) and (
+            CLAIM not in item
         ):
-            return Released()  # our own write whose answer was lost, or another sweep's: the same to us
+            return Released()  # our own write whose answer was lost, or another's who found the claim: the same to us
         case Refused():
-            return Lost()
+            return Changed()
 
 
-def end_with_people(table: Table, key: ConversationKey, *, batch_id: str, now: datetime) -> Released | Lost:
-    """Open a conversation whose stalled batch people were given, under a claim in their name: it is answered."""
-    change = opened(Status.TIMEOUT, answered=True, now=now, also={LAST_REPLY_ID: PEOPLE})
-    match table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(PEOPLE)):  # R3
-        case Written():
-            return Released()
-        case Refused(item) if (item.get(STATUS), item.get(LAST_REPLY_ID)) == (Status.TIMEOUT, PEOPLE):
-            return Released()  # our own write whose answer was lost, or another sweep's: the same to us
-        case Refused():
-            return Lost()
-
-
-def record_late(
+def record_sent(
     table: Table, record: Record, *, reply_id: str, entries: Sequence[Entry], is_whole: bool, now: datetime
 ) -> Released | Changed:
-    """Record what was sent without a claim: by people, or after the reply's claim had been given up.
+    """Record what was sent without the claim: by people, or after the reply's claim had ended.
 
-    The caller holds: the record keeps none of the entries.
+    The caller holds: neither the record nor the history has any of the entries, and the reply does not hold the claim.
 
     Args:
         table: the conversations table.
@@ -216,15 +251,21 @@ def record_late(
         is_whole: whether these are all of its parts; a reply that was given up as unknown is answered then.
         now: the current instant.
     """
-    was_unknown = is_whole and record.status == Status.ERROR and record.last_reply_id == reply_id  # R4
+    was_unknown = is_whole and record.last_reply_id == reply_id and is_unknown(record)  # R4
     change = Change(
         set={LAST_ACTIVITY_AT: iso(now), **({STATUS: Status.ANSWERED.value} if was_unknown else {})},
-        append={MESSAGES: entries},
+        append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
         remove=(ERROR_CODE,) if was_unknown else (),
     )
     written = table.update(record.key.item, change, when=record.unchanged)
     return Released() if isinstance(written, Written) else Changed()
+
+
+def is_unknown(record: Record) -> bool:
+    """Whether the reply that ended last counts as answered with unknown outcome."""
+    is_last = record.claim is None and not record.unanswered_ids
+    return is_last and (record.status, record.error_code) == (Status.ERROR, ReplyCode.UNKNOWN_OUTCOME)
 
 
 def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:

@@ -6,7 +6,8 @@
 
 Guarantees
     P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is
-        claimed and not concluded is in doubt, and never sent again blind.
+        claimed and not concluded is in doubt, and never sent again blind - unless its claimer left word that it never
+        asked the provider: then the next try claims it anew.
     P2  What is known is not unlearned: `sent` stands, and what was concluded as unknown only a proof changes.
     P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
         order of reports end in the same row.
@@ -15,7 +16,7 @@ Guarantees
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -123,8 +124,17 @@ def is_send_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{40}", text) is not None
 
 
-def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int) -> Part:
-    """The part's row as it stands now: claimed by this token, or as another process left it (P1)."""
+def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int, unsent: Collection[str] = ()) -> Part:
+    """The part's row as it stands now: claimed by this token, or as another process left it (P1).
+
+    Args:
+        table: of sends.
+        part: to be claimed.
+        token: fresh for this try.
+        now: the current instant.
+        ttl_hours: how long the row is kept.
+        unsent: tokens of earlier tries that are known to have sent nothing.
+    """
     row = {
         SEND_ID: part.send_id,
         **part.conversation.item,
@@ -141,7 +151,10 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
         CLAIMED_AT: iso(now),
         "expires_at": epoch(now + timedelta(hours=ttl_hours)),
     }
-    match table.put(row, when=Attr(SEND_ID).missing()):  # P1: one process claims a part.
+    is_free = Attr(SEND_ID).missing()
+    for one in unsent:
+        is_free |= Attr(TOKEN).eq(one) & Attr(STATE).eq(State.CLAIMED.value)
+    match table.put(row, when=is_free):  # P1: one process claims a part.
         case Written():
             return Part.from_item(row)
         case Refused(item):

@@ -16,11 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from chalicelib.clock import epoch, from_iso, iso
-from chalicelib.ports.tables import Attr, Change, Item, Refused, Table, Written
+from chalicelib.ports.tables import Attr, Change, Item, Read, Refused, Table, Written
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 
 MESSAGE_SID = "message_sid"
@@ -28,18 +27,12 @@ RECEIVED_AT = "received_at"
 DUE_AT = "due_at"
 EXPIRES_AT = "expires_at"
 CONTEXT = "context_object"
-ROUTE = "route"
+OPT_OUT = "opt_out"
+OPT_OUT_KEYWORD = "opt_out_keyword"
 CHANNEL = "channel"
 TENANT = "tenant"
 MOVED_BEFORE_SEEN = "moved_before_seen"
 RECOVERIES = "recoveries"
-
-
-class Route(StrEnum):
-    """Where a message goes: through its channel's batches to the AI, or to people."""
-
-    CHANNEL = "channel"
-    HANDOFF = "handoff"
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,10 +43,13 @@ class StagedMessage:
     message_sid: str
     channel: str
     tenant: str
-    route: Route
     received_at: datetime
     context: Mapping[str, Any]
     """The context document of this one message, without the history."""
+    opt_out: str | None = None
+    """What the provider says that the message asks for: STOP, START or HELP; None: it is an ordinary message."""
+    opt_out_keyword: str | None = None
+    """The same, by the text being one of the provider's keywords only."""
     moved_before_seen: str | None = None
     """`messages_moved_before` of the record as the webhook read it: tells stage 2 whether the history needs a look."""
     due_at: datetime | None = None
@@ -75,9 +71,10 @@ class StagedMessage:
             message_sid=item[MESSAGE_SID],
             channel=item[CHANNEL],
             tenant=item[TENANT],
-            route=Route(item[ROUTE]),
             received_at=from_iso(item[RECEIVED_AT]),
             context=item[CONTEXT],
+            opt_out=item.get(OPT_OUT),
+            opt_out_keyword=item.get(OPT_OUT_KEYWORD),
             moved_before_seen=item.get(MOVED_BEFORE_SEEN),
             due_at=from_iso(item[DUE_AT]) if DUE_AT in item else None,
             expires_at=int(item[EXPIRES_AT]),
@@ -95,7 +92,7 @@ class Duplicate:
     """The row was there already: a retry of the provider, or our own write whose answer was lost."""
 
     existing: StagedMessage
-    """The row as it stands; its route stands too, whatever the retry would have been routed to."""
+    """The row as it stands."""
 
 
 def stage(table: Table, message: StagedMessage, *, now: datetime, ttl_hours: int) -> Staged | Duplicate:
@@ -106,20 +103,27 @@ def stage(table: Table, message: StagedMessage, *, now: datetime, ttl_hours: int
         PRIMARY_CHANNEL: message.conversation.primary_channel,
         CHANNEL: message.channel,
         TENANT: message.tenant,
-        ROUTE: message.route.value,
         RECEIVED_AT: iso(message.received_at),
         EXPIRES_AT: epoch(now + timedelta(hours=ttl_hours)),
         CONTEXT: message.context,
     }
-    if message.moved_before_seen is not None:
-        row[MOVED_BEFORE_SEEN] = message.moved_before_seen
-    if message.due_at is not None:
-        row[DUE_AT] = iso(message.due_at)
+    told = {
+        MOVED_BEFORE_SEEN: message.moved_before_seen,
+        OPT_OUT: message.opt_out,
+        OPT_OUT_KEYWORD: message.opt_out_keyword,
+        DUE_AT: iso(message.due_at) if message.due_at is not None else None,
+    }
+    row |= {name: value for name, value in told.items() if value is not None}
     match table.put(row, when=Attr(MESSAGE_SID).missing()):  # S1: a message is staged at most once.
         case Written():
             return Staged()
         case Refused(item):
             return Duplicate(StagedMessage.from_item(item))
+
+
+def reading(table: Table, conversation: ConversationKey, message_sid: str) -> Read:
+    """The read of a message's row, to be made together with others."""
+    return Read(table, {CONVERSATION_ID: conversation.conversation_id, MESSAGE_SID: message_sid})
 
 
 def find(table: Table, conversation: ConversationKey, message_sid: str) -> StagedMessage | None:
@@ -128,15 +132,14 @@ def find(table: Table, conversation: ConversationKey, message_sid: str) -> Stage
     return StagedMessage.from_item(row) if row is not None else None
 
 
-def read(table: Table, conversation: ConversationKey, route: Route | None = None) -> tuple[StagedMessage, ...]:
-    """The staged messages of a conversation (and a route), in order; strongly consistent, all pages.
+def read(table: Table, conversation: ConversationKey) -> tuple[StagedMessage, ...]:
+    """The staged messages of a conversation, in order; strongly consistent, all pages.
 
     Rows of another conversation that bears the same id under another primary channel are left to their own trigger.
     """
     rows = table.query((CONVERSATION_ID, conversation.conversation_id))  # S2: consistent, to the last page.
     staged = (StagedMessage.from_item(row) for row in rows)
-    mine = (one for one in staged if one.conversation == conversation and route in (None, one.route))
-    return tuple(sorted(mine, key=lambda one: one.order))
+    return tuple(sorted((one for one in staged if one.conversation == conversation), key=lambda one: one.order))
 
 
 def settle(table: Table, conversation: ConversationKey, message_sids: Iterable[str]) -> None:

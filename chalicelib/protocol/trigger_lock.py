@@ -15,6 +15,7 @@ Guarantees
         lock and sends its own trigger; one staged before it is seen. No message can fall between.
     T3  A trigger whose send certainly failed leaves no lock behind, so that the next message triggers at once.
     T4  A trigger that comes again keeps its id: by it, it knows the conversation lock that it took.
+    T5  A deadline is checked once for the lock and its trigger: it never passes between the two.
 
 DynamoDB removes expired rows days late, so every condition compares `expires_at` itself.
 """
@@ -26,7 +27,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.clock import epoch
-from chalicelib.errors import EngineError, Misconfigured, TryAgain
+from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.ports.queues import (
     DELAY_SECONDS_MAX,
     RETRY_ATTEMPT,
@@ -108,8 +109,9 @@ def ensure(
         tenant: the queue's fairness group.
 
     Raises:
-        TryAgain, Misconfigured: the send failed or may have failed (`QUEUE_ERROR`).
+        TryAgain, Misconfigured: the send failed or may have failed (`QUEUE_ERROR`), or the deadline has passed.
     """
+    table, queue = _in_one_step(table, queue)
     taken = _take(table, trigger, delay_seconds=delay_seconds, now=now)
     if isinstance(taken, AlreadyTriggered):
         return taken
@@ -123,8 +125,9 @@ def send_again(table: Table, queue: Queue, trigger: Trigger, *, delay_seconds: i
     It may hold the conversation lock, and no other trigger can resume that.
 
     Raises:
-        TryAgain, Misconfigured: the send failed or may have failed (`QUEUE_ERROR`).
+        TryAgain, Misconfigured: the send failed or may have failed (`QUEUE_ERROR`), or the deadline has passed.
     """
+    table, queue = _in_one_step(table, queue)
     _take(table, trigger, delay_seconds=delay_seconds, now=now)
     _send(table, queue, trigger, delay_seconds=delay_seconds, tenant=tenant)
 
@@ -138,9 +141,22 @@ def give_up(table: Table, trigger: Trigger) -> None:
 
 
 def is_waiting(table: Table, conversation: ConversationKey, *, now: datetime) -> bool:
-    """Whether a trigger's lock is held and has not expired."""
+    """Whether a trigger of this very conversation holds the lock, and the lock has not expired."""
     row = table.get(_key(conversation))
-    return row is not None and int(row[EXPIRES_AT]) > epoch(now)
+    return (
+        row is not None
+        and row.get(PRIMARY_CHANNEL) == conversation.primary_channel
+        and int(row[EXPIRES_AT]) > epoch(now)
+    )
+
+
+def _in_one_step(table: Table, queue: Queue) -> tuple[Table, Queue]:
+    """The table and the queue without their deadline, where it leaves time for the lock and its trigger together."""
+    deadline = table.deadline
+    if deadline is None:
+        return table, queue
+    deadline.check("a trigger and its lock", Code.QUEUE_ERROR)  # T5: once for both.
+    return table.within(deadline.lifted), queue.within(deadline.lifted)
 
 
 def _take(table: Table, trigger: Trigger, *, delay_seconds: int, now: datetime) -> Triggered | AlreadyTriggered:

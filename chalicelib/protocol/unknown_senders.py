@@ -1,9 +1,9 @@
 """Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
 
-    (no row) --r: note sender--> answered, by the webhook's own answer
-    (no row) --s: request fallback--> pending --t: claim--> claimed --u: conclude--> told | refused | unknown
+    (no row) --A: note sender--> answered, by the webhook's own answer
+    (no row) --B: request fallback--> pending --C: claim--> claimed --D: conclude--> told | refused | unknown
        ^                  |  ^                   |
-       `---- w: drop -----'  `-- v: give back ---'
+       `---- F: drop -----'  `-- E: give back ---'
 
 A row that has expired is as good as none.
 
@@ -44,7 +44,8 @@ STATE = "notice_state"
 NOTED_AT = "noted_at"
 EXPIRES_AT = "expires_at"
 TOKEN = "claim_token"
-LETTER = "fallback message"
+LETTER = "letter"
+"""The attribute of the fallback message. Rows of earlier versions have it, so the name stays."""
 
 SOURCE = "engine"
 """What tells a reminder from the replies of the company's AI and its people, whose queue it shares."""

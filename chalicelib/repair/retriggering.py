@@ -13,7 +13,6 @@ from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import staging, trigger_lock
 from chalicelib.protocol.record import ConversationKey
-from chalicelib.protocol.staging import Route, StagedMessage
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.telemetry import Step, Trail
 
@@ -26,27 +25,31 @@ class Retriggering:
         self._new_id = new_id
 
     def look(self, tables: Tables, queues: Queues, conversation: ConversationKey, trail: Trail) -> bool:
-        """Trigger the conversation if messages of the channel route are staged; whether a trigger was sent.
+        """Trigger the conversation if messages are staged; whether a trigger was sent.
 
         Raises:
             TryAgain, Misconfigured: the sweep finds what is staged.
         """
-        waiting = staging.read(tables.stage, conversation, Route.CHANNEL)
-        return bool(waiting) and self.trigger(tables, queues, waiting[0], trail)
+        waiting = staging.read(tables.stage, conversation)
+        if not waiting:
+            return False
+        return self.trigger(tables, queues, conversation, waiting[0].channel, waiting[0].tenant, trail)
 
-    def trigger(self, tables: Tables, queues: Queues, message: StagedMessage, trail: Trail) -> bool:
-        """Trigger the conversation of a staged message; whether a trigger was sent.
+    def trigger(
+        self, tables: Tables, queues: Queues, conversation: ConversationKey, channel: str, tenant: str, trail: Trail
+    ) -> bool:
+        """Trigger a conversation at once; whether a trigger was sent.
 
         Raises:
-            TryAgain, Misconfigured: the sweep finds the message again.
+            TryAgain, Misconfigured: the sweep finds the conversation again.
         """
         outcome = trigger_lock.ensure(
             tables.trigger_lock,
-            queues.trigger(message.channel),
-            Trigger(message.conversation, self._new_id()),
+            queues.trigger(channel),
+            Trigger(conversation, self._new_id()),
             delay_seconds=0,
             now=self._clock.now(),
-            tenant=fair_group(message.tenant),
+            tenant=fair_group(tenant),
         )
         if not isinstance(outcome, Triggered):
             return False

@@ -1,41 +1,63 @@
-"""Retrying: a message that cannot be sent now is sent to the replies queue again, with a growing delay."""
+"""Retrying: one decision whether what failed comes again, and when, or is at its end.
+
+The delay grows with each try. What is at its end is dead-lettered or dropped by its caller, who also reports it.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
-def send_later(
-    queues: Queues,
-    body: str,
-    *,
-    attempt: int,
-    code: str,
-    seconds: int,
-    tenant: str,
-    settings: Settings,
-    trail: Trail,
-    longest: int = DELAY_SECONDS_MAX,
+@dataclass(frozen=True)
+class Again:
+    """It comes again after so many seconds."""
+
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """It came as often as it may."""
+
+
+def next_try(
+    attempt: int, attempts_max: int, settings: Settings, *, at_least: int = 0, at_most: int = DELAY_SECONDS_MAX
+) -> Again | Exhausted:
+    """What becomes of something that failed, before its try number `attempt`; pure.
+
+    Args:
+        attempt: of the coming try: 1 for the first that is a repeat.
+        attempts_max: how many repeats there may be.
+        settings: tell how the delay grows.
+        at_least: how many seconds it waits at least.
+        at_most: how many seconds it waits at most.
+    """
+    if attempt > attempts_max:
+        return Exhausted()
+    return Again(min(max(at_least, settings.requeue_delay(attempt)), at_most))
+
+
+def send_reply_again(
+    queues: Queues, body: str, again: Again, *, attempt: int, code: str, tenant: str, trail: Trail
 ) -> None:
-    """Send a message of the queue of replies to it once more.
+    """Send a message of the replies queue to it once more.
 
     Args:
         queues: of the invocation.
         body: the message, telling its attempt.
+        again: when it comes.
         attempt: how often it came again, this time included.
         code: why.
-        seconds: how long to wait at least.
         tenant: the fairness group that it came with.
-        settings: tell how the delay grows.
         trail: of the message.
-        longest: how long to wait at most.
 
     Raises:
         TryAgain, Misconfigured: `QUEUE_ERROR`.
     """
-    delay = min(max(seconds, settings.requeue_delay(attempt)), longest)
-    queues.replies.send(body, group=tenant, delay_seconds=delay)
-    trail.log(Step.REQUEUED, Level.WARNING, attempt=attempt, reason=code, seconds=delay)
+    queues.replies.send(body, group=tenant, delay_seconds=again.seconds)
+    trail.log(Step.REQUEUED, Level.WARNING, attempt=attempt, reason=code, seconds=again.seconds)
     trail.count(Metric.REPLY_RETRIED, outcome=code)

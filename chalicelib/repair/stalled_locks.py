@@ -1,16 +1,15 @@
 """Stalled locks: stage 2 resets the one in its way, the sweep every one that it finds.
 
-The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered and is carried into the
-next one; a slow AI's answer is still taken where nothing newer began. `handoff`: the batch is claimed in the name of
-people, as a reply claims it, so that no late answer comes between; then people get it, and the lock is reset as
-answered. A crash in between hands it off again when that claim has stalled too: people's side dedupes on `message_id`.
-What an earlier batch left unanswered goes the same way where stage 2 finds that people are to have it.
+    look - decide - act
 
-Where the deployment's setting is `warn`, no further read finds the company's policy: the reset is conditional on no
-channel's policy saying `handoff`, and a refused write returns the row.
+The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered. It is carried into the
+next one, or the sweep has it dispatched once more; a slow AI's answer is still taken where nothing newer began.
+`handoff`: the batch is claimed for people, so that no late answer comes between, and handed to them. Either happens
+whatever status another system set meanwhile.
 
-A stalled lock that a reply has claimed is another thing: the customer may have been answered. It is given up as
-answered with unknown outcome, loudly, and its batch is never dispatched or sent again.
+A stalled lock that a reply has claimed is another thing: the customer may have been answered. The reply is given up as
+answered with unknown outcome, and its batch is never dispatched or sent again. That end is reported at least once: the
+record stays in the sweep's index until somebody has (L8).
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import lookup
+from chalicelib.conversations import lookup, views
 from chalicelib.conversations.conversation import COMPANY_ID, Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
-from chalicelib.ports.tables import Condition, Item, Tables
+from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol import conversation_lock, reply_claim, sends
-from chalicelib.protocol.conversation_lock import Claimed, Lost, Reset, Unmet
+from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Reset
 from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
-from chalicelib.protocol.reply_claim import Claim, Released
+from chalicelib.protocol.reply_claim import Released
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
@@ -49,17 +48,65 @@ class StalledLock:
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
         return cls(key, row.get(BATCH_ID), row[STARTED_AT], str(row.get(COMPANY_ID, "unknown")))
 
+    @classmethod
+    def of(cls, conversation: Conversation) -> StalledLock:
+        """The lock that a record bears."""
+        record = conversation.record
+        assert record.started_at is not None, "a lock without a start has not stalled"
+        return cls(record.key, record.batch_id, record.started_at, conversation.tenant)
+
     def is_of(self, record: Record) -> bool:
-        """Whether the record still bears this lock, and no reply has claimed it."""
-        return (
-            record.is_locked
-            and record.claim is None
-            and (record.batch_id, record.started_at) == (self.batch_id, self.started_at)
-        )
+        """Whether the record still bears this lock, whatever its status says."""
+        return (record.batch_id, record.started_at) == (self.batch_id, self.started_at)
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The lock is another one by now, or none."""
+
+
+@dataclass(frozen=True)
+class FinishPeople:
+    """The batch is claimed for people, and whoever claimed it may have died."""
+
+
+@dataclass(frozen=True)
+class ClaimForPeople:
+    """People get the batch."""
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """A reply has claimed the lock: it counts as answered."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """The lock opens, and its batch stays unanswered."""
+
+
+Action = Leave | FinishPeople | ClaimForPeople | GiveUp | Open
+
+
+def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
+    """What is to be done about a stalled lock; pure.
+
+    Args:
+        lock: as it was seen to have stalled.
+        record: as read since, with its entries.
+        stall_action: `warn` or `handoff`.
+    """
+    if record.claim == PEOPLE and record.batch_id == lock.batch_id:
+        return FinishPeople()
+    if not lock.is_of(record):
+        return Leave()
+    if record.claim is not None:
+        return GiveUp()
+    return ClaimForPeople() if stall_action == "handoff" and record.unanswered else Open()
 
 
 class StalledLocks:
-    """Lets go of stalled locks."""
+    """Opens stalled locks, and reports the ends that this brings."""
 
     def __init__(self, handoff: Handoff, policies: Policies, clock: Clock, settings: Settings) -> None:
         self._handoff = handoff
@@ -68,132 +115,76 @@ class StalledLocks:
         self._settings = settings
 
     def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> bool:
-        """Let go of the lock if it still stands as it was seen; whether it is let go of.
+        """Open the lock if it still stands as it was seen; whether it is open now.
 
         Raises:
-            TryAgain, Misconfigured: the lock stands; the next sweep finds it again.
+            TryAgain, Misconfigured: the lock stands, or its end is not reported; the next sweep finds it again.
         """
-        outcome: Reset | Claimed | Unmet | Lost
-        if self._settings.stall_action == "handoff":
-            outcome = Unmet(self._read(tables, lock) or {})
-        else:
-            outcome = self._reset(tables, lock, only_if=self._policies.no_channel_says("stall_action", "handoff"))
-        if isinstance(outcome, Unmet):
-            conversation = Conversation.from_item(outcome.item) if outcome.item else None
-            if (
-                conversation is not None
-                and lock.is_of(conversation.record)
-                and self._is_for_people(conversation, trail)
-            ):
-                token = f"people since {lock.started_at}"
-                is_handed = self._claim_for_people(tables, queues, conversation, token, trail)
-                if is_handed:
-                    self._tell(lock, "handoff", trail)
-                return is_handed
-            outcome = self._reset(tables, lock)
-        assert not isinstance(outcome, Unmet), "the second reset has no further condition"
-        match outcome:
-            case Reset():
-                self._tell(lock, "warn", trail)
-                return True
-            case Claimed(reply_id=reply_claim.PEOPLE):
-                conversation = self._load(tables, lock)
-                is_handed = conversation is not None and self.hand_off(tables, queues, conversation, trail)
-                if is_handed:
-                    self._tell(lock, "handoff", trail)
-                return is_handed
-            case Claimed(reply_id):
-                return self._give_up(tables, lock, reply_id, trail)
-            case Lost():
-                conversation_lock.tidy(
-                    tables.conversations, lock.conversation, batch_id=lock.batch_id, started_at=lock.started_at
-                )
+
+        def act() -> bool | Changed:
+            conversation = self._load(tables, lock.conversation)
+            if conversation is None:
                 return False
+            return self._act(tables, queues, conversation, lock, trail)
 
-    def hand_over(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> bool:
-        """Hand what an earlier batch left unanswered on an open record to people; False: the record changed meanwhile.
+        return views.look_again(act)
+
+    def report_end(self, tables: Tables, conversation: Conversation, trail: Trail) -> None:
+        """Report that a stalled reply was given up, unless it is proven to be sent; then take the record off the index.
 
         Raises:
-            TryAgain, Misconfigured: perhaps it is claimed for people; then the trigger hands it off, come again.
-        """
-        token = f"people of version {conversation.record.version}"
-        return self._claim_for_people(tables, queues, conversation, token, trail)
-
-    def _claim_for_people(
-        self, tables: Tables, queues: Queues, conversation: Conversation, token: str, trail: Trail
-    ) -> bool:
-        """Claim the batch in the name of people before they get it, so that no late answer comes between."""
-        outcome = reply_claim.claim(
-            tables.conversations,
-            conversation.record,
-            reply_id=reply_claim.PEOPLE,
-            token=token,
-            shards=self._settings.lock_index_shards,
-            now=self._clock.now(),
-        )
-        return isinstance(outcome, Claim) and self.hand_off(tables, queues, conversation, trail)
-
-    def hand_off(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> bool:
-        """Hand a batch that is claimed for people to them, and end it; whether it is at its end.
-
-        A crash in between repeats it, by the next trigger or when the claim has stalled.
+            TryAgain, Misconfigured: the record stays in the index; the next sweep reports it.
         """
         record = conversation.record
-        if record.unanswered:
-            self._handoff.send(queues, conversation, record.unanswered, trail)
-        outcome = reply_claim.end_with_people(
-            tables.conversations, record.key, batch_id=record.batch_id or "", now=self._clock.now()
-        )
-        return isinstance(outcome, Released)
+        trail = trail.with_fields(batch_id=record.batch_id or "none")
+        send_id = sends.send_id(record.key, record.last_reply_id or "", record.batch_id, 1)
+        part = sends.find(tables.sends, send_id)
+        if part is not None and record_proof(tables, part, self._settings.context_attributes, self._clock):
+            trail.log(Step.RECONCILED, Level.WARNING)
+        else:
+            trail.log(Step.REPLY_ABANDONED, Level.ERROR, code=ReplyCode.UNKNOWN_OUTCOME.value)
+            trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
+        after = self._load(tables, record.key)
+        if after is not None and after.record.watched_since == record.watched_since:
+            conversation_lock.unwatch(tables.conversations, after.record)
 
-    def _reset(
-        self, tables: Tables, lock: StalledLock, *, only_if: Condition | None = None
-    ) -> Reset | Claimed | Unmet | Lost:
-        return conversation_lock.reset(
-            tables.conversations,
-            lock.conversation,
-            batch_id=lock.batch_id,
-            started_at=lock.started_at,
-            answered=False,
-            now=self._clock.now(),
-            only_if=only_if,
-        )
+    def _act(
+        self, tables: Tables, queues: Queues, conversation: Conversation, lock: StalledLock, trail: Trail
+    ) -> bool | Changed:
+        """Do the one thing to be done; whether the lock is open."""
+        record, shards, now = conversation.record, self._settings.lock_index_shards, self._clock.now()
+        policy = self._policies.of(conversation, conversation.unanswered_channel or "", trail)
+        match decide(lock, record, policy.stall_action):
+            case Leave():
+                return False
+            case FinishPeople():
+                return self._handed(self._handoff.finish(tables, queues, conversation, trail), lock, trail)
+            case ClaimForPeople():
+                return self._handed(self._handoff.claim(tables, queues, conversation, trail), lock, trail)
+            case GiveUp():
+                outcome = reply_claim.give_up(tables.conversations, record, shards=shards, now=now)
+                if not isinstance(outcome, Released):
+                    return False
+                after = self._load(tables, record.key)
+                if after is not None and after.record.has_unreported_end:
+                    self.report_end(tables, after, trail)
+                return True
+            case Open():
+                if not isinstance(conversation_lock.reset(tables.conversations, record, shards=shards, now=now), Reset):
+                    return False
+                self._report_reset(lock, "warn", trail)
+                return True
 
-    def _is_for_people(self, conversation: Conversation, trail: Trail) -> bool:
-        """Whether people get what is unanswered, by the policy of the channel of its last message."""
-        channel = conversation.unanswered_channel
-        return channel is not None and self._policies.of(conversation, channel, trail).stall_action == "handoff"
+    def _handed(self, outcome: Released | Changed, lock: StalledLock, trail: Trail) -> bool | Changed:
+        if isinstance(outcome, Changed):
+            return outcome
+        self._report_reset(lock, "handoff", trail)
+        return True
 
-    def _read(self, tables: Tables, lock: StalledLock) -> Item | None:
-        return lookup.load(
-            tables.conversations, lock.conversation, self._settings.context_attributes, with_messages=True
-        )
+    def _load(self, tables: Tables, key: ConversationKey) -> Conversation | None:
+        return lookup.load(tables.conversations, key, self._settings.context_attributes)
 
-    def _load(self, tables: Tables, lock: StalledLock) -> Conversation | None:
-        item = self._read(tables, lock)
-        return Conversation.from_item(item) if item is not None else None
-
-    def _tell(self, lock: StalledLock, action: str, trail: Trail) -> None:
+    @staticmethod
+    def _report_reset(lock: StalledLock, action: str, trail: Trail) -> None:
         trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=action)
         trail.count(Metric.STALL_RESET, outcome=action)
-
-    def _give_up(self, tables: Tables, lock: StalledLock, reply_id: str, trail: Trail) -> bool:
-        """End a reply that was claimed and never recorded."""
-        outcome = reply_claim.give_up(
-            tables.conversations,
-            lock.conversation,
-            batch_id=lock.batch_id or "",
-            reply_id=reply_id,
-            started_at=lock.started_at,
-            now=self._clock.now(),
-        )
-        if not isinstance(outcome, Released):
-            return False
-        part = sends.find(tables.sends, sends.send_id(lock.conversation, reply_id, lock.batch_id, 1))
-        if part is not None and record_proof(tables, part, self._settings.context_attributes, self._clock):
-            trail.log(Step.RECONCILED, Level.WARNING, batch_id=lock.batch_id or "none")
-            return True
-        code = ReplyCode.UNKNOWN_OUTCOME.value
-        trail.log(Step.REPLY_ABANDONED, Level.ERROR, batch_id=lock.batch_id or "none", code=code)
-        trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
-        return True

@@ -1,8 +1,9 @@
 """The sweep: the scheduled repair of what a crash left behind. It never gives anything up.
 
     a stalled lock --reset--> open, and what is staged is triggered
-    an orphaned row of the channel route --trigger--> a batch
-    an orphaned row of the handoff route --hand off--> with people
+    an orphaned row --trigger--> a batch
+    a watched record --report--> its end is reported
+                     --trigger--> a batch that was never answered is dispatched once more, later each time
 
 Each thing found is one step of its own, so that one that fails keeps no other from its repair. Two sweeps at once do no
 harm: resets are conditional, triggers spare ones at worst, people dedupe. A sweep that runs out of time goes on where
@@ -12,16 +13,17 @@ of the stage keeps its place in a row of the trigger lock table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, Deadline, epoch, iso
-from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations import lookup
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Key, Tables
-from chalicelib.protocol import staging, trigger_lock
-from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, STARTED_AT
-from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID, RECEIVED_AT, Route, StagedMessage
+from chalicelib.protocol import conversation_lock, staging, trigger_lock
+from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
+from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID, RECEIVED_AT, StagedMessage
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
@@ -31,19 +33,30 @@ _PLACE = {CONVERSATION_ID: "#sweep/orphans"}
 """The key of the row that keeps the scan's place. No conversation has this id."""
 
 
+PATIENCE_SECONDS_MAX = 86_400
+"""How long a batch that was never answered waits at most before it is dispatched once more."""
+
+
+def is_answer_overdue(record: Record, now: datetime, settings: Settings) -> bool:
+    """Whether a batch that was never answered has waited long enough to be dispatched once more; pure.
+
+    A slow AI's late answer is taken until then. The wait doubles with each lock that stalled in a row.
+    """
+    patience = min(settings.stall_timeout_seconds * 2 ** min(record.stall_resets, 16), PATIENCE_SECONDS_MAX)
+    return record.watched_since is not None and record.watched_for(now) >= timedelta(seconds=patience)
+
+
 class Sweeping:
     """Finds and repairs stalled locks and orphaned rows."""
 
     def __init__(
         self,
         *,
-        handoff: Handoff,
         stalled_locks: StalledLocks,
         retriggering: Retriggering,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._handoff = handoff
         self._stalled_locks = stalled_locks
         self._retriggering = retriggering
         self._clock = clock
@@ -51,18 +64,52 @@ class Sweeping:
 
     def stalled_locks(self, tables: Tables, deadline: Deadline) -> Iterator[StalledLock]:
         """The locks that are older than the stall timeout, the oldest of each shard first, until the deadline."""
+        return (StalledLock.from_index(row) for row in self._indexed(tables, deadline, str))
+
+    def watched(self, tables: Tables, deadline: Deadline) -> Iterator[ConversationKey]:
+        """The open records that have waited for longer than the stall timeout, the oldest of each shard first."""
+        rows = self._indexed(tables, deadline, conversation_lock.watched_shard)
+        return (ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID]) for row in rows)
+
+    def _indexed(self, tables: Tables, deadline: Deadline, name: Callable[[int], str]) -> Iterator[Item]:
         now = self._clock.now()
         before = iso(now - timedelta(seconds=self._settings.stall_timeout_seconds))
         shards = self._settings.lock_index_shards
         first = epoch(now) // (SWEEP_STALLED_MINUTES * 60)
         for shard in ((first + offset) % shards for offset in range(shards)):
             rows = tables.conversations.query(
-                (LOCK_SHARD, str(shard)), index=self._settings.lock_index, range_key=Attr(STARTED_AT).lt(before)
+                (LOCK_SHARD, name(shard)), index=self._settings.lock_index, range_key=Attr(STARTED_AT).lt(before)
             )
             for row in rows:
                 if deadline.has_passed:
                     return
-                yield StalledLock.from_index(row)
+                yield row
+
+    def look_after(self, tables: Tables, queues: Queues, key: ConversationKey, trail: Trail) -> None:
+        """Report the end of a watched record, or trigger its unanswered batch once more.
+
+        Raises:
+            TryAgain, Misconfigured: the record stays in the index; the next sweep finds it again.
+        """
+        trail.bind(conversation_id=key.conversation_id)
+        conversation = lookup.load(tables.conversations, key, self._settings.context_attributes)
+        if conversation is None or conversation.record.watched_since is None:
+            return
+        trail.bind(tenant=conversation.tenant)
+        record = conversation.record
+        if record.has_unreported_end:
+            self._stalled_locks.report_end(tables, conversation, trail)
+        elif not record.unanswered:
+            conversation_lock.unwatch(tables.conversations, record)  # answered or trimmed since
+        elif is_answer_overdue(record, self._clock.now(), self._settings):
+            self._trigger_unanswered(tables, queues, conversation, trail)
+
+    def _trigger_unanswered(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> None:
+        record = conversation.record
+        channel = record.unanswered[-1]["channel_type"]
+        if self._retriggering.trigger(tables, queues, record.key, channel, conversation.tenant, trail):
+            trail.log(Step.RECOVERED, Level.WARNING, channel=channel, count=record.stall_resets)
+            trail.count(Metric.ORPHAN_RECOVERED)
 
     def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> None:
         """Let go of a stalled lock and trigger what was staged meanwhile.
@@ -97,7 +144,7 @@ class Sweeping:
                 return
 
     def recover(self, tables: Tables, queues: Queues, row: Item, trail: Trail) -> None:
-        """Trigger or hand off an orphaned message, unless its trigger is still on its way.
+        """Trigger an orphaned message, unless its trigger is still on its way.
 
         Raises:
             TryAgain, Misconfigured: the next sweep finds the row again; its time to live has been moved on.
@@ -109,8 +156,7 @@ class Sweeping:
             channel=message.channel,
         )
         now = self._clock.now()
-        is_handoff = message.route is Route.HANDOFF
-        is_orphan = is_handoff or not trigger_lock.is_waiting(tables.trigger_lock, message.conversation, now=now)
+        is_orphan = not trigger_lock.is_waiting(tables.trigger_lock, message.conversation, now=now)
         if is_orphan or self._expires_soon(message, now):
             staging.keep_alive(  # S4: before anything else, for time alone deletes nothing.
                 tables.stage, message, now=now, ttl_hours=self._settings.stage_ttl_hours, recovered=is_orphan
@@ -118,12 +164,9 @@ class Sweeping:
         if not is_orphan:
             return
         times = message.recoveries + 1
-        trail.log(Step.RECOVERED, self._loudness(times), route=message.route.value, count=times)
-        trail.count(Metric.ORPHAN_RECOVERED, outcome=message.route.value)
-        if is_handoff:
-            self._handoff.hand_off(tables, queues, message, trail)
-        else:
-            self._retriggering.trigger(tables, queues, message, trail)
+        trail.log(Step.RECOVERED, self._loudness(times), count=times)
+        trail.count(Metric.ORPHAN_RECOVERED)
+        self._retriggering.trigger(tables, queues, message.conversation, message.channel, message.tenant, trail)
 
     def _loudness(self, times: int) -> Level:
         return Level.ERROR if times > self._settings.orphan_loud_after else Level.WARNING

@@ -71,7 +71,7 @@ PROVEN_FOR_ANOTHER = "proven_for_another"
 _CODES = frozenset(code.value for code in Code)
 
 
-_ROUTES = frozenset({"channel", "handoff"})
+_ROUTES = frozenset({"channel", "handoff", "opt_out"})
 
 
 _SECRET_CODES = frozenset(
@@ -101,7 +101,7 @@ class Measure:
 
 MEASURES: Mapping[Metric, Measure] = {
     Metric.RECEIVED: Measure("a webhook was read as a message, whoever sent it"),
-    Metric.STAGED: Measure("a message was staged, by its route", _ROUTES),
+    Metric.STAGED: Measure("a message was staged, by where it would go now", _ROUTES),
     Metric.DUPLICATE: Measure(
         "a message came again: `staged` when its webhook found it staged, `answered` when the record had it already",
         frozenset({"staged", "answered"}),
@@ -148,7 +148,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.REQUEUED: Measure("a trigger that failed was sent again, by what it failed with", _CODES),
     Metric.DEAD_LETTER: Measure("we sent a trigger or a reply to its dead-letter queue"),
     Metric.STALL_RESET: Measure("a stalled lock was reset, by `STALL_ACTION`", frozenset({"warn", "handoff"})),
-    Metric.ORPHAN_RECOVERED: Measure("the sweep triggered or handed off an orphaned message, by its route", _ROUTES),
+    Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
     Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
     Metric.REPLY_SENT: Measure("a provider took one part of a reply"),
     Metric.RECEIPT_TO_REPLY: Measure(

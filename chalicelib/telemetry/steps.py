@@ -40,7 +40,6 @@ class Step(StrEnum):
     RECOVERED = "recovered_orphan"
     SWEPT = "swept"
     OPT_OUT = "opt_out"
-    KEPT_REFUSED = "kept_refused"
     CLAIMED = "claimed"
     SENT = "sent"
     IN_DOUBT = "send_in_doubt"

@@ -20,7 +20,7 @@ from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import FallbackRequest, Notice, State
-from chalicelib.repair.retrying import send_later
+from chalicelib.repair.retrying import Exhausted, next_try, send_reply_again
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -92,20 +92,14 @@ class FallbackSending:
             TryAgain, Misconfigured: even that failed.
         """
         again = job.request.again()
-        if again.attempt > self._settings.reply_attempts_max:
-            unknown_senders.drop(job.tables.unknown_senders, job.request)
-            self._tell_untold(job, code)
-            return
-        send_later(
-            job.queues,
-            again.body,
-            attempt=again.attempt,
-            code=code,
-            seconds=seconds,
-            tenant=job.tenant,
-            settings=self._settings,
-            trail=job.trail,
-        )
+        match next_try(again.attempt, self._settings.reply_attempts_max, self._settings, at_least=seconds):
+            case Exhausted():
+                unknown_senders.drop(job.tables.unknown_senders, job.request)
+                self._tell_untold(job, code)
+            case retry:
+                send_reply_again(
+                    job.queues, again.body, retry, attempt=again.attempt, code=code, tenant=job.tenant, trail=job.trail
+                )
 
     def _send(self, job: Job, notice: Notice, secret: str) -> None:
         table, fallback = job.tables.unknown_senders, notice.fallback

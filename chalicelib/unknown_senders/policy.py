@@ -92,7 +92,7 @@ class UnknownSenderPolicy:
 
     def _text(self, channel: Channel, found: Found, message: InboundMessage, trail: Trail) -> str:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
-        if not message.may_be_notified or opt_out_request(message, is_opted_out=True, keywords_apply=True):
+        if not message.may_be_notified or opt_out_request(message, is_opted_out=True):
             return ""
         text = self._policies.of(found, channel.name, trail).unknown_sender_text
         return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]

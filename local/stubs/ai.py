@@ -145,7 +145,7 @@ def serve_stub(thinking_seconds: float) -> None:
     """Stand in until SIGTERM, between the two queues that the environment names."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    aws = LocalAws(os.environ["AWS_ENDPOINT_URL"])
+    aws = LocalAws.of_environment()
     queues = (aws.queue_url(os.environ[name]) for name in ("AI_QUEUE", "AI_REPLIES_QUEUE"))
     AiStub(aws, *queues, thinking_seconds, stopped).run()
 

@@ -35,6 +35,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+from local.guard.http import guard
 from local.processes.environment import HOST
 
 SLOW_SECONDS = 15.0
@@ -301,3 +302,6 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         except OSError:
             return  # the caller has given up; it is a slow answer's point
+
+
+guard(_Request)

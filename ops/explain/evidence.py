@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from chalicelib.conversations import lookup
-from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
@@ -51,8 +50,7 @@ def _facts(
     deployment: Deployment, engine: OperatorEngine, key: ConversationKey, sid: str | None, logged: list[LogEvent]
 ) -> Facts:
     tables, now = engine.tables, engine.clock.now()
-    item = lookup.load(tables.conversations, key, engine.settings.context_attributes, with_messages=True)
-    conversation = Conversation.from_item(item) if item is not None else None
+    conversation = lookup.load(tables.conversations, key, engine.settings.context_attributes)
     of_it = (CONVERSATION_ID, key.conversation_id)
     moved = [row for row in tables.history.query(of_it) if row[PRIMARY_CHANNEL] == key.primary_channel]
     lock = tables.trigger_lock.get({CONVERSATION_ID: key.conversation_id})

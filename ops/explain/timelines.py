@@ -13,10 +13,10 @@ from typing import Any
 from chalicelib.clock import from_iso
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode
-from chalicelib.protocol import reply_claim
+from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.sends import Part, State
-from chalicelib.protocol.staging import Route, StagedMessage
+from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Step
 from local.logs import LogLine
@@ -160,8 +160,6 @@ def verdict(facts: Facts) -> str:
 
 def _of_staged(facts: Facts, staged: StagedMessage) -> str:
     record = facts.record
-    if staged.route is Route.HANDOFF:
-        return "no reply yet: it is staged for people; the sweep hands it off within a minute"
     if record is not None and record.is_locked:
         return f"no reply yet: it waits for the one before it: {_of_lock(facts, record)}"
     if facts.trigger_due_at is not None:
@@ -201,8 +199,8 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
     if own is not None:
         return f"answered: {_delivery(facts, own)}"
     is_last = record is not None and record.batch_id == entry.get("batch_id")
-    if record is not None and is_last and record.last_reply_id == reply_claim.PEOPLE:
-        return "no reply of the AI: it did not answer in time, and people were given the batch"
+    if record is not None and is_last and record.last_reply_id == PEOPLE:
+        return "no reply of the AI: people have the batch"
     if record is not None and is_last and record.error_code is not None:
         return f"no reply: it was refused, {_meaning(record.error_code)}"
     # Carried into a later batch, it has that one's end.
@@ -225,8 +223,10 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
 
 def _of_lock(facts: Facts, record: Record) -> str:
     """What keeps the batch that the record names."""
-    if record.claim == reply_claim.PEOPLE:
-        return f"batch {record.batch_id} is being given to people; the sweep ends that if a crash cut it off"
+    if record.claim == PEOPLE:
+        return (
+            f"batch {record.batch_id} is being handed to people; whoever finds it next ends that if a crash cut it off"
+        )
     if record.claim is not None:
         seconds = record.claim_age(facts.now).total_seconds()
         doubt = any(one.part.state in (State.CLAIMED, State.UNKNOWN) for one in facts.parts)
@@ -289,7 +289,7 @@ def _of_entries(facts: Facts) -> Iterator[Event]:
 def _of_tables(facts: Facts) -> Iterator[Event]:
     for one in facts.staged:
         again = f", recovered {one.recoveries} time(s)" if one.recoveries else ""
-        yield Event(one.received_at, "stage", f"{one.message_sid} is staged, route {one.route.value}{again}")
+        yield Event(one.received_at, "stage", f"{one.message_sid} is staged{again}")
     if facts.trigger_due_at is not None:
         yield Event(facts.trigger_due_at, "trigger lock", "a trigger waits until then at the latest")
     record = facts.record

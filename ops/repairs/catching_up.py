@@ -21,7 +21,7 @@ from enum import StrEnum
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup
-from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, Conversation
+from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
@@ -93,9 +93,7 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
         return Caught(message, Result.KNOWN)
     if known.since is not None and message.received_at < known.since:
         return Caught(message, Result.TOO_OLD)
-    is_wish = (
-        opt_out_request(message, is_opted_out=message.channel in known.opted_out_of, keywords_apply=True) is not None
-    )
+    is_wish = opt_out_request(message, is_opted_out=message.channel in known.opted_out_of) is not None
     if is_wish and any(at > message.received_at for at in known.wishes_at):
         return Caught(message, Result.OVERTAKEN)
     trail = Trail(engine.telemetry, engine.clock, request_id="ops-catch-up")
@@ -140,9 +138,8 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
     for row in rows:
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
         found.ids |= {one.message_sid for one in staging.read(tables.stage, key)}
-        item = lookup.load(tables.conversations, key, (), with_messages=True)
-        if item is not None:
-            conversation = Conversation.from_item(item)
+        conversation = lookup.load(tables.conversations, key, ())
+        if conversation is not None:
             found.ids |= conversation.record.entry_ids
             found.wishes_at += _wishes(conversation.record)
             found.opted_out_of |= {channel.name} if conversation.is_opted_out_of(channel.name) else set()

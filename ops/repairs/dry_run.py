@@ -26,6 +26,10 @@ class DryRunTable:
     def name(self) -> str:
         return self.real.name
 
+    @property
+    def deadline(self) -> Deadline | None:
+        return self.real.deadline
+
     def within(self, deadline: Deadline) -> DryRunTable:
         return DryRunTable(self.real.within(deadline))
 

@@ -224,8 +224,7 @@ def _letters(dead_letters: DeadLetters, person: Person, *, is_erasing: bool) -> 
 
 
 def _load(engine: Engine, key: ConversationKey) -> Conversation | None:
-    item = lookup.load(engine.tables.conversations, key, (), with_messages=True)
-    return Conversation.from_item(item) if item is not None else None
+    return lookup.load(engine.tables.conversations, key, ())
 
 
 def _key(row: Item, schema: TableSchema) -> Key:

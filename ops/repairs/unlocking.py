@@ -58,9 +58,8 @@ def judge(record: Record, settings: Settings, now: datetime, *, stall_action: st
 
 def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conversation, Verdict]:
     """The conversation, and what may be done with it."""
-    item = lookup.load(engine.tables.conversations, key, engine.settings.context_attributes, with_messages=True)
-    assert item is not None, "the conversation was found a moment ago"
-    conversation = Conversation.from_item(item)
+    conversation = lookup.load(engine.tables.conversations, key, engine.settings.context_attributes)
+    assert conversation is not None, "the conversation was found a moment ago"
     merged = policies.merge(engine.settings, conversation.channel_config, conversation.unanswered_channel or "")
     return conversation, judge(
         conversation.record,

@@ -14,7 +14,6 @@ from local.logs import LogLine
 _ALSO_TOLD = {
     Step.RECEIVED: "received",
     Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
-    Step.KEPT_REFUSED: "kept in the record, for nobody: {code}",
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",

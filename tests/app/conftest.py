@@ -31,6 +31,8 @@ from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, SECRET_
 HOST = "hooks.example.com"
 FORM_TYPE = "application/x-www-form-urlencoded; charset=UTF-8"
 ENVIRONMENT = {name: value for name, value in of_stage("local").items() if name != "AWS_ENDPOINT_URL"} | {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
     "LOG_LEVEL": "DEBUG",
     "BATCH_WINDOW_SECONDS": "0",  # moto's queues go by the machine's clock, and no test waits
     "BATCH_MAX_WAIT_SECONDS": "0",

@@ -123,7 +123,9 @@ def test_what_is_not_taken_is_answered_in_json(emailed: Deployment, email: Email
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "", "multipart/form-data"])
 def test_another_content_type_is_answered_by_our_own_door(emailed: Deployment, content_type: str):
     """400, and no 415 of Chalice's."""
-    response = emailed.send(Email().body, {"Content-Type": content_type}, path="/webhooks/email")
+    body = Email().body
+
+    response = emailed.send(body, {"Content-Type": content_type, **signature(body)}, path="/webhooks/email")
 
     assert (response.status_code, response.json_body["code"]) == (400, "PARSING_ERROR")
 

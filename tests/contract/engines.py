@@ -28,6 +28,7 @@ from chalicelib.ports.queues import Queue
 from chalicelib.ports.tables import Table
 from chalicelib.settings import Settings
 from infrastructure.template import TEMPLATE_FILE, TableSchema, Template, load
+from local.aws.clients import LocalAws
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import FaultPlan
@@ -225,10 +226,10 @@ def moto_engine() -> Iterator[Engine]:
 
 
 @contextmanager
-def endpoint_engine(url: str) -> Iterator[Engine]:
+def endpoint_engine(aws: LocalAws) -> Iterator[Engine]:
     """A local AWS that knows CloudFormation."""
     with pytest.MonkeyPatch.context() as patch:
-        _point_to(patch, url)
+        _point_to(patch, aws.endpoint, aws.access_key)
         _create_stack()
         yield AwsEngine(Clients(_settings()))
         _client("cloudformation").delete_stack(StackName=STAGE)
@@ -238,7 +239,7 @@ def endpoint_engine(url: str) -> Iterator[Engine]:
 def dynamodb_engine(url: str) -> Iterator[Engine]:
     """A DynamoDB alone, its tables made from the template's schemas."""
     with pytest.MonkeyPatch.context() as patch:
-        _point_to(patch, url)
+        _point_to(patch, url, "testing")
         dynamodb = _client("dynamodb")
         schemas = load(STAGE).tables.values()
         for schema in schemas:
@@ -248,10 +249,10 @@ def dynamodb_engine(url: str) -> Iterator[Engine]:
             dynamodb.delete_table(TableName=schema.name)
 
 
-def _point_to(patch: pytest.MonkeyPatch, url: str) -> None:
+def _point_to(patch: pytest.MonkeyPatch, url: str, access_key: str) -> None:
     patch.setenv("AWS_ENDPOINT_URL", url)
-    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_ACCESS_KEY_ID", access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", access_key)
     patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any
 
-from chalicelib.ports.tables import Both, Compares, Condition, DiffersAt, Either, Exists, HasSize, Missing
+from chalicelib.ports.tables import Both, Compares, Condition, Either, ElementIs, Exists, Missing
 
 
 def holds(condition: Condition, row: Mapping[str, Any]) -> bool:
@@ -17,23 +17,26 @@ def holds(condition: Condition, row: Mapping[str, Any]) -> bool:
             return attribute in row
         case Missing(attribute):
             return attribute not in row
-        case HasSize(attribute, size):
-            return isinstance(row.get(attribute), list) and len(row[attribute]) == size
+        case ElementIs(attribute, index, value, name):
+            element = _element(row.get(attribute), index)
+            if name is not None:
+                return isinstance(element, Mapping) and name in element and _typed(element[name]) == _typed(value)
+            return element is not _ABSENT and _typed(element) == _typed(value)
         case Compares(attribute, comparison, value):
             return _compares(row, attribute, comparison, value)
-        case DiffersAt(path, other):
-            found: Any = row
-            for name in path:
-                if not isinstance(found, Mapping) or name not in found:
-                    return True
-                found = found[name]
-            return _typed(found) != _typed(other)
         case Both(left, right):
             return holds(left, row) and holds(right, row)
         case Either(left, right):
             return holds(left, row) or holds(right, row)
         case _:
             raise AssertionError(f"no meaning for a {type(condition).__name__}")
+
+
+_ABSENT = object()
+
+
+def _element(value: Any, index: int) -> Any:
+    return value[index] if isinstance(value, list) and index < len(value) else _ABSENT
 
 
 def _compares(row: Mapping[str, Any], attribute: str, comparison: str, value: Any) -> bool:

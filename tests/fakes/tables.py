@@ -89,7 +89,7 @@ class InMemoryTable:
     def __init__(self, schema: TableSchema, plan: FaultPlan | None = None, *, page_bytes: int = PAGE_BYTES) -> None:
         self.plan = plan or FaultPlan()
         self._store = _Store(schema, page_bytes)
-        self._deadline: Deadline | None = None
+        self.deadline: Deadline | None = None
 
     @property
     def name(self) -> str:
@@ -129,7 +129,7 @@ class InMemoryTable:
 
     def within(self, deadline: Deadline) -> InMemoryTable:
         bounded = object.__new__(type(self))
-        vars(bounded).update(vars(self), _deadline=deadline)
+        vars(bounded).update(vars(self), deadline=deadline)
         return bounded
 
     def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
@@ -210,8 +210,8 @@ class InMemoryTable:
         resource: str | None = None,
         index: str | None = None,
     ) -> Any:
-        if self._deadline is not None:
-            self._deadline.check(f"{operation} {resource or self.name}", Code.DB_TRANSIENT_ERROR)
+        if self.deadline is not None:
+            self.deadline.check(f"{operation} {resource or self.name}", Code.DB_TRANSIENT_ERROR)
         call = Call(
             operation, resource or self.name, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional, index
         )
@@ -283,7 +283,7 @@ class InMemoryTable:
 
     def _changed(self, old: Item, change: Change) -> Item:
         """`old` after `change`; every part of the change sees the row as it was."""
-        names = [*change.set, *change.append, *change.add, *change.remove, *change.remove_first]
+        names = [*change.set, *change.append, *change.add, *change.remove, *change.remove_first, *change.mark]
         if len(set(names)) < len(names) or set(names) & {self.schema.hash_key, self.schema.range_key}:
             raise self._refusal("UpdateItem")
         new = {**old, **change.set}
@@ -293,6 +293,13 @@ class InMemoryTable:
             new[name] = NUMBERS.add(self._of_type(Decimal, old.get(name, Decimal(0))), number)
         for name in change.remove:
             new.pop(name, None)
+        for name, marks in change.mark.items():
+            elements = list(self._of_type(list, old.get(name)))
+            for index, members in marks.items():
+                if index >= len(elements):
+                    raise self._refusal("UpdateItem")
+                elements[index] = {**self._of_type(dict, elements[index]), **members}
+            new[name] = elements
         for name, count in change.remove_first.items():
             if count:
                 new[name] = self._of_type(list, old.get(name))[count:]

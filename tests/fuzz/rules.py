@@ -14,7 +14,7 @@ from chalicelib.inbound import responses
 from tests.fuzz.forms import Post
 from tests.world import KEY, World
 
-TRANSIENT = {Code.DB_TRANSIENT_ERROR, Code.SECRET_FETCH_TRANSIENT_ERROR, Code.STAGE_WRITE_ERROR}
+TRANSIENT = {Code.DB_TRANSIENT_ERROR, Code.SECRET_FETCH_TRANSIENT_ERROR, Code.STAGE_WRITE_ERROR, Code.RECIPIENTS_LEFT}
 
 TAKEN = {"success", Code.TRIGGER_LOCK_WRITE_ERROR, Code.QUEUE_ERROR}
 """The outcomes that tell the provider, and promise the customer, that the message is kept."""

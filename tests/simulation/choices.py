@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
+
+STEP_WEIGHT = 12
+"""How much likelier a step of an actor is than what disturbs one."""
 
 
 class Choices(Protocol):
@@ -56,14 +60,23 @@ class Named:
 
 
 class Seeded:
-    """Decides at random, always the same for a seed; steps of an actor are likelier than what disturbs them."""
+    """Decides at random, always the same for a seed; steps of an actor are likelier than what disturbs them.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        seed: of the run.
+        preferred: weights of options that disturb, by a part of their names; of all others 1.
+    """
+
+    def __init__(self, seed: int, preferred: Mapping[str, int] = MappingProxyType({})) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        self.preferred = tuple(preferred.items())
         self.taken: list[int] = []
 
     def choose(self, options: Sequence[str]) -> int:
-        weights = [1 if option.startswith("!") else 12 for option in options]
+        weights = [self._weight(option) if option.startswith("!") else STEP_WEIGHT for option in options]
         (choice,) = self.random.choices(range(len(options)), weights)
         self.taken.append(choice)
         return choice
+
+    def _weight(self, option: str) -> int:
+        return next((weight for part, weight in self.preferred if part in option), 1)

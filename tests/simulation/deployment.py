@@ -29,7 +29,7 @@ from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
 from tests.fakes.queues import InMemoryQueue
-from tests.fakes.tables import InMemoryTable, _Store
+from tests.fakes.tables import InMemoryTable, RowId, _Store
 from tests.world import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -46,6 +46,10 @@ from tests.world import (
 
 class Violation(AssertionError):  # noqa: N818 - a word of the simulation, not an error of the code
     """An invariant does not hold."""
+
+
+Fields = tuple[tuple[str, str], ...]
+"""Further parameters of a provider's request."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,15 @@ class Tenant:
         """The id of the customer's message of that number."""
         return f"SM{number:032x}"
 
-    def deliver(self, world: World, sid: str, body: str) -> Response:
+    def deliver(self, world: World, sid: str, body: str, fields: Fields = ()) -> Response:
         """One signed webhook with a message of the customer."""
         numbers = {"From": f"whatsapp:{self.customer}", "To": f"whatsapp:{self.company}"}
-        return world.post(world.form(body, sid=sid, **numbers), token=self.token)
+        return world.post(world.form(body, sid=sid, **{**numbers, **dict(fields)}), token=self.token)
+
+    @property
+    def by_sms(self) -> Fields:
+        """The parameters of a request whose message came by SMS."""
+        return (("From", self.customer), ("To", self.company))
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
     part_length_max = CONTENT_BYTES_MAX
+    by_sms: Fields = ()
 
     def row(self, **changes: Any) -> dict[str, Any]:
         told = {
@@ -113,7 +123,7 @@ class EmailTenant(Tenant):
     def sid(self, number: int) -> str:
         return _email(self, number).message_sid
 
-    def deliver(self, world: World, sid: str, body: str) -> Response:
+    def deliver(self, world: World, sid: str, body: str, fields: Fields = ()) -> Response:
         (number,) = (one for one in range(_EMAILS_MAX) if self.sid(one) == sid)
         email = replace(_email(self, number), text=body, attachments=(_PHOTO,))
         return world.post_email(email, private_key=_keys(self.name)[0])
@@ -223,6 +233,10 @@ class LeanTable(InMemoryTable):
         row_id = self._id_of(key)
         self._replace(row_id, change(self._store.rows[row_id]))
 
+    def create(self, row: Item) -> None:
+        """Write a row as the company's own systems do."""
+        self._replace(self._id_of(row), self._checked_type(row))
+
     def expire(self, epoch_seconds: int) -> None:
         self.state = dict(self._store.rows), self._store.rows
         super().expire(epoch_seconds)
@@ -272,8 +286,10 @@ class Phones(Phone):
 
     violate: Callable[[str], None]
     tenants: tuple[Tenant, ...]
+    see: Callable[[str], None]
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        self.see(part.send_id)
         outcome = super()._deliver(part, secret)
         owner = next((one for one in self.tenants if part.to.endswith(one.customer)), None)
         is_his = owner is not None and secret == owner.secret and part.sender.endswith(owner.company)
@@ -299,13 +315,16 @@ class Deployment(World):
         self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
         """What was violated as it happened; the handlers catch what is raised within a function."""
+        self.opted_out: dict[tuple[str, str], str | None] = {}
+        """The claim's token at the moment in which a customer opted out, by conversation."""
+        self.replies_of_people: list[str] = []
+        """What people asked to be sent, in order."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:
             for queue in self.all_queues:
                 queue.see = self._see
-        self.phone.violate, self.phone.tenants = self.violate, tenants
-        self.tables.conversations.watch(self._see_lock)
+        self.phone.violate, self.phone.tenants, self.phone.see = self.violate, tenants, self.see_send
 
     @property
     def all_tables(self) -> tuple[LeanTable, ...]:
@@ -317,9 +336,9 @@ class Deployment(World):
         many = (*queues.triggers.values(), *queues.dead_triggers.values())
         return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies)
 
-    def receive(self, tenant: Tenant, sid: str, body: str) -> tuple[int, str]:
+    def receive(self, tenant: Tenant, sid: str, body: str, fields: Fields = ()) -> tuple[int, str]:
         """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
-        response = tenant.deliver(self, sid, body)
+        response = tenant.deliver(self, sid, body, fields)
         return response.status_code, self.telemetry.lines[-1]["outcome"]
 
     def new_sid(self, tenant: Tenant) -> str:
@@ -333,13 +352,24 @@ class Deployment(World):
         table: Any = self.tables.conversations
         return table.state[0][table._id_of(tenant.key.item)]
 
-    def entries_of(self, tenant: Tenant) -> tuple[list[Item], list[Item]]:
-        """The entries of the tenant's conversation: those that only the history has, and those on the record."""
-        table: Any = self.tables.history
-        kept = self.row_of(tenant)["messages"]
+    def reply_of_people(self, tenant: Tenant, text: str) -> None:
+        """A person asks for a text to be sent to the tenant's customer."""
+        self.replies_of_people.append(text)
+        told = {"version": "1.0", "source": "human", "reply_id": f"of-people-{len(self.replies_of_people)}"}
+        self.queues.replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
+
+    def rows_of(self, tenant: Tenant) -> list[Item]:
+        """The tenant's conversations, the first one first; not copies."""
+        return [row for row in self.tables.conversations.state[0].values() if row["company_id"] == tenant.name]
+
+    def entries_of(self, row: Item) -> tuple[list[Item], list[Item]]:
+        """The entries of a conversation: those that only the history has, and those on the record."""
+        kept = row["messages"]
         ids = {one["message_id"] for one in kept}
-        mine = [row for row in table.state[0].values() if row["primary_channel"] == tenant.key.primary_channel]
-        return [row["entry"] for row in mine if row["message_id"] not in ids], kept
+        key = (row["primary_channel"], row["conversation_id"])
+        moved = self.tables.history.state[0].values()
+        mine = [one for one in moved if (one["primary_channel"], one["conversation_id"]) == key]
+        return [one["entry"] for one in mine if one["message_id"] not in ids], kept
 
     @property
     def answered_partly(self) -> list[str]:
@@ -355,7 +385,7 @@ class Deployment(World):
 
         A lock that the company set and that nothing has waited for bears no start, and is left to the company.
         """
-        rows = [self.row_of(one) for one in self.tenants]
+        rows = self.tables.conversations.state[0].values()
         return not self.tables.stage.state[0] and not any(
             "processing_started_at" in row or row.get("unanswered_ids") or "lock_shard" in row or "reply_claim" in row
             for row in rows
@@ -373,11 +403,23 @@ class Deployment(World):
         if strangers or told != (owner.name, owner.secret_ref, owner.name):
             self.violate("I7: a message in a queue tells of another tenant")
 
-    def _see_lock(self, old: Item | None, new: Item | None) -> None:
-        """I4: the lock's batch changes only while the record is open."""
-        was_locked = old is not None and (old["conversation_status"] == "processing_reply" or "reply_claim" in old)
-        if was_locked and new is not None and old.get("last_batch_id") != new.get("last_batch_id"):
+    def see_lock(self, old: Item, new: Item) -> None:
+        """I4: the lock's batch changes only while the record is open; and who opts out is known from then on."""
+        was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
+        if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
+        key = new["conversation_id"], new["primary_channel"]
+        if not old.get("opted_out") and new.get("opted_out"):
+            self.opted_out = {**self.opted_out, key: new.get("reply_claim_token")}
+
+    def see_send(self, send_id: str) -> None:
+        """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
+        part = self.tables.sends.state[0][RowId(send_id, "")]
+        key = part["conversation_id"], part["primary_channel"]
+        row = self.tables.conversations.state[0][RowId(key[1], key[0])]
+        is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])
+        if row.get("opted_out") and is_late and part.get("batch_id") == row.get("last_batch_id"):
+            self.violate("I2: a customer who opted out was written to")
 
     def violate(self, name: str) -> None:
         """Tell of a violation, wherever it happens."""

@@ -1,11 +1,12 @@
 """What must hold of every run, whatever was chosen: the numbered invariants of docs/protocol.md.
 
-I1  Never lost: an acknowledged message ends with the AI and answered, with people, or refused by a named rule.
+I1  Never lost: an acknowledged message ends with the AI and answered, with people, or refused by a named rule; a reply
+    that the provider was never asked to send is sent in the end, and one that was sent is recorded.
 I2  Never again: a message that was answered, handed off or refused is in no batch that is answered later.
 I3  In order: of two messages of which one was acknowledged before the other came in, the record has that one first,
-    and each batch has the record's order.
+    each batch has the record's order, and people receive messages in that order too.
 I4  One holder: the lock's batch changes only while the record is open. Watched as it happens, by the deployment.
-I5  One reply: the customer gets at most one reply to a batch.
+I5  One reply: the customer gets at most one reply to a batch, and all parts of a reply of people or none.
 I6  At rest: once faults stop nothing stays staged, locked or unanswered - and where no fault took the trigger away for
     good, without the sweep.
 I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens, by the deployment.
@@ -13,6 +14,10 @@ I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.messages.splitting import split
 from tests.simulation.deployment import Tenant, Violation
 from tests.simulation.simulation import Simulation
 
@@ -32,6 +37,7 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
     Raises:
         Violation: an invariant does not hold.
     """
+    _demand(not simulation.unbacked_triggers(), "I6: a trigger lock stands for no trigger", simulation)
     if not simulation.course.needs_sweep:
         simulation.undisturbed(REST_SECONDS, sweeps=False)
         _demand(simulation.world.is_at_rest, "I6: at rest without the sweep", simulation)
@@ -41,35 +47,106 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
 
 def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     """Check the invariants of a world that has come to rest."""
-    world = simulation.world
-    answered, batches = world.answered, world.answered_ids
+    world, course = simulation.world, simulation.course
     _demand(world.is_at_rest, "I6: at rest", simulation)
-    is_patient = simulation.course.needs_sweep  # a lock that the company leaves outlasts a trigger's patience
+    is_patient = course.needs_sweep  # a lock that the company leaves outlasts a trigger's patience
     _demand(is_patient or not world.dead, "I6: no trigger was given up", simulation)
+    _demand(not course.surprises, f"unexpected: {course.surprises}", simulation)
+    _each_ended_once(simulation, is_reply_lossy=is_reply_lossy)
+    _replies(simulation)
+    for tenant in world.tenants:
+        for row in world.rows_of(tenant):
+            _in_order(simulation, tenant, *world.entries_of(row))
+
+
+def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
+    """I1, I2 and I5, of the customers' messages."""
+    world, course = simulation.world, simulation.course
+    answered, batches = world.answered, world.answered_ids
     _demand(len(world.phone.texts) == len(set(world.phone.texts)), "I5: a reply was delivered twice", simulation)
     _demand(len(answered) == len(set(answered)), "I5: a batch was answered twice", simulation)
-    entries = {tenant: [one for some in world.entries_of(tenant) for one in some] for tenant in world.tenants}
-    told = {sid for batch in simulation.course.told for sid in world.batches[batch]} if is_reply_lossy else set()
-    ended_by_rule = {
-        one["message_id"] for kept in entries.values() for one in kept if "refused" in one or "opt_out" in one
-    }
-    ended = set(batches) | set(world.with_people) | ended_by_rule | told
-    _demand(set(simulation.course.acknowledged) <= ended, "I1: an acknowledged message is lost", simulation)
-    kept_ids = {one.get("message_id") for kept in entries.values() for one in kept}
-    _demand(ended & set(simulation.course.acknowledged) <= kept_ids, "I1: the record has lost a message", simulation)
+    kept = [
+        one
+        for tenant in world.tenants
+        for row in world.rows_of(tenant)
+        for some in world.entries_of(row)
+        for one in some
+    ]
+    told = {sid for batch in course.told for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
+    ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
+    people, acknowledged = set(world.with_people), set(course.acknowledged)
+    ended = set(batches) | people | ended_by_rule | told
+    _demand(acknowledged <= ended, "I1: an acknowledged message is lost", simulation)
+    kept_ids = {one.get("message_id") for one in kept}
+    _demand(ended & acknowledged <= kept_ids, "I1: the record has lost a message", simulation)
     partly = [sid for batch_id in world.answered_partly for sid in world.batches[batch_id]]
     _demand(len(batches) == len(set(batches)), "I2: a message was answered twice", simulation)
     _demand(len(partly) == len(set(partly)), "I2: a message was answered by parts of two replies", simulation)
     _demand(not set(partly) & ended_by_rule, "I2: a refused message was answered", simulation)
-    _demand(not set(partly) & set(world.with_people), "I2: a message was answered and handed off", simulation)
-    _demand(not simulation.course.surprises, f"unexpected: {simulation.course.surprises}", simulation)
-    for tenant in world.tenants:
-        _in_order(simulation, tenant)
+    _demand(not people & ended_by_rule, "I2: a refused message was handed off", simulation)
+    _demand(not set(partly) & people, "I2: a message was answered and handed off", simulation)
+    _opt_outs(simulation, {*partly, *people})
+    marked = {one["message_id"] for one in kept if "handed_off" in one}
+    _demand(marked <= people, "I2: a message is marked as handed off that people never received", simulation)
 
 
-def _in_order(simulation: Simulation, tenant: Tenant) -> None:
+def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
+    """I2: what comes in after a STOP was acknowledged, and before a START came in, reaches nobody."""
+    course, world = simulation.course, simulation.world
+    _demand(not reached & course.opt_outs.keys(), "I2: a STOP, START or HELP was answered", simulation)
+    stops = {sid for sid, kind in course.opt_outs.items() if kind == "STOP"}
+    starts = {sid for sid, kind in course.opt_outs.items() if kind == "START"}
+    if starts:
+        return
+    for sid in stops & set(course.acknowledged):
+        rows = world.rows_of(world.owners[sid])
+        _demand(any(row.get("opted_out") for row in rows), "I1: a STOP is lost", simulation)
+        late = {then for first, then in course.one_after_another if first == sid and len(rows) == 1}
+        _demand(not late & reached, "I2: a message after a STOP was answered", simulation)
+
+
+def _replies(simulation: Simulation) -> None:
+    """I1 and I5, of the replies."""
+    world, course = simulation.world, simulation.course
+    asked, unknown = set(world.answered_partly), course.unknown - course.in_doubt - {"none"}
+    _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
+    entries = [
+        one
+        for tenant in world.tenants
+        for row in world.rows_of(tenant)
+        for some in world.entries_of(row)
+        for one in some
+        if "send_id" in one
+    ]
+    send_ids = [one["send_id"] for one in entries]
+    _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
+    doubtful = {text for batch in course.told for text in world.replies.get(batch, ())}
+    certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
+    if "none" not in course.told and not course.has_company_trimmed:
+        _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)
+    for text in world.replies_of_people:
+        _whole(simulation, split(text, world.part_length_max))
+
+
+def _is_part(body: str, texts: set[str], world: Any) -> bool:
+    return any(body in split(text, world.part_length_max) for text in texts)
+
+
+def _whole(simulation: Simulation, parts: Sequence[str]) -> None:
+    """I5: a reply of people arrives whole, in order, on one channel; an end before that is reported."""
+    got = [part for _, part, _ in simulation.world.phone.received if part.body in parts]
+    is_reported = "none" in simulation.course.told
+    bodies = [one.body for one in got]
+    _demand(is_reported or bodies == list(parts), "I5: a reply of people was cut off", simulation)
+    _demand(bodies == list(parts[: len(bodies)]), "I3: a reply of people came out of order", simulation)
+    _demand(len({one.to for one in got}) <= 1, "I5: a reply of people went to two addresses", simulation)
+
+
+def _in_order(
+    simulation: Simulation, tenant: Tenant, moved_entries: Sequence[Any], kept_entries: Sequence[Any]
+) -> None:
     world = simulation.world
-    moved, kept = ([one for one in some if one["direction"] == "INBOUND"] for some in world.entries_of(tenant))
+    moved, kept = ([one for one in some if one.get("direction") == "INBOUND"] for some in (moved_entries, kept_entries))
     owners = {world.owners[one["message_id"]] for one in (*moved, *kept)}
     _demand(owners <= {tenant}, "I7: a message is in the record of another tenant", simulation)
     ids = [one["message_id"] for one in kept]
@@ -78,21 +155,20 @@ def _in_order(simulation: Simulation, tenant: Tenant) -> None:
     for batch_id, batch in world.batches.items():
         places = [at[one] for one in batch if one in at]
         _demand(places == sorted(places), f"I3: batch {batch_id} is out of order", simulation)
-    handed = {one["message_id"] for one in (*moved, *kept) if "handed_off" in one}
     for first, then in simulation.course.one_after_another:
-        if {first, then} <= at.keys() - handed:
+        if {first, then} <= at.keys():
             is_first = at[first] < at[then] or at[first] == -1
             _demand(is_first, "I3: the record is out of order", simulation)
+    received = [at[one] for one in world.with_people if one in at]
+    _demand(received == sorted(received), "I3: people received messages out of order", simulation)
 
 
 def _demand(holds: bool, name: str, simulation: Simulation) -> None:
     if not holds:
-        world = simulation.world
-        rows = [
-            {name: row.get(name) for name in ("conversation_status", "unanswered_ids", "last_batch_id", "reply_claim")}
-            for row in map(world.row_of, world.tenants)
-        ]
+        world, course = simulation.world, simulation.course
+        names = ("conversation_status", "unanswered_ids", "last_batch_id", "reply_claim", "lock_shard")
+        rows = [{name: row.get(name) for name in names} for one in world.tenants for row in world.rows_of(one)]
         raise Violation(
-            f"{name}\nacknowledged {simulation.course.acknowledged}, answered {world.answered_ids}, "
-            f"people {world.with_people}, told {simulation.course.told}, staged {world.staged_ids}, records {rows}"
+            f"{name}\nacknowledged {course.acknowledged}, answered {world.answered_ids}, people {world.with_people}, "
+            f"told {course.told}, in doubt {sorted(course.in_doubt)}, staged {world.staged_ids}, records {rows}"
         )

@@ -14,7 +14,7 @@ from tests.simulation.deployment import MAILED, TENANTS, Violation
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
-from tests.simulation.worlds import SMALL, swarm
+from tests.simulation.worlds import SMALL, kind_of, swarm
 
 _WRITERS = {"swarm": TENANTS, "mail": MAILED}
 
@@ -45,7 +45,7 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     """
     simulation = swarm(seed, _WRITERS[kind])
     try:
-        simulation.run(Seeded(seed))
+        simulation.run(Seeded(seed, kind_of(seed).preferred))
         settle_and_check(simulation, is_reply_lossy=True)
     except Violation as violation:
         raise Violation(f"{kind}/{seed}\n{violation}\n{_listed(simulation)}") from violation

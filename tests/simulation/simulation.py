@@ -23,7 +23,8 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.clock import epoch
-from chalicelib.errors import Code, EngineError
+from chalicelib.errors import Code, EngineError, ReplyCode
+from chalicelib.ports.tables import Item
 from chalicelib.handlers import queues, schedules
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
@@ -81,6 +82,12 @@ class Budgets:
     """Batches that the AI answers while choices are made."""
     replies: int = 0
     """Replies that the queue delivers while choices are made."""
+    silences: int = 0
+    """Batches that the AI never answers."""
+    second_answers: int = 0
+    """Batches that the AI answers twice, in different words."""
+    delays: int = 0
+    """Pauses that let the deadline of a webhook pass between two of its calls."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,13 @@ class Webhook:
     sid: str
     body: str
     tries: int = TRIES
+    fields: tuple[tuple[str, str], ...] = ()
+    """Further parameters of the provider's request."""
+
+    @property
+    def opt_out(self) -> str | None:
+        """STOP, START or HELP, as the provider reports it."""
+        return dict(self.fields).get("OptOutType")
 
 
 @dataclass
@@ -106,6 +120,18 @@ class Course:
     """Pairs of sids of one conversation: the first was acknowledged before the second came in."""
     told: tuple[str, ...] = ()
     """Batches whose reply ended with a code that an operator was told."""
+    unknown: frozenset[str] = frozenset()
+    """Of these, the batches whose reply counts as answered with unknown outcome."""
+    in_doubt: frozenset[str] = frozenset()
+    """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
+    given up after it had stalled."""
+    overdue: frozenset[tuple[str, str]] = frozenset()
+    """Batches and the tokens of their claims over which the clock jumped past the stall timeout."""
+    may_lack_trigger: bool = False
+    """A trigger lock may stand for no trigger: a process died, or met a fault, between the two."""
+    opt_outs: Mapping[str, str] = field(default_factory=dict)
+    """What messages ask for, by sid: STOP, START or HELP."""
+    has_company_trimmed: bool = False
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
@@ -126,6 +152,8 @@ class Saved:
     phone: list[Any]
     batches: dict[str, list[str]]
     replies: dict[str, list[str]]
+    replies_of_people: list[str]
+    opted_out: dict[tuple[str, str], str | None]
     with_people: list[str]
 
 
@@ -153,12 +181,17 @@ class Simulation:
         memory: Memory | None = None,
         **settings: str,
     ) -> None:
-        self.stage = Stage(_is_silent, memory)
+        self.stage = Stage(self._is_silent, memory)
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
+        self.people_texts: tuple[str, ...] = ()
+        """Replies that people may send, each once."""
+        self.is_look_up_silent = True
+        """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
         self._skewed = skewed
         self._answer = answer
@@ -197,6 +230,17 @@ class Simulation:
         if world.broken:
             raise Violation(world.broken[0])
 
+    def unbacked_triggers(self) -> list[str]:
+        """The triggers that hold a trigger lock and are in no queue, while nobody is about to send one."""
+        if self.course.actors or self.course.may_lack_trigger:
+            return []
+        now = epoch(self.world.clock.instant)
+        bodies = [one.body for queue in self.world.queues.triggers.values() for one in queue.messages]
+        on_their_way = {json.loads(body)["trigger_id"] for body in bodies}
+        rows = self.world.tables.trigger_lock.state[0].values()
+        held = [row["trigger_id"] for row in rows if "trigger_id" in row and row["expires_at"] > now]
+        return [one for one in held if one not in on_their_way]
+
     def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
         """Let one actor go on alone: to its end, or for so many calls and then crash."""
         with self.ids():
@@ -219,6 +263,8 @@ class Simulation:
             list(world.phone.received),
             dict(world.batches),
             {batch_id: list(texts) for batch_id, texts in world.replies.items()},
+            list(world.replies_of_people),
+            world.opted_out,
             list(world.with_people),
         )
 
@@ -234,6 +280,8 @@ class Simulation:
         world.phone.received[:] = saved.phone
         world.batches = dict(saved.batches)
         world.replies = {batch_id: list(texts) for batch_id, texts in saved.replies.items()}
+        world.opted_out = saved.opted_out
+        world.replies_of_people = list(saved.replies_of_people)
         world.with_people = list(saved.with_people)
         world.telemetry.lines.clear()
 
@@ -250,25 +298,31 @@ class Simulation:
                 tuple(row(one) for table in world.all_tables for _, one in sorted(table.state[1].items()))
                 if course.budgets.stale_reads
                 else (),
-                tuple(
-                    sorted((queue.name, one.body, one.visible_at, one.receive_count) for one in queue.messages)
-                    for queue in world.all_queues
-                    if queue.messages
-                ).__repr__(),
+                tuple(self._in_digest(queue) for queue in world.all_queues if queue.messages).__repr__(),
                 tuple(sorted((one.role, one.point.digest) for one in course.actors)),
                 course.webhooks,
                 course.budgets,
                 course.acknowledged,
                 course.one_after_another,
                 course.told,
+                course.unknown,
+                course.in_doubt,
+                course.overdue,
+                course.may_lack_trigger,
                 course.needs_sweep,
                 course.surprises,
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
+                tuple(world.replies_of_people),
                 tuple(world.with_people),
             )
         )
+
+    def _in_digest(self, queue: InMemoryQueue) -> list[tuple[str, str, float, int]]:
+        """The messages of a queue; in order where their order is checked."""
+        messages = [(queue.name, one.body, one.visible_at, one.receive_count) for one in queue.messages]
+        return messages if queue is self.world.queues.handoff else sorted(messages)
 
     # ------------------------------------------------------------------ what may happen next
 
@@ -306,12 +360,21 @@ class Simulation:
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:
             yield "the AI answers", partial(self._ai_answers, contexts[0])
+        if budgets.silences and contexts:
+            yield "!the AI loses a batch", partial(self._ai_is_silent, contexts[0])
+        if budgets.second_answers and contexts:
+            yield "!the AI answers twice", partial(self._ai_answers_twice, contexts[0])
+        for text in self.people_texts:
+            if text not in self.world.replies_of_people:
+                yield "a person answers", partial(self._person_answers, text)
         if budgets.reports:
             yield from self._reports()
         if budgets.sweeps and not self._count("sweep"):
             yield "!the sweep", self._sweep
         if budgets.jumps:
             yield "!time passes", self._jump
+        if budgets.delays and self.course.actors:
+            yield "!a call takes long", self._delay
         if budgets.waits and self._seconds_until_next():
             yield "a while passes", self._wait
         if budgets.expiries and self._has_expired():
@@ -400,8 +463,20 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
-        self.course.needs_sweep |= self._may_lose_trigger(actor, fault)
+        is_lost = self._may_lose_trigger(actor, fault)
+        self.course.needs_sweep |= is_lost
+        self.course.may_lack_trigger |= is_lost
         self._step(actor, fault)
+
+    def _see_record(self, old: Item | None, new: Item | None) -> None:
+        """Watches each write to a record."""
+        if old is None or new is None:
+            return
+        self.world.see_lock(old, new)
+        before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
+        if self.course.overdue and after not in (None, before):
+            taken = (new.get("last_batch_id"), before)
+            self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
 
     def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
         """Whether a trigger lock may be left that stands for no trigger, until it expires."""
@@ -426,14 +501,17 @@ class Simulation:
         """A provider delivers a message; what it is answered decides whether it comes again."""
         course, sid = self.course, webhook.sid
         course.webhooks = tuple(one for one in course.webhooks if one is not webhook)
-        if sid not in course.seen:
+        is_retry = sid in course.seen
+        if not is_retry:
             course.seen |= {sid}
             earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
             course.one_after_another += tuple((one, sid) for one in earlier)
+        if webhook.opt_out:
+            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
         self.world.clock.advance(1)
 
         def begin() -> tuple[int, str]:
-            answer = self.world.receive(webhook.tenant, sid, webhook.body)
+            answer = self.world.receive(webhook.tenant, sid, webhook.body, webhook.fields)
             self.stage.perform(_answer_to_provider(), lambda _: None)  # a crash may come just before
             return answer
 
@@ -442,9 +520,9 @@ class Simulation:
             if status >= 500:
                 retry_later()
                 return
-            if outcome == "success" or outcome in _MENDED_BY_SWEEP:
+            if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
                 self.course.acknowledged += (sid,)
-            else:
+            elif is_retry:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
         def retry_later() -> None:
@@ -477,7 +555,11 @@ class Simulation:
             self.world.invoke_replies(received.body, group=received.group)
             self._acknowledge(queue, received)
 
-        self.start("reply", received, begin, on_crash=partial(queue.give_back, received.receipt))
+        def on_crash() -> None:
+            self._note_doubt(json.loads(received.body).get("batch_id"))
+            queue.give_back(received.receipt)
+
+        self.start("reply", received, begin, on_crash=on_crash)
 
     def _reply_again(self, message: Message) -> None:
         self._spend("duplicates")
@@ -487,6 +569,35 @@ class Simulation:
     def _ai_answers(self, message: Message) -> None:
         self._spend("answers")
         self._take_context(message)
+
+    def _ai_is_silent(self, message: Message) -> None:
+        """The AI takes a context and loses it; the stalled lock brings its messages back."""
+        self._spend("silences")
+        self.course.needs_sweep = True
+        self.world.queues.ai.messages.remove(message)
+
+    def _ai_answers_twice(self, message: Message) -> None:
+        """The AI answers a batch, and once more in other words."""
+        self._spend("second_answers")
+        document = json.loads(message.body)
+        is_new = document["meta"]["batch_id"] not in self.world.replies
+        self._take_context(message)
+        if is_new:
+            self.world.reply(document, f"another {self._answer} to {document['meta']['batch_id']}")
+
+    def _person_answers(self, text: str) -> None:
+        self.world.reply_of_people(self.world.tenants[0], text)
+
+    def note_overdue(self) -> None:
+        """The claims that stand now stall, unless another process takes them over."""
+        claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
+        self.course.overdue |= {(row["last_batch_id"], row["reply_claim_token"]) for row in claimed}
+
+    def _note_doubt(self, batch_id: str | None) -> None:
+        """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""
+        rows = self.world.tables.sends.state[0].values()
+        if any(row.get("batch_id") == batch_id and row["send_state"] == "claimed" for row in rows):
+            self.course.in_doubt |= {str(batch_id)}
 
     def _take_context(self, message: Message) -> None:
         """The AI takes a context and answers its batch, once; it has no calls that could fail."""
@@ -526,7 +637,14 @@ class Simulation:
 
     def _jump(self) -> None:
         self._spend("jumps")
+        self.note_overdue()
+        if self._count("reply"):
+            self.course.in_doubt |= self.world.replies.keys()  # it outlives the timeout of its function
         self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
+
+    def _delay(self) -> None:
+        self._spend("delays")
+        self.world.clock.advance(self.world.settings.webhook_deadline_seconds + 0.5)
 
     def _wait(self) -> None:
         self._spend("waits")
@@ -583,15 +701,21 @@ class Simulation:
             match line["step"]:
                 case "released" | "stalled_reply_abandoned" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
-                case "answered_provider" if line["outcome"] in _MENDED_BY_SWEEP:
-                    self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR" or self._is_for_people(line)
+                    if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
+                        self.course.unknown |= {line["batch_id"]}
+                    if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
+                        self.course.in_doubt |= {line["batch_id"]}
+                case "answered_provider":
+                    self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"
             if line.get("code") == "INTERNAL_ERROR" and _SURPRISE.search(line["reason"]):
                 self.course.surprises += (line["reason"],)
 
-    def _is_for_people(self, line: Mapping[str, Any]) -> bool:
-        """Whether a message is staged for people, whom no trigger brings it to."""
-        rows = self.world.tables.stage.state[0].values()
-        return any(row["message_sid"] == line["message_sid"] and row["route"] == "handoff" for row in rows)
+    def _is_silent(self, role: str, call: Call) -> bool:
+        """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""
+        if call.operation == "GetSecretValue":
+            return True
+        is_look_up = call.operation == "Query" and call.resource == "conversations-local"
+        return self.is_look_up_silent and is_look_up and role.startswith("webhook")
 
     # ------------------------------------------------------------------ ids
 
@@ -627,10 +751,3 @@ def _answer_to_provider() -> Call:
 
 def _less(budgets: Budgets, name: str) -> Budgets:
     return replace(budgets, **{name: getattr(budgets, name) - 1})
-
-
-def _is_silent(role: str, call: Call) -> bool:
-    """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""
-    if call.operation == "GetSecretValue":
-        return True
-    return role.startswith("webhook") and call.operation == "Query" and call.resource == "conversations-local"

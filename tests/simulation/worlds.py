@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from tests.simulation.actors import Memory
-from tests.simulation.deployment import ACME, TENANTS, Tenant
+from chalicelib.clock import iso
+from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 
 
@@ -27,9 +29,16 @@ class SmallWorld:
         return self.build(list(self.variants.values())[variant], memory)
 
 
-def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME) -> None:
+def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME, fields: Fields = ()) -> None:
     """A tenant's customer sends messages, which its provider will deliver."""
-    simulation.course.webhooks += tuple(Webhook(tenant, simulation.world.new_sid(tenant), body) for body in bodies)
+    simulation.course.webhooks += tuple(
+        Webhook(tenant, simulation.world.new_sid(tenant), body, fields=fields) for body in bodies
+    )
+
+
+def _says(kind: str) -> Fields:
+    """The parameters of a request by which the provider reports STOP, START or HELP."""
+    return (("OptOutType", kind),)
 
 
 def _staged(simulation: Simulation, body: str) -> str:
@@ -179,6 +188,145 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def silent_ai(crashes: int, memory: Memory | None) -> Simulation:
+    """The AI never answers a batch: its lock stalls, and the sweep has the batch dispatched once more."""
+    simulation = Simulation(Budgets(deliveries=2, sweeps=3, jumps=2, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()
+    simulation.course.needs_sweep = True
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def slow_ai(crashes: int, memory: Memory | None) -> Simulation:
+    """The AI answers after its batch was reset, while the sweep has the batch dispatched once more."""
+    simulation = Simulation(Budgets(deliveries=1, sweeps=1, replies=2, answers=1, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _answered(simulation)
+    simulation.world.clock.advance(700)
+    return simulation
+
+
+def ai_answers_twice(variant: tuple[int, ...], memory: Memory | None) -> Simulation:
+    """The AI answers a batch twice in different words, while the customer writes again."""
+    crashes, workers = variant[:2]
+    throttles = variant[2] if len(variant) > 2 else 0
+    budgets = Budgets(deliveries=1, replies=3, crashes=crashes, workers=workers, throttles=throttles, second_answers=1)
+    simulation = Simulation(budgets, memory=memory, answer="answer " * 300 if throttles else "answer")
+    _staged(simulation, "one")
+    _batch(simulation)
+    with simulation.ids():
+        simulation._ai_answers_twice(simulation.world.queues.ai.messages[0])
+    simulation.course.budgets = replace(budgets, second_answers=0)
+    return simulation
+
+
+def rules_and_batch(variant: tuple[str, int], memory: Memory | None) -> Simulation:
+    """The rules change while a message is batched, with the AI and answered."""
+    kind, crashes = variant
+    is_stop = kind == "STOP"
+    budgets = Budgets(
+        deliveries=2, answers=1, replies=1, crashes=crashes, company_writes=0 if is_stop else 2, workers=1
+    )
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    acts = {
+        "people": (("switches to people", _switches_to_people), ("switches back", _switches_back)),
+        "paused": (("pauses the project", _pauses), ("resumes the project", _resumes)),
+    }
+    if is_stop:
+        webhooks(simulation, "STOP", fields=_says("STOP"))
+    simulation.company_acts = tuple((name, partial(act, simulation, ACME)) for name, act in acts.get(kind, ()))
+    return simulation
+
+
+def people_reply_in_parts(variant: tuple[int, int, int], memory: Memory | None) -> Simulation:
+    """People send a reply of two parts while the customer goes on by another channel."""
+    crashes, throttles, duplicates = variant
+    budgets = Budgets(
+        deliveries=1, replies=2, waits=1, crashes=crashes, throttles=throttles, duplicates=duplicates, workers=1
+    )
+    simulation = Simulation(budgets, memory=memory, **(_SHORT if duplicates else {}))
+    _staged(simulation, "one")
+    with simulation.ids():
+        simulation.undisturbed(60)
+        simulation.world.reply_of_people(ACME, _LONG)
+    simulation.world.telemetry.lines.clear()
+    webhooks(simulation, "two", fields=ACME.by_sms)
+    return simulation
+
+
+def two_conversations(variant: tuple[str, int], memory: Memory | None) -> Simulation:
+    """The company opens a newer conversation of the pair between a message and its retry, or its replay."""
+    when, crashes = variant
+    budgets = Budgets(deliveries=2, company_writes=1, crashes=crashes)
+    simulation = Simulation(budgets, memory=memory, messages_keep="1", dedupe_hours="1")
+    simulation.is_look_up_silent = False
+    sid = _staged(simulation, "one")
+    if when == "answered":
+        simulation.undisturbed(60)
+        simulation.world.clock.advance(7_200)
+        _staged(simulation, "two")  # the first leaves the record for the history
+        simulation.undisturbed(60)
+    simulation.course.webhooks += (Webhook(ACME, sid, "one"),)
+    simulation.company_acts = (("opens a newer conversation", partial(_opens_another, simulation, ACME)),)
+    return simulation
+
+
+def rolling_window(crashes: int, memory: Memory | None) -> Simulation:
+    """The company appends an entry and trims one, so that the list's length stays, while entries move."""
+    simulation = Simulation(
+        Budgets(deliveries=2, company_writes=2, crashes=crashes), memory=memory, row={"messages": _notes(2)}, **_SHORT
+    )
+    _staged(simulation, "one")
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()  # the batch is lost, and its message stays unanswered
+    simulation.world.clock.advance(400)
+    _swept(simulation)
+    _staged(simulation, "two")
+    simulation.course.needs_sweep = True
+    simulation.company_acts = (("rolls its window", partial(_rolls, simulation, ACME)),)
+    return simulation
+
+
+def lost_claim_of_a_part(variant: str, memory: Memory | None) -> Simulation:
+    """The answer to a write of a reply is lost, or the write is throttled."""
+    simulation = Simulation(Budgets(replies=3, waits=2, **{variant: 2}), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return simulation
+
+
+def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
+    """The process of a reply died; the reply comes again when its claim has stalled, beside the sweep."""
+    budgets = Budgets(replies=2, sweeps=1, throttles=1, waits=1)
+    simulation = Simulation(budgets, memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
+    simulation.course.budgets = budgets
+    simulation.note_overdue()
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def webhook_deadline(variant: int, memory: Memory | None) -> Simulation:
+    """The deadline of a webhook passes between any two of its calls, for a message to the AI or to people."""
+    row = {"auto_queue_reply_message": True} if variant else {}
+    simulation = Simulation(Budgets(deliveries=2, delays=1), memory=memory, row=row)
+    webhooks(simulation, "one", "two")
+    return simulation
+
+
+_LONG = " ".join(f"Sentence {number} of a person's long reply." for number in range(60))
 _SHORT = {"messages_keep": "1", "dedupe_hours": "0"}
 
 
@@ -221,8 +369,7 @@ def _appends(simulation: Simulation, tenant: Tenant) -> None:
     """The company's own systems append to the record, and raise no version."""
 
     def with_note(row: dict[str, Any]) -> dict[str, Any]:
-        note = {"message_id": f"note-{len(row['messages']) + 9}", "direction": "OUTBOUND", "content": "a note"}
-        return {**row, "messages": [*row["messages"], note]}
+        return {**row, "messages": [*row["messages"], _note(len(row["messages"]) + 9)]}
 
     _writes(simulation, tenant, with_note)
 
@@ -235,6 +382,46 @@ def _trims(simulation: Simulation, tenant: Tenant) -> None:
         return {**row, "messages": row["messages"][1:]} if is_theirs else row
 
     _writes(simulation, tenant, without_first)
+
+
+def _notes(count: int) -> list[dict[str, Any]]:
+    return [_note(number) for number in range(count)]
+
+
+def _note(number: int) -> dict[str, Any]:
+    return {"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"}
+
+
+def _rolls(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems append an entry and trim the oldest, if it is one of theirs: the length stays."""
+
+    def rolled(row: dict[str, Any]) -> dict[str, Any]:
+        entries = row["messages"]
+        is_theirs = entries and entries[0]["message_id"].startswith("note")
+        last = max((int(one["message_id"][5:]) for one in entries if one["message_id"].startswith("note")), default=9)
+        return {**row, "messages": [*entries[1:], _note(last + 1)]} if is_theirs else row
+
+    _writes(simulation, tenant, rolled)
+
+
+def _switches_back(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": []})
+
+
+def _pauses(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "project_status": "paused"})
+
+
+def _resumes(simulation: Simulation, tenant: Tenant) -> None:
+    _writes(simulation, tenant, lambda row: {**row, "project_status": "active"})
+
+
+def _opens_another(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems finish no conversation, and open a newer one of the same two addresses."""
+    number = len(simulation.world.rows_of(tenant)) + 1
+    key = {"primary_channel": tenant.key.primary_channel, "conversation_id": f"conversation-{number}-{tenant.name}"}
+    created_at = iso(simulation.world.clock.instant)
+    simulation.world.tables.conversations.create({**tenant.row(), **key, "created_at": created_at})
 
 
 def _locks(simulation: Simulation, tenant: Tenant) -> None:
@@ -314,60 +501,193 @@ SMALL = (
         handoff_and_two_workers,
         {"two workers": 0, "two workers, a crash": 1},
     ),
+    SmallWorld(
+        "the company's rolling window while entries move", rolling_window, {"one worker": 0, "one worker, a crash": 1}
+    ),
+    SmallWorld("an AI that stays silent", silent_ai, {"one worker": 0, "one worker, a crash": 1}),
+    SmallWorld(
+        "an AI slower than the stall timeout", slow_ai, {"one worker": 0, "one worker, a crash": 1}, is_reply_lossy=True
+    ),
+    SmallWorld(
+        "an AI that answers twice", ai_answers_twice, {**WORKERS, "in parts, throttled": (0, 1, 1)}, is_reply_lossy=True
+    ),
+    SmallWorld(
+        "rules that change mid-flight",
+        rules_and_batch,
+        {
+            "STOP": ("STOP", 0),
+            "STOP, a crash": ("STOP", 1),
+            "the project is paused": ("paused", 0),
+            "the project is paused, a crash": ("paused", 1),
+            "to people and back": ("people", 0),
+            "to people and back, a crash": ("people", 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply of people in parts, and another channel",
+        people_reply_in_parts,
+        {
+            "undisturbed": (0, 0, 0),
+            "a crash": (1, 0, 0),
+            "throttled": (0, 1, 0),
+            "delivered twice, on a short record": (0, 0, 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "two conversations of one pair",
+        two_conversations,
+        {
+            "a retry": ("staged", 0),
+            "a retry, a crash": ("staged", 1),
+            "a replay": ("answered", 0),
+            "a replay, a crash": ("answered", 1),
+        },
+    ),
+    SmallWorld(
+        "a reply that a brownout delays",
+        lost_claim_of_a_part,
+        {"lost answers": "losses", "throttled": "throttles"},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply that is taken over beside the sweep",
+        reply_taken_over,
+        {"claimed, nothing sent": 2, "a part claimed": 3, "sent": 4},
+        is_reply_lossy=True,
+    ),
+    SmallWorld("a webhook whose deadline passes", webhook_deadline, {"to the AI": 0, "to people": 1}),
 )
 
 QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0), (9, 0), (10, 0), (10, 1), (12, 0)}
 """Variants that take a second or two, by the numbers of world and variant."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a random run looks for: which budgets it has at most, and which options it prefers."""
+
+    name: str
+    at_most: Mapping[str, int]
+    """Budgets up to these figures, beyond those that every kind has."""
+    preferred: Mapping[str, int]
+    """Weights of options that disturb, by a part of their names; 1 is usual."""
+
+
+KINDS = (
+    Kind(
+        "everything",
+        {
+            "crashes": 3,
+            "losses": 3,
+            "throttles": 3,
+            "refusals": 1,
+            "stale_reads": 2,
+            "duplicates": 2,
+            "sweeps": 3,
+            "jumps": 1,
+            "expiries": 1,
+            "company_writes": 3,
+            "reports": 2,
+            "silences": 1,
+            "second_answers": 1,
+            "delays": 2,
+        },
+        {},
+    ),
+    Kind(
+        "deadlines",
+        {"delays": 8, "throttles": 2, "losses": 2, "crashes": 1, "sweeps": 2, "expiries": 1, "company_writes": 1},
+        {"a call takes long": 6},
+    ),
+    Kind(
+        "lost answers of claims",
+        {"losses": 6, "throttles": 3, "crashes": 1, "sweeps": 2, "reports": 2, "company_writes": 1, "duplicates": 1},
+        {"reply#": 4, "batch": 2},
+    ),
+    Kind(
+        "give-ups",
+        {"crashes": 4, "throttles": 4, "losses": 2, "jumps": 3, "sweeps": 5, "reports": 2, "silences": 1},
+        {"reply#": 4, "the sweep": 4, "time passes": 3, "sweep#": 3},
+    ),
+    Kind(
+        "changing rules",
+        {"company_writes": 5, "crashes": 2, "losses": 1, "sweeps": 2, "jumps": 1, "silences": 1, "duplicates": 2},
+        {"the company": 6},
+    ),
+)
+"""The kinds of random runs; a seed's kind is `seed % len(KINDS)`."""
+
+
+def kind_of(seed: int) -> Kind:
+    """The kind of a random run."""
+    return KINDS[seed % len(KINDS)]
+
+
 def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
     """A larger world with a mix of faults that the seed tells."""
-    mix = [(seed * 2_654_435_761 >> shift) % 4 for shift in range(0, 45, 3)]
+    rng = random.Random(f"world {seed}")  # noqa: S311 - reproducible, not secret
+    kind = kind_of(seed)
     budgets = Budgets(
-        crashes=mix[0],
-        losses=mix[1],
-        throttles=mix[2],
-        refusals=mix[8] // 3,
-        stale_reads=mix[9] % 3,
-        duplicates=mix[3] % 3,
-        sweeps=mix[4],
-        jumps=mix[5] % 2,
-        waits=2 + mix[10],
-        expiries=mix[11] // 2,
-        company_writes=mix[6] % 3,
-        reports=mix[12] % 3,
-        workers=1 + mix[7] % 2,
+        waits=rng.randint(2, 5),
+        workers=rng.randint(1, 2),
         answers=9,
         replies=9,
+        **{name: rng.randint(0, most) for name, most in kind.at_most.items()},
     )
+
+    def happens(one_in: int) -> bool:
+        return rng.randrange(one_in) == 0
+
+    is_mail = not tenants[0].by_sms
+    tenants = tenants if happens(3) else tenants[:1]
     settings: dict[str, str] = {}
-    if seed % 7 == 0:
+    is_short, is_noted = happens(5), happens(3)
+    if happens(7):
         settings |= {"stall_action": "handoff"}
-    if seed % 5 == 0:
+    if is_short:
         settings |= {"messages_keep": "1", "dedupe_hours": "0"}
-    if seed % 4 == 1:
+    if happens(4):
         settings |= {"batch_window_seconds": "3", "batch_max_wait_seconds": "5"}
-    if seed % 6 == 5:
+    if happens(6):
         settings |= {"batch_messages_max": "1"}
-    tenants = tenants if seed % 3 == 1 else tenants[:1]
-    notes = [{"message_id": f"note-{number}", "direction": "OUTBOUND", "content": "a note"} for number in range(3)]
     simulation = Simulation(
         budgets,
         tenants=tenants,
-        row={"messages": notes} if seed % 5 == 0 else {},
-        skewed=seed % 8 == 3,
-        answer="answer " * 300 if seed % 11 == 2 else "answer",
+        row={"messages": _notes(3)} if is_noted else {},
+        skewed=happens(8),
+        answer="answer " * 300 if happens(5) else "answer",
         **settings,
     )
-    for number in range(2 + seed % 4):
-        webhooks(simulation, f"message {number}", tenant=tenants[number % len(tenants)])
-    if seed % 3 == 0:
+    count = rng.randint(2, 5)
+    for number in range(count):
+        tenant = tenants[number % len(tenants)]
+        fields = tenant.by_sms if happens(5) else ()
+        webhooks(simulation, f"message {number}", tenant=tenant, fields=fields)
+    if happens(6) and not is_mail:
+        webhooks(simulation, "STOP", fields=_says("STOP"))
+        if happens(3):
+            webhooks(simulation, "START", fields=_says("START"))
+    if happens(6) and not is_mail:
+        webhooks(simulation, "HELP", fields=_says("HELP"))
+    if happens(3):
         simulation.course.webhooks += simulation.course.webhooks[:1]
-    simulation.company_acts = (
-        ("appends", partial(_appends, simulation, tenants[0])),
-        ("trims", partial(_trims, simulation, tenants[0])),
-        ("sets a status", partial(_sets_a_status, simulation, tenants[0])),
-        ("locks", partial(_locks, simulation, tenants[0])),
-        ("switches to people", partial(_switches_to_people, simulation, tenants[-1])),
-    )
+    simulation.people_texts = (_LONG,) if happens(4) and not is_mail else ()
+    simulation.is_look_up_silent = False
+    acts = [
+        ("appends", _appends),
+        ("trims", _trims),
+        ("rolls its window", _rolls),
+        ("sets a status", _sets_a_status),
+        ("locks", _locks),
+        ("switches to people", _switches_to_people),
+        ("switches back", _switches_back),
+        ("pauses the project", _pauses),
+        ("resumes the project", _resumes),
+        *([] if is_short or len(tenants) > 1 else [("opens a newer conversation", _opens_another)]),
+    ]
+    target = rng.choice(tenants)
+    some = acts if kind.name == "everything" else rng.sample(acts, 4)
+    simulation.company_acts = tuple((name, partial(act, simulation, target)) for name, act in some)
     return simulation

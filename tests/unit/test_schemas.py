@@ -188,7 +188,8 @@ class TestContext:
     @pytest.mark.parametrize("is_raw", [False, True], ids=["parsed", "raw"])
     def test_what_an_e_mail_becomes_is_valid_and_described_name_by_name(self, is_raw: bool):
         """In the schema and on its page: extras, attachments kept and not, and notes."""
-        headers = {"In-Reply-To": "<a@b>", "References": "<a@b>", "Cc": "c@d", "Reply-To": "e@f"}
+        threading = {"In-Reply-To": "<a@b>", "References": "<a@b>"}
+        headers = {**threading, "Cc": "c@d", "Reply-To": "e@f", "Precedence": "list"}
         files = (("a.pdf", "application/pdf", b"%PDF"), ("b.exe", "application/x-msdownload", b"MZ"))
         world = World(None, email_conversation())
         world.deliver_email(Email(text="x" * 9_000, headers=headers, attachments=files, is_raw=is_raw))

@@ -53,6 +53,10 @@ class Twilio:
         self._channels = channels
         self._clock = clock
 
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:  # noqa: ARG002
+        """Whether there is a signature."""
+        return bool(headers.get(SIGNATURE_HEADER))
+
     def parse(self, request: WebhookRequest) -> tuple[InboundMessage]:
         """The message of a form; unknown parameters are tolerated and kept among the extras.
 

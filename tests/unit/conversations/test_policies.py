@@ -26,12 +26,10 @@ from chalicelib.conversations.policies import (
     kind_of_setting,
     merge,
 )
-from chalicelib.ports.tables import DiffersAt
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step, Trail
 from tests.fakes.clock import FakeClock
-from tests.fakes.rows import holds
-from tests.world import RecordingTelemetry, conversation, settings_of
+from tests.world import RecordingTelemetry, settings_of
 
 DOCS = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 SETTINGS = settings_of(())
@@ -271,7 +269,7 @@ class TestDocs:
 
 def world_of(**policy: Any) -> tuple[Policies, RecordingTelemetry, Trail]:
     telemetry = RecordingTelemetry()
-    return Policies(SETTINGS, ("whatsapp", "sms")), telemetry, Trail(telemetry, FakeClock())
+    return Policies(SETTINGS), telemetry, Trail(telemetry, FakeClock())
 
 
 class Company:
@@ -308,25 +306,6 @@ class TestPolicies:
 
         assert [line["tenant"] for line in telemetry.lines] == ["a", "b", "c", "a"]
         assert len(ask._warned) == 2
-
-    @pytest.mark.parametrize(
-        ("config", "is_met"),
-        [
-            ({"whatsapp": {"policy": {"stall_action": "warn"}}}, True),
-            ({"whatsapp": {"policy": {"stall_action": "handoff"}}}, False),
-            ({"sms": {"policy": {"stall_action": "handoff"}}}, False),
-            ({"whatsapp": {"policy": "handoff"}}, True),
-            ("handoff", True),
-        ],
-    )
-    def test_a_write_can_depend_on_a_policy(self, config: Any, is_met: bool):
-        """So that it costs no further read."""
-        ask, _, _ = world_of()
-
-        condition = ask.no_channel_says("stall_action", "handoff")
-
-        assert holds(condition, conversation(channel_config=config)) is is_met
-        assert not isinstance(condition, DiffersAt), "one for each channel"
 
     def test_a_finding_is_a_value(self):
         """Two processes find the same."""

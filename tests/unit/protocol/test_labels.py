@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 
@@ -21,8 +22,8 @@ _LABEL = re.compile(r"\b[A-Z][1-9]\b")
 _GUARANTEE = re.compile(r"^    ([A-Z][1-9])  \S", re.MULTILINE)
 _INVARIANT = re.compile(r"^(I[1-9])  ", re.MULTILINE)
 _DIAGRAM = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
-_TRANSITION = re.compile(r"\b([a-z]): ([a-z]+(?: [a-z]+)?)")
-_ROW = re.compile(r"^\| ([a-z]) \| ([a-z ]+)", re.MULTILINE)
+_TRANSITION = re.compile(r"\b([a-zA-Z]): ([a-z]+(?: [a-z]+){0,2})")
+_ROW = re.compile(r"^\| ([a-zA-Z]) \| ([a-z ]+)", re.MULTILINE)
 
 
 def sources(*folders: Path) -> list[Path]:
@@ -145,9 +146,11 @@ def test_the_drawings_of_the_page_are_those_of_the_code():
 
 def test_a_lettered_transition_is_drawn_told_and_a_function_of_the_protocol():
     """Each letter is one transition, with a row on the page that says by whom and only if what."""
-    drawn = {letter: verb for letters in diagrams(PAGE).values() for letter, verb in letters}
-    told = {letter: verbs.strip() for letter, verbs in _ROW.findall(PAGE)}
+    drawn = {one for letters in diagrams(PAGE).values() for one in letters}
+    told = {(letter, verbs.strip()) for letter, verbs in _ROW.findall(PAGE)}
+    lower, upper = ("".join(sorted(one for one, _ in drawn if one.islower() is is_lower)) for is_lower in (True, False))
 
-    assert sorted(drawn) == [chr(ord("a") + number) for number in range(len(drawn))]
+    assert lower == ascii_lowercase[: len(lower)], "of the promise"
+    assert upper == ascii_uppercase[: len(upper)], "of unknown senders"
     assert told == drawn
-    assert {verb.replace(" ", "_") for verb in drawn.values()} <= FUNCTIONS
+    assert {verb.replace(" ", "_") for _, verb in drawn} <= FUNCTIONS

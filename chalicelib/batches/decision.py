@@ -1,0 +1,325 @@
+"""What a trigger does about what one look found: one action, decided without a call; pure.
+
+    report an end - opt out - finish people - settle, resume, contend (locked) | wait, trim, refuse, acquire (open)
+
+The order carries the promise: the lock that this trigger took is resumed before "nothing is staged" and "still typing"
+are asked, and what was staged first is ended first. A batch is the longest run of staged messages with one destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from chalicelib.conversations import opt_out, views
+from chalicelib.conversations.handoff import GRACE_SECONDS
+from chalicelib.conversations.policies import Policy
+from chalicelib.conversations.routing import Destination, Refusal, Route
+from chalicelib.conversations.views import View
+from chalicelib.errors import Code
+from chalicelib.messages.inbound import OptOut
+from chalicelib.protocol import history
+from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.staging import StagedMessage
+from chalicelib.repair.sweeping import is_answer_overdue
+from chalicelib.settings import Settings
+
+PolicyOf = Callable[[str], Policy]
+"""The policy of a conversation's company for a channel."""
+
+
+@dataclass(frozen=True)
+class ReportEnd:
+    """A stalled reply was given up and perhaps nobody reported it."""
+
+
+@dataclass(frozen=True, repr=False)
+class MarkOptOut:
+    """A staged message opts the customer out or in."""
+
+    request: opt_out.Request
+
+
+@dataclass(frozen=True)
+class FinishPeople:
+    """The batch is claimed for people."""
+
+
+@dataclass(frozen=True)
+class ClaimForPeople:
+    """The conversation belongs to people now, and a batch of it waits for the AI: they get it."""
+
+
+@dataclass(frozen=True)
+class SettleBatch:
+    """A reply has claimed the batch of this trigger: it was dispatched."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """This trigger took the lock and came again after a crash."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """There is nothing to do."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The customer is still typing."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SettleDuplicates:
+    """All that is staged has ended before."""
+
+
+@dataclass(frozen=True)
+class StampLock:
+    """Another system holds the lock, and it bears no start; then as `Contend`."""
+
+
+@dataclass(frozen=True)
+class ResetLock:
+    """The lock in the way has stalled."""
+
+
+@dataclass(frozen=True)
+class Contend:
+    """Another batch holds the lock."""
+
+    at_least_seconds: int = 0
+    """How long until it is worth another look."""
+
+
+@dataclass(frozen=True)
+class Trim:
+    """The record has outgrown its bounds: so many entries move to the history."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class RefuseCarried:
+    """A rule refuses now what an earlier batch left unanswered; codes by message id."""
+
+    codes: Mapping[str, Code]
+
+
+@dataclass(frozen=True, repr=False)
+class Keep:
+    """Messages that nobody answers, each with the mark that says why: they are appended and settled."""
+
+    messages: Sequence[StagedMessage]
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, repr=False)
+class Acquire:
+    """A batch: what the record carries, and these new messages."""
+
+    messages: Sequence[StagedMessage]
+    for_people: bool
+
+
+@dataclass(frozen=True)
+class Unwatch:
+    """Nothing of an open record is unanswered any more."""
+
+
+Action = (
+    ReportEnd
+    | MarkOptOut
+    | FinishPeople
+    | ClaimForPeople
+    | SettleBatch
+    | Resume
+    | Stop
+    | Wait
+    | SettleDuplicates
+    | StampLock
+    | ResetLock
+    | Contend
+    | Trim
+    | RefuseCarried
+    | Keep
+    | Acquire
+    | Unwatch
+)
+
+
+def decide(
+    view: View,
+    *,
+    trigger_id: str,
+    now: datetime,
+    settings: Settings,
+    policy_of: PolicyOf,
+    may_trim: bool,
+) -> Action:
+    """The one action that a look asks for.
+
+    Args:
+        view: what the look found.
+        trigger_id: of the trigger that looks.
+        now: the current instant.
+        settings: the bounds and the stall timeout.
+        policy_of: the policy of the conversation's company for a channel.
+        may_trim: whether entries may move to the history: once per trigger.
+
+    Raises:
+        Misconfigured: `ROUTING_ERROR`; the company's list of senders is no list of texts.
+    """
+    record = view.record
+    if record.has_unreported_end:
+        return ReportEnd()
+    request = opt_out.pending(view)
+    if request is not None:
+        return MarkOptOut(request)
+    if record.claim == PEOPLE:
+        is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
+        return Contend(GRACE_SECONDS) if is_young else FinishPeople()
+    if record.is_locked:
+        return _locked(view, trigger_id, now, settings, policy_of)
+    return _open(view, now, settings, policy_of, may_trim=may_trim)
+
+
+def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf) -> Action:
+    record = view.record
+    is_ours = record.trigger_id == trigger_id
+    if record.claim is None and _is_for_people(view, settings):
+        return ClaimForPeople()
+    if is_ours:
+        return Resume() if record.claim is None else SettleBatch()
+    kept = _kept(view, settings)
+    if kept is not None:
+        return kept
+    if not view.staged:
+        return Stop()
+    wait = _wait(view, now, policy_of, _run(view, settings))
+    if wait is not None:
+        return wait
+    if not view.fresh:
+        return SettleDuplicates()
+    if record.started_at is None:
+        return StampLock()
+    if record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds):
+        return ResetLock()
+    return Contend()
+
+
+def _is_for_people(view: View, settings: Settings) -> bool:
+    """Whether the batch that a lock of ours holds belongs to people by now."""
+    record = view.record
+    is_of_ours = record.batch_id is not None and record.started_at is not None
+    flag = settings.handoff_flag_routes
+    return is_of_ours and views.belongs_to_people(view.conversation, handoff_flag_routes=flag)
+
+
+def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool) -> Action:
+    record = view.record
+    if not view.staged and not is_answer_overdue(record, now, settings):
+        return Stop()
+    if view.staged and not view.fresh:
+        return SettleDuplicates()
+    kept = _kept(view, settings)
+    if kept is not None:
+        return kept
+    run = _run(view, settings)
+    wait = _wait(view, now, policy_of, run)
+    if wait is not None:
+        return wait
+    count = history.movable_count(record, _bounds(settings), now=now) if may_trim else 0
+    if count:
+        return Trim(count)
+    carried = _carried(view, settings)
+    refused = {one: said.code for one, said in carried.items() if isinstance(said, Refusal)}
+    if refused:
+        return RefuseCarried(refused)
+    if not view.fresh and not carried:
+        return Unwatch()
+    for_people = run.for_people if not carried else Route.HANDOFF in carried.values()
+    is_one = not run.messages or run.for_people == for_people
+    taken = views.fitting(record, run.messages, settings.batch_messages_max) if is_one else []
+    return Acquire(taken, for_people)
+
+
+@dataclass(frozen=True, repr=False)
+class _Run:
+    """The longest run of new messages with one destination, from the first on."""
+
+    messages: Sequence[StagedMessage]
+    for_people: bool
+    is_all: bool
+    """Whether these are all of the new messages."""
+
+
+def _run(view: View, settings: Settings) -> _Run:
+    destinations = {one.message_sid: _destination(view, one, settings) for one in view.new}
+    first = next(iter(destinations.values()), Route.CHANNEL)
+    messages = list(takewhile(lambda one: destinations[one.message_sid] == first, view.new))
+    return _Run(messages, first is Route.HANDOFF, len(messages) == len(view.new))
+
+
+def _destination(view: View, message: StagedMessage, settings: Settings) -> Destination | OptOut:
+    """Who answers a new message; a request that changes nothing is only kept."""
+    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out_of(message.channel))
+    if request is not None:
+        return request
+    return views.destination_of(view, message, handoff_flag_routes=settings.handoff_flag_routes)
+
+
+def _kept(view: View, settings: Settings) -> Keep | None:
+    """The first new messages, where nobody answers them: a rule refuses them, or they ask for help.
+
+    On a locked record too: they are appended behind its batch, and change nothing of it.
+    """
+    marks: dict[str, str] = {}
+    messages: list[StagedMessage] = []
+    for message in view.new:
+        match _destination(view, message, settings):
+            case Refusal(code):
+                marks[message.message_sid] = code.value
+            case OptOut():
+                pass
+            case _:
+                break
+        messages.append(message)
+    return (
+        Keep(views.fitting(view.record, messages, settings.batch_messages_max) or messages[:1], marks)
+        if messages
+        else None
+    )
+
+
+def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | None:
+    """How long the customer may go on typing; None: the burst is over, old enough, or for people.
+
+    The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's trigger
+    looks makes no difference.
+    """
+    if not view.staged or run.for_people or not run.is_all:
+        return None
+    oldest, newest = view.staged[0], view.staged[-1]
+    quiet = timedelta(seconds=policy_of(newest.channel).batch_window_seconds) - (now - newest.received_at)
+    patience = timedelta(seconds=policy_of(oldest.channel).batch_max_wait_seconds) - (now - oldest.received_at)
+    remaining = min(quiet, patience).total_seconds()
+    return Wait(remaining) if remaining > 0 else None
+
+
+def _carried(view: View, settings: Settings) -> dict[str, Destination]:
+    """What the rules and the routing say now of what an earlier batch left unanswered."""
+    flag = settings.handoff_flag_routes
+    return {
+        one["message_id"]: views.destination_of_entry(view.conversation, one, handoff_flag_routes=flag)
+        for one in view.record.unanswered
+    }
+
+
+def _bounds(settings: Settings) -> history.Bounds:
+    return history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)

@@ -1,0 +1,191 @@
+"""The parts of a reply: each is claimed, sent once, and concluded; what is in doubt is looked up at the provider.
+
+A part whose claim or whose giving back met a fault of a table was certainly not sent. The reply comes again with the
+token of that claim, so that its next try claims the part anew instead of taking it for one in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil
+
+from chalicelib.channels.channel import (
+    InDoubt,
+    OutboundPart,
+    PermanentFailure,
+    Refusals,
+    Sender,
+    Sent,
+    TemporaryFailure,
+    Vendor,
+)
+from chalicelib.clock import Clock, from_iso
+from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.opt_out import mark_opted_out
+from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
+from chalicelib.outbound.job import Done, Entry, Job, Later
+from chalicelib.outbound.planning import Plan, Planning, send_id_of
+from chalicelib.protocol import sends
+from chalicelib.protocol.sends import Part, State
+from chalicelib.settings import Settings
+from chalicelib.telemetry import Level, Metric, Step
+
+
+class PartSending:
+    """Sends the parts of replies."""
+
+    def __init__(
+        self,
+        *,
+        planning: Planning,
+        senders: Mapping[str, Sender],
+        refusals: Mapping[Vendor, Refusals],
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._planning = planning
+        self._senders = senders
+        self._refusals = refusals
+        self._clock = clock
+        self._settings = settings
+
+    def send(self, job: Job, conversation: Conversation, plan: Plan) -> Done | Later:
+        """Send each part that was not sent yet, in order; stop at the first that is not."""
+        entries: list[Entry] = []
+        for number, wanted in enumerate(plan.parts, start=1):
+            part = Part(
+                send_id=wanted.send_id,
+                conversation=conversation.key,
+                tenant=conversation.tenant,
+                channel=plan.channel.name,
+                credential_ref=plan.credential_ref,
+                reply_id=job.reply.reply_id,
+                batch_id=job.reply.batch_id,
+                number=number,
+                count=len(plan.parts),
+                entry=self._planning.entry(job.reply, plan, wanted),
+                token=f"{job.token}-{number}",
+            )
+            outcome = self._send_part(job, part, wanted, plan)
+            match outcome:
+                case Sent(sid):
+                    entries.append(sends.outbound(replace(part, provider_sid=sid)))
+                case Later():
+                    # Once a part was sent the claim is kept, for no other reply may follow half of this one.
+                    gives_back = outcome.gives_claim_back and not entries
+                    return replace(outcome, gives_claim_back=gives_back, entries=tuple(entries))
+                case code:
+                    return Done(tuple(entries), code)
+        return Done(tuple(entries), None)
+
+    def _send_part(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """Send one part, unless it was sent or is in doubt: then find out. A text is an error's code."""
+        if plan.refusal is not None or job.deadline.has_passed:
+            before = sends.find(job.tables.sends, part.send_id)
+            if before is None or before.token in job.reply.unsent_claims:
+                return plan.refusal or Later("NO_TIME_LEFT", 0, gives_claim_back=True)
+            found = before
+        else:
+            claimed = self._claim(job, part)
+            if isinstance(claimed, Later):
+                return claimed
+            found = claimed
+        match found.state:
+            case State.SENT:
+                return Sent(found.provider_sid or part.send_id)
+            case State.REFUSED:
+                code = found.error_code or "REFUSED"
+                if self._is_opt_out(plan.channel.vendor, code):
+                    self._mark_opted_out(job, plan.channel.name)  # whoever learned that may have died before marking it
+                return code
+            case State.CLAIMED if found.token == part.token:
+                return self._send_once(job, part, wanted, plan)
+            case State.CLAIMED | State.UNKNOWN:
+                return self._reconcile(job, found, wanted, plan)
+
+    def _claim(self, job: Job, part: Part) -> Part | Later:
+        """The part's row; or later, where it may be claimed and is certainly not sent."""
+        try:
+            return sends.claim(
+                job.tables.sends,
+                part,
+                token=part.token,
+                now=self._clock.now(),
+                ttl_hours=self._settings.sends_ttl_hours,
+                unsent=job.reply.unsent_claims,
+            )
+        except (TryAgain, Misconfigured) as fault:
+            self._report(job, part, fault)
+            return Later(fault.code.value, 0, gives_claim_back=True, unsent_claims=(part.token,))
+
+    def _give_back(self, job: Job, part: Part) -> tuple[str, ...]:
+        """Free a part that was certainly not sent; its token, where that met a fault."""
+        try:
+            sends.give_back(job.tables.sends, part, token=part.token)
+        except (TryAgain, Misconfigured) as fault:
+            self._report(job, part, fault)
+            return (part.token,)
+        return ()
+
+    def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        table = job.tables.sends
+        try:
+            outcome = self._senders[plan.channel.name].send(wanted, plan.secret)
+        except Misconfigured as fault:
+            # A secret that cannot send: nothing was, and the reply waits for whoever mends it.
+            unsent = self._give_back(job, part)
+            job.trail.fault(Step.FAILED, fault, count=part.number)
+            job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
+            return Later(fault.code.value, 0, gives_claim_back=True, unsent_claims=unsent)
+        match outcome:
+            case Sent(sid) as sent:
+                sends.conclude(table, part, State.SENT, sid=sid)
+                job.trail.log(Step.SENT, message_sid=sid, count=part.number)
+                job.trail.count(Metric.REPLY_SENT)
+                return sent
+            case PermanentFailure(code, is_opt_out):
+                sends.conclude(table, part, State.REFUSED, error_code=code)
+                if is_opt_out:
+                    self._mark_opted_out(job, plan.channel.name)
+                return code
+            case TemporaryFailure(code, after_seconds):
+                unsent = self._give_back(job, part)
+                return Later(code, after_seconds, gives_claim_back=True, unsent_claims=unsent)
+            case InDoubt():
+                sends.conclude(table, part, State.UNKNOWN)
+                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number)
+                return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
+
+    def _reconcile(self, job: Job, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """A part that was claimed and never concluded: ask the provider, and never send it again."""
+        left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.age(self._clock.now())
+        if left > timedelta(0):
+            return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
+        # What the record or another part's row knows of is no proof of this one, though it may say the same.
+        taken = self._sids_of_other_parts(job, found) | plan.known_sids
+        listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.claimed_at))
+        sids = [sid for sid in listed if sid not in taken]
+        if not sids:
+            sends.conclude(job.tables.sends, found, State.REFUSED, error_code=ReplyCode.UNKNOWN_OUTCOME)
+            return ReplyCode.UNKNOWN_OUTCOME
+        sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
+        job.trail.log(Step.RECONCILED, Level.WARNING, message_sid=sids[-1], count=found.number)
+        return Sent(sids[-1])
+
+    def _sids_of_other_parts(self, job: Job, found: Part) -> frozenset[str]:
+        """The provider's ids of the parts before this one, which may say the same."""
+        others = (sends.find(job.tables.sends, send_id_of(job.reply, one)) for one in range(1, found.number))
+        return frozenset(one.provider_sid for one in others if one and one.provider_sid)
+
+    def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
+        return vendor in self._refusals and code == self._refusals[vendor].opted_out
+
+    def _mark_opted_out(self, job: Job, channel: str) -> None:
+        mark_opted_out(job.tables, job.reply.conversation, channel, self._clock, self._settings.context_attributes)
+
+    @staticmethod
+    def _report(job: Job, part: Part, fault: EngineError) -> None:
+        job.trail.fault(Step.FAILED, fault, Level.WARNING, count=part.number)
+        job.trail.count(Metric.FAULT, outcome=fault.code.value)

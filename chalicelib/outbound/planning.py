@@ -1,0 +1,190 @@
+"""Planning: which messages a reply becomes, to whom they go, and with which account.
+
+The AI answers the last message of its batch, people the customer's last. Once a part has a row, the plan is that row's:
+channel, addresses and split stay what they were, whatever the customer writes meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from chalicelib.channels.channel import Channel, OutboundPart, Sender, Vendor
+from chalicelib.channels.credentials import CredentialCache
+from chalicelib.clock import Clock, from_iso, iso
+from chalicelib.conversations.conversation import Conversation
+from chalicelib.errors import Code, ReplyCode
+from chalicelib.messages.parts import parts_of
+from chalicelib.messages.replies import Reply, Source
+from chalicelib.outbound.job import Done, Entry, Job
+from chalicelib.protocol import sends
+from chalicelib.protocol.record import Record
+from chalicelib.protocol.sends import SEND_ID, Part
+from chalicelib.settings import Settings
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """What is sent, to whom, with which account."""
+
+    channel: Channel
+    last: Entry
+    """The entry of the message that is answered: it tells the two addresses."""
+    credential_ref: str
+    secret: str
+    parts: tuple[OutboundPart, ...]
+    known_sids: frozenset[str]
+    """The ids of the entries that the record holds already."""
+    refusal: ReplyCode | None
+    """Why nothing is shown to the provider that was not shown to it before; None: all may be."""
+
+
+class Planning:
+    """Plans replies."""
+
+    def __init__(
+        self,
+        *,
+        senders: Mapping[str, Sender],
+        channels: Mapping[str, Channel],
+        credentials: CredentialCache,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._senders = senders
+        self._channels = channels
+        self._credentials = credentials
+        self._clock = clock
+        self._settings = settings
+
+    def plan(self, job: Job, conversation: Conversation, first: Part | None) -> Plan | Done:
+        """What is to be sent, to whom; an end where that cannot even be told.
+
+        Args:
+            job: the reply.
+            conversation: as read, with its entries.
+            first: the row of the reply's first part; None: it has none.
+
+        Raises:
+            TryAgain, Misconfigured: the secret could not be fetched.
+        """
+        recipient = self._recipient(job.reply, conversation.record, first)
+        if recipient is None:
+            return Done((), ReplyCode.NO_RECIPIENT)
+        channel, last = recipient
+        job.trail.bind(channel=channel.name)
+        ref = conversation.credential_ref(channel.name)
+        if ref is None:
+            return Done((), Code.MISSING_CREDENTIAL_CONFIG)
+        parts = self._parts(job.reply, conversation, channel, last)
+        if first is not None and first.count != len(parts):
+            return Done((), ReplyCode.PARTS_CHANGED)
+        return Plan(
+            channel=channel,
+            last=last,
+            credential_ref=ref,
+            secret=self._credentials.get(ref, job.deadline),
+            parts=parts,
+            known_sids=conversation.record.entry_ids,
+            refusal=self._refusal(job.reply, conversation, channel, last),
+        )
+
+    def entry(self, reply: Reply, plan: Plan, part: OutboundPart) -> dict[str, Any]:
+        """The OUTBOUND entry of a part, but for the provider's id."""
+        extras = self._senders[plan.channel.name].extras(part)
+        return {
+            "direction": "OUTBOUND",
+            "content": part.body,
+            "timestamp": iso(self._clock.now()),
+            "channel_type": plan.channel.name,
+            "metadata": {
+                "sender": plan.last["metadata"]["recipient"],
+                "recipient": plan.last["metadata"]["sender"],
+            },
+            "source": reply.source.value,
+            SEND_ID: part.send_id,
+            **({"batch_id": reply.batch_id} if reply.batch_id is not None else {}),
+            **({"media": [{"url": url} for url in part.media_urls]} if part.media_urls else {}),
+            **({"content_sid": part.content_sid} if part.content_sid is not None else {}),
+            **({"extras": dict(extras)} if extras else {}),
+        }
+
+    def _recipient(self, reply: Reply, record: Record, first: Part | None) -> tuple[Channel, Entry] | None:
+        """The channel and the entry of the message that is answered."""
+        if first is not None:
+            return self._recipient_of_row(record, first)
+        batch = record.unanswered if reply.source is Source.AI else ()
+        for entry in reversed(batch or record.entries or ()):
+            if (channel := self._answerable(entry)) is not None:
+                return channel, entry
+        return None
+
+    def _recipient_of_row(self, record: Record, first: Part) -> tuple[Channel, Entry] | None:
+        """The same, as the row of the first part has it; the customer may have written by another channel since."""
+        channel = self._channels.get(first.channel)
+        if channel is None:
+            return None
+        metadata = {"sender": first.entry["metadata"]["recipient"], "recipient": first.entry["metadata"]["sender"]}
+        for entry in reversed(record.entries or ()):
+            if self._answerable(entry) is channel and dict(entry["metadata"]) == metadata:
+                return channel, entry
+        return channel, {"metadata": metadata, "timestamp": first.claimed_at}  # the company took it off since
+
+    def _answerable(self, entry: object) -> Channel | None:
+        """The channel of an entry that can be answered; None: it cannot."""
+        if not isinstance(entry, Mapping) or entry.get("direction") != "INBOUND":
+            return None
+        metadata = entry.get("metadata")
+        is_addressed = isinstance(metadata, Mapping) and {"sender", "recipient"} <= metadata.keys()
+        return self._channels.get(entry.get("channel_type", "")) if is_addressed else None
+
+    def _refusal(self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry) -> ReplyCode | None:
+        """Why a reply is not even shown to the provider."""
+        if conversation.is_opted_out_of(channel.name):
+            return ReplyCode.OPTED_OUT
+        if channel.free_text_hours is None or reply.content_sid is not None:
+            return None
+        silent = self._clock.now() - from_iso(last["timestamp"])
+        return ReplyCode.OUTSIDE_WINDOW if silent > timedelta(hours=channel.free_text_hours) else None
+
+    def _parts(
+        self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
+    ) -> tuple[OutboundPart, ...]:
+        """The messages that a reply becomes; a template is the first of them."""
+        is_template = reply.content_sid is not None
+        contents = parts_of(reply.body, reply.media_urls, channel.part_limits, is_template=is_template)
+        return tuple(
+            OutboundPart(
+                send_id=send_id_of(reply, number),
+                to=channel.address_prefix + last["metadata"]["sender"],
+                sender=channel.address_prefix + last["metadata"]["recipient"],
+                messaging_service_sid=conversation.messaging_service_sid(channel.name),
+                body=content.body,
+                content_sid=reply.content_sid if number == 1 else None,
+                content_variables=reply.content_variables if number == 1 else {},
+                media_urls=content.media_urls,
+                status_callback=self._status_callback(channel.vendor, send_id_of(reply, number)),
+                answers=_texts(last.get("extras")),
+                is_automatic=reply.source is Source.AI,
+            )
+            for number, content in enumerate(contents, start=1)
+        )
+
+    def _status_callback(self, vendor: Vendor, send_id: str) -> str | None:
+        """Where the provider reports on a part; None: it is not asked to, or we have no public address."""
+        base, path = self._settings.public_base_url, vendor.report_path
+        return f"{base}{path}{send_id}" if base and path else None
+
+
+def send_id_of(reply: Reply, number: int) -> str:
+    """Our id of a part of a reply."""
+    return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
+
+
+def _texts(extras: object) -> Mapping[str, str]:
+    """The extras of an entry, as far as the company has left them as they were."""
+    if not isinstance(extras, Mapping):
+        return {}
+    return {name: value for name, value in extras.items() if isinstance(name, str) and isinstance(value, str)}
