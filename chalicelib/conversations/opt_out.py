@@ -31,8 +31,10 @@ from chalicelib.telemetry import Level, Metric, Step, Trail
 
 @dataclass(frozen=True, repr=False)
 class Request:
-    """A staged message that opts the customer out or in, and what was staged before it on its channel: a rule refuses
-    that."""
+    """A staged message that opts the customer out or in.
+
+    A rule refuses what was staged before it on its channel.
+    """
 
     kind: OptOut
     message: StagedMessage

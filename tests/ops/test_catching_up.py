@@ -98,7 +98,6 @@ def test_what_is_older_than_its_conversation_is_left_alone():
     [
         ({"project_status": "inactive"}, Code.PROJECT_INACTIVE),
         ({"allowed_channels": ["sms"]}, Code.CHANNEL_NOT_ALLOWED),
-        ({"opted_out": True}, Code.OPTED_OUT),
         ({"task_complete": 1}, Code.CONVERSATION_NOT_FOUND),
     ],
 )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.routing import determine_target_queue
+from chalicelib.conversations.routing import Route, determine_target_queue
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address
-from chalicelib.protocol.staging import Route
 from tests.world import CUSTOMER, conversation
 
 
