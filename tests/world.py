@@ -144,6 +144,8 @@ class Phone:
         """What was delivered: sid, message and instant, in order."""
         self.outcomes: list[SendOutcome | Taken] = []
         """What the next sends are answered instead of being delivered."""
+        self.asked: set[str] = set()
+        """The texts that the provider was asked to send, delivered or not."""
 
     @property
     def texts(self) -> list[str]:
@@ -169,6 +171,7 @@ class Phone:
         )
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        self.asked.add(part.body)
         outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
         if outcome is not DELIVER and not isinstance(outcome, Taken):
             return outcome

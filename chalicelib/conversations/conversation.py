@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.messages.inbound import AddressKind
+from chalicelib.ports.queues import Attributes
 from chalicelib.ports.tables import Item
 from chalicelib.protocol import record as names
 from chalicelib.protocol.opt_outs import OptOutMarks
@@ -92,6 +93,11 @@ class Conversation:
     def is_opted_out_of(self, channel: str) -> bool:
         """Whether the customer wants no messages on a channel."""
         return self.opt_out_marks.stops(channel)
+
+    @property
+    def attributes(self) -> Attributes:
+        """What is told beside the body of a message about this conversation."""
+        return {names.CONVERSATION_ID: self.key.conversation_id}
 
     @property
     def channel_config(self) -> Any:

@@ -93,11 +93,15 @@ class OptOuts:
         return not is_nothing
 
     def apply(self, tables: Tables, view: View, request: Request, trail: Trail) -> Appended | Changed:
-        """Mark the conversation, append the message and what was staged before it, and settle their rows."""
-        before = views.fitting(view.record, request.before, self._settings.batch_messages_max) or request.before[:1]
+        """Mark the conversation, append the message and what was staged before it, and settle their rows.
+
+        What the record has no room for, because a batch fills it, stays staged and is refused by its rule later: the
+        mark does not wait for that.
+        """
+        before = views.fitting(view.record, request.before, self._settings.batch_messages_max)
         refused = [contexts.entry(one.context, refused=Code.OPTED_OUT.value) for one in before]
         marks: Mapping[str, Any] = {}
-        if len(before) < len(request.before):  # more than one update takes: the mark comes with the last of them
+        if 0 < len(before) < len(request.before):  # more than one update takes: the mark comes with the last of them
             entries = refused
         else:
             entries = [*refused, contexts.entry(request.message.context, opt_out=request.kind.value)]

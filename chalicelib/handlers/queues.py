@@ -82,7 +82,7 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
     again = replace(job, tables=engine.tables, queues=engine.queues)
     return (
         partial(engine.replying.process, job),
-        lambda fault: engine.replying.retry_later(again, fault.code.value),
+        lambda fault: engine.replying.retry_later(again.after(fault), fault.code.value),
         trail,
     )
 

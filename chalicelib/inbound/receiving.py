@@ -132,7 +132,7 @@ class Receiving:
         found = self._begin(tables, channel, message, trail)
         try:
             self._verification.verify(
-                request, message.account_id, lookup.require_credential_ref(found, channel), deadline
+                request, message.account_id, lookup.require_credential_ref(found, channel), deadline, trail
             )
         except Rejected:
             if found.key is not None:
@@ -147,7 +147,7 @@ class Receiving:
         if respelled is not None:
             found = respelled
             ref = lookup.require_credential_ref(found, channel)
-            self._verification.verify(request, message.account_id, ref, deadline)
+            self._verification.verify(request, message.account_id, ref, deadline, trail)
         return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -188,6 +188,7 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(code_of(channel, message), notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         known = self._known_elsewhere(tables, found, message)
         if known is not None:
             return self._repeat(tables, queues, known, trail)
@@ -213,6 +214,7 @@ class Receiving:
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
+        trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
         message, deadline = _with_content(message, conversation, deadline)
         attachments.extend(deadline)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
@@ -314,6 +316,7 @@ class Receiving:
     @staticmethod
     def _tell_found(found: Found, trail: Trail) -> None:
         trail.bind(tenant=found.tenant)
+        trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
 
@@ -427,7 +430,7 @@ class Receiving:
             return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
-                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=delay_seconds)
                 return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"

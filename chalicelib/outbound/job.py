@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.clock import Deadline
+from chalicelib.errors import EngineError, TryAgain
 from chalicelib.messages.replies import Reply
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.telemetry import Trail
 
 Entry = Mapping[str, Any]
+
+
+class NotRequeued(TryAgain):
+    """A reply could not be sent to its queue again; `reply` has the tokens of the claims that sent nothing."""
+
+    def __init__(self, fault: EngineError, reply: Reply) -> None:
+        super().__init__(fault.code, fault.detail)
+        self.reply = reply
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,10 @@ class Job:
     token: str
     """Fresh for this invocation."""
     trail: Trail
+
+    def after(self, fault: EngineError) -> Job:
+        """The reply as it comes again after this fault: with what the failed try learned."""
+        return replace(self, reply=fault.reply) if isinstance(fault, NotRequeued) else self
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class PartSending:
                 return plan.refusal or Later("NO_TIME_LEFT", 0, gives_claim_back=True)
             found = before
         else:
-            claimed = self._claim(job, part)
+            claimed = self._claim(job, part, plan)
             if isinstance(claimed, Later):
                 return claimed
             found = claimed
@@ -105,8 +105,11 @@ class PartSending:
             case State.CLAIMED | State.UNKNOWN:
                 return self._reconcile(job, found, wanted, plan)
 
-    def _claim(self, job: Job, part: Part) -> Part | Later:
-        """The part's row; or later, where it may be claimed and is certainly not sent."""
+    def _claim(self, job: Job, part: Part, plan: Plan) -> Part | Later:
+        """The part's row; or later, where it may be claimed and this try has certainly not sent it.
+
+        An earlier try may have: then the claim on the record stays.
+        """
         try:
             return sends.claim(
                 job.tables.sends,
@@ -118,7 +121,7 @@ class PartSending:
             )
         except (TryAgain, Misconfigured) as fault:
             self._report(job, part, fault)
-            return Later(fault.code.value, 0, gives_claim_back=True, unsent_claims=(part.token,))
+            return Later(fault.code.value, 0, gives_claim_back=not plan.is_begun, unsent_claims=(part.token,))
 
     def _give_back(self, job: Job, part: Part) -> tuple[str, ...]:
         """Free a part that was certainly not sent; its token, where that met a fault."""

@@ -37,6 +37,8 @@ class Plan:
     parts: tuple[OutboundPart, ...]
     known_sids: frozenset[str]
     """The ids of the entries that the record holds already."""
+    is_begun: bool
+    """An earlier try may have sent the first part."""
     refusal: ReplyCode | None
     """Why nothing is shown to the provider that was not shown to it before; None: all may be."""
 
@@ -88,6 +90,7 @@ class Planning:
             secret=self._credentials.get(ref, job.deadline),
             parts=parts,
             known_sids=conversation.record.entry_ids,
+            is_begun=first is not None and first.token not in job.reply.unsent_claims,
             refusal=self._refusal(job.reply, conversation, channel, last),
         )
 

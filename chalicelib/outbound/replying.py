@@ -22,7 +22,7 @@ from chalicelib.conversations.handoff import GRACE_SECONDS, Handoff
 from chalicelib.errors import Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages.replies import Source
 from chalicelib.outbound import decision
-from chalicelib.outbound.job import Done, Entry, Job, Later
+from chalicelib.outbound.job import Done, Entry, Job, Later, NotRequeued
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning, send_id_of
 from chalicelib.ports.queues import DELAY_SECONDS_MAX
@@ -98,6 +98,7 @@ class Replying:
                     code=code,
                     tenant=job.tenant,
                     trail=job.trail,
+                    attributes=again.attributes,
                 )
 
     def _step(self, job: Job) -> bool | Changed:
@@ -188,16 +189,29 @@ class Replying:
             self._release(job, Done(later.entries, later.code if later.gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
             self._dead_letter(job, later.code)
             return True
+        is_free = later.gives_claim_back
         try:
             self._keep_or_give_back(job, later)
         except (TryAgain, Misconfigured) as fault:
             # The claim stays, and is taken over when it is too old for this process to be alive.
+            is_free = False
             job.trail.fault(Step.FAILED, fault, Level.WARNING)
             job.trail.count(Metric.FAULT, outcome=fault.code.value)
         # With its claim kept the reply has to come before its lock counts as stalled.
-        longest = DELAY_SECONDS_MAX if later.gives_claim_back else self._settings.stall_timeout_seconds // 2
-        self.retry_later(job, later.code, seconds=later.seconds, longest=longest)
+        longest = DELAY_SECONDS_MAX if is_free else self._settings.stall_timeout_seconds // 2
+        self._requeue(job, later, longest=longest)
         return True
+
+    def _requeue(self, job: Job, later: Later, *, longest: int = DELAY_SECONDS_MAX) -> None:
+        """Send the reply to its queue again, with the tokens of the claims that sent nothing.
+
+        Raises:
+            NotRequeued: the send failed; whoever tries it once more has the tokens too.
+        """
+        try:
+            self.retry_later(job, later.code, seconds=later.seconds, longest=longest)
+        except (TryAgain, Misconfigured) as fault:
+            raise NotRequeued(fault, job.reply) from fault
 
     def _keep_or_give_back(self, job: Job, later: Later) -> None:
         table, key, now = job.tables.conversations, job.reply.conversation, self._clock.now()
@@ -251,14 +265,26 @@ class Replying:
             return Changed()
         plan = self._planning.plan(job, conversation, self._first_part(job))
         match plan if isinstance(plan, Done) else self._parts.send(job, conversation, plan):
-            case Later(code, seconds, entries=entries, unsent_claims=unsent):
-                self._record(job, entries, is_whole=False)
-                self.retry_later(replace(job, reply=job.reply.without_sending(unsent)), code, seconds=seconds)
+            case Later(entries=entries, unsent_claims=unsent) as later:
+                job = replace(job, reply=job.reply.without_sending(unsent))
+                self._record_before_requeue(job, entries)
+                self._requeue(job, later)
             case Done(entries, error_code):
                 if self._record(job, entries, is_whole=error_code is None) or error_code is not None:
                     return self._ended(job, entries, error_code)
                 job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         return True
+
+    def _record_before_requeue(self, job: Job, entries: Sequence[Entry]) -> None:
+        """Record the parts that were sent before; where that fails, the reply's end records them.
+
+        Raises:
+            NotRequeued: the reply has to come again.
+        """
+        try:
+            self._record(job, entries, is_whole=False)
+        except (TryAgain, Misconfigured) as fault:
+            raise NotRequeued(fault, job.reply) from fault
 
     def _make_room(self, job: Job, conversation: Conversation) -> bool:
         """Move old entries off a record that only people write to: no batch does it. Whether there were any."""
@@ -296,7 +322,14 @@ class Replying:
 
     def _dead_letter(self, job: Job, code: str) -> None:
         first = replace(job.reply, attempt=0)  # one that is redriven starts anew
-        send_dead_letter(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
+        send_dead_letter(
+            job.queues.dead_replies,
+            first.message,
+            tenant=job.tenant,
+            reason=code,
+            trail=job.trail,
+            attributes=first.attributes,
+        )
 
     def _look_at_stage(self, job: Job) -> bool:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)

@@ -103,7 +103,7 @@ def redrive(
     for number, (dead_letter, result) in enumerate(results):
         if result is Result.REDRIVEN:
             try:
-                queue.send(dead_letter.body, group=dead_letter.group)
+                queue.send(dead_letter.body, group=dead_letter.group, attributes=dead_letter.attributes)
             except EngineError:
                 leave(dead_letters, taken[number:])
                 raise

@@ -76,7 +76,7 @@ def kept_ids(world: World) -> set[str]:
 
 
 def what_is_taken_is_kept(world: World, post: Post) -> str:
-    """A message that was acknowledged as taken is somewhere; an opt-out is marked. Returns the outcome."""
+    """A message that was acknowledged as taken is somewhere; an opt-out is marked, or staged. Returns the outcome."""
     outcome = [line["outcome"] for line in world.telemetry.lines if line["step"] == "answered_provider"][-1]
     if outcome in TAKEN:
         assert post.sid in kept_ids(world), "acknowledged and dropped"

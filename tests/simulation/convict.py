@@ -35,7 +35,7 @@ PAGE = ROOT / "docs" / "protocol.md"
 
 CHILDREN = 2
 SEEDS = 500
-STEPS, STEPS_MAX = 20_000, 200_000
+STEPS, STEPS_MAX = 6_000, 100_000
 """How far a hunt goes: random runs; choices of each small world, and of the one in which it was found last."""
 
 _ANEW = "?"

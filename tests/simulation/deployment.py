@@ -8,6 +8,7 @@ write ago. Which reads those are is asked of the requests that the shipped `Dyna
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -62,12 +63,14 @@ class Tenant:
     company: str
     token: str
     secret_ref: str
+    policy: tuple[tuple[str, Any], ...] = ()
+    """The company's own, by name."""
     part_length_max = 1_600
     """Characters of one message to its customer."""
 
     def row(self, **changes: Any) -> dict[str, Any]:
         """Its conversation, as its own systems write it."""
-        secret = {"credential_ref": self.secret_ref}
+        secret = {"credential_ref": self.secret_ref, "policy": dict(self.policy)}
         return {
             **conversation(),
             **self.key.item,
@@ -160,6 +163,27 @@ GLOBEX = Tenant(
 """Its conversation bears the id of the other's, under another primary channel."""
 
 TENANTS = (ACME, GLOBEX)
+
+POLICIES = {
+    "batch_window_seconds": (0, 3, 20, -1),
+    "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "on_new_message": ("queue", "reject", "sometimes"),
+    "stall_action": ("warn", "handoff", 7),
+}
+"""What companies write, bad values among it."""
+
+
+def with_policies(seed: int) -> tuple[Tenant, ...]:
+    """The tenants, each with policies of its own that the seed tells; now and then with none."""
+    chosen = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    return tuple(
+        replace(
+            one,
+            policy=tuple((name, chosen.choice(values)) for name, values in POLICIES.items() if chosen.random() < 0.7),
+        )
+        for one in TENANTS
+    )
+
 
 MAILED = tuple(
     EmailTenant(
@@ -310,6 +334,8 @@ class Deployment(World):
     def __init__(self, plan: FaultPlan, tenants: tuple[Tenant, ...], row: Mapping[str, Any], **settings: str) -> None:
         super().__init__(plan, *(one.row(**row) for one in tenants), **settings)
         self.tenants = tenants
+        rows = self.tables.conversations.state[0]
+        self.tables.conversations.state = rows, rows  # they are there for long
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
         self.numbers = count(1)
         self.part_length_max = tenants[0].part_length_max
@@ -414,7 +440,9 @@ class Deployment(World):
 
     def see_send(self, send_id: str) -> None:
         """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
-        part = self.tables.sends.state[0][RowId(send_id, "")]
+        part = self.tables.sends.state[0].get(RowId(send_id, ""))
+        if part is None:
+            return  # the text of an unknown sender
         key = part["conversation_id"], part["primary_channel"]
         row = self.tables.conversations.state[0][RowId(key[1], key[0])]
         is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])

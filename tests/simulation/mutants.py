@@ -51,16 +51,12 @@ MUTANTS = (
         "T2",
         "inbound/receiving.py",
         (
-            "        staged = self._stage(",
-            "        trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), "
-            "Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), "
-            "tenant=conversation.tenant)\n"
-            "        staged = self._stage(",
-        ),
-        (
-            "            if staged.route is Route.HANDOFF:\n",
-            "            if staged.route is Route.CHANNEL:\n                return Outcome()\n"
-            "            if staged.route is Route.HANDOFF:\n",
+            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        if route is Route.CHANNEL:\n"
+            "            trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), tenant=conversation.tenant)\n"
+            "            self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
+            "            return Outcome()\n"
+            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
         ),
     ),
     _mutant(
@@ -69,25 +65,18 @@ MUTANTS = (
         "protocol/staging.py",
         ("when=Attr(MESSAGE_SID).missing()):  # S1", "when=None):  # S1"),
     ),
-    _mutant(
-        "a retry goes where it would be routed now, not where its row says",
-        "S1",
-        "inbound/receiving.py",
-        (
-            "            case Duplicate(existing):\n                return _duplicate(existing, trail)\n",
-            "            case Duplicate(_):\n                return staged\n",
-        ),
-    ),
     # The trigger lock.
     _mutant(
         "the trigger lock is given up after the work",
         "T2",
         "batches/batching.py",
-        ("        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2", "        # T2"),
         (
-            '                return\n        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")',
-            "                trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n                return\n"
-            '        raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")',
+            "        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.\n",
+            "",
+        ),
+        (
+            "            may_trim = False\n",
+            "            may_trim = False\n        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n",
         ),
     ),
     _mutant(
@@ -155,7 +144,10 @@ MUTANTS = (
         "rows of another conversation of the same id are read along",
         "I7",
         "protocol/staging.py",
-        ("if one.conversation == conversation and route in", "if route in"),
+        (
+            "(one for one in staged if one.conversation == conversation)",
+            "(one for one in staged)",
+        ),
     ),
     _mutant(
         "staged messages are taken in the order of their sids",
@@ -167,10 +159,10 @@ MUTANTS = (
     _mutant(
         "a trigger that comes again does not resume its own lock",
         "g",
-        "batches/batching.py",
+        "batches/decision.py",
         (
-            "        if view.record.is_locked and view.record.trigger_id == job.trigger.trigger_id:\n",
-            "        if False:\n",
+            "    is_ours = record.trigger_id == trigger_id\n",
+            "    is_ours = False\n",
         ),
     ),
     _mutant(
@@ -184,38 +176,51 @@ MUTANTS = (
         "S3",
         "batches/batching.py",
         (
-            "                self._dispatch(job, lease, may_abandon=not view.record.unanswered_ids)\n"
-            "                self._settle(job, view, Record.from_item(lease.item).unanswered_ids)\n",
-            "                self._settle(job, view, Record.from_item(lease.item).unanswered_ids)\n"
-            "                self._dispatch(job, lease, may_abandon=not view.record.unanswered_ids)\n",
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n"
+            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
+            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
         ),
     ),
     _mutant(
         "what was answered is dispatched again when it comes again",
         "I2",
-        "batches/batching.py",
+        "conversations/views.py",
         (
             "        return [message for message in self.considered if message.message_sid in ended]\n",
             "        return []\n",
+        ),
+        (
+            "        return [message for message in self.fresh if message.message_sid not in self.record.entry_ids]\n",
+            "        return list(self.fresh)\n",
         ),
     ),
     _mutant(
         "what is on the record counts as answered, though it is not",
         "L3",
-        "batches/batching.py",
-        (" - frozenset(self.record.unanswered_ids)\n", "\n"),
+        "conversations/views.py",
+        (
+            "        ended = (self.record.entry_ids | self.moved_ids) - waiting\n",
+            "        ended = self.record.entry_ids | self.moved_ids\n",
+        ),
     ),
     _mutant(
         "the history is not asked whether a message was answered",
         "H3",
-        "batches/batching.py",
-        ("        ended = (self.record.entry_ids | self.moved_ids)", "        ended = (self.record.entry_ids)"),
+        "conversations/views.py",
+        (
+            "        ended = (self.record.entry_ids | self.moved_ids)",
+            "        ended = (self.record.entry_ids)",
+        ),
     ),
     _mutant(
         "the history is not asked again after the record was moved meanwhile",
         "H3",
-        "batches/batching.py",
-        ("            moved = tables.history.get_together(looking_up)  # H3", "            pass  # H3"),
+        "conversations/views.py",
+        (
+            "        moved = tables.history.get_together(history_reads)  # H3",
+            "        pass  # H3",
+        ),
     ),
     _mutant(
         "a batch keeps the id of the one before it",
@@ -224,26 +229,25 @@ MUTANTS = (
         ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
     ),
     _mutant(
-        "people are sent messages that another worker may have taken for the AI",
+        "people are sent a batch whose claim for them was refused",
         "L7",
-        "batches/batching.py",
+        "conversations/handoff.py",
         (
-            "            reserved = conversation_lock.reserve(job.tables.conversations, record)  # L7\n",
-            "            reserved = record\n",
+            "        if not isinstance(outcome, Claim):\n            return outcome\n        return self.finish(",
+            "        if not isinstance(outcome, Claim):\n"
+            "            self._send(queues, conversation, trail)\n"
+            "            return outcome\n"
+            "        return self.finish(",
         ),
     ),
     _mutant(
-        "what an earlier batch left unanswered goes to people without a claim",
-        "m",
-        "repair/stalled_locks.py",
-        ("        return isinstance(outcome, Claim) and self.hand_off(", "        return self.hand_off("),
-        ("        outcome = reply_claim.claim(\n", "        outcome = lambda *_, **__: None\n        outcome(\n"),
-    ),
-    _mutant(
         "a claim for people waits for its stall timeout",
-        "m",
-        "batches/batching.py",
-        ("        if record.claim == reply_claim.PEOPLE:\n", "        if record.claim is None and record.claim:\n"),
+        "t",
+        "batches/decision.py",
+        (
+            "        return Contend(GRACE_SECONDS) if is_young else FinishPeople()\n",
+            "        return Contend()\n",
+        ),
     ),
     # The conversation lock.
     _mutant(
@@ -256,13 +260,19 @@ MUTANTS = (
         "the record's version is no part of `unchanged`",
         "L1",
         "protocol/record.py",
-        ("            & Attr(VERSION).stays(self.version)\n", ""),
+        (
+            " & Attr(STATUS).stays(self.status) & Attr(VERSION).stays(self.version)\n",
+            " & Attr(STATUS).stays(self.status)\n",
+        ),
     ),
     _mutant(
         "the record's status is no part of `unchanged`",
         "L1",
         "protocol/record.py",
-        ("            & Attr(STATUS).stays(self.status)\n", ""),
+        (
+            " & Attr(STATUS).stays(self.status) & Attr(VERSION).stays(self.version)\n",
+            " & Attr(VERSION).stays(self.version)\n",
+        ),
     ),
     _mutant(
         "what an earlier batch left unanswered is not carried",
@@ -272,38 +282,53 @@ MUTANTS = (
     ),
     _mutant(
         "a message that no batch takes is appended whatever became of the record",
-        "L4",
+        "u",
         "protocol/conversation_lock.py",
-        ("when=record.unchanged):  # L4", "when=Attr(STATUS).exists()):  # L4"),
+        (
+            "        add={VERSION: 1},\n"
+            "    )\n"
+            "    match table.update(record.key.item, change, when=record.unchanged):\n",
+            "        add={VERSION: 1},\n"
+            "    )\n"
+            "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):\n",
+        ),
     ),
     _mutant(
         "a stalled lock is reset though a reply has claimed it",
         "R3",
         "protocol/conversation_lock.py",
-        ("when=is_as_seen & Attr(CLAIM).missing()):", "when=is_as_seen):"),
+        (
+            "  # L5: and no younger than it was seen to be.\n        & Attr(CLAIM).missing()\n",
+            "  # L5: and no younger than it was seen to be.\n",
+        ),
     ),
     _mutant(
         "an open record keeps the start and the trigger of its last lock",
         "L6",
         "protocol/conversation_lock.py",
-        ("    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *", "    removed = (LOCK_SHARD, *"),
+        (
+            "    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *(",
+            "    removed = (LOCK_SHARD, *CLAIM_ATTRIBUTES, *(",
+        ),
     ),
     _mutant(
         "a lock that another system set never begins to age",
         "f",
         "batches/batching.py",
         (
-            "            conversation_lock.stamp(job.tables.conversations, record, "
-            "shards=self._settings.lock_index_shards, now=now)\n",
-            "",
+            "                conversation_lock.stamp(job.tables.conversations, record, shards=shards, now=now)\n",
+            "                pass\n",
         ),
     ),
     # The reply.
     _mutant(
         "a reply claims whatever batch the record has",
         "R1",
-        "outbound/replying.py",
-        ("        if record.batch_id != reply.batch_id:\n", "        if record.batch_id is None:\n"),
+        "outbound/decision.py",
+        (
+            "    if record.batch_id != reply.batch_id:\n",
+            "    if record.batch_id is None:\n",
+        ),
     ),
     _mutant(
         "a reply claims whatever became of the record since it was read",
@@ -315,8 +340,11 @@ MUTANTS = (
     _mutant(
         "the reply to a batch whose lock was reset is refused",
         "i",
-        "outbound/replying.py",
-        ("        if not record.unanswered_ids:\n", "        if not record.unanswered_ids or not record.is_locked:\n"),
+        "outbound/decision.py",
+        (
+            "    if record.unanswered_ids:\n",
+            "    if record.unanswered_ids and record.is_locked:\n",
+        ),
     ),
     _mutant(
         "a release names neither its batch nor its claim",
@@ -336,17 +364,19 @@ MUTANTS = (
     _mutant(
         "a claimed reply that stalled is carried into the next batch",
         "R3",
-        "protocol/reply_claim.py",
-        ("    change = opened(Status.ERROR, answered=True,", "    change = opened(Status.ERROR, answered=False,"),
+        "protocol/conversation_lock.py",
+        (
+            "    return opened(Status.ERROR, answered=True, now=now, also=also)\n",
+            "    return opened(Status.ERROR, answered=False, now=now, also=also)\n",
+        ),
     ),
     _mutant(
-        "a stalled batch is handed to people before it is claimed in their name",
-        "m",
-        "repair/stalled_locks.py",
+        "people are sent a batch before it is claimed for them",
+        "L7",
+        "conversations/handoff.py",
         (
             "        outcome = reply_claim.claim(\n",
-            "        self._handoff.send(queues, conversation, conversation.record.unanswered, trail)\n"
-            "        outcome = reply_claim.claim(\n",
+            "        self._send(queues, conversation, trail)\n        outcome = reply_claim.claim(\n",
         ),
     ),
     _mutant(
@@ -354,22 +384,33 @@ MUTANTS = (
         "look",
         "outbound/replying.py",
         (
-            "                self._tell_end(job, entries, error_code)\n                self._look_at_stage(job)\n",
-            "                self._tell_end(job, entries, error_code)\n",
+            "            job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)\n"
+            "        return self._look_at_stage(job)\n",
+            "            job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)\n"
+            "        return True\n",
         ),
     ),
     _mutant(
         "a part is claimed whoever claimed it before",
         "P1",
         "protocol/sends.py",
-        ("when=Attr(SEND_ID).missing()):  # P1", "when=None):  # P1"),
+        (
+            "    match table.put(row, when=is_free):  # P1",
+            "    match table.put(row, when=is_free | Attr(SEND_ID).exists()):  # P1",
+        ),
     ),
     _mutant(
         "a part that another process claimed is sent all the same",
         "P1",
-        "outbound/replying.py",
-        ("            case State.CLAIMED if found.token == job.token:\n", "            case State.CLAIMED:\n"),
-        ("            case State.CLAIMED | State.UNKNOWN:\n", "            case State.UNKNOWN:\n"),
+        "outbound/parts.py",
+        (
+            "            case State.CLAIMED if found.token == part.token:\n",
+            "            case State.CLAIMED:\n",
+        ),
+        (
+            "            case State.CLAIMED | State.UNKNOWN:\n",
+            "            case State.UNKNOWN:\n",
+        ),
     ),
     # The history.
     _mutant(
@@ -392,32 +433,425 @@ MUTANTS = (
     ),
     # People, and the sweep.
     _mutant(
-        "a message for people is settled before it is handed off",
-        "S3",
+        "a batch for people ends before they are sent it",
+        "t",
         "conversations/handoff.py",
         (
-            "            conversation, known_ids = self._read(tables, message)\n",
-            "            staging.settle(tables.stage, message.conversation, [message.message_sid])\n"
-            "            conversation, known_ids = self._read(tables, message)\n",
+            "        if record.unanswered:\n"
+            "            self._send(queues, conversation, trail)\n"
+            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n",
+            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n"
+            "        if isinstance(outcome, Released) and record.unanswered:\n"
+            "            self._send(queues, conversation, trail)\n",
         ),
-    ),
-    _mutant(
-        "a message for people is not looked for in the record before it is appended",
-        "I2",
-        "conversations/handoff.py",
-        ("            if message.message_sid in known_ids:\n", "            if message.message_sid in ():\n"),
     ),
     _mutant(
         "the sweep triggers no orphaned row",
         "sweep",
         "repair/sweeping.py",
-        ("            self._retriggering.trigger(tables, queues, message, trail)\n", "            pass\n"),
+        (
+            "        self._retriggering.trigger(tables, queues, message.conversation, message.channel, message.tenant, trail)\n",
+            "        pass\n",
+        ),
+    ),
+    # One way to people, watched records, replies that come again, identity.
+    _mutant(
+        "the claim for people is a second write after the acquisition",
+        "L7",
+        "conversations/handoff.py",
+        (
+            "            for_people=True,\n",
+            "            for_people=False,\n",
+        ),
+        (
+            "        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
+            "        return self.claim(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
+        ),
     ),
     _mutant(
-        "the sweep hands no orphaned row to people",
-        "sweep",
+        "rows that people received are not settled",
+        "b",
+        "conversations/handoff.py",
+        (
+            "            staging.settle(tables.stage, record.key, record.unanswered_ids)\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "the webhook hands over what is staged though a stalled reply's end is not reported",
+        "L8",
+        "conversations/handoff.py",
+        (
+            "            and not record.has_unreported_end\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "the webhook sends no trigger for what did not fit into the batch for people",
+        "T2",
+        "conversations/handoff.py",
+        (
+            "            return handed if isinstance(handed, Changed) else len(taken) == len(view.staged)\n",
+            "            return handed if isinstance(handed, Changed) else True\n",
+        ),
+    ),
+    _mutant(
+        "a batch for people has their claim but keeps them waiting for the window",
+        "h",
+        "batches/decision.py",
+        (
+            "    if not view.staged or run.for_people or not run.is_all:\n",
+            "    if not view.staged or not run.is_all:\n",
+        ),
+    ),
+    _mutant(
+        "a running batch is not claimed for people who own the conversation by now",
+        "i",
+        "batches/decision.py",
+        (
+            "    if record.claim is None and _is_for_people(view, settings):\n        return ClaimForPeople()\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a batch takes all that is staged, whatever its destination",
+        "I3",
+        "batches/decision.py",
+        (
+            "    messages = list(takewhile(lambda one: destinations[one.message_sid] == first, view.new))\n",
+            "    messages = list(view.new)\n",
+        ),
+    ),
+    _mutant(
+        "what is staged before a STOP is appended after it",
+        "I3",
+        "conversations/opt_out.py",
+        (
+            "            return Request(kind, message, view.new[:at])\n",
+            "            return Request(kind, message, view.new[:0])\n",
+        ),
+    ),
+    _mutant(
+        "a STOP is kept without its mark",
+        "u",
+        "conversations/opt_out.py",
+        (
+            "            mark = _MARKS[request.kind]\n",
+            "            mark = None\n",
+        ),
+    ),
+    _mutant(
+        "a reply is sent to a customer who opted out",
+        "R1",
+        "outbound/planning.py",
+        (
+            "        if conversation.is_opted_out:\n",
+            "        if conversation.is_opted_out and reply.attempt > 99:\n",
+        ),
+    ),
+    _mutant(
+        "a claim holds whatever else was read of the record",
+        "R1",
+        "protocol/reply_claim.py",
+        (
+            "        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a take-over holds whatever else was read of the record",
+        "R2",
+        "protocol/reply_claim.py",
+        (
+            "        & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a take-over does not refresh the start of the lock",
+        "k",
+        "protocol/reply_claim.py",
+        (
+            "    change = Change(set={CLAIMED_AT: iso(now), CLAIM_TOKEN: token, STARTED_AT: iso(now)}, add={VERSION: 1})\n",
+            "    change = Change(set={CLAIMED_AT: iso(now), CLAIM_TOKEN: token}, add={VERSION: 1})\n",
+        ),
+    ),
+    _mutant(
+        "a give-up ignores the start of the lock",
+        "m",
+        "protocol/reply_claim.py",
+        (
+            "        Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).stays(record.started_at)\n",
+            "        Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(reply_id)\n",
+        ),
+    ),
+    _mutant(
+        "a claim is given back though a part was sent",
+        "R3",
+        "outbound/parts.py",
+        (
+            "                    gives_back = outcome.gives_claim_back and not entries\n",
+            "                    gives_back = outcome.gives_claim_back\n",
+        ),
+    ),
+    _mutant(
+        "a claim is given back though an earlier try may have sent the part",
+        "P1",
+        "outbound/parts.py",
+        (
+            "gives_claim_back=not plan.is_begun, unsent",
+            "gives_claim_back=True, unsent",
+        ),
+    ),
+    _mutant(
+        "a claim that sent nothing is not forgiven when the reply comes again",
+        "P1",
+        "protocol/sends.py",
+        (
+            "    for one in unsent:\n",
+            "    for one in ():\n",
+        ),
+    ),
+    _mutant(
+        "a reply that comes again does not say which of its claims sent nothing",
+        "P1",
+        "outbound/replying.py",
+        (
+            "        job = replace(job, reply=job.reply.without_sending(later.unsent_claims))\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a reply that cannot be queued at once forgets which of its claims sent nothing",
+        "P1",
+        "outbound/job.py",
+        (
+            "        return replace(self, reply=fault.reply) if isinstance(fault, NotRequeued) else self\n",
+            "        return self\n",
+        ),
+    ),
+    _mutant(
+        "a claim that stays is waited for as long as one that was given back",
+        "R2",
+        "outbound/replying.py",
+        (
+            "            is_free = False\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a reply is planned anew though a part of it was sent",
+        "n",
+        "outbound/replying.py",
+        (
+            "        plan = self._planning.plan(job, conversation, self._first_part(job))\n",
+            "        plan = self._planning.plan(job, conversation, None)\n",
+        ),
+    ),
+    _mutant(
+        "what was sent is recorded without a look at the history",
+        "R4",
+        "repair/reconciliation.py",
+        (
+            "    return [one for one in missing if entry_id(one) not in moved]\n",
+            "    return missing\n",
+        ),
+    ),
+    _mutant(
+        "what was sent is recorded whatever the record holds of it",
+        "R4",
+        "repair/reconciliation.py",
+        (
+            "    missing = [one for one in entries if one.get(SEND_ID) not in there and entry_id(one) not in record.entry_ids]\n",
+            "    missing = list(entries)\n",
+        ),
+    ),
+    _mutant(
+        "a late reply that was sent is not recorded",
+        "x",
+        "outbound/replying.py",
+        (
+            "        is_news = self._record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = True\n",
+        ),
+    ),
+    _mutant(
+        "a reset record is not watched",
+        "L8",
+        "protocol/conversation_lock.py",
+        (
+            "    watched = _watched(record.key, shards, now) if record.unanswered_ids else {}\n",
+            "    watched: dict[str, str] = {}\n",
+        ),
+    ),
+    _mutant(
+        "a given-up record is not watched",
+        "L8",
+        "protocol/conversation_lock.py",
+        (
+            "ERROR_CODE: error_code, **_watched(key, shards, now)}",
+            "ERROR_CODE: error_code}",
+        ),
+    ),
+    _mutant(
+        "a record is taken off the index before its end is reported",
+        "L8",
+        "repair/stalled_locks.py",
+        (
+            "        record = conversation.record\n        trail = trail",
+            "        record = conversation.record\n"
+            "        conversation_lock.unwatch(tables.conversations, record)\n"
+            "        trail = trail",
+        ),
+    ),
+    _mutant(
+        "a record is taken off the index whatever became of it",
+        "L8",
+        "protocol/conversation_lock.py",
+        (
+            "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
+            "        when=Attr(PRIMARY_CHANNEL).exists(),\n",
+        ),
+        (
+            "    MOVED_BEFORE,\n    OPTED_OUT,\n",
+            "    MOVED_BEFORE,\n    OPTED_OUT,\n    PRIMARY_CHANNEL,\n",
+        ),
+    ),
+    _mutant(
+        "the next batch begins before a given-up end is reported",
+        "L8",
+        "batches/decision.py",
+        (
+            "    if record.has_unreported_end:\n        return ReportEnd()\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a batch that was never answered is never overdue",
+        "L8",
         "repair/sweeping.py",
-        ("            self._handoff.hand_off(tables, queues, message, trail)\n", "            pass\n"),
+        (
+            "    return record.watched_since is not None and record.watched_for(now)",
+            "    return record.watched_since is None and record.watched_for(now)",
+        ),
+    ),
+    _mutant(
+        "a deadline may pass between a trigger and its lock",
+        "T5",
+        "protocol/trigger_lock.py",
+        (
+            "    return table.within(deadline.lifted), queue.within(deadline.lifted)\n",
+            "    return table, queue\n",
+        ),
+    ),
+    _mutant(
+        "a trigger whose send failed leaves its lock behind",
+        "T3",
+        "protocol/trigger_lock.py",
+        (
+            "            with suppress(TryAgain, Misconfigured):\n"
+            "                give_up(table, trigger)\n"
+            "        raise\n",
+            "            pass\n        raise\n",
+        ),
+    ),
+    _mutant(
+        "entries leave the record by their number",
+        "H2",
+        "protocol/conversation_lock.py",
+        (
+            "    match table.update(record.key.item, change, when=record.unchanged & last):\n",
+            "    match table.update(record.key.item, change, when=record.unchanged):\n",
+        ),
+    ),
+    _mutant(
+        "marks are set by position, whatever stands there",
+        "t",
+        "protocol/conversation_lock.py",
+        (
+            "        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)\n",
+            "        pass\n",
+        ),
+    ),
+    _mutant(
+        "the pair's older conversations are not asked for a message",
+        "identity",
+        "inbound/receiving.py",
+        (
+            "        return look_elsewhere(tables, found.older, message.message_sid)\n",
+            "        return None\n",
+        ),
+    ),
+    _mutant(
+        "the pair's older conversations are asked for entries only, not for what is staged",
+        "identity",
+        "conversations/identity.py",
+        (
+            "        if row is not None and (staged := StagedMessage.from_item(row)).conversation == key:\n"
+            "            return Known(staged)\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "the pair's older conversations are asked for what their records hold, not for their histories",
+        "identity",
+        "conversations/identity.py",
+        (
+            "        is_known |= is_entry or (moved is not None and moved[MESSAGE_ID] == message_sid)\n",
+            "        is_known |= is_entry\n",
+        ),
+    ),
+    _mutant(
+        "the record is read before the stage",
+        "H3",
+        "conversations/views.py",
+        (
+            "    staged = staging.read(tables.stage, key)\n",
+            "    early = lookup.load(tables.conversations, key, context_attributes)\n"
+            "    staged = staging.read(tables.stage, key)\n",
+        ),
+        (
+            "    conversation = Conversation.from_item(item)\n    if",
+            "    conversation = early or Conversation.from_item(item)\n    if",
+        ),
+    ),
+    _mutant(
+        "a reset ignores the start of the lock",
+        "L5",
+        "protocol/conversation_lock.py",
+        (
+            "        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than it was seen to be.\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a refresh names only the status",
+        "L2",
+        "protocol/conversation_lock.py",
+        (
+            "    match table.update(record.key.item, change, when=held_by(batch_id)):  # L2",
+            "    match table.update(record.key.item, change, when=Attr(STATUS).eq(Status.PROCESSING.value)):  # L2",
+        ),
+    ),
+    _mutant(
+        "a dispatch that may have happened is followed by an unlock",
+        "h",
+        "batches/batching.py",
+        (
+            "            emergency.pop_all()\n"
+            "        job.queues.ai.send(body, group=fair_group(conversation.tenant))\n",
+            "            job.queues.ai.send(body, group=fair_group(conversation.tenant))\n"
+            "            emergency.pop_all()\n",
+        ),
+    ),
+    _mutant(
+        "what is settled for a fault is settled in place of a claim for people",
+        "b",
+        "batches/decision.py",
+        (
+            "        return Resume() if record.claim is None else SettleBatch()\n",
+            "        return Resume()\n",
+        ),
     ),
 )
 

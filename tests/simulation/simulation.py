@@ -24,8 +24,8 @@ from typing import Any
 from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, ReplyCode
-from chalicelib.ports.tables import Item
 from chalicelib.handlers import queues, schedules
+from chalicelib.ports.tables import Item
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
@@ -355,7 +355,7 @@ class Simulation:
                 if budgets.duplicates:
                     yield "!a reply, twice", partial(self._reply_again, message)
 
-    def _outside(self) -> Iterable[Option]:
+    def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:

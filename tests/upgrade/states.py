@@ -430,15 +430,10 @@ SETTINGS: dict[str, dict[str, str]] = {
     "claimed_for_people_and_sent": {"stall_action": "handoff"},
     "ended_with_people": {"stall_action": "handoff"},
     "staged_after_move": {"messages_keep": "2"},
-    **dict.fromkeys(
-        (
-            "staged_for_people",
-            "with_people_and_staged",
-            "with_people_in_record_and_staged",
-            "staged_for_people_behind_ai",
-        ),
-        {"handoff_flag_routes": "true"},
-    ),
+    "staged_for_people": {"handoff_flag_routes": "true"},
+    "staged_for_people_behind_ai": {"handoff_flag_routes": "true"},
+    "with_people_and_staged": {"handoff_flag_routes": "true"},
+    "with_people_in_record_and_staged": {"handoff_flag_routes": "true"},
     "fallback_waits": {"unknown_sender_text": "We do not know you."},
 }
 """The settings of a state that differ from the defaults; today's code finishes it under the same."""

@@ -74,7 +74,7 @@ EXPECTED = {
 }
 
 AT_REST = frozenset({"timed_out_at_rest"})
-"""States in which nothing is on its way: `ops watch` finishes them, see `test_watching.py`."""
+"""States in which nothing is on its way: `ops watch-unanswered` finishes them, see `tests/ops/test_watching.py`."""
 
 
 def test_each_fixture_has_an_expectation_and_the_reverse():
@@ -89,7 +89,8 @@ def test_what_the_previous_version_left_behind_is_finished(name: str):
     world.run(8_000)
 
     assert [endings(world, sid) for sid in fixture(name)["acknowledged"]] == [{one} for one in expected.messages]
-    assert world.is_at_rest and world.is_silent
+    assert world.is_at_rest
+    assert world.is_silent
     assert (world.row["conversation_status"], world.row.get("processing_error_code")) == (
         expected.status,
         expected.code,

@@ -41,13 +41,18 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
     return conversation(conversation_id=f"c-{number}", created_at=f"2026-01-{number:02}T00:00:00+00:00", **changes)
 
 
+MADE = "2026-01-01T00:00:00+00:00"
+"""When the conversation was made."""
+
+
 class TestFind:
     @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_a_conversation_is_found_by_company_and_customer(self, channel):
         """With the name of the company's secret for that channel."""
         found = lookup.find(table(conversation()), channel, MESSAGE)
 
-        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, conversation()["channel_config"])
+        config = conversation()["channel_config"]
+        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, MADE, channel_config=config)
 
     @pytest.mark.parametrize("page_bytes", [1, 1_048_576], ids=["many pages", "one page"])
     def test_of_several_active_ones_the_newest_wins(self, page_bytes: int):
@@ -59,6 +64,7 @@ class TestFind:
         assert found is not None
         assert found.key == ConversationKey(CUSTOMER, "c-3")
         assert found.active_count == 3
+        assert found.older == tuple(ConversationKey(CUSTOMER, f"c-{number}") for number in (4, 2, 1))
 
     def test_several_active_ones_are_warned_of(self):
         """The company has to end one; the message is taken all the same."""
@@ -75,7 +81,8 @@ class TestFind:
         """So that the provider can be proven before it is told that the sender is unknown."""
         found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0, conversation()["channel_config"])
+        config = conversation()["channel_config"]
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
     def test_the_configuration_of_the_company_comes_with_it(self):
         """Its policies apply to senders without a conversation too, and cost no further read."""
@@ -83,7 +90,7 @@ class TestFind:
 
         found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0, config)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
     def test_an_unknown_company_is_none(self):
         """Nothing proves anything then."""
@@ -157,24 +164,24 @@ class TestLoad:
 
         assert without is not None
         assert whole is not None
-        assert "messages" not in without
-        assert whole["messages"] == [{"message_id": "SM0"}]
+        assert without.record.entries is None
+        assert whole.record.entries == ({"message_id": "SM0"},)
 
     def test_the_company_s_own_attributes_are_read_where_a_setting_names_them(self):
         """And no others."""
         kept = table(conversation(language="de", mood="good"))
 
-        item = lookup.load(kept, KEY, ("language",), with_messages=False)
+        loaded = lookup.load(kept, KEY, ("language",), with_messages=False)
 
-        assert item is not None
-        assert item["language"] == "de"
-        assert "mood" not in item
+        assert loaded is not None
+        assert loaded.item["language"] == "de"
+        assert "mood" not in loaded.item
 
     def test_a_conversation_that_is_gone_is_none(self):
         """The index may still name it."""
-        item = lookup.load(table(), KEY, (), with_messages=False)
+        loaded = lookup.load(table(), KEY, (), with_messages=False)
 
-        assert item is None
+        assert loaded is None
 
     @pytest.mark.parametrize(
         "changes", [{"messages": "text"}, {"unanswered_ids": "SM1"}, {"conversation_version": "one"}]

@@ -160,6 +160,35 @@ class TestMisdirectedCallback:
         assert outcome(world) == "INVALID_SIGNATURE"
 
 
+class TestSteps:
+    def test_every_step_before_the_stage_is_a_line_of_its_own(self, world: World):
+        """In order; those that only tell that all is well are for debugging."""
+        world.post(world.form())
+
+        steps = [(line["step"], line["level"]) for line in world.telemetry.lines]
+
+        assert steps == [
+            ("received", "info"),
+            ("looked_up_conversation", "debug"),
+            ("secret_fetched", "debug"),
+            ("signature_accepted", "debug"),
+            ("context_loaded", "debug"),
+            ("rules_passed", "debug"),
+            ("staged", "info"),
+            ("triggered", "info"),
+            ("answered_provider", "info"),
+        ]
+
+    def test_a_forgery_goes_no_further_than_its_secret(self, world: World):
+        """Nothing of the conversation is read for it."""
+        world.post(world.form(), token="forged")
+
+        steps = [line["step"] for line in world.telemetry.lines]
+
+        assert steps[:3] == ["received", "looked_up_conversation", "secret_fetched"]
+        assert not {"signature_accepted", "context_loaded", "rules_passed"} & set(steps)
+
+
 class TestChannelRoute:
     @pytest.mark.parametrize(
         ("channel", "prefix", "path"),
@@ -180,7 +209,7 @@ class TestChannelRoute:
 
         (row,) = world.tables.stage.rows
         assert (response.status_code, response.body, response.headers) == (200, EMPTY, {"Content-Type": "text/xml"})
-        assert (row["message_sid"], row["channel"], row["route"]) == (form["MessageSid"], channel, "channel")
+        assert (row["message_sid"], row["channel"]) == (form["MessageSid"], channel)
         assert [len(queue.messages) for name, queue in world.queues.triggers.items() if name == channel] == [1]
         assert outcome(world) == "success"
 
@@ -404,40 +433,76 @@ class TestHandoff:
         assert world.staged_ids == []
 
     def test_a_message_in_the_record_already_is_not_handed_off_again(self):
-        """A retry of the provider."""
+        """A retry of the provider: its trigger settles the row."""
         world = World(None, conversation(auto_queue_reply_message=True))
         sid = world.deliver()
 
         world.deliver(sid=sid)
+        world.work()
 
         assert len(world.queues.handoff.messages) == 1
         assert world.entry_ids == [sid]
         assert world.staged_ids == []
 
-    def test_a_locked_conversation_s_message_is_handed_off_and_its_lock_stays(self):
-        """L4: people get it at once, and the batch is with the AI still."""
+    def test_the_batch_of_a_conversation_that_goes_to_people_goes_with_it(self):
+        """They get what the AI has, and then what is staged, in order; the AI's late answer is refused."""
         world = locked()
+        (document,) = world.take(world.queues.ai)
         world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+        first = document["messages"][0]["message_id"]
 
         sid = world.deliver()
+        world.work()
+        world.reply(document, "too late")
+        world.send_replies()
 
         world.take_handoffs()
-        assert world.with_people == [sid]
-        assert world.row["conversation_status"] == "processing_reply"
+        assert world.with_people == world.entry_ids == [first, sid]
+        assert world.phone.texts == []
+        assert world.row["conversation_status"] == "user_reply_received"
 
-    def test_a_record_that_keeps_changing_leaves_the_row_to_the_sweep(self):
-        """After a few tries; people have the message, once."""
+    def test_a_record_that_keeps_changing_leaves_the_row_to_a_trigger_without_delay(self):
+        """After a few looks; people have the message a moment later, once."""
         world = World(None, conversation(auto_queue_reply_message=True))
-        for number in range(4):
+        for look in range(4):
             world.plan.interleave(
-                [7, 9, 11, 13][number],
-                lambda: world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"], {}]}),
+                7 + 3 * look,
+                lambda look=look: world.tables.conversations.seed({**world.row, "conversation_status": f"s-{look}"}),
             )
 
         response = world.post(world.form())
 
-        assert (response.status_code, outcome(world)) == (200, "TRIGGER_LOCK_WRITE_ERROR")
-        assert len(world.queues.handoff.messages) == len(world.staged_ids) == 1
+        assert (response.status_code, outcome(world)) == (200, "success")
+        assert world.queues.triggers["whatsapp"].seconds_until_next == 0
+        assert world.queues.handoff.messages == []
+        world.work()
+        world.take_handoffs()
+        assert len(world.with_people) == 1
+        assert world.staged_ids == []
+
+    @pytest.mark.parametrize("fault", [*TRANSIENT, Fault.MISCONFIGURED])
+    @pytest.mark.parametrize("call", range(STAGE + 1, STAGE + 6))
+    def test_a_fault_on_the_way_to_people_leaves_the_rest_to_a_trigger(self, call: int, fault: Fault):
+        """It is staged: acknowledged, and people get it once, by whoever finds it."""
+        world = World(None, conversation(auto_queue_reply_message=True))
+        world.plan.faults = {call: fault}
+
+        response = world.post(world.form())
+
+        assert (response.status_code, outcome(world)) == (200, "success")
+        world.run(60)
+        assert world.with_people == world.entry_ids == ["SM" + "0" * 31 + "1"]
+        assert world.is_at_rest
+
+    def test_what_waits_for_its_window_goes_to_people_before_what_comes_after_the_switch(self, world: World):
+        """In the webhook itself, in one batch, in the order in which the messages came."""
+        first = world.deliver("one")
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message_from_number": [CUSTOMER]})
+
+        second = world.deliver("two")
+
+        world.take_handoffs()
+        assert world.with_people == world.entry_ids == [first, second]
 
 
 class TestDuplicates:
@@ -462,21 +527,23 @@ class TestDuplicates:
 
         assert len(world.queues.triggers["whatsapp"].messages) == 1
 
-    @pytest.mark.parametrize("first", ["channel", "handoff"])
-    def test_a_retry_keeps_the_route_that_the_row_has(self, first: str):
-        """S1: what was staged for people does not go to the AI because a switch was turned meanwhile."""
-        is_for_people = first == "handoff"
-        world = World(None, conversation(auto_queue_reply_message=is_for_people))
+    @pytest.mark.parametrize("is_for_people", [True, False])
+    def test_a_retry_goes_where_today_s_rules_say(self, is_for_people: bool):
+        """The row has no route: who answers is asked when the message is taken, and one takes it."""
+        world = World(None, conversation(auto_queue_reply_message=not is_for_people))
         form = world.form()
         world.plan.faults = {STAGE + 1: Fault.CRASH_BEFORE}
         with world.process():
             world.post(form)
-        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": not is_for_people})
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": is_for_people})
 
         world.post(form)
+        world.clock.advance(11)
+        world.work()
 
-        assert len(world.queues.handoff.messages) == int(is_for_people)
-        assert len(world.queues.triggers["whatsapp"].messages) == int(not is_for_people)
+        world.take_handoffs()
+        assert len(world.with_people) == int(is_for_people)
+        assert len(world.take(world.queues.ai)) == int(not is_for_people)
 
 
 FAULTS = [
@@ -519,7 +586,10 @@ class TestFaults:
 
     @pytest.mark.parametrize("call", [FIND, SECRET, LOAD, STAGE, TRIGGER_LOCK, SEND])
     def test_past_the_deadline_no_call_starts(self, world: World, call: int):
-        """503 before the message is staged, so that Twilio retries; acknowledged after that, for the sweep."""
+        """503 before the message is staged, so that Twilio retries; acknowledged after that, for the sweep.
+
+        T5: a trigger and its lock have one deadline between them, so the send follows a lock that was begun in time.
+        """
         if call > FIND:
             world.plan.interleave(call - 1, lambda: world.clock.advance(3))
         else:
@@ -528,9 +598,10 @@ class TestFaults:
 
         response = world.post(world.form())
 
-        assert len(world.plan.calls) == call - 1
+        assert len(world.plan.calls) == (SEND if call == SEND else call - 1)
         assert response.status_code == (503 if call <= STAGE else 200)
         assert len(world.staged_ids) == (1 if call > STAGE else 0)
+        assert len(world.tables.trigger_lock.rows) == len(world.queues.triggers["whatsapp"].messages)
 
     def test_an_error_that_nobody_expected_is_answered_by_the_table(self, world: World):
         """Never a 500, and told by type and place only."""

@@ -386,6 +386,48 @@ class TestTryAgain:
         assert world.row["processing_error_code"] == "20503"
         assert world.is_at_rest
 
+    def test_a_reply_that_cannot_be_queued_at_once_keeps_the_tokens_of_its_unsent_claims(self):
+        """P1: the answer to the claim of the part is lost, then the queue throttles: the reply is sent all the same."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        calls = len(world.plan.calls)
+        world.plan.faults = {calls + 3: Fault.LOST_ANSWER, calls + 5: Fault.THROTTLED}
+
+        world.run(600)
+
+        assert [call.operation for call in world.plan.calls[calls:][2:5]] == ["PutItem", "UpdateItem", "SendMessage"]
+        assert world.phone.texts == ["an answer"]
+        assert codes(world) == ["none"]
+
+    def test_a_reply_that_an_earlier_try_may_have_sent_keeps_its_claim_after_a_fault_of_a_table(self):
+        """P1: the first try died after its send; the claim of the part meets a fault; no second answer gets in."""
+        world = World()
+        document = world.burst_with_ai()
+        world.reply(document, "an answer")
+        world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+        world.send_replies()
+        world.clock.advance(200)
+        world.plan.faults = {len(world.plan.calls) + 5: Fault.THROTTLED}
+        world.send_replies()
+
+        world.reply(document, "another answer")
+        world.run(600)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.sent_contents == ["an answer"]
+
+    def test_a_claim_that_cannot_be_given_back_is_waited_for_less_than_its_lock_takes_to_stall(self):
+        """R2: the provider asks for a long pause, and the claim stays: the reply comes before the sweep gives it up."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [TemporaryFailure("20429", 900)]
+        world.plan.faults = {len(world.plan.calls) + 6: Fault.THROTTLED}
+
+        world.run(1_200)
+
+        assert world.phone.texts == ["an answer"]
+        assert codes(world) == ["none"]
+
     def test_a_secret_that_cannot_be_had_leaves_no_claim(self):
         """The secret is fetched before the claim, so that nothing looks as if it were in doubt."""
         world = World()
