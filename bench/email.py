@@ -42,6 +42,7 @@ from bench.answers import Answers
 from bench.hot_path import ROOT, SETTINGS
 from bench.tables import show
 from chalicelib.channels.channel import Vendor
+from chalicelib.channels.email.quotations import TEXT_LENGTH_MAX
 from chalicelib.handlers import webhooks
 from chalicelib.wiring import Engine
 from local.requests.email_signatures import key_pair
@@ -63,6 +64,11 @@ UNSIGNED = "a photo, and no signature at all"
 
 WORDS = "The quick brown fox jumps over the lazy dog, and every one of them is called März.\r\n"
 PHOTO = os.urandom(1 << 16) * 60
+ANSWERS = {"In-Reply-To": "<a@acme.example>"}
+INTRODUCTION = "5 Jan 2026 10:00 <a@b.example, Bob wrote:\r\n"
+"""Looks like an introduction, and is none."""
+HEADER_BLOCK = f"From: {'x Date: ' * 50}\r\n"
+"""Looks like a header block, and is none."""
 
 
 def main() -> None:
@@ -177,13 +183,16 @@ def cases() -> dict[str, Email]:
 
 
 def hostile() -> dict[str, Email]:
-    """E-mails that are made to take long."""
+    """E-mails that are made to take long: by their headers, which are read before the proof, or by their texts."""
     names = " ".join(map("".join, product("abcdefghijklmnopqrstuvwxyz0123456789", repeat=3)))
     depth = "".join(f"<{tag}>" for tag in ("ul", "li")) * 50_000
     labels = "a." * 100 + "example"
     return {
         "hostile, one tag of 46,656 attributes": Email(text="", html=f"<p {names}>hello"),
         "hostile, 100,000 tags deep": Email(text="", html=f"{depth}hello"),
+        "hostile, introductions": Email(text=INTRODUCTION * (TEXT_LENGTH_MAX // len(INTRODUCTION)), headers=ANSWERS),
+        "hostile, header blocks": Email(text=HEADER_BLOCK * (TEXT_LENGTH_MAX // len(HEADER_BLOCK)), headers=ANSWERS),
+        "hostile, levels of quotations": Email(text=">" * (TEXT_LENGTH_MAX - 1), headers=ANSWERS),
         "hostile, 4 MB of DKIM results": Email(
             sender=f"ann@{labels}", dkim=f"@{labels} : fail," * (SIZE_BYTES // len(labels))
         ),

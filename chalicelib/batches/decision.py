@@ -269,7 +269,7 @@ def _run(view: View, settings: Settings) -> _Run:
 
 def _destination(view: View, message: StagedMessage, settings: Settings) -> Destination | OptOut:
     """Who answers a new message; a request that changes nothing is only kept."""
-    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out)
+    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out_of(message.channel))
     if request is not None:
         return request
     return views.destination_of(view, message, handoff_flag_routes=settings.handoff_flag_routes)

@@ -31,6 +31,8 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
     Code.PARSING_ERROR: (_OK, HTTPStatus.BAD_REQUEST),  # .......................... the sender
     Code.MISSING_REQUIRED_FIELD: (_OK, HTTPStatus.BAD_REQUEST),
     Code.CONVERSATION_NOT_FOUND: (_OK, HTTPStatus.NOT_FOUND),
+    Code.SENDER_WITHOUT_NUMBER: (_OK, HTTPStatus.NOT_FOUND),
+    Code.MISDIRECTED_CALLBACK: (_OK, HTTPStatus.FORBIDDEN),  # ..................... us: a URL in the provider's console
     Code.INVALID_SIGNATURE: (_OK, HTTPStatus.FORBIDDEN),  # ........................ a forger, or our configuration
     Code.MISSING_CREDENTIAL_CONFIG: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),  # .... us, and catch up
     Code.SECRET_FETCH_FAILED: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -75,6 +77,7 @@ _MESSAGES: dict[Code, str] = {
     Code.DB_TRANSIENT_ERROR: "the database is not available; try again",
     Code.SECRET_FETCH_TRANSIENT_ERROR: "the company's secret is not available; try again",
     Code.STAGE_WRITE_ERROR: "the message could not be stored; try again",
+    Code.RECIPIENTS_LEFT: "not all recipients were looked at; try again",
     Code.TRIGGER_LOCK_WRITE_ERROR: "the message is stored and is processed later",
     Code.QUEUE_ERROR: "the message is stored and is processed later",
 }

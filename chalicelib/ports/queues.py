@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -71,6 +71,12 @@ class Queues:
     ai: Queue
     replies: Queue
     dead_replies: Queue
+    human_replies: Queue
+    dead_human_replies: Queue
+
+    def of_people(self) -> Queues:
+        """The same queues for people's replies: they come again on a queue of their own."""
+        return replace(self, replies=self.human_replies, dead_replies=self.dead_human_replies)
 
     def within(self, deadline: Deadline) -> Queues:
         """The same queues, whose calls are refused once `deadline` has passed."""
@@ -81,6 +87,8 @@ class Queues:
             ai=self.ai.within(deadline),
             replies=self.replies.within(deadline),
             dead_replies=self.dead_replies.within(deadline),
+            human_replies=self.human_replies.within(deadline),
+            dead_human_replies=self.dead_human_replies.within(deadline),
         )
 
     def trigger(self, channel: str) -> Queue:

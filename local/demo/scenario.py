@@ -189,7 +189,7 @@ class Scenario:
         frida = NORDIC.conversation_id(NORDIC.customer("frida"))
         self._await("thinking", conversation=frida)
         self.timeline.headline("Frida writes STOP while the AI thinks, and later something else.")
-        self._writes("frida-stop", NORDIC, "frida", channel="sms", body="Stop")
+        self._writes("frida-stop", NORDIC, "frida", channel="sms", body="Stop", opt_out="STOP")
         self._await("released", conversation=frida)
         self._writes("frida-after", NORDIC, "frida", channel="sms", body="And do you sell bells?")
 
@@ -201,11 +201,13 @@ class Scenario:
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
 
     def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
-        """Put a reply on the ai-replies queue, as a system of the company's would."""
+        """Put a reply on the AI's or on people's replies queue, as a system of the company's would."""
         key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
+        names = self.stack.settings
+        queue = names.human_replies_queue if what.get("source") == "human" else names.ai_replies_queue
         self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
         self.stack.aws.sqs.send_message(
-            QueueUrl=self.stack.aws.queue_url(self.stack.settings.ai_replies_queue),
+            QueueUrl=self.stack.aws.queue_url(queue),
             MessageBody=json.dumps({**key, **what}),
             MessageGroupId=company.company_id,
         )

@@ -159,7 +159,7 @@ class TestAlarms:
         assert (percent, alarm["Threshold"]) == ("IF(invocations > 0, 100 * errors / invocations, 0)", 1)
         assert {one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one} == {300}
 
-    @pytest.mark.parametrize("queue", ["whatsapp", "sms", "email", "ai-replies"])
+    @pytest.mark.parametrize("queue", ["whatsapp", "sms", "email", "ai-replies", "human-replies"])
     def test_a_queue_of_ours_may_be_as_old_as_its_longest_delay_and_a_crash(self, queue: str):
         """A trigger waits for its window, then for the longest requeue; its worker may die once."""
         settings = settings_of(())

@@ -29,7 +29,13 @@ CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
 ROLE_CHARACTERS_MAX = 10_240
 """What IAM takes as the inline policies of one role, white space not counted."""
 
-READS = {"batch_whatsapp": "whatsapp", "batch_sms": "sms", "batch_email": "email", "send_replies": "ai-replies"}
+READS = {
+    "batch_whatsapp": "whatsapp",
+    "batch_sms": "sms",
+    "batch_email": "email",
+    "send_replies": "ai-replies",
+    "send_human_replies": "human-replies",
+}
 """The queue that an event source mapping reads for a function."""
 
 EACH = pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def write_on_and_on() -> None:
             "reply_id": f"reply-{number}",
             "body": f"{number} " + "word " * 9_000,
         }
-        world.queues.replies.inject(json.dumps({**KEY.item, **words}), group="acme")
+        world.queues.human_replies.inject(json.dumps({**KEY.item, **words}), group="acme")
         world.send_replies()
 
 

@@ -302,6 +302,7 @@ class TestDeployed:
             ("replies-engine-dev-sms", 10),
             ("replies-engine-dev-email", 10),
             ("replies-engine-dev-ai-replies", 1),
+            ("replies-engine-dev-human-replies", 1),
         }
         assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
@@ -357,7 +358,7 @@ class TestBlackBox:
         assert row(deployment, "dev", conversation) == before
         assert staged(deployment, "dev", conversation) == []
 
-    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies"])
+    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies", "human-replies"])
     def test_a_poison_message_reaches_its_dead_letter_queue_with_the_reason(self, deployment: Deployment, role: str):
         """Which an operator reads."""
         queue = f"replies-engine-dev-{role}"

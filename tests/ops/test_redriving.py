@@ -167,7 +167,15 @@ class TestSources:
 
     def test_every_queue_of_the_settings_can_be_redriven(self):
         """By its role."""
-        assert list(sources(self.SETTINGS)) == ["whatsapp", "sms", "email", "human-handoff", "ai", "ai-replies"]
+        assert list(sources(self.SETTINGS)) == [
+            "whatsapp",
+            "sms",
+            "email",
+            "human-handoff",
+            "ai",
+            "ai-replies",
+            "human-replies",
+        ]
 
     @pytest.mark.parametrize(
         "told", ["ai-replies", "replies-engine-local-ai-replies", "replies-engine-local-ai-replies-dlq"]

@@ -23,14 +23,16 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.messages.replies import CONTENT_BYTES_MAX
 from chalicelib.messages.splitting import split
-from chalicelib.ports.tables import Item, Read
+from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
 from chalicelib.protocol.record import ConversationKey
 from local.requests.email_signatures import key_pair
 from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
 from tests.fakes.queues import InMemoryQueue
+from tests.fakes.rows import holds
 from tests.fakes.tables import InMemoryTable, RowId, _Store
+from tests.simulation.reached import REACHED, caller, place_of
 from tests.world import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -271,6 +273,32 @@ class LeanTable(InMemoryTable):
         super()._replace(row_id, new)
         if self._store.watch is not None:
             self._store.watch(old, new)
+
+    def _write(
+        self,
+        operation: str,
+        key: Mapping[str, Any],
+        when: Condition | None,
+        change: Callable[[Item | None], tuple[Item | None, Item]],
+    ) -> Written | Refused:
+        place = place_of(caller()) if REACHED.is_on else ""
+
+        def apply() -> Written | Refused:
+            row_id = self._id_of(key)
+            old = self._store.rows.get(row_id)
+            is_written = when is None or holds(when, old or {})
+            if place:
+                REACHED.guard(place, when, old or {}, is_written=is_written)
+            if not is_written:
+                return Refused(old or {})
+            new, answer = change(old)
+            self._replace(row_id, new)
+            return Written(answer)
+
+        def refused_by_own_write(answer: Written | Refused) -> Written | Refused:
+            return Refused(self._store.rows.get(self._id_of(key)) or {}) if isinstance(answer, Written) else answer
+
+        return self._perform(operation, "write", apply, is_conditional=when is not None, own_write=refused_by_own_write)
 
     def _bill_write(self, old: Item | None, new: Item | None) -> None:
         pass

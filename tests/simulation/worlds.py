@@ -183,6 +183,7 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
         for _ in range(calls):
             simulation._step(simulation.course.actors[0], None)
     simulation.course.budgets = budgets
+    simulation.stall()
     simulation.world.clock.advance(400)
     _staged(simulation, "two")
     return simulation
@@ -313,7 +314,7 @@ def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
-    simulation.note_overdue()
+    simulation.stall()
     simulation.world.clock.advance(400)
     return simulation
 

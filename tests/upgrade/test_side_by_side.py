@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from chalicelib.telemetry import Step
-from tests.fakes.faults import Crash
+from tests.fakes.faults import Call, Crash
 from tests.upgrade.previous import Previous
 from tests.upgrade.record import recorded
 from tests.upgrade.restored import FIXTURES, NAMES
 from tests.upgrade.side_by_side import SideBySide, Traffic
+from tests.world import World
 
 SEEDS = range(8)
 
@@ -81,6 +83,51 @@ class TestRollback:
         assert staged_meanwhile == [sid]
         assert _unreadable(world)
         assert world.today.answered_ids == [sid]
+
+    def test_a_batch_that_today_claimed_for_people_is_handed_to_them_by_the_previous_sweep(self, both):
+        """The claim bears the same name in both."""
+        world = both()
+        sid = world.before.deliver("one")
+        world.today.tables.conversations.seed({**world.today.row, "hand_off_to_human": True})
+        world.today.clock.advance(11)
+        _dying(world.today, "SendMessage", "human-handoff", world.today.work)
+
+        world.finish("before")
+
+        assert world.today.with_people == [sid]
+        assert world.violations() == []
+
+    def test_the_lock_of_another_system_on_a_watched_row_is_opened_at_once(self, both):
+        """The previous version takes the start of the watch for the lock's."""
+        world = both()
+        world.today.burst_with_ai("one")
+        world.today.clock.advance(400)
+        world.today.sweep()
+        world.today.clock.advance(301)
+        world.today.tables.conversations.seed({**world.today.row, "conversation_status": "processing_reply"})
+
+        world.before.deliver("two")
+        world.today.clock.advance(11)
+        world.before.work()
+
+        assert [line["outcome"] for line in world.before.telemetry.lines if line["step"] == "reset_stalled_lock"] == [
+            "warn"
+        ]
+
+    def test_the_messages_of_a_watched_row_wait_for_the_customer_s_next_one(self, both):
+        """The previous sweep does not read that part of the index."""
+        world = both()
+        world.today.burst_with_ai("one")
+        world.today.clock.advance(400)
+        world.today.sweep()
+
+        world.finish("before", seconds=3_000)
+        batches_without_it = dict(world.today.batches)
+        world.before.deliver("two")
+        world.finish("before", seconds=3_000)
+
+        assert batches_without_it == {}
+        assert world.today.answered_ids == world.today.entry_ids
 
 
 class TestUnreadableRows:
@@ -158,17 +205,26 @@ def _unreadable(world: SideBySide) -> list[str]:
     return [line["reason"] for line in failed if line["reason"].startswith("KeyError")]
 
 
-def _stage_only(today, body: str, **parameters: str) -> None:
+def _stage_only(today: World, body: str, **parameters: str) -> None:
     """A webhook of today that died right after it staged a message, and that the provider does not repeat."""
+    form = today.form(body, **parameters)
+    _dying(today, "PutItem", "stage", lambda: today.post(form))
+
+
+def _dying(today: World, operation: str, resource: str, act: Callable[[], object]) -> None:
+    """A process of today that dies at such a call: after a put, before a send."""
     plan, perform = today.plan, today.plan.perform
 
-    def dying(call, apply):
+    def dying(call: Call, apply: Callable[..., Any]) -> Any:
+        is_it = call.operation == operation and resource in call.resource
+        if is_it and call.kind == "send":
+            raise Crash(call)
         answer = perform(call, apply)
-        if call.operation == "PutItem" and "stage" in call.resource:
+        if is_it:
             raise Crash(call)
         return answer
 
-    plan.perform = dying
+    plan.perform = dying  # type: ignore[method-assign]
     with today.process():
-        today.post(today.form(body, **parameters))
-    plan.perform = perform
+        act()
+    plan.perform = perform  # type: ignore[method-assign]

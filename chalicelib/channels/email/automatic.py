@@ -4,9 +4,8 @@
     a hint        a header that asks others for silence, or names a list: it does not say who wrote the mail, because
                   Exchange and Google Groups add it to what people write, so it refuses nothing
 
-An honest mail that is taken for a machine's is lost, so only the first refuses. A loop of machines that say nothing of
-themselves is stopped by the bound on automatic answers of each conversation (`conversations/answer_rate.py`). Subjects
-("Out of office") and senders ("noreply") are neither: people write the first and write from the second.
+An honest mail that is taken for a machine's is lost, so only the first refuses. Subjects ("Out of office") and senders
+("noreply") are neither: people write the first and write from the second.
 """
 
 from __future__ import annotations
