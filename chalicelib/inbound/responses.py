@@ -75,6 +75,7 @@ _MESSAGES: dict[Code, str] = {
     Code.DB_TRANSIENT_ERROR: "the database is not available; try again",
     Code.SECRET_FETCH_TRANSIENT_ERROR: "the company's secret is not available; try again",
     Code.STAGE_WRITE_ERROR: "the message could not be stored; try again",
+    Code.RECIPIENTS_LEFT: "not all recipients were looked at; try again",
     Code.TRIGGER_LOCK_WRITE_ERROR: "the message is stored and is processed later",
     Code.QUEUE_ERROR: "the message is stored and is processed later",
 }

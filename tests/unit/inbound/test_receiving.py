@@ -14,6 +14,7 @@ from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Fault
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 
+SID = "SM" + "1" * 32
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 NOTICE = "We are on it."
 FIND, SECRET, LOAD, STAGE, TRIGGER_LOCK, SEND = range(1, 7)
@@ -148,7 +149,7 @@ class TestProof:
             world.form(),
             world.form(From="whatsapp:+4999"),
             world.form(To="whatsapp:+1999"),
-            world.form(AccountSid="AC9"),
+            world.form(AccountSid="AC" + "9" * 32),
         ]
 
         answers = {(one.status_code, one.body) for one in (world.post(form, token="forged") for form in forms)}
@@ -545,9 +546,9 @@ class TestProbes:
 
     def test_a_customer_s_message_is_no_probe_whatever_its_headers_say(self, world: World):
         """A header that strays in loses nothing."""
-        world.post(world.form(sid="SM1"), **PROBE)
+        world.post(world.form(sid=SID), **PROBE)
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
 
     def test_a_company_that_writes_to_itself_is_no_probe_without_the_header(self, world: World):
         """It is answered as any sender that is not known."""
@@ -560,7 +561,7 @@ class TestProbes:
 class TestProvenMessages:
     def message(self, world: World, **changes) -> InboundMessage:
         told = {
-            "message_sid": "SM1",
+            "message_sid": SID,
             "channel": "whatsapp",
             "account_id": ACCOUNT_SID,
             "sender": Address(AddressKind.PHONE, CUSTOMER),
@@ -574,17 +575,17 @@ class TestProvenMessages:
         """Without a secret being asked for."""
         world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
         assert len(world.queues.triggers["whatsapp"].messages) == 1
         assert "GetSecretValue" not in [call.operation for call in world.plan.calls]
 
     def test_a_proven_message_is_staged_once(self, world: World):
         """However often it is taken in, and by whom."""
-        world.post(world.form(sid="SM1"))
+        world.post(world.form(sid=SID))
 
         world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
         assert world.telemetry.total(Metric.DUPLICATE) == 1
 
     def test_a_proven_message_of_an_unknown_sender_tells_nobody(self, world: World):
