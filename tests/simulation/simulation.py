@@ -33,6 +33,9 @@ from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 from tests.simulation.reached import REACHED
 
+OUTSIDE_WINDOW = "63016"
+"""The provider's code for free text that came too late."""
+
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
 
@@ -618,17 +621,19 @@ class Simulation:
     def _reports(self) -> Iterable[Option]:
         for sid, part, _ in self.world.phone.received:
             if part.status_callback is not None:  # SendGrid is not asked for reports
-                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
+                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part, "delivered", "")
+                yield f"!a refusal of {sid[-2:]}", partial(self._report, sid, part, "undelivered", OUTSIDE_WINDOW)
 
-    def _report(self, sid: str, part: Any) -> None:
-        """The provider tells that a message was delivered; it may tell so more than once."""
+    def _report(self, sid: str, part: Any, status: str, error_code: str) -> None:
+        """The provider reports that a message was delivered, or was not; it may report so more than once."""
         self._spend("reports")
+        fields = {"ErrorCode": error_code} if error_code else {}
         send_id = part.status_callback.rpartition("/")[2].partition("#")[0]
         tenant = next(one for one in self.world.tenants if part.to.endswith(one.customer))
         self.start(
             "report",
-            (sid, send_id),
-            lambda: self.world.report(send_id, "delivered", token=tenant.token, MessageSid=sid).status_code,
+            (sid, send_id, status),
+            lambda: self.world.report(send_id, status, token=tenant.token, MessageSid=sid, **fields).status_code,
         )
 
     def _sweep(self) -> None:

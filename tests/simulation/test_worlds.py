@@ -123,8 +123,11 @@ def test_what_the_runs_reach_is_counted():
     reached.guard("conversation_lock.acquire", condition, row, is_written=True)
 
     assert reached.refused == {("conversation_lock.acquire", "conversation_status"): 1}
-    assert "conversation_lock.acquire (L1 L3): 1; conversation_status 1, primary_channel NEVER" in reached.report()
-    assert "conversation_lock.reset (L2 L5): NEVER; NEVER TRIED" in reached.report()
+    assert (
+        "conversation_lock.acquire (L1 L3): 1, refused 1; conversation_status 1, primary_channel NEVER"
+        in reached.report()
+    )
+    assert "conversation_lock.reset (L2 L5): NEVER, refused NEVER; NEVER TRIED" in reached.report()
 
 
 def test_a_run_replays_exactly():
