@@ -470,7 +470,7 @@ class Simulation:
         if REACHED.is_on:
             REACHED.faults[f"{fault} {actor.before.call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
-        self.course.needs_sweep |= is_lost
+        self.course.needs_sweep |= is_lost or actor.role == "sweep"  # what a sweep leaves the next one finds
         self.course.may_lack_trigger |= is_lost
         self._step(actor, fault)
 
