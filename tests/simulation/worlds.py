@@ -570,15 +570,22 @@ QUICK = {
 """Variants that take a second or two, by the numbers of world and variant."""
 
 
-def _begin_with_a_reply(simulation: Simulation) -> None:
-    """A reply to a batch waits in its queue."""
+def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> None:
+    """The process of a reply died at any of its calls, and its claim has stalled since; the reply waits in its queue."""
     _staged(simulation, "before")
     simulation.world.clock.advance(6)
     _batch(simulation)
     _answered(simulation)
+    budgets = simulation.course.budgets
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=rng.randint(0, 5))
+    simulation.course.budgets = budgets
+    simulation.stall()
+    simulation.world.clock.advance(400)
 
 
-def _begin_with_a_reset_batch(simulation: Simulation) -> None:
+def _begin_with_a_reset_batch(simulation: Simulation, _: random.Random) -> None:
     """The AI was silent, and the lock of its batch was reset."""
     _staged(simulation, "before")
     simulation.world.clock.advance(6)
@@ -598,7 +605,7 @@ class Kind:
     """Budgets up to these figures, beyond those that every kind has."""
     preferred: Mapping[str, int]
     """How many times as likely options that disturb are, by a part of their names."""
-    begin: Callable[[Simulation], None] | None = None
+    begin: Callable[[Simulation, random.Random], None] | None = None
     """What has happened before half of the runs begin."""
     late: tuple[str, ...] = ()
     """Options that are as unlikely as disturbances, by how their names begin."""
@@ -639,7 +646,7 @@ KINDS = (
         "give-ups",
         {"crashes": 4, "throttles": 4, "losses": 2, "jumps": 3, "sweeps": 5, "reports": 2, "silences": 1},
         {"reply#": 4, "the sweep": 6, "time passes": 8, "sweep#": 3},
-        _begin_with_a_reply,
+        _begin_with_a_stalled_claim,
         ("a reply", "a trigger"),
     ),
     Kind(
@@ -694,7 +701,7 @@ def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
         **settings,
     )
     if kind.begin is not None and happens(2):
-        kind.begin(simulation)
+        kind.begin(simulation, rng)
     count = rng.randint(2, 5)
     for number in range(count):
         tenant = tenants[number % len(tenants)]
