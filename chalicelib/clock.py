@@ -49,6 +49,10 @@ class Deadline:
         """The deadline that lies `seconds` ahead; zero or less has passed already."""
         return cls(clock, clock.monotonic() + seconds)
 
+    def later(self, seconds: float) -> Deadline:
+        """The deadline that lies `seconds` behind this one."""
+        return Deadline(self.clock, self.at + seconds)
+
     @property
     def has_passed(self) -> bool:
         return self.clock.monotonic() >= self.at

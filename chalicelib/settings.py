@@ -100,6 +100,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _company_pattern(text: str) -> str:
+    if text and text.count("{company}") != 1:
+        raise ValueError("must name {company} once, or be empty")
+    return text
+
+
 def _keywords(text: str) -> tuple[str, ...]:
     return _names(text.upper())
 
@@ -151,6 +157,7 @@ class Settings:
     human_handoff_queue: str = _setting("contexts for the company's people")
     ai_queue: str = _setting("contexts for the company's AI worker")
     ai_replies_queue: str = _setting("replies of the company's AI worker")
+    human_replies_queue: str = _setting("replies of the company's people")
     dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", _name, "-dlq")
 
     whatsapp_index: str = _setting(
@@ -209,7 +216,10 @@ class Settings:
         "but a type that browsers run (SVG, HTML, XML): that has to be named in full",
         _names,
         "image/*,audio/*,video/*,text/plain,text/csv,text/calendar,text/vcard,application/pdf,application/rtf,"
-        "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*",
+        "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*,"
+        "application/vnd.ms-excel,application/vnd.ms-powerpoint,application/vnd.ms-outlook,application/vnd.apple.*,"
+        "application/zip,application/x-zip-compressed,application/ics,message/rfc822,application/pkcs7-mime,"
+        "application/x-pkcs7-mime",
     )
     media_copying: bool = _setting(
         "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
@@ -248,8 +258,16 @@ class Settings:
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
     )
+    opt_out_keywords: Literal["none", "default"] = _setting(
+        "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "
+        "Opt-Out; a company's policy says it for its own",
+        _one_of(none="none", default="default"),
+        "none",
+    )
     sms_stop_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer out of SMS", _keywords, "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT"
+        "messages by which Twilio opts a customer out of SMS from a long code",
+        _keywords,
+        "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT",
     )
     sms_start_keywords: tuple[str, ...] = _setting(
         "messages by which Twilio opts a customer in again", _keywords, "START,YES,UNSTOP"
@@ -262,6 +280,12 @@ class Settings:
     )
     orphan_loud_after: int = _setting("recoveries of one row after which each is an error", _within(int, 1, 1_000), "3")
 
+    credential_ref_pattern: str = _setting(
+        "how a secret's name tells its company, such as `ai-multi-comms/*-credentials/{company}/*/*`: a row that names "
+        "another company's is refused; empty: none is",
+        _company_pattern,
+        "",
+    )
     secret_ttl_seconds: int = _setting("how long a secret is kept in memory", _within(int, 0, 86_400), "300")
     secret_refresh_seconds: int = _setting(
         "at most one refresh for a failed signature per secret and so many seconds", _within(int, 1, 3_600), "60"

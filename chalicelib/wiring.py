@@ -24,7 +24,8 @@ from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
-from chalicelib.channels.twilio.webhooks import REFUSALS, Twilio
+from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
@@ -102,6 +103,8 @@ class Engine:
             ai=self._queue(names.ai_queue),
             replies=self._queue(names.ai_replies_queue),
             dead_replies=self._queue(names.ai_replies_queue + names.dead_letter_suffix),
+            human_replies=self._queue(names.human_replies_queue),
+            dead_human_replies=self._queue(names.human_replies_queue + names.dead_letter_suffix),
         )
 
     @cached_property
@@ -340,6 +343,8 @@ def build_on_lambda() -> None:
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
         _ = made.replying, made.fallback_sending, made.tables, made.queues
+    elif name == "send_human_replies":
+        _ = made.replying, made.tables, made.queues
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

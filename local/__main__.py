@@ -127,7 +127,7 @@ def serve(port: int) -> None:
     parent_watch.end_with_parent()
     from local import server  # noqa: PLC0415  # loads the app
 
-    server.serve(os.environ["STAGE"], port)
+    server.serve(os.environ["STAGE"], port, public_base_url=os.environ.get("PUBLIC_BASE_URL", ""))
 
 
 @cli.command(hidden=True)
@@ -151,7 +151,7 @@ def twilio_stub(port: int) -> None:
     from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
     from local.stubs import twilio  # noqa: PLC0415  # a child loads only what it needs
 
-    twilio.serve_stub(port, tenants.accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    twilio.serve_stub(port, tenants.accounts(LocalAws.of_environment()))
 
 
 @cli.command("stub-sendgrid", hidden=True)
@@ -163,7 +163,7 @@ def sendgrid_stub(port: int) -> None:
     from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
     from local.stubs import sendgrid  # noqa: PLC0415  # a child loads only what it needs
 
-    sendgrid.serve_stub(port, tenants.mail_accounts(LocalAws(os.environ["AWS_ENDPOINT_URL"])))
+    sendgrid.serve_stub(port, tenants.mail_accounts(LocalAws.of_environment()))
 
 
 @cli.command("stub-ai", hidden=True)

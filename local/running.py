@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from local import logs, stack
+from local.aws import credentials_file
 from local.processes import ports, startup
 from local.processes.environment import HOST
 from local.stack import Stack
@@ -57,15 +58,18 @@ def run(
         logs.show(console, child, line)
 
     try:
-        with stack.started(
-            aws_port,
-            shell=shell,
-            on_line=on_line,
-            http_port=http_port,
-            twilio_url="" if twilio_port is None else f"http://{HOST}:{twilio_port}",
-            sendgrid_url=f"http://{HOST}:{sendgrid_port}",
-            tenants_seeded=tenants,
-        ) as here:
+        with (
+            stack.started(
+                aws_port,
+                shell=shell,
+                on_line=on_line,
+                http_port=http_port,
+                twilio_url="" if twilio_port is None else f"http://{HOST}:{twilio_port}",
+                sendgrid_url=f"http://{HOST}:{sendgrid_port}",
+                tenants_seeded=tenants,
+            ) as here,
+            credentials_file.written(here.aws),
+        ):
             if twilio_port is not None:
                 here.wait_for(here.twilio_stub(), twilio_port)
             here.wait_for(here.sendgrid_stub(), sendgrid_port)

@@ -106,7 +106,8 @@ class Stack:
     def is_moving(self) -> bool:
         """Whether something is on its way to our functions, to the AI or from Twilio, or a row waits for that."""
         names = self.settings
-        queues = (names.whatsapp_queue, names.sms_queue, names.email_queue, names.ai_queue, names.ai_replies_queue)
+        queues = (names.whatsapp_queue, names.sms_queue, names.email_queue, names.ai_queue)
+        queues += (names.ai_replies_queue, names.human_replies_queue)
         return (
             bool(self.aws.rows(names.stage_table))
             or any(self.aws.waiting(queue) for queue in queues)
@@ -143,8 +144,8 @@ def started(
         tenants_seeded: the companies that it knows.
         settings: the app's settings beyond the stage's; None: what the shell says of them.
     """
-    with ministack.local_aws(port, shell=shell) as endpoint:
-        told = environment.for_app(STAGE, endpoint, shell=shell, settings=settings)
+    with ministack.local_aws(port, shell=shell) as aws:
+        told = environment.for_app(STAGE, aws.endpoint, aws.access_key, shell=shell, settings=settings)
         # Whatever the shell says: nothing is sent by surprise.
         told |= {"TWILIO_API_BASE_URL": twilio_url, "SENDGRID_API_BASE_URL": sendgrid_url or environment.NOWHERE}
         try:
@@ -153,7 +154,6 @@ def started(
             raise click.ClickException(
                 "\n  ".join([f"{len(error.faults)} fault(s) in the settings:", *error.faults])
             ) from error
-        aws = LocalAws(endpoint)
         resources.create(aws, STAGE, TriggerVisibilitySeconds=understood.visibility_timeout_seconds)
         tenants.seed(aws, STAGE, tenants_seeded)
         stack = Stack(aws, understood, told, on_line, http_port, twilio_url, sendgrid_url)

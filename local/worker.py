@@ -130,7 +130,7 @@ def work(stage: str, only: Collection[str], *, dies_before_dispatch: bool, every
 
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    Worker(app, LocalAws(os.environ["AWS_ENDPOINT_URL"]), stage, stopped, threading.Lock(), every_seconds).run(only)
+    Worker(app, LocalAws.of_environment(), stage, stopped, threading.Lock(), every_seconds).run(only)
 
 
 def sqs_event(queue: str, messages: list[dict[str, Any]]) -> dict[str, Any]:

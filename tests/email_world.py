@@ -7,7 +7,7 @@ whatever form it came in.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalice.app import Response
@@ -30,6 +30,9 @@ class _Mail:
     def __init__(self, engine: wiring.Engine) -> None:
         self._engine = engine
 
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        return bool(headers["x-word"])
+
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         told = json.loads(request.body)
         return [
@@ -49,6 +52,9 @@ class _Mail:
 
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
         return request.headers["x-word"] == json.loads(secret)["word"]
+
+    def signed_urls(self, _request: WebhookRequest) -> Sequence[str]:
+        return ()
 
 
 class EmailWorld(World):

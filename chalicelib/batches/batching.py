@@ -72,6 +72,8 @@ class Next(Enum):
     DONE = auto()
     LOOK = auto()
     """Something was done, and there may be more to do."""
+    TRIMMED = auto()
+    """Entries were moved to the history, to make room for what comes next."""
 
 
 class Batching:
@@ -106,9 +108,10 @@ class Batching:
         """
         trigger_lock.give_up(job.tables.trigger_lock, job.trigger)  # T2: before the stage is read.
         copies = self._media_copying.begin(job.deadline, job.sharing, job.trail) if self._media_copying else None
-        may_trim = True  # once: a long record that we find is brought down over several batches
-        while views.look_again(partial(self._step, job, copies, may_trim=may_trim)) is Next.LOOK:
-            may_trim = False
+        following = Next.LOOK
+        while following is not Next.DONE:  # a long record that we find is brought down over several batches
+            may_trim = following is not Next.TRIMMED
+            following = views.look_again(partial(self._step, job, copies, may_trim=may_trim))
 
     def retry_later(self, job: Job, fault: EngineError) -> None:
         """Send a trigger that failed once more, later each time, and in the end to the dead-letter queue.
@@ -129,8 +132,7 @@ class Batching:
             now=self._clock.now(),
             tenant=job.tenant,
         )
-        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
-        job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
+        _report_requeued(job, again, fault.code, retry.seconds)
 
     def _step(self, job: Job, copies: Copies | None, *, may_trim: bool) -> Next | Changed:
         """One look, and the one thing to do about it."""
@@ -184,7 +186,7 @@ class Batching:
             case decision.Trim(count):
                 history.move(tables.conversations, tables.history, view.record, count, now=self._clock.now())
                 trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
-                return Next.LOOK
+                return Next.TRIMMED
             case decision.RefuseCarried(codes):
                 return self._refuse_carried(job, view, codes)
             case decision.Keep():
@@ -258,7 +260,7 @@ class Batching:
             return Next.DONE
         delay = action.at_least_seconds if isinstance(action, decision.Contend) else 0
         # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
-        trigger_lock.ensure(
+        outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
             again,
@@ -266,6 +268,8 @@ class Batching:
             now=now,
             tenant=job.tenant,
         )
+        if isinstance(outcome, Triggered):
+            _report_requeued(job, again, Code.CONVERSATION_LOCKED, delay or retry.seconds)
         return Next.DONE
 
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
@@ -334,7 +338,7 @@ class Batching:
                 now=self._clock.now(),
             )
             emergency.pop_all()
-        job.queues.ai.send(body, group=fair_group(conversation.tenant))
+        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
@@ -377,7 +381,21 @@ def _report_kept(entry: views.Entry, trail: Trail) -> None:
         report_request(OptOut(entry["opt_out"]).value, trail.with_fields(message_sid=entry[contexts.ID]))
 
 
+def _report_requeued(job: Job, again: Trigger, code: Code, seconds: int) -> None:
+    """Log and count that a trigger was sent again, alike for every reason."""
+    level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
+    job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value, seconds=seconds)
+    job.trail.count(Metric.REQUEUED, outcome=code.value)
+
+
 def _dead_letter(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    body = replace(job.trigger, attempt=0).body
-    send_dead_letter(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
+    first = replace(job.trigger, attempt=0)
+    send_dead_letter(
+        job.queues.dead_triggers[job.channel],
+        first.body,
+        tenant=job.tenant,
+        reason=reason,
+        trail=job.trail,
+        attributes=first.attributes,
+    )

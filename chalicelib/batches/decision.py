@@ -170,7 +170,7 @@ def decide(
         now: the current instant.
         settings: the bounds and the stall timeout.
         policy_of: the policy of the conversation's company for a channel.
-        may_trim: whether entries may move to the history: once per trigger.
+        may_trim: whether entries may move to the history: not twice without anything in between.
 
     Raises:
         Misconfigured: `ROUTING_ERROR`; the company's list of senders is no list of texts.
@@ -180,16 +180,18 @@ def decide(
         return ReportEnd()
     request = opt_out.pending(view)
     if request is not None:
-        return MarkOptOut(request)
+        return _trim(view, now, settings, may_trim=may_trim) or MarkOptOut(request)
     if record.claim == PEOPLE:
         is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
         return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
-        return _locked(view, trigger_id, now, settings, policy_of)
+        return _locked(view, trigger_id, now, settings, policy_of, may_trim=may_trim)
     return _open(view, now, settings, policy_of, may_trim=may_trim)
 
 
-def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf) -> Action:
+def _locked(
+    view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool
+) -> Action:
     record = view.record
     is_ours = record.trigger_id == trigger_id
     if record.claim is None and _is_for_people(view, settings):
@@ -198,7 +200,7 @@ def _locked(view: View, trigger_id: str, now: datetime, settings: Settings, poli
         return Resume() if record.claim is None else SettleBatch()
     kept = _kept(view, settings)
     if kept is not None:
-        return kept
+        return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
         # Another system locked a watched record: the lock must begin to age, or what is unanswered waits for ever.
         return StampLock() if record.watched_since is not None and record.unanswered_ids else Stop()
@@ -228,16 +230,15 @@ def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *,
         return Stop()
     if view.staged and not view.fresh:
         return SettleDuplicates()
-    kept = _kept(view, settings)
-    if kept is not None:
-        return kept
-    run = _run(view, settings)
-    wait = _wait(view, now, policy_of, run)
+    kept, run = _kept(view, settings), _run(view, settings)
+    wait = _wait(view, now, policy_of, run) if kept is None else None
     if wait is not None:
         return wait
-    count = history.movable_count(record, _bounds(settings), now=now) if may_trim else 0
-    if count:
-        return Trim(count)
+    trim = _trim(view, now, settings, may_trim=may_trim)
+    if trim is not None:
+        return trim
+    if kept is not None:
+        return kept
     carried = _carried(view, settings)
     refused = {one: said.code for one, said in carried.items() if isinstance(said, Refusal)}
     if refused:
@@ -269,7 +270,7 @@ def _run(view: View, settings: Settings) -> _Run:
 
 def _destination(view: View, message: StagedMessage, settings: Settings) -> Destination | OptOut:
     """Who answers a new message; a request that changes nothing is only kept."""
-    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out)
+    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out_of(message.channel))
     if request is not None:
         return request
     return views.destination_of(view, message, handoff_flag_routes=settings.handoff_flag_routes)
@@ -278,7 +279,7 @@ def _destination(view: View, message: StagedMessage, settings: Settings) -> Dest
 def _kept(view: View, settings: Settings) -> Keep | None:
     """The first new messages, where nobody answers them: a rule refuses them, or they ask for help.
 
-    On a locked record too: they are appended behind its batch, and change nothing of it.
+    On a locked record too, as far as it has room: they are appended behind its batch, and change nothing of it.
     """
     marks: dict[str, str] = {}
     messages: list[StagedMessage] = []
@@ -291,11 +292,8 @@ def _kept(view: View, settings: Settings) -> Keep | None:
             case _:
                 break
         messages.append(message)
-    return (
-        Keep(views.fitting(view.record, messages, settings.batch_messages_max) or messages[:1], marks)
-        if messages
-        else None
-    )
+    fitting = views.fitting(view.record, messages, settings.batch_messages_max)
+    return Keep(fitting, marks) if fitting else None
 
 
 def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | None:
@@ -322,5 +320,8 @@ def _carried(view: View, settings: Settings) -> dict[str, Destination]:
     }
 
 
-def _bounds(settings: Settings) -> history.Bounds:
-    return history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
+def _trim(view: View, now: datetime, settings: Settings, *, may_trim: bool) -> Trim | None:
+    """Entries to move before any are appended; None: the record has not outgrown its bounds."""
+    bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
+    count = history.movable_count(view.record, bounds, now=now) if may_trim else 0
+    return Trim(count) if count else None

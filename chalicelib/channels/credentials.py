@@ -6,6 +6,8 @@ Guarantee: a secret's content is in no error, log line or `repr` that comes from
     C2  A refresh, asked for by a signature that failed, happens at most once per secret and `refresh_seconds`, whether
         it succeeds or not: forged requests cannot make us fetch without end.
     C3  A secret that was fetched a moment ago is not refreshed: that would tell nothing new.
+    C4  A failure that is certain - no such secret, no right to it - is remembered for `FAILURE_SECONDS`, and only such
+        a one: requests that name it cost one call a minute. What may pass is asked for again at once.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from chalicelib.clock import Clock, Deadline
+from chalicelib.errors import Code, Misconfigured
 
 REFS_MAX = 10_000
 """How many secrets are kept; beyond that the one that was kept first is forgotten."""
 
+
+FAILURE_SECONDS = 60.0
 
 FRESH_SECONDS = 1.0
 """Age below which a secret counts as fetched in this very request."""
@@ -49,6 +54,15 @@ class _Kept:
     """When a refresh was last begun."""
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """Why a secret could not be had."""
+
+    code: Code
+    detail: str
+    failed_at: float
+
+
 class CredentialCache:
     """Secrets by reference; ignorant of what they hold. May be used by several threads."""
 
@@ -58,6 +72,7 @@ class CredentialCache:
         self._ttl_seconds = ttl_seconds
         self._refresh_seconds = refresh_seconds
         self._kept: dict[str, _Kept] = {}
+        self._failed: dict[str, _Failure] = {}
         self._lock = threading.Lock()  # around changes of the dictionary, never around a fetch
 
     def get(self, ref: str, deadline: Deadline) -> str:
@@ -94,8 +109,20 @@ class CredentialCache:
             return True
 
     def _fetched(self, ref: str, deadline: Deadline) -> str:
-        text = self._fetch.within(deadline).fetch(ref)
+        failed = self._failed.get(ref)
+        if failed is not None and self._age(failed.failed_at) < FAILURE_SECONDS:  # C4
+            raise Misconfigured(failed.code, failed.detail)
+        try:
+            text = self._fetch.within(deadline).fetch(ref)
+        except Misconfigured as error:
+            with self._lock:
+                self._failed.pop(ref, None)
+                self._failed[ref] = _Failure(error.code, error.detail, self._clock.monotonic())
+                if len(self._failed) > REFS_MAX:
+                    del self._failed[next(iter(self._failed))]
+            raise
         with self._lock:
+            self._failed.pop(ref, None)
             before = self._kept.pop(ref, None)
             refreshed_at = before.refreshed_at if before is not None else None
             self._kept[ref] = _Kept(text, self._clock.monotonic(), refreshed_at)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chalicelib.channels.channel import Provider, WebhookRequest
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Rejected
+from chalicelib.telemetry import Level, Step, Trail
 
 
 class Verification:
@@ -15,7 +18,18 @@ class Verification:
         self._provider = provider
         self._credentials = credentials
 
-    def verify(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Return if a request bears what a proof needs; it is not looked at.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        if not self._provider.bears_proof(headers, url_token):
+            raise Rejected(Code.INVALID_SIGNATURE, "the request bears no proof")
+
+    def verify(
+        self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline, trail: Trail
+    ) -> None:
         """Return if the provider signed the request with the secret that `credential_ref` names.
 
         Raises:
@@ -23,8 +37,11 @@ class Verification:
             TryAgain, Misconfigured: the secret cannot be had, or is malformed.
         """
         secret = self._credentials.get(credential_ref, deadline)
-        if self._provider.is_genuine(request, account_id, secret):
-            return
-        renewed = self._credentials.refresh(credential_ref, deadline)
-        if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
-            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+        trail.log(Step.SECRET_FETCHED, Level.DEBUG)
+        if not self._provider.is_genuine(request, account_id, secret):
+            renewed = self._credentials.refresh(credential_ref, deadline)
+            if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
+                over = ", ".join(self._provider.signed_urls(request))
+                where = f" over {over}" if over else ""
+                raise Rejected(Code.INVALID_SIGNATURE, f"no secret of the company signed this request{where}")
+        trail.log(Step.SIGNATURE_ACCEPTED, Level.DEBUG)

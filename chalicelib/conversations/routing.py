@@ -8,7 +8,8 @@ from enum import StrEnum
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import Address
+from chalicelib.messages.inbound import Address, AddressKind
+from chalicelib.messages.phone_numbers import all_spellings, bare
 
 
 class Route(StrEnum):
@@ -59,20 +60,22 @@ def determine_target_queue(conversation: Conversation, sender: Address, *, hando
     """
     if (
         conversation.auto_queue_reply_message
-        or sender.value.lower() in _listed(conversation, sender)
+        or _is_listed(conversation, sender)
         or (handoff_flag_routes and conversation.hand_off_to_human)
     ):
         return Route.HANDOFF
     return Route.CHANNEL
 
 
-def _listed(conversation: Conversation, sender: Address) -> frozenset[str]:
-    """The senders for people, written as addresses are compared: no prefix, no blanks, lower case."""
+def _is_listed(conversation: Conversation, sender: Address) -> bool:
+    """Whether the sender is on the list for its kind of address, however the company wrote the address."""
     listed = conversation.auto_queue_senders.get(sender.kind)
     if listed is None:
-        return frozenset()
+        return False
     texts = [listed] if isinstance(listed, str) else listed
     if not isinstance(texts, list | set | tuple) or not all(isinstance(text, str) for text in texts):
         raise Misconfigured(Code.ROUTING_ERROR, f"the auto-queue list for {sender.kind} addresses is no list of texts")
-    # A customer's own address has no colon: whatever stands before one is a channel's prefix.
-    return frozenset(text.rpartition(":")[2].replace(" ", "").lower() for text in texts)
+    if sender.kind is not AddressKind.PHONE:
+        # A customer's own address has no colon: whatever stands before one is a channel's prefix.
+        return sender.value.lower() in {text.rpartition(":")[2].replace(" ", "").lower() for text in texts}
+    return not {one.lower() for one in all_spellings(sender.value)}.isdisjoint(bare(text).lower() for text in texts)

@@ -18,10 +18,18 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import as_engine_error, report
 from chalicelib.inbound import responses
-from chalicelib.inbound.receiving import Outcome
+from chalicelib.inbound.receiving import Outcome, Receiving
 from chalicelib.inbound.responses import Answer
+from chalicelib.outbound.delivery_reports import DeliveryReports
 from chalicelib.telemetry import Metric, Step, Trail
 from chalicelib.wiring import Engine
+
+_UNPROVEN_MAX = 2
+"""Recipients of one message whose companies do not verify it, before the others are not even looked up.
+
+A forger chooses how many there are. Whether the others would have verified it is not certain, so the provider is asked
+to come again, and the retry begins at another recipient.
+"""
 
 Found = TypeVar("Found")
 
@@ -49,7 +57,8 @@ def receive_delivery_report(request: Request | None, vendor: Vendor, send_id: st
     trail = _request_trail(request, engine)
 
     def track() -> Outcome:
-        engine.delivery_reports.record(_web_request(request, engine, trail), send_id, trail)
+        reports = engine.delivery_reports
+        reports.record(_web_request(request, reports, engine, trail), send_id, trail)
         return Outcome()
 
     outcome = _outcome(track, trail)
@@ -63,47 +72,66 @@ def unknown_path() -> Response:
     return _as_response(responses.unknown_path())
 
 
-def public_url(request: Request, base: str) -> str:
-    """The URL that the provider called and signed.
+def public_urls(request: Request, base: str) -> tuple[str, ...]:
+    """The URLs that the provider may have called and signed, the configured one first.
 
-    A configured base is safest. Without one the URL is told by the request: on AWS the domain's name and the path with
-    its stage, locally and behind a tunnel the host and the scheme that were forwarded. A query string is rebuilt from
-    its decoded parameters, so one whose encoding or order was unusual does not verify.
+    One is the configured base with the route's own path, whatever stage or base path mapping stands before it. The
+    other is the request's own, by the domain that API Gateway tells: a company's console may still name the execute-api
+    URL while a custom domain serves the API. Without a base, and without API Gateway, the host and the scheme that were
+    forwarded tell it; with a base the Host header, which is the caller's to set, has no say.
+
+    A query string is rebuilt from its decoded parameters, so one whose encoding or order was unusual does not verify.
     """
     told: Mapping[str, Any] = request.context
     path: str = told.get("path") or request.path
-    if base:
-        url = base + path[max(path.find("/webhooks/"), 0) :]
-    elif told.get("domainName"):
-        url = f"https://{told['domainName']}{path}"
-    else:
+    urls = [base + _path_of_route(path, request.path)] if base else []
+    if told.get("domainName"):
+        urls.append(f"https://{told['domainName']}{path}")
+    elif not base:
         headers = request.headers
         scheme = headers.get("x-forwarded-proto", "http").partition(",")[0].strip()  # each proxy adds its own
-        url = f"{scheme}://{headers.get('host', 'localhost')}{path}"
+        urls.append(f"{scheme}://{headers.get('host', 'localhost')}{path}")
+    return tuple(dict.fromkeys(f"{url}{_query_of(request)}" for url in urls))
+
+
+def _path_of_route(path: str, route: str) -> str:
+    """The end of a path that is the route's: as many segments as the route's template has."""
+    trimmed = path.rstrip("/")
+    segments = trimmed.split("/")[-len(route.strip("/").split("/")) :]
+    return "/" + "/".join(segments) + path[len(trimmed) :]
+
+
+def _query_of(request: Request) -> str:
     parameters = request.query_params
     if not parameters:
-        return url
-    return f"{url}?{urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])}"
+        return ""
+    return "?" + urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])
 
 
 def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, trail: Trail) -> Outcome:
     """Take a message in for each of its recipients, each on its own; the outcome that is answered."""
     receiving = engine.receiving(vendor)
-    web_request = _web_request(request, engine, trail, url_token)
+    web_request = _web_request(request, receiving, engine, trail, url_token)
     messages = receiving.parse(web_request)
     # Parsing calls nobody and is bounded by what it reads: a large e-mail's takes nothing from the calls after it.
     deadline = Deadline.after(engine.clock, engine.settings.webhook_deadline_seconds)
     attachments = receiving.attachments(deadline)
     if len(messages) == 1:
         return receiving.receive(web_request, messages[0], attachments, deadline, trail)
-    outcomes, unproven, is_proven = [], [], False
+    outcomes, unproven, unproven_count, is_proven = [], [], 0, False
     for one in _turned(messages, trail.request_id):
+        if unproven_count == _UNPROVEN_MAX and not is_proven:
+            outcomes.append(Outcome(Code.RECIPIENTS_LEFT))
+            break
         own = trail.with_fields()
         became = _attempt(partial(receiving.receive, web_request, one, attachments, deadline, own))
         if isinstance(became, EngineError) and became.code is Code.INVALID_SIGNATURE:
             unproven.append((became, own))  # how loudly that is told, the others tell
+            unproven_count += 1
             continue
-        is_proven |= isinstance(became, Outcome | Rejected)  # what else failed may have failed before the proof
+        is_this_proven = isinstance(became, Outcome | Rejected)  # what else failed may have failed before the proof
+        is_proven |= is_this_proven
+        unproven_count += not is_this_proven
         outcomes.append(_settled(became, own))
     outcomes += [report(refusal, own, is_quiet=is_proven) for refusal, own in unproven]
     return min(outcomes, key=lambda outcome: responses.precedence(outcome.code))
@@ -160,11 +188,20 @@ def _answered(answer: Answer, code: Code | None, trail: Trail, *, success: str =
     return _as_response(answer)
 
 
-def _web_request(request: Request, engine: Engine, trail: Trail, url_token: str = "") -> WebhookRequest:
+def _web_request(
+    request: Request, taker: Receiving | DeliveryReports, engine: Engine, trail: Trail, url_token: str = ""
+) -> WebhookRequest:
+    """The request as providers' code reads it.
+
+    Raises:
+        Rejected: `INVALID_SIGNATURE`; it bears no proof, and its body was not even decoded.
+    """
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    taker.require_proof(headers, url_token)
     body = request.raw_body
     return WebhookRequest(
-        url=public_url(request, engine.settings.public_base_url),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        urls=public_urls(request, engine.settings.public_base_url),
+        headers=headers,
         body=body if isinstance(body, bytes) else body.encode(),
         request_id=trail.request_id,
         url_token=url_token,

@@ -1,6 +1,6 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - stage - ensure a trigger | hand off - acknowledge
+    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
                                             ^
                                             `-- a message that the provider's own list proves comes in here
 
@@ -22,6 +22,7 @@ from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, Webhook
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
@@ -40,7 +41,8 @@ from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
-from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+from chalicelib.telemetry.trail import unverified
+from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,14 @@ class Receiving:
         self._new_id = new_id
         self._settings = settings
 
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a request without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
+
     def parse(self, request: WebhookRequest) -> Sequence[InboundMessage]:
         """The message of a request, once for each of its recipients.
 
@@ -116,13 +126,30 @@ class Receiving:
             TryAgain: a retry of the provider can mend it; nothing is staged for certain.
             Misconfigured: we must act; nothing is staged.
         """
+        if message.unread is not None:  # reading is bounded by itself, and takes nothing from the calls to AWS
+            deadline = deadline.later(message.unread.seconds_spent)
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        self._verification.verify(request, message.account_id, lookup.require_credential_ref(found, channel), deadline)
+        try:
+            self._verification.verify(
+                request, message.account_id, self._credential_ref(found, channel), deadline, trail
+            )
+        except Rejected:
+            if found.key is not None:
+                # A stranger's request has cost this query too: a forger must not learn who is a customer.
+                lookup.find_company(tables.conversations, channel, message.recipient)
+            raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        return self._take(tables, self._queues.within(deadline), found, message, attachments, trail)
+        message = self._judged(message)
+        trail.bind(message_sid=message.message_sid)
+        respelled = self._find_respelled(tables, channel, found, message, trail)
+        if respelled is not None:
+            found = respelled
+            ref = lookup.require_credential_ref(found, channel)
+            self._verification.verify(request, message.account_id, ref, deadline, trail)
+        return self._take(found, message, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -131,63 +158,73 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
-        found = self._begin(tables, self._channels[message.channel], message, trail)
+        tables, channel = self._tables.within(deadline), self._channels[message.channel]
+        found = self._begin(tables, channel, message, trail)
+        trail.bind(message_sid=message.message_sid)
+        found = self._find_respelled(tables, channel, found, message, trail) or found
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(
-            tables, queues, found, replace(message, may_be_notified=False), self.attachments(deadline), trail
-        )
+        proven = replace(message, may_be_notified=False, is_of_list=True)
+        return self._take(found, proven, self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        trail.bind(message_sid=message.message_sid, channel=channel.name)
+        trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
         trail.log(Step.RECEIVED)
         trail.count(Metric.RECEIVED)
         return self._find(tables, channel, message, trail)
 
     def _take(
         self,
-        tables: Tables,
-        queues: Queues,
         found: Found,
         message: InboundMessage,
         attachments: RequestAttachments,
+        deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
         """What becomes of a message that is proven."""
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
-        if message.refusal is not None:
-            raise Rejected(message.refusal, f"refused by the channel {channel.name}")
+        _pass_or_refuse(message)
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
-            return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
+            return Outcome(code_of(channel, message), notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         known = self._known_elsewhere(tables, found, message)
         if known is not None:
             return self._repeat(tables, queues, known, trail)
-        request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
-        if request is not None:
-            return self._opt_out(tables, queues, conversation, message, request, trail)
         policy = self._policies.of(conversation, channel.name, trail)
+        message = _with_keywords(message, policy)
+        is_opted_out = conversation.is_opted_out_of(channel.name)
+        request = opt_out_request(message, is_opted_out=is_opted_out)
+        if request is not None:
+            return self._opt_out(tables, queues, conversation, message, policy, request, trail)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
-                tables, queues, channel, found, message, trail, is_opted_out=conversation.is_opted_out
+                tables, queues, channel, found, message, trail, is_opted_out=is_opted_out
             )
-            return Outcome(refusal, notice)
+            return Outcome(code_of(channel, message), notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, policy.locked_notice)
-        if refusal is not None:
+        if refusal is not None and refusal is not Code.OPTED_OUT:
             raise Rejected(refusal, "refused by the conversation's rules")
         route = determine_target_queue(
             conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
         )
+        trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
+        message, deadline = _with_content(message, conversation, deadline)
+        attachments.extend(deadline)
+        tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
-            return Outcome()
+            return Outcome(refusal)
+        if refusal is not None:  # what an opted-out customer writes is kept: stage 2 refuses it, and the record has it
+            outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+            return outcome if outcome.code is not None else Outcome(refusal)
         is_handed = (
             route is Route.HANDOFF
             and not conversation.record.is_locked
@@ -213,11 +250,11 @@ class Receiving:
         queues: Queues,
         conversation: Conversation,
         message: InboundMessage,
+        policy: Policy,
         request: OptOut,
         trail: Trail,
     ) -> Outcome:
         """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
-        policy = self._policies.of(conversation, message.channel, trail)
         staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
         if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
@@ -250,21 +287,57 @@ class Receiving:
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
 
+    def _credential_ref(self, found: Found, channel: Channel) -> str:
+        """The name of the company's own secret.
+
+        Raises:
+            Misconfigured: `MISSING_CREDENTIAL_CONFIG`; there is none, or it is another company's.
+        """
+        ref = lookup.require_credential_ref(found, channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, ref, found.tenant):
+            detail = f"a row of tenant {found.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
+        return ref
+
+    def _judged(self, message: InboundMessage) -> InboundMessage:
+        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+        if message.unread is None:
+            return message
+        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
+        return message.unread.judged(message, lists=(), refused=refused)
+
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
+        self._tell_found(found, trail)
+        return found
+
+    def _find_respelled(
+        self, tables: Tables, channel: Channel, found: Found, message: InboundMessage, trail: Trail
+    ) -> Found | None:
+        """The conversation by another spelling of the customer's number, where the look-up found none."""
+        if found.key is not None:
+            return None
+        respelled = lookup.find_respelled(tables.conversations, channel, message)
+        if respelled is not None:
+            trail.log(Step.RESPELLED, Level.DEBUG)
+            self._tell_found(respelled, trail)
+        return respelled
+
+    @staticmethod
+    def _tell_found(found: Found, trail: Trail) -> None:
         trail.bind(tenant=found.tenant)
+        trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
-        return found
 
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
 
-        With its messages where something is to be kept: whether the record has this one already is then known without
-        a further call, and DynamoDB counts the whole row either way.
+        With its messages where something is to be kept, or the content is not read yet: whether the record has this one
+        already, and what it repeats, is then known without a further call. DynamoDB counts the whole row either way.
         """
         if found.key is None:
             return None
@@ -272,7 +345,7 @@ class Receiving:
             tables.conversations,
             found.key,
             self._settings.context_attributes,
-            with_messages=_is_to_be_kept(message),
+            with_messages=_is_to_be_kept(message) or message.unread is not None,
         )
 
     def _stamp_foreign_lock(self, tables: Tables, conversation: Conversation) -> None:
@@ -370,7 +443,7 @@ class Receiving:
             return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
-                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=delay_seconds)
                 return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
@@ -379,6 +452,46 @@ class Receiving:
             case AlreadyTriggered():
                 trail.log(Step.WAITING, Level.DEBUG)
                 return Outcome()
+
+
+def _pass_or_refuse(message: InboundMessage) -> None:
+    """Refuse what the channel itself does not take; the provider is proven.
+
+    Raises:
+        Rejected: the sender, or a machine.
+        Misconfigured: a URL in the provider's console leads here and should not.
+    """
+    if message.refusal is Code.MISDIRECTED_CALLBACK:
+        raise Misconfigured(message.refusal, "a status callback was sent to the URL for messages")
+    if message.refusal is not None:
+        raise Rejected(message.refusal, f"refused by the channel {message.channel}")
+
+
+def _with_content(
+    message: InboundMessage, conversation: Conversation, deadline: Deadline
+) -> tuple[InboundMessage, Deadline]:
+    """The message with its content read, and the deadline of what follows: later by what the reading took."""
+    unread = message.unread
+    if unread is None:
+        return message, deadline
+    spent_before = unread.seconds_spent
+    read = unread.read(message, _said_before(conversation))
+    return read, deadline.later(unread.seconds_spent - spent_before)
+
+
+def _said_before(conversation: Conversation) -> Sequence[str]:
+    """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
+    contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
+    return [content for content in contents if isinstance(content, str)]
+
+
+def _with_keywords(message: InboundMessage, policy: Policy) -> InboundMessage:
+    """The message as the company's policy reads it: whether a default keyword of the provider counts.
+
+    The provider's list does not tell what the provider made of a message: there its keywords count.
+    """
+    keywords_apply = message.is_of_list or policy.opt_out_keywords == "default"
+    return message if keywords_apply else replace(message, opt_out_keyword=None)
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:

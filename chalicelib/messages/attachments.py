@@ -28,19 +28,24 @@ class AttachmentStore:
 
     def for_request(self, deadline: Deadline) -> RequestAttachments:
         """What keeps the enclosures of one request."""
-        return RequestAttachments(self._bucket.within(deadline), self._new_id)
+        return RequestAttachments(self._bucket, self._new_id, deadline)
 
 
 class RequestAttachments:
     """Keeps what one request's message encloses: once for each company, to however many of its addresses it went."""
 
-    def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, new_id: Callable[[], str], deadline: Deadline) -> None:
+        self._unbounded = bucket
+        self._bucket = bucket.within(deadline)
         self._new_id = new_id
         self._folders: dict[str, str] = {}
         """By company."""
         self._kept: dict[str, Media] = {}
         """By key."""
+
+    def extend(self, deadline: Deadline) -> None:
+        """Take a later deadline for the calls that follow."""
+        self._bucket = self._unbounded.within(deadline)
 
     def store(self, message: InboundMessage, tenant: str) -> InboundMessage:
         """The message with its enclosures kept, and told as media.
@@ -65,7 +70,10 @@ class RequestAttachments:
 
 def folder_of(tenant: str, unguessable: str) -> str:
     """Where the objects of one message are kept; without a character that means something in a policy or a path."""
-    return f"{quote(tenant, safe='')}/{unguessable}"
+    segment = quote(tenant, safe="") or "none"
+    if not segment.strip("."):  # `.` and `..` lead elsewhere wherever a key becomes a path
+        segment = segment.replace(".", "%2E")
+    return f"{segment}/{unguessable}"
 
 
 def _kept(bucket: Bucket, key: str, one: Attachment) -> Media:

@@ -6,6 +6,8 @@ has the effect that it would have had on the send: the record tells it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
@@ -16,6 +18,7 @@ from chalicelib.protocol.sends import Part, State
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry.trail import unverified
 
 
 class DeliveryReports:
@@ -38,6 +41,14 @@ class DeliveryReports:
         self._clock = clock
         self._settings = settings
 
+    def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
+        """Refuse a report without any proof, before its body is touched.
+
+        Raises:
+            Rejected: `INVALID_SIGNATURE`.
+        """
+        self._verification.require_proof(headers, url_token)
+
     def record(self, request: WebhookRequest, send_id: str, trail: Trail) -> None:
         """Take one report in; it may come again, and does where this raises.
 
@@ -48,14 +59,15 @@ class DeliveryReports:
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
         tables = self._tables.within(deadline)
         report = self._provider.parse_report(request)
-        trail.bind(message_sid=report.provider_sid)
+        trail.bind(message_sid=unverified(report.provider_sid))
         part = sends.find(tables.sends, send_id) if sends.is_send_id(send_id) else None
         if part is None:
             trail.log(Step.REPORTED, outcome="unknown send")
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
-        self._verification.verify(request, report.account_id, part.credential_ref, deadline)
+        self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
+        trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(
             tables.sends, part, sid=report.provider_sid, status=report.status, error_code=report.error_code
         )
@@ -74,4 +86,4 @@ class DeliveryReports:
         trail.log(Step.REPLY_REFUSED, Level.WARNING, code=error_code)
         reply_claim.mark_undelivered(tables.conversations, part, error_code=error_code, now=self._clock.now())
         if error_code == self._refusals.opted_out:
-            mark_opted_out(tables, part.conversation, self._clock, self._settings.context_attributes)
+            mark_opted_out(tables, part.conversation, part.channel, self._clock, self._settings.context_attributes)

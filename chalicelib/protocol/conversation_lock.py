@@ -44,6 +44,7 @@ from chalicelib.protocol.record import (
     CLAIM,
     CLAIM_TOKEN,
     CLAIMED_AT,
+    COMPLETED_AT,
     ERROR_CODE,
     LAST_ACTIVITY_AT,
     LAST_REPLY_ID,
@@ -52,7 +53,6 @@ from chalicelib.protocol.record import (
     MESSAGE_ID,
     MESSAGES,
     MOVED_BEFORE,
-    OPTED_OUT,
     STALL_RESETS,
     STARTED_AT,
     STATUS,
@@ -217,6 +217,17 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
             return Lost()
 
 
+def watch(table: Table, record: Record, *, shards: int, now: datetime) -> bool:
+    """Put an open record whose batch was never answered into the sweep's index; whether this did it.
+
+    A version before the watch opened stalled locks without it.
+    """
+    assert not record.is_locked, "a lock is in the index already"
+    change = Change(set=_watched(record.key, shards, now), add={VERSION: 1})
+    is_at_rest = record.unchanged & Attr(STARTED_AT).missing() & Attr(CLAIM).missing()
+    return isinstance(table.update(record.key.item, change, when=is_at_rest), Written)  # L8
+
+
 def unwatch(table: Table, record: Record) -> None:
     """Take an open record out of the sweep's index: its end is reported, or nothing of it is unanswered (L8)."""
     table.update(
@@ -244,7 +255,7 @@ def append(
     entries: Sequence[Entry],
     *,
     now: datetime,
-    opted_out: bool | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Appended | Changed:
     """Append messages that no batch takes, each with the mark that says why; the lock and the batch stay as they are.
 
@@ -253,18 +264,18 @@ def append(
         record: as read, with its entries.
         entries: the messages to append; the caller has left out those that are in the record.
         now: the current instant.
-        opted_out: whether the conversation is opted out from here on; None: as it was.
+        marks: of opt-out, as `opt_outs.py` computes them from this very record.
     """
     change = Change(
         set={
             LAST_ACTIVITY_AT: iso(now),
-            **({OPTED_OUT: opted_out} if opted_out is not None else {}),
+            **marks,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
     )
-    match table.update(record.key.item, change, when=record.unchanged):
+    match table.update(record.key.item, change, when=record.unchanged):  # O1: as it was read.
         case Written():
             return Appended()
         case Refused():
@@ -338,7 +349,8 @@ def opened(
         append: entries to append.
         also: further attributes to set.
     """
-    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {}), **also}
+    ended = {UNANSWERED_IDS: [], COMPLETED_AT: iso(now)} if answered else {}
+    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **ended, **also}
     removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *((STALL_RESETS,) if answered else ()))
     return Change(
         set=written,

@@ -2,10 +2,10 @@
 
     look - decide - act
 
-The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered. It is carried into the next
-one, or the sweep has it dispatched once more; a slow AI's answer is still taken where nothing newer began. `handoff`: the
-batch is claimed for people, so that no late answer comes between, and handed to them. Either happens whatever status
-another system set meanwhile.
+The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered. It is carried into the
+next one, or the sweep has it dispatched once more; a slow AI's answer is still taken where nothing newer began.
+`handoff`: the batch is claimed for people, so that no late answer comes between, and handed to them. Either happens
+whatever status another system set meanwhile.
 
 A stalled lock that a reply has claimed is another thing: the customer may have been answered. The reply is given up as
 answered with unknown outcome, and its batch is never dispatched or sent again. That end is reported at least once: the

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
 
-from local.processes.environment import REGION, ROOT
+from local.processes.environment import REGION
 
 _CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
 
@@ -19,6 +20,13 @@ class LocalAws:
     """The local AWS at one endpoint."""
 
     endpoint: str
+    access_key: str = field(repr=False)
+    """Of this start, and its own secret."""
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """The one that a child of `run` was given."""
+        return cls(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"])
 
     @cached_property
     def dynamodb(self) -> Any:
@@ -45,8 +53,8 @@ class LocalAws:
         return {
             "endpoint_url": self.endpoint,
             "region_name": REGION,
-            "aws_access_key_id": ROOT,
-            "aws_secret_access_key": ROOT,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.access_key,
             "config": _CONFIG,
         }
 

@@ -2,13 +2,14 @@
 
 Guarantee: a child's environment is built from a short list of harmless variables, never copied from the user's shell.
 No `AWS_*` variable, profile, proxy or certificate of the shell survives, so nothing started here can reach a real
-account: the only endpoint that a child knows is the local AWS, and the only credentials are the word `local`.
+account: the only endpoint that a child knows is the local AWS, and the only access key is that of its start.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Mapping, MutableMapping
 from dataclasses import fields
 from pathlib import Path
@@ -18,8 +19,8 @@ from chalicelib.settings import Settings
 PROJECT = Path(__file__).parents[2]
 REGION = "eu-west-1"
 HOST = "127.0.0.1"
-ROOT = "local"
-"""The access key, and the secret, of everything that is started here."""
+NO_KEY = "none"
+"""An access key that no local AWS takes."""
 
 STUB_URL = f"http://{HOST}:8010"
 """Where the stub for Twilio's API is, unless it is told another port; the operator's commands expect it there."""
@@ -54,21 +55,32 @@ def clean(shell: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in shell.items() if name in _HARMLESS}
 
 
+def new_access_key() -> str:
+    """The access key, and the secret, of one start of a local AWS."""
+    return f"local{secrets.token_hex(16)}"
+
+
 def for_app(
-    stage: str, endpoint: str, *, shell: Mapping[str, str], settings: Mapping[str, str] | None = None
+    stage: str,
+    endpoint: str,
+    access_key: str,
+    *,
+    shell: Mapping[str, str],
+    settings: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The environment of a child that runs the app.
 
     Args:
         stage: whose `environment_variables` in `.chalice/config.json` the child gets.
         endpoint: the URL of the local AWS.
+        access_key: of its start.
         shell: the user's environment.
         settings: what the child's settings are in place of the stage's; None: what the shell says of settings that the
             stage leaves open, so that `BATCH_WINDOW_SECONDS=3 make run` does what it says.
     """
     left_open = {} if settings is not None else {name: value for name, value in shell.items() if name in _SETTINGS}
     told = left_open | of_stage(stage) | dict(settings or {})
-    return clean(shell) | told | local_aws(endpoint) | {"PYTHONUNBUFFERED": "1"}
+    return clean(shell) | told | local_aws(endpoint, access_key) | {"PYTHONUNBUFFERED": "1"}
 
 
 def of_stage(stage: str) -> dict[str, str]:
@@ -77,13 +89,13 @@ def of_stage(stage: str) -> dict[str, str]:
     return dict(config["stages"][stage]["environment_variables"])
 
 
-def local_aws(endpoint: str) -> dict[str, str]:
+def local_aws(endpoint: str, access_key: str) -> dict[str, str]:
     """All that a process needs to know of the local AWS, and to never look for another one."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ROOT,
-        "AWS_SECRET_ACCESS_KEY": ROOT,
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": access_key,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -98,5 +110,5 @@ def drop_shell_variables(environment: MutableMapping[str, str]) -> dict[str, str
     """
     shell = dict(environment)
     environment.clear()
-    environment.update(clean(shell) | local_aws(NOWHERE))
+    environment.update(clean(shell) | local_aws(NOWHERE, NO_KEY))
     return shell

@@ -4,9 +4,9 @@ A child holds the reading end of a pipe as its standard input. The parent never 
 killed without a chance to clean up too, the pipe closes and the child ends itself. Standard library only, for it also
 runs in the engine's own virtual environment:
 
-    python -I parent_watch.py FOLDER PROGRAM
+    python -I parent_watch.py FOLDER PROGRAM [ARGUMENT...]
 
-runs PROGRAM, a module or a file of Python. When the pipe closes, FOLDER is removed and the process ends.
+runs PROGRAM, a file of Python, with its arguments. When the pipe closes, FOLDER is removed and the process ends.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ def end_with_parent(tidy: Callable[[], None] = lambda: None) -> None:
 
 
 if __name__ == "__main__":
-    _, folder, program = sys.argv
+    _, folder, program, *arguments = sys.argv
     end_with_parent(lambda: shutil.rmtree(folder, ignore_errors=True))
-    sys.argv = [program]
-    if program.endswith(".py"):
-        runpy.run_path(program, run_name="__main__")
-    else:
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    sys.argv = [program, *arguments]
+    runpy.run_path(program, run_name="__main__")

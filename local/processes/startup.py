@@ -48,7 +48,7 @@ def _urls(stack: Stack, *, is_served: bool) -> Table:
     grid.add_row("webhooks", "\n".join(webhooks) if is_served else "start them: .venv/bin/chalice local --stage local")
     grid.add_row("local AWS", stack.aws.endpoint)
     if stack.twilio_url:
-        grid.add_row("stub Twilio", f"{stack.twilio_url}, which sends nothing; the phones show")
+        grid.add_row("stub Twilio", f"{stack.twilio_url}, which sends nothing; the phones show (with curl, no browser)")
         grid.add_row("", f"{stack.twilio_url}/_stand-in/deliveries")
     else:
         grid.add_row("Twilio", "REAL: replies are sent by your own account, to your own phone")
@@ -91,7 +91,11 @@ def _hints(stack: Stack, *, is_served: bool) -> Table:
             'befalls the next reply; other kinds: "5xx", "slow", "lost", {"kind": "refuse", "code": 63016}',
         )
         grid.add_row("SendGrid's", f"the same at {stack.sendgrid_url}/_stand-in/faults")
-    grid.add_row("from outside", f"ngrok http {http_port}")
+    grid.add_row(
+        "from outside",
+        f"ngrok http {http_port}, then PUBLIC_BASE_URL=https://... make run with the URL that ngrok shows:\n"
+        "the app's port answers only to that name and to the loopback interface",
+    )
     grid.add_row(
         "Twilio's console",
         '"a message comes in", the URL that ngrok shows, and behind it\n'

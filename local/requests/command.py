@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from local import tenants
-from local.aws.clients import LocalAws
+from local.aws import credentials_file
 from local.processes.environment import HOST
 from local.requests import emails, messages
 from local.requests.emails import Attachment, Mail, fresh_message_id
@@ -143,7 +143,7 @@ def _message(url: str, company: Tenant, customer: Customer, channel: str, **told
 
 def _mail(url: str, company: Tenant, customer: Customer, channel: str, **told: Any) -> _Ready:
     html, body = told["html"], told["body"]
-    secret = tenants.secret(LocalAws(f"http://{HOST}:{told['aws_port']}"), company.credential_ref(channel, _STAGE))
+    secret = tenants.secret(credentials_file.read(told["aws_port"]), company.credential_ref(channel, _STAGE))
     mail = Mail(
         sender=customer.address,
         recipient=told["recipient"] or company.addresses[channel],

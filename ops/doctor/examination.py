@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chalicelib.errors import EngineError
-from ops.doctor.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.doctor.checks import (
+    accounts,
+    addresses,
+    bucket,
+    company_policies,
+    functions,
+    policies,
+    queues,
+    relations,
+    secrets,
+    stack,
+    tables,
+    webhooks,
+)
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import as_command_error
 from ops.stage.deployment import Deployment
@@ -57,6 +70,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     lines: list[TenantAddress] = []
     if asked.looks_at_tenants and not _hides_tenants(found, deployment):
         yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+        yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
@@ -73,17 +87,27 @@ def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     (tenant,) = asked.tenants
     lines: list[TenantAddress] = []
     yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+    yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
     yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
 
 def _tenants(deployment: Deployment, asked: Asked, lines: list[TenantAddress]) -> Iterator[Finding]:
-    """Find out whose addresses there are, into `lines`; a tenant that was asked for and has none is a finding."""
+    """Find out whose addresses there are, into `lines`, and what of the companies' policies is not applied.
+
+    A tenant that was asked for and has no address is a finding.
+    """
     engine = deployment.engine()
     one = asked.tenants[0] if len(asked.tenants) == 1 else None
-    found = rows.lines(engine.tables.conversations, engine.channels, one)
-    lines += [line for line in found if not asked.tenants or line.tenant in asked.tenants]
+    found: set[TenantAddress] = set()
+    policies = company_policies.Found(engine.settings)
+    for channel, row in rows.of_companies(engine.tables.conversations, engine.channels, one):
+        if not asked.tenants or rows.tenant_of(row) in asked.tenants:
+            found.add(rows.address_of(channel, row))
+            policies.look(channel, row)
+    lines += sorted(found)
+    yield from policies.findings(deployment)
     for tenant in asked.tenants:
         if tenant not in {line.tenant for line in lines}:
             mend = "the company's own systems write its first conversation: docs/data.md"

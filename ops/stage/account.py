@@ -67,11 +67,10 @@ class Account:
         Raises:
             CommandError: no such profile, or no region.
         """
-        key, secret = target.key or (None, None)
         try:
             session = boto3.Session(
-                aws_access_key_id=key,
-                aws_secret_access_key=secret,
+                aws_access_key_id=target.key,
+                aws_secret_access_key=target.key,
                 profile_name=target.profile,
                 region_name=target.region,
             )

@@ -1,7 +1,8 @@
 """The deployment that a command works on, and the commands that repair exactly that deployment.
 
-A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint, region and
-credentials come from there, so that no variable of the user's shell leads such a command to a real account.
+A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint and region come from
+there, the access key from the file of the running local AWS, so that no variable of the user's shell leads such a
+command to a real account.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
+from local.aws import credentials_file
 from local.processes.environment import STUB_URL
 
 PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
 
+_DEFAULT_PORT = 4566
 _ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"
-_KEY, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 
 
 class CommandError(click.ClickException):
@@ -75,8 +78,8 @@ class Target:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
-    key: tuple[str, str] | None = None
-    """The access key and its secret, where the stage's settings tell them: those of the local AWS."""
+    key: str | None = field(default=None, repr=False)
+    """The access key of the local AWS, and its own secret; None: the user's own credentials."""
     is_on_this_machine: bool = False
     twilio_url: str | None = None
     """Where Twilio's API is, in place of what the settings say; on this machine a stub is."""
@@ -99,7 +102,7 @@ class Target:
             its_own: dict[str, Any] = {
                 "endpoint_url": told[_ENDPOINT],
                 "region": told.get(_REGION),
-                "key": (told[_KEY], told[_SECRET]) if "profile" not in options and _KEY in told else None,
+                "key": None if "profile" in options else _key_at(options.get("endpoint_url", told[_ENDPOINT])),
                 "twilio_url": STUB_URL,
                 "is_on_this_machine": True,
             }
@@ -108,7 +111,7 @@ class Target:
 
     def aws(self, command: str) -> str:
         """A command of AWS's own command line, for this deployment."""
-        key = f"{_KEY}={self.key[0]} {_SECRET}={self.key[1]} " if self.key else ""
+        key = f"AWS_SHARED_CREDENTIALS_FILE={_credentials_at(self.endpoint_url)} " if self.key else ""
         told = {"endpoint-url": self.endpoint_url, "region": self.region, "profile": self.profile}
         return f"{key}aws {command}{_options(told)}"
 
@@ -120,6 +123,18 @@ class Target:
     def deploy(self) -> str:
         """The command that makes whatever the deployment lacks."""
         return "make run" if self.is_on_this_machine else f"make deploy STAGE={self.stage}"
+
+
+def _port(endpoint_url: str | None) -> int:
+    return urlsplit(endpoint_url or "").port or _DEFAULT_PORT
+
+
+def _key_at(endpoint_url: str) -> str:
+    return credentials_file.read(_port(endpoint_url)).access_key
+
+
+def _credentials_at(endpoint_url: str | None) -> str:
+    return str(credentials_file.path(_port(endpoint_url)).relative_to(PROJECT))
 
 
 def _options(told: Mapping[str, str | None]) -> str:

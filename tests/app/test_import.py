@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from local.processes.environment import of_stage
+
 ROOT = Path(__file__).parents[2]
 
 NO_NETWORK = """
@@ -22,7 +24,7 @@ sys.addaudithook(refuse)
 
 COSTLY = """
 costly = ("twilio.rest", "boto3", "boto3.resources", "aws_xray_sdk")
-of_email = ("multipart", "cryptography", "lxml", "html_text", "quotequail", "chalicelib.channels.sendgrid.webhooks")
+of_email = ("multipart", "cryptography", "lxml", "puremagic", "chalicelib.channels.sendgrid.webhooks")
 print(json.dumps([name for name in (*costly, *of_email) if name in sys.modules]))
 """
 
@@ -46,6 +48,11 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def of_local_stage() -> dict[str, str]:
+    """The stage's environment, with an access key as a running local AWS would have given it."""
+    return of_stage("local") | {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
 def test_the_app_is_imported_without_settings_credentials_and_network():
     """And without what costs the webhook's cold start, or is never shipped."""
     done = python("import app" + COSTLY + TOOLS)
@@ -56,9 +63,7 @@ def test_the_app_is_imported_without_settings_credentials_and_network():
 
 def test_the_webhook_s_use_case_loads_neither_the_rest_client_nor_the_resource_api_nor_what_only_e_mail_needs():
     """Not when it is built either."""
-    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
-        "environment_variables"
-    ]
+    environment = of_local_stage()
 
     done = python(
         """
@@ -100,9 +105,7 @@ assert world.post_email(Email()).status_code == 200
 @pytest.mark.parametrize(("is_copying", "loads"), [("false", False), ("true", True)])
 def test_a_batch_function_loads_what_fetches_media_where_that_is_on(is_copying: str, loads: bool):
     """It costs the start of every function that has no use for it."""
-    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
-        "environment_variables"
-    ]
+    environment = of_local_stage()
     on_lambda = {"AWS_LAMBDA_FUNCTION_NAME": "replies-engine", "_HANDLER": "app.batch_sms"}
 
     done = python(
@@ -125,9 +128,7 @@ def test_on_lambda_a_function_with_wrong_settings_does_not_start():
 
 def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
     """The webhook its use case, a worker and a repair theirs; clients are made then, and nothing is sent."""
-    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
-        "environment_variables"
-    ]
+    environment = of_local_stage()
     program = "import app\nfrom chalicelib import wiring\nprint(json.dumps(sorted(vars(wiring.engine()))))"
     built = {}
 
@@ -144,9 +145,7 @@ def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
 
 def test_each_step_is_written_once_and_as_json():
     """Chalice's own logger has the app's name, and ours too: no second handler may repeat each line as plain text."""
-    environment = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]["local"][
-        "environment_variables"
-    ]
+    environment = of_local_stage()
     program = """
 import app
 from chalice.test import Client

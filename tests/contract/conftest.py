@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
+from local.aws.clients import LocalAws
 from local.aws.dynamodb_local import dynamodb_local
 from local.aws.ministack import NotInstalledError, local_aws
 from local.processes import ports
@@ -94,18 +95,18 @@ def server(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def aws_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+def aws_endpoint(request: pytest.FixtureRequest) -> Iterator[LocalAws]:
     """A local AWS for all of the suite: the one that was asked for, or one of its own."""
     told = request.config.getoption("--aws-endpoint")
     if told:
-        yield told
+        yield LocalAws(told, "testing")
         return
     with ExitStack() as running:
         try:
-            url = running.enter_context(local_aws(ports.free(1)[0], shell=os.environ))
+            aws = running.enter_context(local_aws(ports.free(1)[0], shell=os.environ))
         except NotInstalledError as missing:
             pytest.skip(missing.message)
-        yield url
+        yield aws
 
 
 @pytest.fixture(scope="session")

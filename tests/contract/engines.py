@@ -24,10 +24,11 @@ from chalicelib.aws.sqs import SqsQueue
 from chalicelib.clock import SystemClock
 from chalicelib.errors import Code
 from chalicelib.ports.buckets import Bucket
-from chalicelib.ports.queues import Queue
+from chalicelib.ports.queues import Attributes, Queue
 from chalicelib.ports.tables import Table
 from chalicelib.settings import Settings
 from infrastructure.template import TEMPLATE_FILE, TableSchema, Template, load
+from local.aws.clients import LocalAws
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import FaultPlan
@@ -43,7 +44,7 @@ class Delivery:
 
     body: str
     group: str | None
-    reason: str | None
+    attributes: Attributes
     receive_count: int
     receipt: str
 
@@ -118,7 +119,10 @@ class FakeEngine:
 
     def receive(self, name: str) -> list[Delivery]:
         received = self._queues[f"replies-engine-{STAGE}-{name}"].receive()
-        return [Delivery(one.body, one.group, one.reason, one.receive_count, one.receipt) for one in received]
+        return [
+            Delivery(one.body, one.group, dict(sorted(one.attributes.items())), one.receive_count, one.receipt)
+            for one in received
+        ]
 
     def empty(self) -> None:
         for queue in self._queues.values():
@@ -179,7 +183,9 @@ class AwsEngine:
             Delivery(
                 body=message["Body"],
                 group=message["Attributes"].get("MessageGroupId"),
-                reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+                attributes={
+                    name: one["StringValue"] for name, one in sorted(message.get("MessageAttributes", {}).items())
+                },
                 receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
                 receipt=message["ReceiptHandle"],
             )
@@ -225,10 +231,10 @@ def moto_engine() -> Iterator[Engine]:
 
 
 @contextmanager
-def endpoint_engine(url: str) -> Iterator[Engine]:
+def endpoint_engine(aws: LocalAws) -> Iterator[Engine]:
     """A local AWS that knows CloudFormation."""
     with pytest.MonkeyPatch.context() as patch:
-        _point_to(patch, url)
+        _point_to(patch, aws.endpoint, aws.access_key)
         _create_stack()
         yield AwsEngine(Clients(_settings()))
         _client("cloudformation").delete_stack(StackName=STAGE)
@@ -238,7 +244,7 @@ def endpoint_engine(url: str) -> Iterator[Engine]:
 def dynamodb_engine(url: str) -> Iterator[Engine]:
     """A DynamoDB alone, its tables made from the template's schemas."""
     with pytest.MonkeyPatch.context() as patch:
-        _point_to(patch, url)
+        _point_to(patch, url, "testing")
         dynamodb = _client("dynamodb")
         schemas = load(STAGE).tables.values()
         for schema in schemas:
@@ -248,10 +254,10 @@ def dynamodb_engine(url: str) -> Iterator[Engine]:
             dynamodb.delete_table(TableName=schema.name)
 
 
-def _point_to(patch: pytest.MonkeyPatch, url: str) -> None:
+def _point_to(patch: pytest.MonkeyPatch, url: str, access_key: str) -> None:
     patch.setenv("AWS_ENDPOINT_URL", url)
-    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_ACCESS_KEY_ID", access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", access_key)
     patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
 

@@ -10,25 +10,26 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from infrastructure.template import MONITORING_FILE, resources
+from local.aws.clients import LocalAws
 from local.processes.environment import REGION
 
 STAGE = "night"
 """No other test's stage."""
 
 
-def client(service: str, endpoint: str) -> Any:
+def client(service: str, aws: LocalAws) -> Any:
     return boto3.client(
         service,
-        endpoint_url=endpoint,
+        endpoint_url=aws.endpoint,
         region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=aws.access_key,
+        aws_secret_access_key=aws.access_key,
     )
 
 
-def create(endpoint: str, stage: str, template: str) -> None:
+def create(aws: LocalAws, stage: str, template: str) -> None:
     """Create the stack and wait until it is complete."""
-    cloudformation = client("cloudformation", endpoint)
+    cloudformation = client("cloudformation", aws)
     cloudformation.create_stack(
         StackName=f"replies-engine-{stage}-monitoring",
         TemplateBody=template,
@@ -47,7 +48,7 @@ def without_metric_math() -> str:
 
 
 @pytest.fixture(scope="module")
-def cloudwatch(aws_endpoint: str) -> Any:
+def cloudwatch(aws_endpoint: LocalAws) -> Any:
     """What is told of the stack."""
     create(aws_endpoint, STAGE, without_metric_math())
     return client("cloudwatch", aws_endpoint)
@@ -78,7 +79,7 @@ def test_the_dashboard_is_made_as_we_read_it(cloudwatch: Any):
     assert json.loads(body) == json.loads(json.dumps(expected).replace("AWS::Region", REGION))
 
 
-def test_ministack_knows_no_alarm_that_calculates(aws_endpoint: str):
+def test_ministack_knows_no_alarm_that_calculates(aws_endpoint: LocalAws):
     """Once it does, the template is made whole above, and this test goes."""
     with pytest.raises(WaiterError):
         create(aws_endpoint, f"{STAGE}-whole", MONITORING_FILE.read_text())

@@ -13,6 +13,7 @@ from botocore.session import Session
 
 from infrastructure.account import Account
 from infrastructure.stages import Stage, stages
+from local.aws.clients import LocalAws
 from local.aws.ministack import NotInstalledError, local_aws
 from local.processes import environment, ports
 
@@ -21,19 +22,19 @@ AGAIN = "make deploy STAGE=dev"
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
+def local() -> Iterator[LocalAws]:
     """A local AWS of its own."""
     try:
-        with local_aws(ports.free(1)[0], shell=os.environ, program=str(GATEWAY), enforces_rights=True) as url:
-            yield url
+        with local_aws(ports.free(1)[0], shell=os.environ, program=str(GATEWAY), enforces_rights=True) as aws:
+            yield aws
     except NotInstalledError as missing:
         pytest.skip(missing.message)
 
 
 @pytest.fixture
-def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Account:
+def account(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Account:
     """Its account, as a shell with all rights leads to it."""
-    for name, value in environment.local_aws(endpoint).items():
+    for name, value in environment.local_aws(local.endpoint, local.access_key).items():
         monkeypatch.setenv(name, value)
     return Account.of_shell(AGAIN)
 

@@ -27,7 +27,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import boto3
 
 from local.aws.clients import LocalAws
-from local.processes.environment import HOST, PROJECT, REGION, ROOT, local_aws
+from local.processes.environment import HOST, PROJECT, REGION, local_aws
 
 Found = TypeVar("Found")
 
@@ -44,11 +44,11 @@ class Deployment:
     """One copy of the project and the local AWS that it is deployed to."""
 
     project: Path
-    endpoint: str
+    aws: LocalAws
     shell: Mapping[str, str]
 
     @classmethod
-    def of_fresh_clone(cls, folder: Path, endpoint: str, shell: Mapping[str, str]) -> Deployment:
+    def of_fresh_clone(cls, folder: Path, aws: LocalAws, shell: Mapping[str, str]) -> Deployment:
         """What git knows of this project, and what it does not ignore."""
         told = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -61,7 +61,7 @@ class Deployment:
             if (PROJECT / name).exists():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(PROJECT / name, folder / name)
-        return cls(folder, endpoint, shell)
+        return cls(folder, aws, shell)
 
     def configure(self, stage: str, architecture: str, **variables: str) -> None:
         """Add to the environment of a stage's functions, and have them packaged for a processor."""
@@ -83,7 +83,7 @@ class Deployment:
         return subprocess.run(
             command,
             cwd=self.project,
-            env={**self.shell, **local_aws(self.endpoint), **variables},
+            env={**self.shell, **local_aws(self.aws.endpoint, self.aws.access_key), **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -91,12 +91,11 @@ class Deployment:
 
     def client(self, service: str, **credentials: str) -> Any:
         """A client of the local AWS: with all rights, or with the credentials that are told."""
-        keys = credentials or {"aws_access_key_id": ROOT, "aws_secret_access_key": ROOT}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
-
-    @property
-    def aws(self) -> LocalAws:
-        return LocalAws(self.endpoint)
+        keys = credentials or {
+            "aws_access_key_id": self.aws.access_key,
+            "aws_secret_access_key": self.aws.access_key,
+        }
+        return boto3.client(service, endpoint_url=self.aws.endpoint, region_name=REGION, **keys)
 
     def api(self, stage: str) -> str:
         """The id of a stage's API, as Chalice remembers it."""

@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import Parser
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from infrastructure.post_deploy import throttling
 from infrastructure.stages import functions, stages
 from infrastructure.template import MONITORING_FILE, resources
 from local import tenants
+from local.aws.clients import LocalAws
 from local.processes.environment import PROJECT, REGION
 from local.requests import emails, messages
 from local.requests.signatures import signature
@@ -145,7 +146,7 @@ def hooks(routes: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def deployment(
-    endpoint: str,
+    local: LocalAws,
     hooks: str,
     routes: dict[str, str],
     twilio: TwilioStub,
@@ -153,7 +154,7 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
-    made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), endpoint, shell_without_aws())
+    made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), local, shell_without_aws())
     told = {
         "TWILIO_API_BASE_URL": twilio.url,
         "SENDGRID_API_BASE_URL": sendgrid.url,
@@ -171,8 +172,8 @@ def deployment(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
-    routes[""] = f"{endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
-    tenants.seed(made.aws, "dev", tenants.TENANTS)
+    routes[""] = f"{local.endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
+    tenants.seed(made.aws, "dev", [replace(one, policies={}) for one in tenants.TENANTS])  # the stage's window
     for one in CONVERSATIONS:  # a first start, and a first e-mail, may take longer than a window
         one.post(made, hooks, one.message("forged"), forge=True)
     return made
@@ -301,6 +302,7 @@ class TestDeployed:
             ("replies-engine-dev-sms", 10),
             ("replies-engine-dev-email", 10),
             ("replies-engine-dev-ai-replies", 1),
+            ("replies-engine-dev-human-replies", 1),
         }
         assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
@@ -356,7 +358,7 @@ class TestBlackBox:
         assert row(deployment, "dev", conversation) == before
         assert staged(deployment, "dev", conversation) == []
 
-    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies"])
+    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies", "human-replies"])
     def test_a_poison_message_reaches_its_dead_letter_queue_with_the_reason(self, deployment: Deployment, role: str):
         """Which an operator reads."""
         queue = f"replies-engine-dev-{role}"
@@ -560,7 +562,7 @@ def quickened(deployment: Deployment, function: str) -> Iterator[None]:
 def taken_at(deployment: Deployment, public: str, conversation: Conversation) -> int:
     """The status that a message gets which is signed for the API's own URL, and sent to where that is here."""
     api = deployment.api("prod")
-    here = f"{deployment.endpoint}/restapis/{api}/prod/_user_request_/webhooks/{conversation.channel}"
+    here = f"{deployment.aws.endpoint}/restapis/{api}/prod/_user_request_/webhooks/{conversation.channel}"
     signed_for = f"{public}/webhooks/{conversation.channel}"
     form = conversation.message("to prod").parameters
     signed = signature(signed_for, form, conversation.company.auth_token)

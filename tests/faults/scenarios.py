@@ -242,7 +242,7 @@ def _answered_by_people(world: World) -> list[str]:
     sids = _delivered_and_due(world)
     world.run(60)
     reply = {**KEY.item, "version": "1.0", "source": "human", "reply_id": "reply-of-people", "body": "a person says"}
-    world.queues.replies.inject(json.dumps(reply), group="acme")
+    world.queues.human_replies.inject(json.dumps(reply), group="acme")
     return sids
 
 
@@ -268,6 +268,16 @@ EMAILS = (
 """The first quotes what it answers, so that all of its text goes to the bucket; the second has an attachment."""
 
 
+def _by_policy(**policy: object) -> Callable[[], dict]:
+    """A company with policies of its own for WhatsApp."""
+
+    def row() -> dict:
+        config = conversation()["channel_config"]
+        return conversation(channel_config={**config, "whatsapp": {**config["whatsapp"], "policy": policy}})
+
+    return row
+
+
 def _outgrown() -> dict:
     """A record with more answered entries than it keeps."""
     entries = [
@@ -283,6 +293,23 @@ def _for_people() -> dict:
 
 def _emails_for_people() -> dict:
     return email_conversation(auto_queue_reply_message_from_email=[CUSTOMER_EMAIL.upper()])
+
+
+def _opted_out_of_sms() -> dict:
+    return conversation(opted_out_channels=["sms"])
+
+
+def _opted_out_of_all() -> dict:
+    return conversation(opted_out=True)
+
+
+def _opted_out_and_full() -> dict:
+    """A record without room for another entry, and no batch that would make room."""
+    return {
+        **_outgrown(),
+        "messages": [{**one, "content": "x" * 8_400} for one in _outgrown()["messages"]],
+        "opted_out": True,
+    }
 
 
 def _foreign_lock() -> dict:
@@ -315,6 +342,34 @@ SCENARIOS = (
         settings={"STALL_ACTION": "handoff"},
         ends="either",
     ),
+    Scenario(
+        "reset a stalled lock and hand off, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario(
+        "reset a stalled lock, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="warn"),
+        settings={"STALL_ACTION": "handoff"},
+    ),
+    Scenario(
+        "contend with a stalled lock and hand off, by policy",
+        _work,
+        prepare=_contended_and_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario("receive a burst, by policy", _deliver("one", "two"), row=_by_policy(batch_window_seconds=3)),
+    Scenario(
+        "batch, by a policy that cannot be read",
+        _work,
+        prepare=_delivered_and_due,
+        row=_by_policy(batch_window_seconds=-1, batch_max_wait_seconds="soon", on_new_message=7),
+    ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
     Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),
@@ -335,6 +390,9 @@ SCENARIOS = (
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
+    Scenario("opt out of a second channel", _say_stop, row=_opted_out_of_sms, ends="opted out"),
+    Scenario("write after an opt-out, to a full record", _deliver("hello?"), row=_opted_out_and_full, ends="refused"),
+    Scenario("write after an opt-out", _deliver("hello?", "anybody?"), row=_opted_out_of_all, ends="refused"),
     Scenario("receive e-mails", _deliver_emails(*EMAILS), row=email_conversation),
     Scenario("receive e-mails for people", _deliver_emails(*EMAILS), row=_emails_for_people, ends="with people"),
     Scenario("batch e-mails", _work, prepare=_emails_and_due, row=email_conversation),

@@ -37,13 +37,13 @@ def of_aws(variables: dict[str, str]) -> dict[str, str]:
 
 def test_of_aws_a_child_knows_the_local_one_only():
     """Each AWS_* variable of a child is one that we set, to a value that leads nowhere else."""
-    child = environment.for_app("local", ENDPOINT, shell=SHELL)
+    child = environment.for_app("local", ENDPOINT, "key", shell=SHELL)
 
     known = of_aws(child)
 
-    assert known == of_aws(environment.local_aws(ENDPOINT))
+    assert known == of_aws(environment.local_aws(ENDPOINT, "key"))
     assert known["AWS_ENDPOINT_URL"] == ENDPOINT
-    assert known["AWS_ACCESS_KEY_ID"] == known["AWS_SECRET_ACCESS_KEY"] == "local"
+    assert known["AWS_ACCESS_KEY_ID"] == known["AWS_SECRET_ACCESS_KEY"] == "key"
 
 
 def test_the_engine_of_the_local_aws_sees_no_variable_of_aws_at_all():
@@ -55,7 +55,7 @@ def test_the_engine_of_the_local_aws_sees_no_variable_of_aws_at_all():
 
 def test_no_proxy_and_no_search_path_of_the_shell_survives():
     """Neither a proxy nor foreign code comes between a child and the local AWS."""
-    child = environment.for_app("local", ENDPOINT, shell=SHELL)
+    child = environment.for_app("local", ENDPOINT, "key", shell=SHELL)
 
     strangers = {name for name in child if "PROXY" in name.upper() or name in {"PYTHONPATH", "BOTO_CONFIG"}}
 
@@ -64,7 +64,7 @@ def test_no_proxy_and_no_search_path_of_the_shell_survives():
 
 def test_the_stage_wins_over_the_shell_and_the_shell_over_the_defaults():
     """A stage's tables are its own whatever the shell says; a setting that it leaves open is the user's to try."""
-    child = environment.for_app("local", ENDPOINT, shell=SHELL)
+    child = environment.for_app("local", ENDPOINT, "key", shell=SHELL)
 
     settings = Settings.from_environment(child)
 
@@ -75,7 +75,7 @@ def test_the_stage_wins_over_the_shell_and_the_shell_over_the_defaults():
 
 def test_settings_that_are_told_leave_no_room_for_the_shell():
     """What is played from a script plays the same in every shell."""
-    child = environment.for_app("local", ENDPOINT, shell=SHELL, settings={"REQUEUE_DELAY_SECONDS": "20"})
+    child = environment.for_app("local", ENDPOINT, "key", shell=SHELL, settings={"REQUEUE_DELAY_SECONDS": "20"})
 
     settings = Settings.from_environment(child)
 

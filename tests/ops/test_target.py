@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
-from local.processes.environment import STUB_URL
+from local.processes.environment import NO_KEY, STUB_URL
 from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
 from ops.stage.target import Config, Target
@@ -21,11 +21,11 @@ def local(**given: str) -> Target:
 
 class TestThisMachine:
     def test_a_stage_on_this_machine_is_reached_by_its_own_settings(self):
-        """Endpoint, region, credentials and the stub for Twilio."""
+        """Endpoint, region and the stub for Twilio; where no local AWS runs, a key that none takes."""
         target = local()
 
         assert (target.endpoint_url, target.region) == ("http://127.0.0.1:4566", "eu-west-1")
-        assert (target.key, target.twilio_url) == (("local", "local"), STUB_URL)
+        assert (target.key, target.twilio_url) == (NO_KEY, STUB_URL)
         assert target.is_on_this_machine
 
     def test_no_variable_of_the_shell_leads_it_to_a_real_account(self, monkeypatch: pytest.MonkeyPatch):
@@ -46,7 +46,7 @@ class TestThisMachine:
         ]
 
         assert {one.meta.endpoint_url for one in clients} == {"http://127.0.0.1:4566"}
-        assert account.session.get_credentials().access_key == "local"
+        assert account.session.get_credentials().access_key == NO_KEY
         assert account.region == "eu-west-1"
 
     def test_its_settings_send_nothing_to_twilio(self):
@@ -78,7 +78,7 @@ class TestCommands:
             "aws sqs list-queues --region eu-west-1"
         )
         assert local().aws("sqs list-queues") == (
-            "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws sqs list-queues "
+            "AWS_SHARED_CREDENTIALS_FILE=.aws-local/credentials-4566 aws sqs list-queues "
             "--endpoint-url http://127.0.0.1:4566 --region eu-west-1"
         )
 

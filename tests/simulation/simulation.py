@@ -135,6 +135,8 @@ class Course:
     """A trigger lock may stand for no trigger: a process died, or met a fault, between the two."""
     opt_outs: Mapping[str, str] = field(default_factory=dict)
     """What messages ask for, by sid: STOP, START or HELP."""
+    by_sms: frozenset[str] = frozenset()
+    """The messages that came by SMS."""
     has_company_trimmed: bool = False
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class Saved:
     batches: dict[str, list[str]]
     replies: dict[str, list[str]]
     replies_of_people: list[str]
-    opted_out: dict[tuple[str, str], str | None]
+    opted_out: dict[tuple[str, str, str], str | None]
     with_people: list[str]
 
 
@@ -352,14 +354,14 @@ class Simulation:
                         yield f"a trigger of {channel}", partial(self._work, channel, queue, message)
                         if budgets.duplicates:
                             yield f"!a trigger of {channel}, twice", partial(self._again, channel, queue, message)
-        replies = self.world.queues.replies
-        if budgets.replies and replies.messages and self._count("reply") < budgets.workers:
-            for message in self._visible(replies):
-                yield "a reply", partial(self._reply, message)
-                if budgets.duplicates:
-                    yield "!a reply, twice", partial(self._reply_again, message)
+        if budgets.replies and self._count("reply") < budgets.workers:
+            for queue in (self.world.queues.replies, self.world.queues.human_replies):
+                for message in self._visible(queue) if queue.messages else ():
+                    yield "a reply", partial(self._reply, message, queue)
+                    if budgets.duplicates:
+                        yield "!a reply, twice", partial(self._reply_again, message, queue)
 
-    def _outside(self) -> Iterable[Option]:
+    def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:
@@ -512,6 +514,8 @@ class Simulation:
             course.seen |= {sid}
             earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
             course.one_after_another += tuple((one, sid) for one in earlier)
+        if webhook.fields == webhook.tenant.by_sms:
+            course.by_sms |= {sid}
         if webhook.opt_out:
             course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
         self.world.clock.advance(1)
@@ -553,12 +557,15 @@ class Simulation:
         queue.repeat(message.message_id)
         self._work(channel, queue, message)
 
-    def _reply(self, message: Message) -> None:
-        queue = self.world.queues.replies
+    def _reply(self, message: Message, queue: InMemoryQueue | None = None) -> None:
+        """A reply is delivered: of the AI, or from people's queue."""
+        queue = queue or self.world.queues.replies
+        is_of_people = queue is self.world.queues.human_replies
+        handler = queues.process_human_replies if is_of_people else queues.process_replies
         received = self._receive(queue, message, "replies")
 
         def begin() -> None:
-            self.world.invoke_replies(received.body, group=received.group)
+            self.world.invoke_replies(received.body, group=received.group, handler=handler)
             self._acknowledge(queue, received)
 
         def on_crash() -> None:
@@ -567,10 +574,10 @@ class Simulation:
 
         self.start("reply", received, begin, on_crash=on_crash)
 
-    def _reply_again(self, message: Message) -> None:
+    def _reply_again(self, message: Message, queue: InMemoryQueue) -> None:
         self._spend("duplicates")
-        self.world.queues.replies.repeat(message.message_id)
-        self._reply(message)
+        queue.repeat(message.message_id)
+        self._reply(message, queue)
 
     def _ai_answers(self, message: Message) -> None:
         self._spend("answers")
@@ -682,8 +689,9 @@ class Simulation:
     def _seconds_until_next(self) -> float:
         """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
         now = self.world.clock.monotonic()
-        queues = (*self.world.queues.triggers.values(), self.world.queues.replies)
-        due = [one.visible_at - now for queue in queues for one in queue.messages]
+        queues = self.world.queues
+        many = (*queues.triggers.values(), queues.replies, queues.human_replies)
+        due = [one.visible_at - now for queue in many for one in queue.messages]
         return max(0.0, min((one for one in due if one != float("inf")), default=0.0))
 
     def _has_expired(self) -> bool:

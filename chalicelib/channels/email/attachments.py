@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath, PureWindowsPath
 
+from chalicelib.channels.email.file_types import type_of
 from chalicelib.channels.email.headers import cut, one_line
 from chalicelib.channels.email.notes import Note, Notes
 from chalicelib.messages.attachment_rules import problem_of
@@ -46,8 +47,8 @@ class Attachments:
         if not content:
             return
         self.count += 1
-        content_type = _content_type(content_type)
         name = _filename(filename) or None
+        content_type = _content_type(type_of(content, _bare(content_type), name or ""))
         problem = problem_of(self._kept_count + 1, len(content), content_type, self._settings)
         if problem is None:
             self._kept_count += 1
@@ -65,9 +66,14 @@ class Attachments:
         return tuple(self._told)
 
 
+def _bare(text: str) -> str:
+    """A type without its parameters, which are the sender's own words."""
+    return text.partition(";")[0].strip().lower()
+
+
 def _content_type(text: str) -> str:
-    """The bare type in lower case; parameters are the sender's own words."""
-    told = claimed_content_type(text.partition(";")[0]).lower()
+    """A bare type that can stand in a header."""
+    told = claimed_content_type(text).lower()
     return told if len(told) <= _TYPE_LENGTH_MAX else UNKNOWN_TYPE
 
 

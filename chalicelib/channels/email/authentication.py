@@ -50,7 +50,14 @@ def judge(*, spf: str | None, dkim: str | None, sender: str | None, return_path:
 
 
 def _domain(text: str) -> str:
-    return text.rpartition("@")[2].strip().rstrip(".").lower()
+    """The domain of an address, as it goes over the wire: `xn--mnchen-3ya.example` for `münchen.example`."""
+    told = text.rpartition("@")[2].strip().rstrip(".").lower()
+    if told.isascii():
+        return told
+    try:
+        return told.encode("idna").decode()
+    except UnicodeError:  # no domain: it is aligned with nothing
+        return ""
 
 
 def _is_aligned(one: str, other: str) -> bool:

@@ -1,33 +1,31 @@
-"""Whether a machine wrote an e-mail: no AI answers those, or two machines would answer each other without end.
+"""Whether a machine wrote an e-mail, and what else its headers say of machines on its way.
 
-A person's message that is taken for a machine's is lost, so each sign is one that no mail program sets when a person
-writes. Subjects ("Out of office") and senders ("noreply") are no signs: people write the first and write from the
-second.
+    a machine's   its writer says so of itself: the AI never answers it, or two machines would answer each other
+    a hint        a header that asks others for silence, or names a list: it does not say who wrote the mail, because
+                  Exchange and Google Groups add it to what people write, so it refuses nothing
+
+An honest mail that is taken for a machine's is lost, so only the first refuses. Subjects ("Out of office") and senders
+("noreply") are neither: people write the first and write from the second.
 """
 
 from __future__ import annotations
 
-from chalicelib.channels.email.headers import Headers
-
-_LISTS = ("list-id", "list-post")
-"""Of lists that people join (RFC 2919, 2369). Not `List-Unsubscribe`: sales programs set it on what people write."""
+from chalicelib.channels.email.headers import Headers, one_line
+from chalicelib.channels.email.threading import own_domain
 
 _RESPONDERS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-mail-autoreply", "x-auto-reply-from")
 """Set by older programs that answer on holidays, before there was `Auto-Submitted`; their values differ."""
 
-_PRECEDENCES = frozenset({"bulk", "list", "junk", "auto_reply"})
-"""Never standardised, and read by every holiday program; `first-class` and `normal` are people's."""
-
-_SUPPRESSIONS = frozenset({"all", "autoreply"})
-"""Exchange's own: it sets `All` on its notices. `DR, RN, NRN` alone ask for no receipts, which people's programs do,
-and `OOF` alone asks for no holiday notice; `AutoReply` asks for no answer by a machine, and ours would be one."""
-
 _BOUNCERS = ("mailer-daemon@",)
 """Not `postmaster`: at a small company a person reads and writes there."""
 
+_HINTS = ("precedence", "x-auto-response-suppress", "list-id", "list-post", "list-unsubscribe", "feedback-id", "x-loop")
+_HINT_BYTES_MAX = 60
+_HINTS_BYTES_MAX = 200
+
 
 def is_automatic(headers: Headers, return_path: str | None, sender: str) -> bool:
-    """Whether an e-mail is an automatic reply, a bounce, or comes from a list.
+    """Whether an e-mail says of itself that it is an automatic reply, a bounce or a receipt.
 
     Args:
         headers: of the e-mail.
@@ -38,9 +36,8 @@ def is_automatic(headers: Headers, return_path: str | None, sender: str) -> bool
     kind, _, parameters = headers.get("content-type").lower().partition(";")
     return (
         submitted not in {"", "no"}
-        or _word(headers.get("precedence")) in _PRECEDENCES
-        or any(headers.get(name) for name in (*_LISTS, *_RESPONDERS))
-        or bool(_words(headers.get("x-auto-response-suppress")) & _SUPPRESSIONS)
+        or _word(headers.get("precedence")) == "auto_reply"
+        or any(headers.get(name) for name in _RESPONDERS)
         or return_path == ""
         or headers.get("return-path").replace(" ", "") == "<>"
         or bool(headers.get("x-failed-recipients"))  # Exim's and Google's bounces
@@ -49,10 +46,17 @@ def is_automatic(headers: Headers, return_path: str | None, sender: str) -> bool
     )
 
 
+def is_own(headers: Headers, recipient: str) -> bool:
+    """Whether we sent an e-mail ourselves, from the address that it is for, and it came back."""
+    return own_domain(headers.get("message-id")) == recipient.rpartition("@")[2]
+
+
+def hints(headers: Headers) -> str:
+    """What headers say of lists and machines without saying who wrote: names and values, on one line."""
+    told = [f"{name}={value}" for name in _HINTS if (value := one_line(headers.get(name), bytes_max=_HINT_BYTES_MAX))]
+    return one_line(", ".join(told), bytes_max=_HINTS_BYTES_MAX)
+
+
 def _word(value: str) -> str:
     """The first word of a header, without its parameters and comments."""
     return value.replace("(", ";").partition(";")[0].strip().lower()
-
-
-def _words(value: str) -> frozenset[str]:
-    return frozenset(word.strip().lower() for word in value.split(","))

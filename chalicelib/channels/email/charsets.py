@@ -14,13 +14,14 @@ from encodings.aliases import aliases
 
 from chalicelib.channels.email.notes import Note, Notes
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,39}")
 _CHARACTER_SETS = re.compile(
-    r"ascii|utf-8|utf-16(-[bl]e)?|utf-32(-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-[a-z]+|tis-620|hz"
+    r"ascii|utf-7|utf-8|utf-16(-[bl]e)?|utf-32(-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-[a-z]+|tis-620|hz"
     r"|shift_jis(_2004|x0213)?|euc_(jp|jis_2004|jisx0213|kr)|iso2022_(jp(_[123]|_2004|_ext)?|kr)"
     r"|gb2312|gbk|gb18030|big5|big5hkscs|johab|kz1048|ptcp154|hp-roman8"
 )
-"""As Python calls them; not UTF-7, punycode, IDNA, escapes, and what is no character set."""
+"""As Python calls them; not punycode, IDNA, escapes, and what is no character set."""
 
 _UNALIASED = ("cp1006", "cp65001", "cp720", "cp737", "cp856", "cp874", "cp875", "koi8_t", "koi8_u")
 _UNALIASED_OF_APPLE = ("mac_arabic", "mac_croatian", "mac_farsi", "mac_romanian")
@@ -40,10 +41,18 @@ _READ_AS = {
 """What mail programs mean by a name: the larger set that they write under it, as browsers read it too."""
 
 
+_ONE_BYTE = re.compile(r"iso8859-\d+|cp(?!932|949|950|65001)\d+|koi8-[rtu]|mac-[a-z]+|hp-roman8|tis-620")
+"""Sets of one byte for each character: what is UTF-8 throughout, beyond ASCII, is never meant as one of these."""
+
+_BEYOND_ASCII = bytes(range(128, 256))
+_CHARACTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{1,3}")
+
+
 def decode(content: bytes, label: str, notes: Notes) -> str:
     """`content` as text; with a note where it is not what the label says, or nobody says what it is."""
     told = _codec(label)
-    for codec in (told, "utf-8"):
+    is_doubtful = told is not None and _ONE_BYTE.fullmatch(told) and not content.isascii()
+    for codec in ("utf-8", told) if is_doubtful else (told, "utf-8"):
         text = None if codec is None else _read(content, codec, errors="strict")
         if text is None:
             continue
@@ -51,14 +60,23 @@ def decode(content: bytes, label: str, notes: Notes) -> str:
             notes.add(Note.CHARSET)
         return text.removeprefix("\ufeff")
     notes.add(Note.CHARSET)
-    text = None if told is None else _read(content, told, errors="replace")
+    if told in {None, "utf-8"} and not _is_mostly_utf8(content):
+        return content.decode("cp1252", errors="replace")
+    text = _read(content, told or "utf-8", errors="replace")
     return content.decode("cp1252", errors="replace") if text is None else text
+
+
+def _is_mostly_utf8(content: bytes) -> bool:
+    """Whether most of the bytes beyond ASCII are characters of UTF-8: then a few of them are damaged."""
+    beyond = len(content) - len(content.translate(None, _BEYOND_ASCII))
+    return 2 * sum(len(one) for one in _CHARACTER.findall(content)) > beyond
 
 
 def _read(content: bytes, codec: str, *, errors: str) -> str | None:
     """`content` as a codec has it; None: it cannot be read by that."""
     try:
-        return content.decode(codec, errors)
+        text = content.decode(codec, errors)
+        return _SURROGATES.sub("\ufffd", text) if codec == "utf-7" else text  # the only one that makes halves
     except (UnicodeError, RuntimeError):  # iso2022_jp_2 raises the latter at an escape into a set that nobody chose
         return None
 

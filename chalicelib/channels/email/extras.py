@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chalicelib.channels.email.automatic import hints
 from chalicelib.channels.email.headers import Headers, one_line, spoken
 from chalicelib.channels.email.notes import Notes
 from chalicelib.channels.email.threading import message_ids, thread
@@ -34,6 +35,7 @@ def extras_of(headers: Headers, beside: Mapping[str, str], notes: Notes, *, send
         "cc": said("cc", 400),
         "reply_to": said("reply-to", 320),
         "date": said("date", 48),
+        "automatic_hints": hints(headers),
         "spf": one_line(beside.get("SPF", ""), bytes_max=16).lower(),
         "dkim": one_line(beside.get("dkim", ""), bytes_max=200).lower(),
         "spam_score": one_line(beside.get("spam_score", ""), bytes_max=8),

@@ -1,10 +1,7 @@
 """The headers of an e-mail: read leniently, decoded, and made safe to be told and to be answered with.
 
 Guarantee: what comes from here is one line without control characters and of a bounded length, however the headers
-were bent; addresses and ids have the shape of such, and nothing in them can begin a header of its own.
-
-Addresses are taken from the headers as they were written and decoded after that: an encoded name can spell an address
-and a comma, and would pass for another sender.
+were bent, and nothing in it can begin a header of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
-from email.utils import getaddresses
 
 from chalicelib.channels.email.charsets import decode
 from chalicelib.channels.email.notes import Note, Notes
@@ -25,11 +21,8 @@ BLOCK_BYTES_MAX = 131_072
 
 _VALUE_LENGTH_MAX = 4_096
 _HEADERS_MAX = 1_000
-_ADDRESS_BYTES_MAX = 320
-"""64 of the mailbox, 255 of the domain, and the `@`; an index key of DynamoDB could be 1,024."""
 
 _NAME = re.compile(r"[!-9;-~]{1,78}")
-_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"/?#%&=]{1,255}")
 _BREAKS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """They would show a name backwards: `exe.pdf` for `fdp.exe`."""
@@ -95,23 +88,6 @@ def cut(text: str, bytes_max: int) -> str:
     if len(text) * 4 <= bytes_max:
         return text
     return text[:bytes_max].encode("utf-8", "replace")[:bytes_max].decode(errors="ignore")
-
-
-def address(text: str) -> str | None:
-    """`text` as an e-mail address in lower case; None: it is none that a mail program would write."""
-    told = unicodedata.normalize("NFC", text.strip().strip("<>")).lower()
-    is_whole = _ADDRESS.fullmatch(told) and len(told.encode("utf-8", "replace")) <= _ADDRESS_BYTES_MAX
-    return told if is_whole and all(unicodedata.category(one)[0] not in "CZ" for one in told) else None
-
-
-def mailboxes(value: str) -> list[tuple[str, str]]:
-    """Name and address of each mailbox of a header, the name not decoded; what is no address is left out."""
-    try:
-        found = getaddresses([value[:_VALUE_LENGTH_MAX]])
-    except RecursionError:  # comments within comments within comments
-        return []
-    told = [(name, address(text)) for name, text in found]
-    return [(name, one) for name, one in told if one is not None]
 
 
 def _decoded(piece: str | bytes, label: str | None, notes: Notes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 
@@ -14,6 +15,8 @@ class Note(StrEnum):
     """A text did not fit the character set that it was said to be in; it is told as well as it could be read."""
     ENCODING = "encoding"
     """A part was damaged on its way; what is left of it is told."""
+    ENCRYPTED = "encrypted"
+    """The e-mail, or a part of it, is encrypted: what it says is in an attachment that nobody here can read."""
     HEADERS = "headers"
     """Some headers, or what they say, could not be read, or there were too many."""
     HTML = "html"
@@ -24,6 +27,8 @@ class Note(StrEnum):
     """The e-mail had too many parts or boundaries, nested them too deeply or did not end its last one."""
     SENDER = "sender"
     """The header From names nobody, or several; the sender is the first, or the envelope's."""
+    UNCERTAIN_CUT = "uncertain_cut"
+    """What was left out as history or as a signature may have been meant; all of it is kept."""
     TRUNCATED = "truncated"
     """The new text was longer than a context carries; its beginning is there."""
 
@@ -31,8 +36,11 @@ class Note(StrEnum):
 class Notes:
     """Collects the notes of one e-mail while it is read."""
 
-    def __init__(self) -> None:
-        self._told: set[Note] = set()
+    def __init__(self, before: Notes | None = None) -> None:
+        self._told: set[Note] = set(before or ())
+
+    def __iter__(self) -> Iterator[Note]:
+        return iter(self._told)
 
     def add(self, note: Note) -> None:
         """Tell of something, once however often it happens."""

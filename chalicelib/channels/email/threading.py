@@ -23,6 +23,8 @@ REFERENCES_LENGTH_MAX = 900
 """A line of a header ends at 998 characters, and nobody says who would fold it."""
 
 _ID = re.compile(r"<[!-;=?-~]{1,248}>")
+_OWN_ID = re.compile(r"<[0-9a-f]{40}@([^\s<>@]{1,206})>")
+"""The id of a part that we sent, at the domain of the address that it was sent from."""
 _ALREADY_ANSWERED = re.compile(r"(?:(?:re|aw|sv|antw)(?:\[\d{1,3}\])?\s{0,3}:\s{0,3})+", re.IGNORECASE)
 """How clients of some languages begin the subject of an answer; taken away, so that one `Re:` is left of any number."""
 
@@ -78,6 +80,12 @@ class Heading:
 def message_ids(text: str) -> list[str]:
     """The message ids of a header, in order."""
     return _ID.findall(text)
+
+
+def own_domain(message_id: str) -> str | None:
+    """The domain of an id that we generated; None: we did not."""
+    found = _OWN_ID.fullmatch(message_id.strip())
+    return None if found is None else found[1].lower()
 
 
 def thread(ids: Sequence[str]) -> str | None:

@@ -2,6 +2,11 @@
 
 Guarantee: a body is read in time proportional to its length, with limits on the number of parts and on the headers of
 each, and what is not whole is refused: a form that ends too soon would be an e-mail with its end missing.
+
+A form has one reading or none. SendGrid copies the sender's words into it between boundaries that a sender can know,
+and the header that names the boundary is not signed. So the body begins with the delimiter, which leaves one boundary
+that fits; it ends with the terminator, which stands nowhere else; and no two parts have one name. Words that close
+their own part and open another one always break one of these, for SendGrid's own parts follow.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ class Form:
     """What was posted."""
 
     fields: Mapping[str, bytes]
-    """By name; of several with one name the first."""
+    """By name."""
     files: Sequence[File]
 
 
@@ -58,10 +63,14 @@ def read_form(content_type: str, body: bytes) -> Form:
         raise Rejected(Code.PARSING_ERROR, "the request tells no boundary")
     fields: dict[str, bytes] = {}
     files: list[File] = []
+    names: set[str] = set()
     try:
         for segment, content in _parts(boundary, body):
+            if segment.name in names:
+                raise Rejected(Code.PARSING_ERROR, "the form names a field twice")
+            names.add(segment.name)
             if segment.filename is None:
-                fields.setdefault(segment.name, content)
+                fields[segment.name] = content
             else:
                 told_as = segment.filename.encode("latin-1")
                 files.append(File(segment.name, told_as, segment.content_type or "", content))
@@ -71,7 +80,10 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 
 def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes]]:
-    """Each part of a form, whole."""
+    """Each part of a form, whole. A part is a slice between two delimiters; the parser reads the headers alone."""
+    delimiter = b"\r\n--%b" % boundary.encode()
+    if not body.startswith(delimiter[2:]):
+        raise Rejected(Code.PARSING_ERROR, "the form does not begin with its delimiter")
     parser = PushMultipartParser(
         boundary,
         max_segment_count=_PARTS_MAX,
@@ -79,16 +91,16 @@ def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes
         max_header_size=_HEADER_BYTES_MAX,
         header_charset="latin-1",  # loses no byte of a name that is told in any other
     )
-    with parser:
-        segment: MultipartSegment | None = None
-        pieces: list[bytes] = []
-        for event in parser.parse(body):
-            match event:
-                case MultipartSegment():
-                    segment, pieces = event, []
-                case None:
-                    assert segment is not None, "the parser ends only what it began"
-                    yield segment, b"".join(pieces)
-                    pieces = []
-                case _:
-                    pieces.append(event)
+    before, start = delimiter[2:], len(delimiter) - 2
+    while body[start : start + 2] == b"\r\n":
+        head_end = body.find(b"\r\n\r\n", start, start + _HEADERS_MAX * _HEADER_BYTES_MAX) + 4
+        end = body.find(delimiter, start)
+        if not start + 4 <= head_end <= end:
+            raise Rejected(Code.PARSING_ERROR, "a part of the form is not whole")
+        segments = [one for one in parser.parse(before + body[start:head_end]) if isinstance(one, MultipartSegment)]
+        if len(segments) != 1:
+            raise Rejected(Code.PARSING_ERROR, "a part of the form has no headers")
+        yield segments[0], body[head_end:end]
+        before, start = delimiter, end + len(delimiter)
+    if len(body) - start > len(b"--\r\n") or body[start:] not in {b"--", b"--\r\n"} or before is not delimiter:
+        raise Rejected(Code.PARSING_ERROR, "the form does not end with its terminator, or goes on behind it")

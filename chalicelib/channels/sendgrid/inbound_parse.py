@@ -3,21 +3,26 @@
 parsed   headers, text, html, attachment1 ... attachmentN and attachment-info; each text's character set in charsets
 raw      email: the e-mail as it went over the wire
 both     envelope (who it is for), from, subject, cc, SPF, dkim, spam_score, charsets
+
+It is read in two steps. `read_mail` takes the form apart and reads the envelope and the headers, as much as it takes to
+find the conversation and its secret. `read_content` reads the texts and the attachments, and is for e-mails that are
+verified.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from chalicelib.channels.channel import WebhookRequest
+from chalicelib.channels.email.addresses import address
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.charsets import decode
-from chalicelib.channels.email.headers import Headers, address
-from chalicelib.channels.email.mime import Mime, read_mime
+from chalicelib.channels.email.headers import Headers
+from chalicelib.channels.email.mime import head_and_body, read_files, read_mime
 from chalicelib.channels.email.notes import Notes
 from chalicelib.channels.email.texts import Shown
 from chalicelib.channels.sendgrid.form import Form, read_form
@@ -28,6 +33,8 @@ RECIPIENTS_MAX: Final = 20
 
 _ENVELOPE_BYTES_MAX: Final = 65_536
 _DOCUMENT_BYTES_MAX: Final = 262_144
+_TOLD_BYTES_MAX: Final = 65_536
+"""Of a field that SendGrid tells beside the e-mail, before anybody has verified it."""
 _IDENTIFYING: Final = ("headers", "from", "subject", "text", "html", "email")
 """The fields that are the same whenever SendGrid posts the same e-mail, and tell it from others."""
 
@@ -42,39 +49,70 @@ class Envelope:
     """Where bounces go; empty: nowhere, for it is one itself; None: not told."""
 
 
+class Results(TypedDict):
+    """What `judge` judges by."""
+
+    spf: str | None
+    dkim: str | None
+    return_path: str
+
+
 @dataclass(frozen=True, repr=False)
 class Mail:
-    """One e-mail as it was read; nothing of it is safe to be told yet but the envelope."""
+    """One e-mail as it was posted, with its headers read and its content not yet."""
 
     envelope: Envelope
-    mime: Mime
+    headers: Headers
     fields: Mapping[str, str]
     """What SendGrid tells beside it, as far as it told it."""
-    digest: str
-    """Of all that it says, for one that has no id: the same whenever it is posted."""
+    form: Form
+    charsets: Mapping[str, Any]
+    """Of the form's fields, by their names."""
+    raw_body: bytes | None
+    """What follows the headers; None: SendGrid took it apart."""
+
+    @property
+    def results(self) -> Results:
+        """What SendGrid found out about who sent it."""
+        return {
+            "spf": self.fields.get("SPF"),
+            "dkim": self.fields.get("dkim"),
+            "return_path": self.envelope.return_path or "",
+        }
 
 
-def read_mail(request: WebhookRequest, attachments: Attachments, notes: Notes) -> Mail:
-    """The e-mail of a request; its attachments go to `attachments`, and what could not be read to `notes`.
+def read_mail(request: WebhookRequest, notes: Notes) -> Mail:
+    """The e-mail of a request; what could not be read goes to `notes`.
 
     Raises:
         Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
     """
     form = read_form(request.headers.get("content-type", ""), request.body)
     envelope = _envelope(form.fields.get("envelope", b""))
-    charsets = _document(form, "charsets")
-
-    def text(name: str) -> str:
-        label = charsets.get(name)
-        return decode(form.fields.get(name, b""), label if isinstance(label, str) else "", notes)
-
     told = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
+    if "email" in form.fields and "headers" in form.fields:  # each mode has one: the other is the sender's own words
+        raise Rejected(Code.PARSING_ERROR, "the form is in both of SendGrid's modes")
     if form.fields.get("email"):
-        mime = read_mime(form.fields["email"], attachments, notes)
+        headers, raw_body = head_and_body(form.fields["email"], notes)
     else:
-        mime = Mime(Headers.parse(form.fields.get("headers", b""), notes), [Shown(text("text"), text("html"))])
-        _attach(form, attachments, notes)
-    return Mail(envelope, mime, {name: text(name) for name in told if name in form.fields}, _digest(form))
+        headers, raw_body = Headers.parse(form.fields.get("headers", b""), notes), None
+    charsets = _document(form, "charsets")
+    fields = {name: _text_of(form, charsets, name, notes, _TOLD_BYTES_MAX) for name in told if name in form.fields}
+    return Mail(envelope, headers, fields, form, charsets, raw_body)
+
+
+def read_content(mail: Mail, attachments: Attachments, notes: Notes) -> Sequence[Shown]:
+    """The texts of an e-mail; its attachments go to `attachments`, and what could not be read to `notes`."""
+    if mail.raw_body is not None:
+        return read_mime(mail.headers, mail.raw_body, attachments, notes)
+    plain, html = (_text_of(mail.form, mail.charsets, name, notes) for name in ("text", "html"))
+    return read_files([Shown(plain, html)], _files(mail.form, notes), attachments, notes)
+
+
+def _text_of(form: Form, charsets: Mapping[str, Any], name: str, notes: Notes, bytes_max: int | None = None) -> str:
+    """A field in its own character set, up to `bytes_max`; None: all of it."""
+    label = charsets.get(name)
+    return decode(form.fields.get(name, b"")[:bytes_max], label if isinstance(label, str) else "", notes)
 
 
 def _envelope(content: bytes) -> Envelope:
@@ -99,14 +137,14 @@ def _envelope(content: bytes) -> Envelope:
     return Envelope(known, address(sender) if sender.strip(" <>") else "")
 
 
-def _attach(form: Form, attachments: Attachments, notes: Notes) -> None:
+def _files(form: Form, notes: Notes) -> Iterator[tuple[bytes, str, str]]:
     """The files of the form, with what SendGrid tells of them where their own headers do not."""
     info = _document(form, "attachment-info")
     for one in form.files:
         beside = info.get(one.field)
         beside = beside if isinstance(beside, dict) else {}
         filename = decode(one.filename, "utf-8", notes) or _text(beside.get("filename"))
-        attachments.add(one.content, one.content_type or _text(beside.get("type")), filename)
+        yield one.content, one.content_type or _text(beside.get("type")), filename
 
 
 def _text(told: object) -> str:
@@ -129,7 +167,9 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _digest(form: Form) -> str:
+def digest_of(mail: Mail) -> str:
+    """A digest of all that an e-mail says, for one that has no id: the same whenever it is posted."""
+    form = mail.form
     contents = [(name.encode(), form.fields.get(name, b"")) for name in _IDENTIFYING]
     files = [(one.filename, one.content) for one in form.files]
     digest = sha256()

@@ -16,29 +16,26 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Sequence
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.email.attachments import Attachments
-from chalicelib.channels.email.authentication import Verdict, judge
-from chalicelib.channels.email.automatic import is_automatic
-from chalicelib.channels.email.extras import extras_of
-from chalicelib.channels.email.headers import mailboxes
+from chalicelib.channels.email.addresses import mailboxes
+from chalicelib.channels.email.authentication import judge
+from chalicelib.channels.email.lists import Author
 from chalicelib.channels.email.notes import Note, Notes
-from chalicelib.channels.email.texts import text_of
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
-from chalicelib.channels.sendgrid.inbound_parse import Mail, read_mail
+from chalicelib.channels.sendgrid.inbound_parse import read_mail
+from chalicelib.channels.sendgrid.unread import UnreadMail
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Misconfigured, Rejected
-from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
+from chalicelib.messages.inbound import InboundMessage
 from chalicelib.settings import Settings
 
 SIGNATURE_HEADER: Final = "x-twilio-email-event-webhook-signature"
@@ -50,58 +47,36 @@ URL_TOKEN_LENGTH_MIN: Final = 32
 _TIMESTAMP = re.compile(r"[0-9]{1,20}")
 _URL_TOKEN = re.compile(rf"[!-~]{{{URL_TOKEN_LENGTH_MIN},}}")
 
-PLAIN_TEXT: Final = "text/plain; charset=utf-8"
-
 
 class SendGrid:
-    """Parses and proves the webhooks of the channel that SendGrid carries."""
+    """Parses and verifies the webhooks of the channel that SendGrid carries."""
 
     def __init__(self, channels: Sequence[Channel], clock: Clock, settings: Settings) -> None:
         (self._channel,) = channels
         self._clock = clock
         self._settings = settings
 
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        """Whether there is a signature with its timestamp, or a token in the URL."""
+        return bool(url_token or (headers.get(SIGNATURE_HEADER) and headers.get(TIMESTAMP_HEADER)))
+
     def parse(self, request: WebhookRequest) -> tuple[InboundMessage, ...]:
-        """The e-mail, once for each distinct address of its envelope.
+        """The e-mail, once for each distinct address of its envelope, with its content unread.
 
         Raises:
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
         """
         notes = Notes()
-        attachments = Attachments(self._settings, notes)
-        mail = read_mail(request, attachments, notes)
-        claimed = mailboxes(mail.mime.headers.get("from")) or mailboxes(mail.fields.get("from", ""))
+        mail = read_mail(request, notes)
+        claimed = mailboxes(mail.headers.get("from")) or mailboxes(mail.fields.get("from", ""))
         name, sender = claimed[0] if claimed else ("", mail.envelope.return_path)
         if not sender:
             raise Rejected(Code.MISSING_REQUIRED_FIELD, "from names nobody")
-        is_one = len(claimed) == 1 and len(mail.mime.headers.all("from")) <= 1
+        is_one = len(claimed) == 1 and len(mail.headers.all("from")) <= 1
         if not is_one:
             notes.add(Note.SENDER)
-        verdict = _verdict(mail, sender if is_one else None)
-        text = text_of(mail.mime.shown, notes, bytes_max=self._settings.email_text_bytes_max)
-        extras = extras_of(mail.mime.headers, mail.fields, notes, sender_name=name)
-        known_by = extras.get("email_message_id", "")
-        if not known_by:
-            notes.add(Note.MESSAGE_ID)
-        if verdict is Verdict.FAIL:  # whoever knows an id could post it first, and the customer's own would be a retry
-            known_by = ""
-        extras |= {"authentication": verdict.value, "attachments_count": str(attachments.count), "notes": str(notes)}
-        is_of_machine = is_automatic(mail.mime.headers, mail.envelope.return_path, sender)
-        first = InboundMessage(
-            message_sid=known_by or mail.digest,
-            channel=self._channel.name,
-            account_id="",
-            sender=Address(AddressKind.EMAIL, sender),
-            recipient=Address(AddressKind.EMAIL, mail.envelope.recipients[0]),
-            body=text.body,
-            received_at=self._clock.now(),
-            attachments=attachments.attachments,
-            whole=None if text.whole is None else Attachment(text.whole.encode(), PLAIN_TEXT),
-            refusal=self._refusal(verdict, is_of_machine=is_of_machine),
-            may_be_notified=verdict is Verdict.PASS,
-            extras={one: value for one, value in extras.items() if value},
-        )
-        return tuple(_for_recipient(first, recipient) for recipient in mail.envelope.recipients)
+        author = Author(name, sender, judge(**mail.results, sender=sender if is_one else None))
+        return UnreadMail(mail, author, self._channel.name, notes, self._clock, self._settings).messages()
 
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:  # noqa: ARG002
         """Whether one of the company's keys signed the request; or, where it has none, the URL bears its token.
@@ -123,32 +98,9 @@ class SendGrid:
             raise Misconfigured(Code.SECRET_FETCH_FAILED, detail)
         return hmac.compare_digest(_bytes(request.url_token), _bytes(token))
 
-    def _refusal(self, verdict: Verdict, *, is_of_machine: bool) -> Code | None:
-        if is_of_machine:
-            return Code.AUTOMATIC_MESSAGE
-        is_forged = verdict is Verdict.FAIL and self._settings.email_authentication == "refuse"
-        return Code.SENDER_NOT_AUTHENTICATED if is_forged else None
-
-
-def _verdict(mail: Mail, sender: str | None) -> Verdict:
-    told = mail.fields
-    return_path = mail.envelope.return_path or ""
-    return judge(spf=told.get("SPF"), dkim=told.get("dkim"), sender=sender, return_path=return_path)
-
-
-def _for_recipient(message: InboundMessage, recipient: str) -> InboundMessage:
-    """The message for one of its recipients, under an id that is the same whenever it is posted.
-
-    From a company's own address to that address is a loop.
-    """
-    digest = sha256(f"{message.message_sid}\n{recipient}".encode()).hexdigest()
-    is_loop = recipient == message.sender.value
-    return replace(
-        message,
-        message_sid=f"em-{digest[:40]}",
-        recipient=Address(AddressKind.EMAIL, recipient),
-        refusal=Code.AUTOMATIC_MESSAGE if is_loop else message.refusal,
-    )
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:  # noqa: ARG002
+        """None: SendGrid signs the body alone, and the URL may bear the company's token."""
+        return ()
 
 
 def _public_key(text: str) -> EllipticCurvePublicKey:
@@ -167,10 +119,9 @@ def _has_signed(key: EllipticCurvePublicKey, request: WebhookRequest) -> bool:
     # Nothing parts it from the body: the start of a body could pass for its end, or its end for the start of a body.
     if not _TIMESTAMP.fullmatch(timestamp) or request.body[:1].isdigit():
         return False
-    signed = timestamp.encode() + request.body
     try:
         signature = base64.b64decode(_bytes(request.headers.get(SIGNATURE_HEADER, "")), validate=True)
-        key.verify(signature, signed, ECDSA(SHA256()))
+        key.verify(signature, request.digest_after(timestamp.encode()), ECDSA(Prehashed(SHA256())))
     except (binascii.Error, InvalidSignature):
         return False
     return True

@@ -12,7 +12,16 @@ from ops.stage.deployment import Deployment, Function, full_name
 
 AREA = "functions"
 
-_PRIVATE = frozenset({"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
+_PRIVATE = frozenset(
+    {
+        "AWS_ENDPOINT_URL",
+        "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_EC2_METADATA_DISABLED",
+    }
+)
 """What a stage on this machine tells beside its settings; no function of an account bears it."""
 
 

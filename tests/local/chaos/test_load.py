@@ -175,7 +175,7 @@ def test_nothing_is_sent_again_of_what_nobody_acknowledged():
 
 def test_the_settings_of_a_run_hold_together():
     """Short as they are, they keep the relations that every deployment keeps."""
-    told = environment.for_app("local", "http://127.0.0.1:4999", shell={}, settings=SETTINGS)
+    told = environment.for_app("local", "http://127.0.0.1:4999", "key", shell={}, settings=SETTINGS)
 
     settings = Settings.from_environment(told)
 

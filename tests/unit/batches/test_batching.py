@@ -15,14 +15,16 @@ from chalicelib.ports.queues import MESSAGE_BYTES_MAX
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.telemetry import Metric
+from tests.emails import CUSTOMER_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
-from tests.world import KEY, World, conversation
+from tests.world import KEY, World, conversation, email_conversation
 
 GIVE_UP, READ_STAGE, READ_RECORD, LOCK, DISPATCH, SETTLE = range(1, 7)
 """The calls of a plain batch."""
 
-OLD = {"message_id": "SM-old", "direction": "INBOUND", "timestamp": "2026-01-30T00:00:00+00:00", "content": "x"}
+OLD_SID = "SM" + "f" * 32
+OLD = {"message_id": OLD_SID, "direction": "INBOUND", "timestamp": "2026-01-30T00:00:00+00:00", "content": "x"}
 
 
 def due(world: World, *bodies: str) -> list[str]:
@@ -105,16 +107,22 @@ class TestBatch:
         assert (dispatched(world), waiting(world)) == ([], [])
         assert world.telemetry.steps()[-1] == "nothing_staged"
 
-    def test_a_message_for_people_never_comes_into_a_batch(self, world: World):
-        """The route stands on the row."""
-        due(world)
-        (row,) = world.tables.stage.rows
-        world.tables.stage.seed({**row, "route": "handoff"})
+    def test_a_batch_is_the_longest_run_with_one_destination(self):
+        """In order: what was staged behind a message for people waits until they have it, and the reverse."""
+        world = World(None, email_conversation(auto_queue_reply_message_from_email=[CUSTOMER_EMAIL]))
+        first = world.deliver("one")
+        world.clock.advance(1)
+        world.deliver_email()
+        (mail_id,) = {*world.staged_ids} - {first}
+        world.clock.advance(1)
+        last = world.deliver("three")
 
-        world.work()
+        world.run(600)
 
-        assert dispatched(world) == []
-        assert world.staged_ids == [row["message_sid"]]
+        world.take_handoffs()
+        assert list(world.batches.values()) == [[first], [last]]
+        assert world.with_people == [mail_id]
+        assert world.entry_ids == [first, mail_id, last]
 
     def test_the_batch_s_wait_and_size_are_measured(self, world: World):
         """From the oldest message on."""
@@ -567,6 +575,24 @@ class TestContention:
 
         assert [(attempt, seconds) for _, attempt, seconds in waiting(world)] == [(0, 10)]
 
+    def test_a_trigger_that_comes_again_is_counted_whatever_the_reason(self, world: World):
+        """By contention as by a fault, so that one alarm sees both; one that does not come again is not counted."""
+        due(world, "one")
+        world.work()
+        due(world, "two")
+        world.work()
+        due(world, "three")
+        before(world, LOCK, lambda: world.deliver("four"))
+        world.work()
+
+        requeued = [line for line in world.telemetry.lines if line["step"] == "requeued"]
+
+        assert world.telemetry.total(Metric.CONTENTION) == 2
+        assert world.telemetry.total(Metric.REQUEUED) == 1
+        assert [(line["level"], line["attempt"], line["reason"]) for line in requeued] == [
+            ("info", 1, "CONVERSATION_LOCKED")
+        ]
+
     def test_past_the_maximum_a_contending_trigger_is_dead_lettered(self, world: World):
         """Its rows stay staged, and the sweep finds them."""
         due(world, "one")
@@ -635,8 +661,8 @@ class TestConcurrentChanges:
         ],
         ids=["append", "status", "version"],
     )
-    def test_a_record_that_changed_between_read_and_lock_is_looked_at_again(self, world: World, change):
-        """L1: neither what the company wrote nor what we append is lost."""
+    def test_what_changed_between_read_and_lock_is_not_lost(self, world: World, change):
+        """L1: neither what the company wrote nor what we append; a status or a version is looked at again."""
         sids = due(world)
         before(world, LOCK, lambda: world.tables.conversations.seed({**world.row, **change(world.row)}))
 
@@ -652,10 +678,11 @@ class TestConcurrentChanges:
         """After a few looks, with the code of what the world must mend."""
         due(world)
         for look in range(4):
+            status = {"conversation_status": f"of the company: {look}"}
             before(
                 world,
                 LOCK + 3 * look,
-                lambda: world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"], OLD]}),
+                lambda status=status: world.tables.conversations.seed({**world.row, **status}),
             )
 
         world.work()
@@ -693,8 +720,8 @@ class TestDuplicates:
     def test_a_message_that_was_moved_is_settled_and_never_dispatched(self):
         """H3: where the record ever moved history, that is read with it."""
         world = World(None, conversation(messages_moved_before="2026-01-30T00:00:00.000000+00:00"))
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": "SM-old"})
-        world.deliver(sid="SM-old")
+        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
+        world.deliver(sid=OLD_SID)
         world.clock.advance(11)
 
         world.work()
@@ -704,9 +731,9 @@ class TestDuplicates:
     def test_a_message_that_was_moved_after_its_webhook_looked_is_found_too(self, world: World):
         """H3: the history is read after the record that tells of the move."""
         world.tables.conversations.seed({**world.row, "messages": [OLD]})
-        world.deliver(sid="SM-old")
+        world.deliver(sid=OLD_SID)
         world.clock.advance(11)
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": "SM-old"})
+        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
         moved = {"messages": [], "messages_moved_before": "2026-01-31T18:00:05.000000+00:00"}
         world.tables.conversations.seed({**world.row, **moved})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,13 +41,18 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
     return conversation(conversation_id=f"c-{number}", created_at=f"2026-01-{number:02}T00:00:00+00:00", **changes)
 
 
+MADE = "2026-01-01T00:00:00+00:00"
+"""When the conversation was made."""
+
+
 class TestFind:
     @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_a_conversation_is_found_by_company_and_customer(self, channel):
         """With the name of the company's secret for that channel."""
         found = lookup.find(table(conversation()), channel, MESSAGE)
 
-        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, conversation()["channel_config"])
+        config = conversation()["channel_config"]
+        assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, MADE, channel_config=config)
 
     @pytest.mark.parametrize("page_bytes", [1, 1_048_576], ids=["many pages", "one page"])
     def test_of_several_active_ones_the_newest_wins(self, page_bytes: int):
@@ -58,6 +64,7 @@ class TestFind:
         assert found is not None
         assert found.key == ConversationKey(CUSTOMER, "c-3")
         assert found.active_count == 3
+        assert found.older == tuple(ConversationKey(CUSTOMER, f"c-{number}") for number in (4, 2, 1))
 
     def test_several_active_ones_are_warned_of(self):
         """The company has to end one; the message is taken all the same."""
@@ -74,7 +81,8 @@ class TestFind:
         """So that the provider can be proven before it is told that the sender is unknown."""
         found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0, conversation()["channel_config"])
+        config = conversation()["channel_config"]
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
     def test_the_configuration_of_the_company_comes_with_it(self):
         """Its policies apply to senders without a conversation too, and cost no further read."""
@@ -82,7 +90,7 @@ class TestFind:
 
         found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
-        assert found == lookup.Found(None, "acme", SECRET_REF, 0, config)
+        assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
     def test_an_unknown_company_is_none(self):
         """Nothing proves anything then."""
@@ -117,6 +125,35 @@ class TestFind:
         assert fault.value.detail == "channel_config.whatsapp.credential_ref is missing for tenant acme"
 
 
+class TestFindRespelled:
+    def test_a_conversation_is_found_by_the_other_spelling_of_the_number(self):
+        """Of several the newest, by whatever spelling."""
+        rows = [row(1, gsi_recipient_tel="+541123456789"), row(2, gsi_recipient_tel="+54111523456789")]
+        message = replace(MESSAGE, sender=Address(AddressKind.PHONE, "+5491123456789"))
+
+        found = lookup.find_respelled(table(*rows), WHATSAPP, message)
+
+        assert found is not None
+        assert (found.key, found.credential_ref) == (ConversationKey(CUSTOMER, "c-2"), SECRET_REF)
+        assert found.active_count == 2
+
+    def test_a_finished_conversation_is_not_found(self):
+        """As by the number's own spelling."""
+        finished = row(1, gsi_recipient_tel="+525512345678", task_complete=1)
+        message = replace(MESSAGE, sender=Address(AddressKind.PHONE, "+5215512345678"))
+
+        assert lookup.find_respelled(table(finished), WHATSAPP, message) is None
+
+    def test_a_number_with_one_spelling_is_not_asked_for_again(self):
+        """No call."""
+        many = table(conversation())
+
+        found = lookup.find_respelled(many, WHATSAPP, MESSAGE)
+
+        assert found is None
+        assert many.plan.calls == []
+
+
 class TestLoad:
     def test_the_webhook_reads_no_history(self):
         """A long one costs milliseconds to parse in each webhook."""
@@ -127,24 +164,24 @@ class TestLoad:
 
         assert without is not None
         assert whole is not None
-        assert "messages" not in without
-        assert whole["messages"] == [{"message_id": "SM0"}]
+        assert without.record.entries is None
+        assert whole.record.entries == ({"message_id": "SM0"},)
 
     def test_the_company_s_own_attributes_are_read_where_a_setting_names_them(self):
         """And no others."""
         kept = table(conversation(language="de", mood="good"))
 
-        item = lookup.load(kept, KEY, ("language",), with_messages=False)
+        loaded = lookup.load(kept, KEY, ("language",), with_messages=False)
 
-        assert item is not None
-        assert item["language"] == "de"
-        assert "mood" not in item
+        assert loaded is not None
+        assert loaded.item["language"] == "de"
+        assert "mood" not in loaded.item
 
     def test_a_conversation_that_is_gone_is_none(self):
         """The index may still name it."""
-        item = lookup.load(table(), KEY, (), with_messages=False)
+        loaded = lookup.load(table(), KEY, (), with_messages=False)
 
-        assert item is None
+        assert loaded is None
 
     @pytest.mark.parametrize(
         "changes", [{"messages": "text"}, {"unanswered_ids": "SM1"}, {"conversation_version": "one"}]

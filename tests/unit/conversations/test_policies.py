@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from chalicelib.conversations import policies
 from chalicelib.conversations.policies import (
@@ -26,12 +28,10 @@ from chalicelib.conversations.policies import (
     kind_of_setting,
     merge,
 )
-from chalicelib.ports.tables import DiffersAt
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step, Trail
 from tests.fakes.clock import FakeClock
-from tests.fakes.rows import holds
-from tests.world import RecordingTelemetry, conversation, settings_of
+from tests.world import RecordingTelemetry, settings_of
 
 DOCS = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 SETTINGS = settings_of(())
@@ -271,7 +271,7 @@ class TestDocs:
 
 def world_of(**policy: Any) -> tuple[Policies, RecordingTelemetry, Trail]:
     telemetry = RecordingTelemetry()
-    return Policies(SETTINGS, ("whatsapp", "sms")), telemetry, Trail(telemetry, FakeClock())
+    return Policies(SETTINGS), telemetry, Trail(telemetry, FakeClock())
 
 
 class Company:
@@ -309,26 +309,41 @@ class TestPolicies:
         assert [line["tenant"] for line in telemetry.lines] == ["a", "b", "c", "a"]
         assert len(ask._warned) == 2
 
-    @pytest.mark.parametrize(
-        ("config", "is_met"),
-        [
-            ({"whatsapp": {"policy": {"stall_action": "warn"}}}, True),
-            ({"whatsapp": {"policy": {"stall_action": "handoff"}}}, False),
-            ({"sms": {"policy": {"stall_action": "handoff"}}}, False),
-            ({"whatsapp": {"policy": "handoff"}}, True),
-            ("handoff", True),
-        ],
-    )
-    def test_a_write_can_depend_on_a_policy(self, config: Any, is_met: bool):
-        """So that it costs no further read."""
-        ask, _, _ = world_of()
-
-        condition = ask.no_channel_says("stall_action", "handoff")
-
-        assert holds(condition, conversation(channel_config=config)) is is_met
-        assert not isinstance(condition, DiffersAt), "one for each channel"
-
     def test_a_finding_is_a_value(self):
         """Two processes find the same."""
         assert Finding("a", "b") == Finding("a", "b")
         assert str(Finding("a", "is bad")) == "a is bad"
+
+
+ANYTHING = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.text(max_size=20)
+    | some.decimals()
+    | some.integers()
+    | some.binary(max_size=4)
+    | some.frozensets(some.text(max_size=4), max_size=3),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = some.sampled_from([one.name for one in fields(Policy)]) | some.text(max_size=8)
+
+
+@given(
+    written=ANYTHING | some.dictionaries(NAMES, ANYTHING, max_size=4),
+    former=ANYTHING,
+    window=some.integers(-5, 1_000) | some.none(),
+)
+def test_whatever_a_company_writes_its_policy_is_complete_and_within_bounds(written: Any, former: Any, window: Any):
+    """A `Policy` that exists can be relied on: the window does not exceed the cap, and each word is known."""
+    if isinstance(written, dict) and window is not None:
+        written["batch_window_seconds"] = Decimal(window)
+
+    policy, findings = merged(written, unknown_sender_text=former)
+
+    assert 0 <= policy.batch_window_seconds <= policy.batch_max_wait_seconds <= 900
+    assert policy.on_new_message in ("queue", "reject")
+    assert policy.stall_action in ("warn", "handoff")
+    texts = (policy.locked_notice, policy.unknown_sender_text)
+    assert all(isinstance(text, str) and len(text) <= TEXT_LENGTH_MAX for text in texts)
+    assert all(finding.startswith("channel_config.whatsapp.") for finding in findings)

@@ -227,16 +227,6 @@ class TestStall:
         assert world.take(world.queues.handoff) == []
         assert [row["conversation_status"] for row in rows(world).values()] == ["processing_timeout"] * 2
 
-    def test_the_policy_of_a_company_costs_no_read(self):
-        """The write that resets the lock asks for it; where it is refused it returns the row."""
-        world = locked(two_companies({"stall_action": "handoff"}))
-        world.clock.advance(400)
-
-        calls = calls_of(world, lambda: schedules.reset_stalled_locks(world._lambda_context(60), world.engine))
-
-        assert "GetItem" not in calls
-        assert calls.count("UpdateItem") == 1 + 3, "acme's reset; the other's refused reset, claim and end"
-
 
 class TestBadPolicies:
     @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import WebhookRequest
-from chalicelib.channels.sendgrid.webhooks import SendGrid
-from chalicelib.messages.inbound import InboundMessage
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.telemetry import Metric
 from local.requests.email_signatures import key_pair
-from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email
+from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email, signature
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, EMAIL_SECRET_REF, KEY, World, email_conversation
@@ -51,11 +49,19 @@ def outcomes(world: World) -> list[str]:
 
 
 def told(response: Any) -> tuple[int, dict[str, Any]]:
-    return response.status_code, json.loads(response.body)
+    """Status and body; the message beside a code is for people, and `test_responses` looks at it."""
+    document = json.loads(response.body)
+    assert ("message" in document) is (document["code"] is not None)
+    return response.status_code, {name: value for name, value in document.items() if name != "message"}
 
 
 SUCCESS = (200, {"success": True, "code": None})
 BOTH = Email(recipients=(COMPANY_EMAIL, OTHER_COMPANY))
+
+
+def outbound(content: str) -> dict[str, Any]:
+    """What we said before."""
+    return {"message_id": "old", "direction": "OUTBOUND", "content": content, "timestamp": "2025-12-31T00:00:00+00:00"}
 
 
 class TestOneRecipient:
@@ -68,7 +74,7 @@ class TestOneRecipient:
 
         (row,) = world.tables.stage.rows
         assert told(response) == SUCCESS
-        assert (row["primary_channel"], row["channel"], row["route"]) == (CUSTOMER, "email", "channel")
+        assert (row["primary_channel"], row["channel"]) == (CUSTOMER, "email")
         assert [len(queue.messages) for name, queue in world.queues.triggers.items() if name == "email"] == [1]
 
     def test_the_ai_s_answer_goes_back_by_e_mail_in_its_thread(self):
@@ -87,18 +93,52 @@ class TestOneRecipient:
         assert part.answers["email_message_id"] == "<one@customer.example>"
         assert document["messages"][0]["extras"]["subject"] == "Question"
 
-    def test_reading_an_e_mail_takes_no_time_from_the_calls_after_it(self, monkeypatch: pytest.MonkeyPatch):
+    @pytest.mark.parametrize("step", ["webhooks.read_mail", "unread.read_content"])
+    @pytest.mark.parametrize("email", [Email(), Email(attachments=(("a.pdf", "application/pdf", b"%PDF"),))])
+    def test_reading_an_e_mail_takes_no_time_from_the_calls_after_it(
+        self, monkeypatch: pytest.MonkeyPatch, step: str, email: Email
+    ):
         """Or a large one would come again and again, and never be staged."""
         world = World(None, email_conversation())
-        read = SendGrid.parse
+        module, _, name = f"chalicelib.channels.sendgrid.{step}".rpartition(".")
+        read = getattr(importlib.import_module(module), name)
 
-        def read_slowly(provider: SendGrid, request: WebhookRequest) -> tuple[InboundMessage, ...]:
+        def read_slowly(*told: Any) -> Any:
             world.clock.advance(world.settings.webhook_deadline_seconds + 1)
-            return read(provider, request)
+            return read(*told)
 
-        monkeypatch.setattr(SendGrid, "parse", read_slowly)
+        monkeypatch.setattr(f"{module}.{name}", read_slowly)
 
-        assert told(world.post_email(Email())) == SUCCESS
+        assert told(world.post_email(email)) == SUCCESS
+
+    def test_what_is_not_verified_is_not_read(self, monkeypatch: pytest.MonkeyPatch):
+        """Its content may be made to take long."""
+        world = World(None, email_conversation())
+        monkeypatch.setattr("chalicelib.channels.sendgrid.unread.read_content", pytest.fail)
+        body = Email().body
+
+        response = world.post_bytes(body, {"Content-Type": Email().content_type, **signature(body, key_pair()[0])})
+
+        assert response.status_code == 403
+
+    def test_what_repeats_our_last_messages_is_history(self):
+        """In a language of no table, from a program that marks nothing."""
+        said = "Your order 4711 was shipped yesterday. Please tell us whether it has arrived."
+        world = World(None, email_conversation(messages=[outbound(said)]))
+
+        world.post_email(Email(text=f"It has.\n\nXxx Acme yyy:\n{said}", headers={"In-Reply-To": "<a@acme.example>"}))
+
+        (row,) = world.tables.stage.rows
+        (message,) = row["context_object"]["messages"]
+        assert message["body"] == "It has."
+
+    def test_knowing_what_was_said_costs_no_further_call(self):
+        """The record is read anyway; its messages are read along."""
+        world = World(None, email_conversation(messages=[outbound("hello")]))
+
+        world.post_email(Email())
+
+        assert [call.kind for call in world.plan.calls] == ["read", "read", "read", "write", "write", "send"]
 
     def test_a_phone_conversation_that_allows_no_e_mail_refuses_it(self):
         """Its tenant's rule."""
@@ -226,7 +266,7 @@ class TestOneRecipient:
         ("body", "code"),
         [
             (b"", "PARSING_ERROR"),
-            (b"--xYzZY--\r\n", "MISSING_REQUIRED_FIELD"),
+            (b"--xYzZY--\r\n", "PARSING_ERROR"),
             (Email(fields={"envelope": None}).body, "MISSING_REQUIRED_FIELD"),
             (Email(fields={"envelope": "{"}).body, "PARSING_ERROR"),
             (Email().body[:200], "PARSING_ERROR"),
@@ -236,7 +276,7 @@ class TestOneRecipient:
         """400: a retry would bring the same."""
         world = World(None, email_conversation())
 
-        response = world.post_bytes(body, {"Content-Type": Email().content_type})
+        response = world.post_bytes(body, {"Content-Type": Email().content_type, **signature(body)})
 
         assert told(response) == (400, {"success": False, "code": code})
         assert world.plan.calls == []

@@ -58,7 +58,11 @@ def test_what_a_browser_runs_is_kept_by_its_whole_name_alone(content_type: str):
     [
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", True),
         ("audio/ogg; codecs=opus", True),
-        ("application/zip", False),
+        ("application/zip", True),
+        ("message/rfc822", True),
+        ("application/vnd.ms-excel", True),
+        ("application/x-msdownload", False),
+        ("application/java-archive", False),
         ("text/html", False),
         ("image/svg+xml", False),
         ("application/octet-stream", False),

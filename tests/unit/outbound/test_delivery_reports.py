@@ -68,7 +68,7 @@ def test_a_forged_report_is_answered_by_the_table_and_writes_nothing():
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/xml")
     assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 1
     assert world.sends == before
-    assert "opted_out" not in world.row
+    assert "opted_out_channels" not in world.row
 
 
 @pytest.mark.parametrize("missing", ["MessageSid", "MessageStatus", "AccountSid"])
@@ -91,7 +91,7 @@ def test_a_refusal_that_comes_after_the_send_has_the_effect_that_it_would_have_h
     world.report(send_id, "undelivered", ErrorCode=code)
 
     assert (world.row["conversation_status"], world.row["processing_error_code"]) == ("processing_error", code)
-    assert world.row.get("opted_out", False) is is_opted_out
+    assert ("whatsapp" in world.row.get("opted_out_channels", ())) is is_opted_out
 
 
 def test_a_refusal_of_an_old_reply_leaves_the_record_of_a_newer_one_alone():
@@ -199,4 +199,4 @@ def test_an_opt_out_that_races_with_another_write_is_marked_all_the_same():
     world.plan.interleave(len(world.plan.calls) + 5, company)
     world.report(send_id, "undelivered", ErrorCode="21610")
 
-    assert world.row["opted_out"] is True
+    assert world.row["opted_out_channels"] == ["whatsapp"]

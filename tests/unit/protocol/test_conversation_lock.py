@@ -1,7 +1,8 @@
-"""The conversation lock: L1 to L6."""
+"""The conversation lock: L1 to L8."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from chalicelib.clock import iso
 from chalicelib.errors import TryAgain
 from chalicelib.protocol import conversation_lock, reply_claim
-from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost, Reset
+from chalicelib.protocol.conversation_lock import PEOPLE, Appended, Changed, Lease, Lost, Reset
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.reply_claim import Released
 from tests.fakes.clock import START
@@ -42,13 +43,16 @@ class Lock:
     def record(self) -> Record:
         return Record.from_item(self.world.row)
 
-    def acquire(self, record: Record | None = None, *sids: str, batch_id: str = "b-1") -> Lease | Changed:
+    def acquire(
+        self, record: Record | None = None, *sids: str, batch_id: str = "b-1", for_people: bool = False
+    ) -> Lease | Changed:
         return conversation_lock.acquire(
             self.table,
             record or self.record,
             batch_id=batch_id,
             trigger_id=f"trigger of {batch_id}",
             entries=[entry(sid, batch_id) for sid in sids],
+            for_people=for_people,
             shards=2,
             now=self.world.clock.now(),
         )
@@ -56,28 +60,21 @@ class Lock:
     def refresh(self, record: Record) -> Lease | Lost:
         return conversation_lock.refresh(self.table, record, now=self.world.clock.now())
 
-    def reset(self, *, batch_id: str | None = "b-1", started_at: str | None = None, answered: bool = False) -> Any:
-        return conversation_lock.reset(
-            self.table,
-            KEY,
-            batch_id=batch_id,
-            started_at=started_at or self.world.row["processing_started_at"],
-            answered=answered,
-            now=self.world.clock.now(),
-        )
+    def reset(self, record: Record | None = None) -> Reset | Lost:
+        return conversation_lock.reset(self.table, record or self.record, shards=2, now=self.world.clock.now())
+
+    def unwatch(self, record: Record | None = None) -> None:
+        conversation_lock.unwatch(self.table, record or self.record)
 
     def abandon(self, lease: Lease) -> None:
         conversation_lock.abandon(self.table, lease, KEY, now=self.world.clock.now())
 
-    def append(self, record: Record, *sids: str, ended: tuple[str, ...] = (), to_people: bool = False) -> Any:
-        return conversation_lock.append(
-            self.table,
-            record,
-            [entry(sid) for sid in sids],
-            ended_ids=ended,
-            to_people=to_people,
-            now=self.world.clock.now(),
-        )
+    def append(self, record: Record, *sids: str, opted_out: bool | None = None) -> Appended | Changed:
+        entries = [entry(sid) for sid in sids]
+        return conversation_lock.append(self.table, record, entries, now=self.world.clock.now(), opted_out=opted_out)
+
+    def refuse(self, record: Record, **codes: str) -> Appended | Changed:
+        return conversation_lock.refuse_carried(self.table, record, codes, now=self.world.clock.now())
 
     def answer(self, batch_id: str) -> Released | Lost:
         """The end of a reply to the batch, which has claimed it."""
@@ -161,13 +158,11 @@ class TestAcquire:
             {"conversation_status": None},
             {"conversation_version": 8},
             {"conversation_version": None},
-            {"messages": [{"message_id": "of the company"}]},
-            {"messages": None},
         ],
         ids=str,
     )
     def test_a_record_that_changed_since_the_read_is_not_acquired(self, changes: dict[str, Any]):
-        """L1: by us, who raise the version, or by the company, whose status and list stand beside it."""
+        """L1: by us, who raise the version, or by the company, whose status stands beside it."""
         lock = Lock(conversation_version=7)
         record = lock.record
         lock.seed(**changes)
@@ -176,6 +171,21 @@ class TestAcquire:
         outcome = lock.acquire(record, "SM1")
 
         assert (outcome, lock.world.row) == (Changed(), before)
+
+    @pytest.mark.parametrize("list_of_the_company", [[{"message_id": "of the company"}], None], ids=["append", "trim"])
+    def test_what_the_company_does_to_its_list_is_no_change(self, list_of_the_company: list[Any] | None):
+        """L1: the list's length is no identity; what we append comes behind what stands there."""
+        lock = Lock(conversation_version=7)
+        record = lock.record
+        lock.seed(messages=list_of_the_company)
+
+        outcome = lock.acquire(record, "SM1")
+
+        assert isinstance(outcome, Lease)
+        assert [one["message_id"] for one in lock.world.row["messages"]] == [
+            *(one["message_id"] for one in list_of_the_company or ()),
+            "SM1",
+        ]
 
     def test_a_record_that_is_gone_is_not_made_anew(self, lock: Lock):
         """L1: an update would create a row of its own."""
@@ -242,6 +252,37 @@ class TestAcquire:
         assert lock.record.is_locked
 
 
+class TestAcquireForPeople:
+    def test_people_s_claim_comes_with_the_lock(self, lock: Lock):
+        """L7: in the same update, so that nobody takes the messages in between."""
+        lease = lock.acquire(None, "SM1", for_people=True)
+
+        row = lock.world.row
+        assert isinstance(lease, Lease)
+        assert (row["reply_claim"], row["reply_claimed_at"]) == (PEOPLE, iso(START))
+        assert (row["conversation_status"], row["unanswered_ids"]) == ("processing_reply", ["SM1"])
+        assert [call.operation for call in lock.world.plan.calls] == ["UpdateItem"]
+
+    def test_whoever_read_the_record_before_is_refused(self, lock: Lock):
+        """L7: a trigger that would take the messages for the AI finds the record changed."""
+        record = lock.record
+        lock.acquire(record, "SM1", for_people=True)
+
+        outcome = lock.acquire(record, "SM1", batch_id="b-2")
+
+        assert outcome == Changed()
+        assert lock.world.row["reply_claim"] == PEOPLE
+
+    def test_a_batch_for_the_ai_bears_no_claim(self):
+        """L7: nor one that an earlier batch left."""
+        lock = Lock()
+        lock.seed(reply_claim_token="of an earlier reply", reply_claimed_at=iso(START))
+
+        lock.acquire(None, "SM1")
+
+        assert not {"reply_claim", "reply_claimed_at", "reply_claim_token"} & lock.world.row.keys()
+
+
 class TestRefresh:
     def test_the_holder_starts_the_clock_anew(self, locked: Lock):
         """L2: so that no sweep takes a resumed lock for a stalled one."""
@@ -292,46 +333,41 @@ class TestReset:
         assert locked.world.row["conversation_status"] == "processing_timeout"
         assert locked.world.row["unanswered_ids"] == ["SM1"]
 
-    def test_a_batch_that_people_have_counts_as_answered(self, locked: Lock):
-        """L4: emptied under the token that set it."""
-        locked.reset(answered=True)
-
-        assert locked.world.row["unanswered_ids"] == []
-
     def test_a_lock_that_was_refreshed_since_is_kept(self, locked: Lock):
         """L5: it is younger than it was seen to be."""
-        seen = locked.world.row["processing_started_at"]
+        seen = locked.record
         locked.world.clock.advance(1)
-        locked.refresh(locked.record)
+        locked.refresh(seen)
 
-        outcome = locked.reset(started_at=seen)
+        outcome = locked.reset(seen)
 
         assert outcome == Lost()
         assert locked.record.is_locked
 
     def test_another_batch_s_lock_is_kept(self, locked: Lock):
         """L2: even one of the same instant."""
-        outcome = locked.reset(batch_id="b-0")
+        outcome = locked.reset(replace(locked.record, batch_id="b-0"))
 
         assert outcome == Lost()
         assert locked.record.is_locked
 
     def test_a_lock_that_a_reply_has_claimed_is_kept(self, locked: Lock):
         """Its answer may be with the customer already."""
+        seen = locked.record
         locked.seed(reply_claim="r-1")
 
-        outcome = locked.reset()
+        outcome = locked.reset(seen)
 
         assert not isinstance(outcome, Reset)
         assert locked.record.is_locked
 
     def test_a_second_sweep_s_reset_is_the_same(self, locked: Lock):
         """Two at once do no harm."""
-        started_at = locked.world.row["processing_started_at"]
-        locked.reset()
+        seen = locked.record
+        locked.reset(seen)
         before = locked.world.row
 
-        outcome = locked.reset(started_at=started_at)
+        outcome = locked.reset(seen)
 
         assert (outcome, locked.world.row) == (Reset(), before)
 
@@ -343,14 +379,115 @@ class TestReset:
 
     def test_a_conversation_that_is_open_again_is_left_alone(self, locked: Lock):
         """L4: an answer came in time."""
-        started_at = locked.world.row["processing_started_at"]
+        seen = locked.record
         locked.claim()
         locked.answer("b-1")
         before = locked.world.row
 
-        outcome = locked.reset(started_at=started_at)
+        outcome = locked.reset(seen)
 
         assert (outcome, locked.world.row) == (Lost(), before)
+
+    def test_a_status_that_another_system_set_stays(self, locked: Lock):
+        """L6: what the lock left behind is taken off; the company's own status is its own."""
+        locked.seed(conversation_status="human_notified")
+
+        outcome = locked.reset()
+
+        assert outcome == Reset()
+        assert locked.world.row["conversation_status"] == "human_notified"
+        assert locked.world.row["unanswered_ids"] == ["SM1"]
+        assert locked.record.started_at is None
+
+
+def watched_rows(lock: Lock) -> list[dict[str, Any]]:
+    """What the sweep's index has under the shards of watched records."""
+    shards = (conversation_lock.watched_shard(number) for number in range(2))
+    return [row for one in shards for row in lock.table.query(("lock_shard", one), index="conversation-lock-index")]
+
+
+class TestWatched:
+    def test_a_batch_that_was_never_answered_stays_in_the_sweep_s_index(self, locked: Lock):
+        """L8: since the reset, under a shard of its own kind, and not among the locks."""
+        locked.world.clock.advance(400)
+
+        locked.reset()
+
+        (row,) = watched_rows(locked)
+        assert row["processing_started_at"] == iso(START + timedelta(seconds=400))
+        assert locked.record.watched_since == row["processing_started_at"]
+        assert not locked.record.is_locked
+        assert list(locked.table.query(("lock_shard", "0"), index="conversation-lock-index")) == []
+        assert list(locked.table.query(("lock_shard", "1"), index="conversation-lock-index")) == []
+
+    def test_a_lock_with_nothing_unanswered_leaves_the_index(self):
+        """L8: there is nothing to come back for."""
+        lock = Lock(
+            conversation_status="processing_reply", processing_started_at="2026-01-31T17:00:00+00:00", lock_shard="0"
+        )
+
+        lock.reset()
+
+        assert not {"lock_shard", "processing_started_at"} & lock.world.row.keys()
+
+    def test_each_stall_in_a_row_is_counted_and_an_answer_ends_the_count(self, locked: Lock):
+        """L8: the sweep's patience grows with it."""
+        locked.reset()
+        locked.acquire(None, batch_id="b-2")
+        locked.reset()
+        stalled = locked.record.stall_resets
+        locked.acquire(None, batch_id="b-3")
+        locked.claim()
+
+        locked.answer("b-3")
+
+        assert stalled == 2
+        assert "stall_resets" not in locked.world.row
+
+    def test_the_next_lock_takes_it_out(self, locked: Lock):
+        """L8: it stands among the locks again."""
+        locked.reset()
+
+        locked.acquire(None, batch_id="b-2")
+
+        assert watched_rows(locked) == []
+        assert locked.world.row["lock_shard"] in ("0", "1")
+
+    def test_a_late_answer_takes_it_out(self, locked: Lock):
+        """L8: a slow AI's claim takes the lock again."""
+        locked.reset()
+        locked.claim()
+
+        locked.answer("b-1")
+
+        assert watched_rows(locked) == []
+        assert "processing_started_at" not in locked.world.row
+
+    def test_whoever_reported_an_end_takes_it_out(self, locked: Lock):
+        """L8: by a write of its own, with a version."""
+        locked.reset()
+        version = locked.record.version
+
+        locked.unwatch()
+
+        assert watched_rows(locked) == []
+        assert locked.record.version == (version or 0) + 1
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"conversation_version": 9}, {"processing_started_at": "2026-01-31T18:30:00+00:00"}, {"reply_claim": "r-1"}],
+        ids=["written since", "watched anew", "claimed"],
+    )
+    def test_one_that_changed_since_it_was_read_stays(self, locked: Lock, changes: dict[str, Any]):
+        """L8: there may be another end to report."""
+        locked.reset()
+        seen = locked.record
+        locked.seed(**changes)
+        before = locked.world.row
+
+        locked.unwatch(seen)
+
+        assert locked.world.row == before
 
 
 class TestStamp:
@@ -361,18 +498,22 @@ class TestStamp:
         conversation_lock.stamp(lock.table, lock.record, shards=2, now=START)
 
         assert lock.world.row["processing_started_at"] == iso(START)
-        assert lock.reset(batch_id=None) == Reset()
+        assert lock.reset() == Reset()
 
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"conversation_status": "processing_reply", "processing_started_at": "2026-01-01T00:00:00+00:00"},
-            {"conversation_status": "ai_response_sent"},
-        ],
-        ids=["has a start", "is open"],
-    )
-    def test_what_has_a_start_or_is_open_is_left_alone(self, changes: dict[str, Any]):
-        """L6: another trigger stamped it, or it was released."""
+    def test_a_lock_is_stamped_once(self):
+        """L6: another trigger that read it before finds it changed; the lock's age is that of the first stamp."""
+        lock = Lock(conversation_status="processing_reply")
+        record = lock.record
+        conversation_lock.stamp(lock.table, record, shards=2, now=START)
+        before = lock.world.row
+
+        conversation_lock.stamp(lock.table, record, shards=2, now=START + timedelta(seconds=90))
+
+        assert lock.world.row == before
+
+    @pytest.mark.parametrize("changes", [{"conversation_status": "ai_response_sent"}, {"reply_claim": "r-1"}], ids=str)
+    def test_what_was_released_or_claimed_meanwhile_is_left_alone(self, changes: dict[str, Any]):
+        """L6: an open record has no start, and a claim brings its own."""
         lock = Lock(conversation_status="processing_reply")
         record = lock.record
         lock.seed(**changes)
@@ -381,6 +522,17 @@ class TestStamp:
         conversation_lock.stamp(lock.table, record, shards=2, now=START)
 
         assert lock.world.row == before
+
+    def test_a_watched_record_that_another_system_locks_begins_anew(self, locked: Lock):
+        """L6: since when it was watched is no start of that lock; it stands among the locks from here on."""
+        locked.reset()
+        locked.seed(conversation_status="processing_reply")
+        later = START + timedelta(seconds=900)
+
+        conversation_lock.stamp(locked.table, locked.record, shards=2, now=later)
+
+        assert locked.record.started_at == iso(later)
+        assert locked.record.watched_since is None
 
 
 class TestAbandon:
@@ -442,39 +594,66 @@ def test_an_open_record_tells_no_start_and_no_trigger(end: str):
 
     {"reset": lock.reset, "abandon": lambda: lock.abandon(lease), "answer": lambda: lock.answer("b-1")}[end]()
 
-    assert not {"processing_started_at", "processing_trigger_id", "lock_shard"} & lock.world.row.keys()
+    record = lock.record
+    assert (record.started_at, record.trigger_id) == (None, None)
+    assert (record.watched_since is None) == (end != "reset")
 
 
 class TestAppend:
-    def test_what_is_handed_off_is_told_by_the_status_of_an_open_record(self, lock: Lock):
-        """The customer wrote."""
-        outcome = lock.append(lock.record, "SM1", to_people=True)
+    def test_an_append_leaves_lock_and_batch_as_they_are(self, locked: Lock):
+        """L4: the batch is with the AI still."""
+        outcome = locked.append(locked.record, "SM2")
 
         assert outcome == Appended()
-        assert lock.world.row["conversation_status"] == "user_reply_received"
-        assert lock.world.entry_ids == ["SM1"]
-
-    def test_a_lock_is_left_as_it_is(self, locked: Lock):
-        """L4: the batch is with the AI still."""
-        locked.append(locked.record, "SM2", to_people=True)
-
         assert locked.record.is_locked
         assert locked.world.row["unanswered_ids"] == ["SM1"]
         assert locked.world.entry_ids == ["SM1", "SM2"]
 
-    def test_what_ended_is_no_longer_unanswered(self):
-        """L4: on an open record that stands as it was read."""
-        lock = Lock(unanswered_ids=["SM1", "SM2"], messages=[entry("SM1"), entry("SM2")])
+    @pytest.mark.parametrize("mark", [True, False])
+    def test_the_mark_of_an_opt_out_comes_in_the_same_update(self, lock: Lock, mark: bool):
+        """Nobody sees the message without its mark, nor the reverse."""
+        lock.append(lock.record, "SM1", opted_out=mark)
 
-        lock.append(lock.record, "SM3", ended=("SM1", "SM3"))
+        assert (lock.world.row["opted_out"], lock.world.entry_ids) == (mark, ["SM1"])
+        assert len(lock.world.plan.calls) == 1
 
+    def test_a_record_that_changed_since_the_read_gets_nothing(self, lock: Lock):
+        """L1: whoever reads it again decides anew."""
+        record = lock.record
+        lock.acquire(None, "SM1")
+
+        outcome = lock.append(record, "SM2", opted_out=True)
+
+        assert outcome == Changed()
+        assert lock.world.entry_ids == ["SM1"]
+        assert "opted_out" not in lock.world.row
+
+    def test_an_append_whose_answer_was_lost_is_not_done_twice(self, lock: Lock):
+        """The record changed: whoever reads it again finds the entry."""
+        lock.world.plan.faults = {1: Fault.REFUSED_BY_OWN_WRITE}
+
+        outcome = lock.append(lock.record, "SM1")
+
+        assert outcome == Changed()
+        assert lock.world.entry_ids == ["SM1"]
+
+
+class TestRefuseCarried:
+    def test_what_a_rule_refuses_is_no_longer_unanswered_and_marked(self):
+        """L4: on an open record that stands as it was read; the code stands at the message's own entry."""
+        lock = Lock(unanswered_ids=["SM1", "SM2"], messages=[entry("SM0"), entry("SM1"), entry("SM2")])
+
+        outcome = lock.refuse(lock.record, SM1="OPTED_OUT")
+
+        assert outcome == Appended()
         assert lock.world.row["unanswered_ids"] == ["SM2"]
         assert lock.world.row["conversation_status"] == "initial_message_sent"
+        assert [one.get("refused") for one in lock.world.row["messages"]] == [None, "OPTED_OUT", None]
 
     def test_nothing_ends_while_a_batch_is_with_the_ai(self, locked: Lock):
         """L4: only the holder ends messages of its batch; a mistake of the caller's is an assertion."""
         with pytest.raises(AssertionError):
-            locked.append(locked.record, ended=("SM1",))
+            locked.refuse(locked.record, SM1="OPTED_OUT")
 
     def test_nothing_ends_on_a_record_that_was_locked_meanwhile(self):
         """L4: what was carried into that batch stays unanswered."""
@@ -482,19 +661,41 @@ class TestAppend:
         record = lock.record
         lock.acquire(None, "SM2")
 
-        outcome = lock.append(record, ended=("SM1",))
+        outcome = lock.refuse(record, SM1="OPTED_OUT")
 
         assert outcome == Changed()
         assert lock.world.row["unanswered_ids"] == ["SM1", "SM2"]
 
-    def test_an_append_whose_answer_was_lost_is_not_done_twice(self, lock: Lock):
-        """The record changed: whoever reads it again finds the entry."""
-        lock.world.plan.faults = {1: Fault.REFUSED_BY_OWN_WRITE}
+    def test_a_mark_is_never_set_on_another_entry(self):
+        """The company trimmed one off the front since: the position names another message."""
+        lock = Lock(unanswered_ids=["SM1"], messages=[entry("SM0"), entry("SM1"), entry("SM2")])
+        record = lock.record
+        lock.seed(messages=lock.world.row["messages"][1:])
+        before = lock.world.row
 
-        outcome = lock.append(lock.record, "SM1", to_people=True)
+        outcome = lock.refuse(record, SM1="OPTED_OUT")
 
-        assert outcome == Changed()
-        assert lock.world.entry_ids == ["SM1"]
+        assert (outcome, lock.world.row) == (Changed(), before)
+
+    def test_a_watched_record_with_nothing_left_leaves_the_index(self, locked: Lock):
+        """L8: there is nothing to dispatch once more."""
+        locked.reset()
+
+        locked.refuse(locked.record, SM1="OPTED_OUT")
+
+        assert watched_rows(locked) == []
+        assert not {"processing_started_at", "stall_resets"} & locked.world.row.keys()
+
+    def test_a_watched_record_with_something_left_stays_in_it(self, locked: Lock):
+        """L8: the rest still waits for an answer."""
+        locked.append(locked.record, "SM2")
+        locked.seed(unanswered_ids=["SM1", "SM2"])
+        locked.reset()
+
+        locked.refuse(locked.record, SM1="OPTED_OUT")
+
+        assert len(watched_rows(locked)) == 1
+        assert locked.record.stall_resets == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.LOST_ANSWER])

@@ -139,16 +139,50 @@ class TestMove:
         assert everything == {f"old-{number}" for number in range(12)}
         assert len(moved(world)) == len({json.dumps(one) for one in moved(world)})
 
-    def test_a_record_that_changed_meanwhile_keeps_its_entries(self):
-        """H2: the company appended."""
+    def test_a_record_that_the_company_trimmed_meanwhile_keeps_its_entries(self):
+        """H2: the last entry that leaves no longer stands where it was read."""
+        world = holding(*map(old, range(12)))
+        seen = record(world)
+        world.tables.conversations.seed({**world.row, "messages": world.row["messages"][1:]})
+
+        is_moved = move(world, 4, seen)
+
+        assert not is_moved
+        assert [one["message_id"] for one in world.row["messages"]] == [f"old-{number}" for number in range(1, 12)]
+
+    def test_one_appended_and_one_trimmed_between_read_and_move_lose_nothing(self):
+        """H2: the list is as long as it was read, and holds other entries; what is in no history stays."""
+        world = holding(*map(old, range(12)))
+        seen = record(world)
+        world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"][1:], old(99)]})
+
+        is_moved = move(world, 4, seen)
+
+        known = {one["message_id"] for one in (*world.row["messages"], *moved(world))}
+        assert not is_moved
+        assert known == {*(f"old-{number}" for number in range(12)), "old-99"}
+
+    def test_what_the_company_appends_meanwhile_does_not_hold_up_a_move(self):
+        """H2: it comes behind what was read."""
         world = holding(*map(old, range(12)))
         seen = record(world)
         world.tables.conversations.seed({**world.row, "messages": [*world.row["messages"], old(99)]})
 
         is_moved = move(world, 4, seen)
 
-        assert not is_moved
-        assert len(world.row["messages"]) == 13
+        assert is_moved
+        assert [one["message_id"] for one in world.row["messages"]] == [
+            *(f"old-{number}" for number in range(4, 12)),
+            "old-99",
+        ]
+
+    def test_an_entry_without_an_id_is_named_by_all_that_it_says(self):
+        """H2: the company may write what it likes, and trim it too."""
+        world = holding({"free": "text"}, {"free": "text 2"}, old(1))
+        seen = record(world)
+        world.tables.conversations.seed({**world.row, "messages": world.row["messages"][1:]})
+
+        assert not move(world, 1, seen)
 
     def test_entries_without_an_id_are_kept_too(self):
         """H1: under a name that the same entry gets each time."""
@@ -204,7 +238,14 @@ class TestFind:
         world = holding(*map(old, range(12)))
         seen = record(world)
         conversation_lock.acquire(
-            world.tables.conversations, seen, batch_id="b-1", trigger_id="t", entries=[], shards=2, now=START
+            world.tables.conversations,
+            seen,
+            batch_id="b-1",
+            trigger_id="t",
+            entries=[],
+            for_people=False,
+            shards=2,
+            now=START,
         )
 
         assert not move(world, 4, seen)

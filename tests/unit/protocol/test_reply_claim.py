@@ -113,6 +113,7 @@ class TestReplyClaim:
             batch_id="b-2",
             trigger_id="t-2",
             entries=[],
+            for_people=False,
             shards=2,
             now=world.clock.now(),
         )

@@ -7,24 +7,23 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.clock import epoch
+from chalicelib.clock import epoch, from_iso
 from chalicelib.errors import TryAgain
 from chalicelib.protocol import staging
 from chalicelib.protocol.record import ConversationKey
-from chalicelib.protocol.staging import Duplicate, Route, Staged, StagedMessage
+from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.fakes.tables import InMemoryTable
 from tests.world import KEY, TEMPLATE, World
 
 
-def message(sid: str = "SM1", *, seconds: float = 0, route: Route = Route.CHANNEL) -> StagedMessage:
+def message(sid: str = "SM1", *, seconds: float = 0) -> StagedMessage:
     return StagedMessage(
         conversation=KEY,
         message_sid=sid,
         channel="whatsapp",
         tenant="acme",
-        route=route,
         received_at=START + timedelta(seconds=seconds),
         context={"messages": [{"body": "hello"}]},
     )
@@ -50,14 +49,14 @@ class TestStage:
         assert StagedMessage.from_item(row) == replace(message(), expires_at=epoch(START) + 72 * 3_600)
 
     def test_a_message_is_staged_at_most_once(self, table: InMemoryTable):
-        """S1: a retry finds the row as it stands, its own route included."""
+        """S1: a retry finds the row as it stands, with the time at which it was first received."""
         stage(table, message())
 
-        outcome = stage(table, message(route=Route.HANDOFF, seconds=5))
+        outcome = stage(table, message(seconds=5))
 
         assert isinstance(outcome, Duplicate)
-        assert (outcome.existing.route, outcome.existing.received_at) == (Route.CHANNEL, START)
-        assert [row["route"] for row in table.rows] == ["channel"]
+        assert outcome.existing.received_at == START
+        assert [from_iso(row["received_at"]) for row in table.rows] == [START]
 
     def test_our_own_write_whose_answer_was_lost_is_found(self, world: World, table: InMemoryTable):
         """S1: refused by the very row that it wrote."""
@@ -92,15 +91,6 @@ class TestRead:
         assert [one.message_sid for one in read] == ["SM8", "SM7", "SM0", "SM6"]
         assert len(table.plan.calls) - 4 == 4, "a call for each page"
 
-    def test_a_route_is_read_by_itself(self, table: InMemoryTable):
-        """What is for people never comes into a batch."""
-        stage(table, message("SM1"))
-        stage(table, message("SM2", route=Route.HANDOFF))
-
-        read = staging.read(table, KEY, Route.CHANNEL)
-
-        assert [one.message_sid for one in read] == ["SM1"]
-
     def test_a_conversation_of_the_same_id_is_left_to_its_own_trigger(self, table: InMemoryTable):
         """Conversation ids are unique under their primary channel only."""
         stage(table, message("SM1"))
@@ -109,6 +99,16 @@ class TestRead:
         read = staging.read(table, KEY)
 
         assert [one.message_sid for one in read] == ["SM1"]
+
+    def test_what_the_provider_says_of_an_opt_out_is_kept(self, table: InMemoryTable):
+        """Told by the provider, or by a keyword alone: a trigger must know which."""
+        told, keyword = replace(message("SM1"), opt_out="STOP"), replace(message("SM2"), opt_out_keyword="START")
+        for one in (told, keyword):
+            stage(table, one)
+
+        read = staging.read(table, KEY)
+
+        assert [(one.opt_out, one.opt_out_keyword) for one in read] == [("STOP", None), (None, "START")]
 
 
 class TestSettle:

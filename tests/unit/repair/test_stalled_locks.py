@@ -70,7 +70,7 @@ def test_a_late_answer_to_what_people_have_is_refused():
     world.send_replies()
 
     assert world.phone.texts == []
-    assert world.row["conversation_status"] == "processing_timeout"
+    assert world.row["conversation_status"] == "user_reply_received"
 
 
 def test_a_late_answer_does_not_come_between_people_and_the_reset():
@@ -134,16 +134,33 @@ def test_a_lock_that_moved_on_since_it_was_seen_is_left_alone(changes: dict):
     assert world.row == before
 
 
-def test_what_a_lock_left_behind_that_another_system_opened_is_taken_off():
-    """L6: the company wrote a status of its own; the index row and the old start would mislead the next sweep."""
-    world, lock, _ = stalled()
+def test_a_stalled_batch_whose_status_the_company_overwrote_is_reset_and_reported():
+    """L6: the status is the company's, and stays; what the lock left behind is taken off, and the batch is watched."""
+    world, lock, sids = stalled()
     world.tables.conversations.seed({**world.row, "conversation_status": "human_notified"})
 
     is_reset = reset(world, lock)
 
-    assert not is_reset
+    assert is_reset
     assert world.row["conversation_status"] == "human_notified"
-    assert not {"lock_shard", "processing_started_at", "processing_trigger_id"} & world.row.keys()
+    assert world.row["unanswered_ids"] == sids
+    assert world.row["lock_shard"].startswith("open-")
+    assert "processing_trigger_id" not in world.row
+    assert world.telemetry.total(Metric.STALL_RESET) == 1
+
+
+def test_a_stalled_batch_whose_status_the_company_overwrote_is_handed_to_people_too():
+    """`STALL_ACTION=handoff` does not lean on the status."""
+    world, lock, sids = stalled(stall_action="handoff")
+    world.tables.conversations.seed({**world.row, "conversation_status": "human_notified"})
+
+    is_reset = reset(world, lock)
+
+    world.take_handoffs()
+    assert is_reset
+    assert world.with_people == sids
+    assert world.row["unanswered_ids"] == []
+    assert world.telemetry.total(Metric.STALL_RESET) == 1
 
 
 def test_a_stalled_lock_that_a_reply_has_claimed_counts_as_answered():

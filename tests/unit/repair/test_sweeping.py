@@ -160,26 +160,28 @@ class TestStalledLocks:
 
 class TestOrphans:
     def test_every_orphaned_row_is_triggered(self):
-        """Without delay; counted by its route."""
+        """Without delay, and counted."""
         world = orphaned(5)
 
         world.sweep()
 
         queue = world.queues.triggers["whatsapp"]
         assert [message.visible_at - world.clock.monotonic() for message in queue.messages] == [0] * 5
-        assert ("OrphanRecovered", 1, "whatsapp", "channel") in world.telemetry.counts
+        assert ("OrphanRecovered", 1, "whatsapp", "none") in world.telemetry.counts
         assert world.telemetry.total(Metric.ORPHAN_RECOVERED) == 5
 
-    def test_a_row_for_people_is_handed_off(self):
-        """It has no trigger to wait for."""
+    def test_a_row_for_people_is_triggered_too_and_handed_off(self):
+        """There is one way to people, and the trigger takes it."""
         world = orphaned()
-        (row,) = world.tables.stage.rows
-        world.tables.stage.seed({**row, "route": "handoff"})
+        (staged,) = world.tables.stage.rows
+        row = world.tables.conversations.rows[0]
+        world.tables.conversations.seed({**row, "auto_queue_reply_message": True})
 
         world.sweep()
+        world.work()
 
         world.take_handoffs()
-        assert world.with_people == [row["message_sid"]]
+        assert world.with_people == [staged["message_sid"]]
         assert world.staged_ids == []
 
     def test_a_row_that_is_not_overdue_is_left_to_its_trigger(self, world: World):
@@ -225,14 +227,24 @@ class TestOrphans:
         world = World(stage_ttl_hours="2")
         world.deliver()
         world.clock.advance(3_700)
-        held = {CONVERSATION_ID: KEY.conversation_id, "trigger_id": "t", "expires_at": epoch(world.clock.now()) + 99}
-        world.tables.trigger_lock.seed(held)
+        world.tables.trigger_lock.seed({**KEY.item, "trigger_id": "t", "expires_at": epoch(world.clock.now()) + 99})
 
         world.sweep()
 
         (row,) = world.tables.stage.rows
         assert row["expires_at"] == epoch(world.clock.now()) + 2 * 3_600
         assert "recoveries" not in row
+
+    def test_a_trigger_of_another_conversation_with_the_same_id_is_not_ours(self):
+        """Conversation ids are unique under their primary channel only: the row is an orphan."""
+        world = orphaned()
+        (row,) = world.tables.stage.rows
+        held = {"conversation_id": row["conversation_id"], "primary_channel": "+4999", "trigger_id": "t"}
+        world.tables.trigger_lock.seed({**held, "expires_at": epoch(world.clock.now()) + 99})
+
+        world.sweep()
+
+        assert len(world.queues.triggers["whatsapp"].messages) == 1
 
     @pytest.mark.parametrize("call", [3, 4, 5])
     def test_a_row_that_was_settled_meanwhile_does_not_come_back(self, call: int):
@@ -274,7 +286,7 @@ class TestOrphans:
         """Somebody else's row, or one of a version to come."""
         world = orphaned(3)
         first = world.tables.stage.rows[0]
-        world.tables.stage.seed({**first, "route": "of the future"})
+        world.tables.stage.seed({name: value for name, value in first.items() if name != "channel"})
 
         schedules.recover_orphaned_messages(world._lambda_context(60), world.engine)
 

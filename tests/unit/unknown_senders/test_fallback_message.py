@@ -131,7 +131,7 @@ class TestAuthority:
             "body": "Send money.",
             "credential_ref": SECRET_REF,
             "channel": "whatsapp",
-            "fallback message": {"text": "Send money."},
+            "letter": {"text": "Send money."},
         }
         world.queues.replies.inject(self.fallback_request(**theirs), group="other")
 

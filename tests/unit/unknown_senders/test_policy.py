@@ -61,7 +61,7 @@ class TestByTheAnswer:
         """U2: it may have missed the first."""
         world = strange_world()
 
-        assert [write(world, sid="SM1"), write(world, sid="SM1")] == [TEXT, TEXT]
+        assert [write(world, sid="SM" + "1" * 32), write(world, sid="SM" + "1" * 32)] == [TEXT, TEXT]
 
     def test_how_long_the_silence_lasts_is_a_setting(self):
         """In hours."""
@@ -222,7 +222,7 @@ class TestByAFallbackMessage:
         assert (response.status_code, json.loads(response.body)["code"]) == (404, "CONVERSATION_NOT_FOUND")
         assert TEXT not in response.body
         assert (row["company_address"], row["sender"], row["notice_state"]) == (HELP_DESK, STRANGER, "pending")
-        assert row["fallback message"] == {
+        assert row["letter"] == {
             "tenant": "acme",
             "channel": "email",
             "credential_ref": MAIL_REF,
@@ -274,7 +274,7 @@ class TestByAFallbackMessage:
         world.mail(extras={"subject": "Hello", "references": "<" + "1" * 4_094 + ">"})
 
         (row,) = world.tables.unknown_senders.rows
-        assert row["fallback message"]["answers"] == {"subject": "Hello"}
+        assert row["letter"]["answers"] == {"subject": "Hello"}
 
     def test_each_address_of_the_company_that_was_written_to_answers(self):
         """Each has a row of its own."""

@@ -25,14 +25,7 @@ class TestAutomatic:
             "Auto-Submitted: auto-replied",
             "Auto-Submitted: AUTO-GENERATED (holiday)",
             "Auto-Submitted: auto-notified; owner-email=a@b",
-            "Precedence: bulk",
-            "Precedence: List",
-            "Precedence: junk",
             "Precedence: auto_reply",
-            "List-Id: <announce.acme.example>",
-            "List-Post: <mailto:list@acme.example>",
-            "X-Auto-Response-Suppress: All",
-            "X-Auto-Response-Suppress: DR, AutoReply",
             "X-Autoreply: yes",
             "X-Autorespond: any",
             "Return-Path: < >",
@@ -42,7 +35,7 @@ class TestAutomatic:
         ],
     )
     def test_a_sign_of_a_machine_is_enough(self, line: str):
-        """Automatic replies, bounces, receipts and lists."""
+        """Automatic replies, bounces and receipts: their writer says so of itself."""
         assert judged("Subject: x", line)
 
     @pytest.mark.parametrize(
@@ -52,6 +45,13 @@ class TestAutomatic:
             "Auto-Submitted: NO (by a person)",
             "Auto-Submitted:",
             "Precedence: first-class",
+            "Precedence: bulk",
+            "Precedence: List",
+            "Precedence: junk",
+            "List-Id: <announce.acme.example>",
+            "List-Post: <mailto:list@acme.example>",
+            "X-Auto-Response-Suppress: All",
+            "X-Auto-Response-Suppress: DR, AutoReply",
             "List-Unsubscribe: <https://crm.example/u>",
             "X-Auto-Response-Suppress: DR, RN, NRN, OOF",
             "X-Auto-Response-Suppress: None",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.email.authentication import Verdict
 from chalicelib.channels.registry import channels
-from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX
+from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX, read_content
+from chalicelib.channels.sendgrid.unread import UnreadMail
 from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.errors import Code, Misconfigured, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
@@ -34,16 +37,22 @@ def provider(**settings: str) -> SendGrid:
 
 def request(body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}", **more) -> WebhookRequest:
     headers = {"content-type": content_type, **more.pop("headers", {})}
-    return WebhookRequest("https://hooks.example.com/webhooks/email", headers, body, "request-1", **more)
+    return WebhookRequest(("https://hooks.example.com/webhooks/email",), headers, body, "request-1", **more)
 
 
-def parse(email: Email, **settings: str) -> InboundMessage:
-    """The message for the first recipient."""
-    return provider(**settings).parse(request(email.body, email.content_type))[0]
+def parse(email: Email, *, earlier: Sequence[str] = (), **settings: str) -> InboundMessage:
+    """The message for the first recipient, with its content."""
+    refused = {"fail"} if settings.get("email_authentication") == "refuse" else set()
+    return read(provider(**settings).parse(request(email.body, email.content_type))[0], earlier, refused)
+
+
+def read(message: InboundMessage, earlier: Sequence[str] = (), refused: Collection[str] = ()) -> InboundMessage:
+    assert message.unread is not None
+    return message.unread.read(message.unread.judged(message, lists=(), refused=refused), earlier)
 
 
 def recorded(name: str) -> tuple[InboundMessage, ...]:
-    return provider().parse(request((PAYLOADS / f"{name}.bin").read_bytes()))
+    return tuple(map(read, provider().parse(request((PAYLOADS / f"{name}.bin").read_bytes()))))
 
 
 def refused(email: Email) -> Rejected:
@@ -97,7 +106,7 @@ class TestMessage:
         """History and signature are in the whole only."""
         text = "Yes.\n\n-- \nAnn\n\nOn Mon, Jan 5, 2026 at 9:00 AM Acme <help@acme.example> wrote:\n> Do you?\n> Well?"
 
-        message = parse(replace(email, text=text))
+        message = parse(replace(email, text=text, headers={"In-Reply-To": "<a@acme.example>"}))
 
         assert message.body == "Yes."
         assert message.whole == Attachment(text.encode(), "text/plain; charset=utf-8")
@@ -136,7 +145,7 @@ class TestMessage:
         """Distinct ones only, each with an id of its own."""
         told = replace(email, recipients=("a@acme.example", "B@other.example", "A@ACME.example", "b@other.example"))
 
-        messages = provider().parse(request(told.body, told.content_type))
+        messages = [*map(read, provider().parse(request(told.body, told.content_type)))]
 
         assert [one.recipient.value for one in messages] == ["a@acme.example", "b@other.example"]
         assert len({one.message_sid for one in messages}) == 2
@@ -339,14 +348,9 @@ class TestForm:
 
         assert refusal.value.code is Code.PARSING_ERROR
 
-    def test_fields_that_are_unknown_or_repeated_are_tolerated(self):
-        """The first counts."""
-        email = Email(fields={"new": "\x00"})
-        extra = b'--xYzZY\r\nContent-Disposition: form-data; name="text"\r\n\r\nsecond\r\n'
-
-        (message,) = provider().parse(request(email.body.replace(b"--xYzZY--", extra + b"--xYzZY--")))
-
-        assert message.body == "hello"
+    def test_fields_that_are_unknown_are_tolerated(self):
+        """SendGrid adds some."""
+        assert parse(Email(fields={"new": "\x00"})).body == "hello"
 
     @pytest.mark.parametrize("value", ["", "{", "[]", '{"text": 7}', '{"text": "zlib"}', '{"text": "no-such"}'])
     def test_charsets_that_say_nothing_lose_nothing(self, value: str):
@@ -369,7 +373,7 @@ class TestForm:
     def test_an_info_of_another_shape_is_not_spelt_out(self):
         """For each of a thousand files it would be made anew."""
         info = json.dumps({"attachment1": {"filename": ["a.pdf"], "type": {"application/pdf": 1}}})
-        email = Email(attachments=(("", "", b"%PDF"),), fields={"attachment-info": info})
+        email = Email(attachments=(("", "", b"?"),), fields={"attachment-info": info})
 
         (dropped,) = parse(email).attachments
 
@@ -386,6 +390,31 @@ class TestForm:
 
 
 class TestRefusal:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Precedence": "list", "List-Id": "<support.acme.example>"},
+            {"Precedence": "bulk"},
+            {"X-Auto-Response-Suppress": "All"},
+            {"List-Post": "<mailto:support@acme.example>"},
+        ],
+    )
+    def test_what_people_s_mail_bears_too_is_a_hint_and_no_refusal(self, email: Email, headers: dict[str, str]):
+        """Exchange and Google Groups add it to what people write."""
+        message = parse(replace(email, headers=headers))
+
+        assert (message.refusal, message.body) == (None, "hello")
+        assert all(value in message.extras["automatic_hints"] for value in headers.values())
+
+    def test_what_we_sent_ourselves_is_refused_where_it_comes_back(self, email: Email):
+        """For the address that it was sent from."""
+        message_id = f"<{'0a' * 20}@acme.example>"
+        told = replace(email, message_id=message_id, recipients=("help@acme.example", "help@other.example"))
+
+        messages = provider().parse(request(told.body))
+
+        assert [one.refusal for one in messages] == [Code.AUTOMATIC_MESSAGE, None]
+
     def test_what_a_machine_wrote_is_refused(self, email: Email):
         """Once the provider is proven; nobody is told."""
         message = parse(replace(email, headers={"Auto-Submitted": "auto-replied"}))
@@ -400,7 +429,7 @@ class TestRefusal:
         """For that recipient alone."""
         told = replace(email, sender=COMPANY_EMAIL, recipients=("other@acme.example", COMPANY_EMAIL))
 
-        messages = provider().parse(request(told.body, told.content_type))
+        messages = [*map(read, provider().parse(request(told.body, told.content_type)))]
 
         assert [one.refusal for one in messages] == [None, Code.AUTOMATIC_MESSAGE]
 
@@ -423,6 +452,101 @@ class TestRefusal:
         assert (kept.refusal, strict.refusal) == (None, refusal)
         assert kept.extras["authentication"] == verdict
         assert kept.may_be_notified is (verdict == "pass")
+
+
+class TestTwoSteps:
+    def test_content_is_not_read_before_it_is_asked_for(self, email: Email, monkeypatch: pytest.MonkeyPatch):
+        """An e-mail that nobody verified costs a look at its headers."""
+        monkeypatch.setattr("chalicelib.channels.sendgrid.unread.read_content", pytest.fail)
+
+        (message,) = provider().parse(request(email.body))
+
+        assert (message.body, message.attachments, message.whole) == ("", (), None)
+        assert (message.sender.value, message.refusal) == (CUSTOMER_EMAIL, None)
+
+    def test_all_recipients_share_one_reading(self, email: Email, monkeypatch: pytest.MonkeyPatch):
+        """What is new is read for each: each has a conversation of its own."""
+        readings = []
+        monkeypatch.setattr(
+            "chalicelib.channels.sendgrid.unread.read_content",
+            lambda *told: readings.append(told) or read_content(*told),
+        )
+        said = "We shipped your order 4711 on Monday morning."
+        text = f"Thanks\n\nXxx yyy:\n{said}"
+        told = replace(email, text=text, recipients=("a@acme.example", "b@other.example"), subject="Re: x")
+
+        first, second = provider().parse(request(told.body))
+
+        assert [read(first, [said]).body, read(second).body] == ["Thanks", text]
+        assert len(readings) == 1
+
+    def test_reading_tells_how_long_it_took(self, email: Email):
+        """The calls after it have that much more time."""
+        (message,) = provider().parse(request(email.body))
+        assert message.unread is not None
+        before = message.unread.seconds_spent
+
+        message.unread.read(message, [])
+
+        assert message.unread.seconds_spent >= before == 0
+
+
+class TestPolicies:
+    LIST = "support@acme.example"
+    THROUGH_LIST = Email(
+        sender=f"'Ann' via Support <{LIST}>",
+        headers={"X-Original-From": f"Ann Doe <{CUSTOMER_EMAIL}>", "X-Original-Sender": CUSTOMER_EMAIL},
+        return_path="support+bncABC@acme.example",
+        dkim="none",
+    )
+
+    @staticmethod
+    def judged(email: Email, lists: Sequence[str] = (), refused: Sequence[Verdict] = ()) -> InboundMessage:
+        (message,) = provider().parse(request(email.body))
+        assert isinstance(message.unread, UnreadMail)
+        return message.unread.judged(message, lists=lists, refused=refused)
+
+    def test_through_a_named_list_the_author_is_the_sender(self):
+        """The list's verdict is the e-mail's, and the answer goes to the author."""
+        message = self.judged(self.THROUGH_LIST, [self.LIST], [Verdict.FAIL, Verdict.NONE])
+
+        assert message.sender == Address(AddressKind.EMAIL, CUSTOMER_EMAIL)
+        assert (message.extras["from_name"], message.extras["authentication"]) == ("Ann Doe", "pass")
+        assert (message.refusal, message.may_be_notified) == (None, True)
+
+    def test_through_another_list_the_header_from_counts(self):
+        """As it does without a list."""
+        message = self.judged(self.THROUGH_LIST, ["other@acme.example"])
+
+        assert message.sender.value == self.LIST
+
+    def test_the_author_of_a_list_s_e_mail_may_be_a_machine(self):
+        """Of itself it says so all the same."""
+        told = replace(self.THROUGH_LIST, headers={**self.THROUGH_LIST.headers, "Auto-Submitted": "auto-replied"})
+
+        assert self.judged(told, [self.LIST]).refusal is Code.AUTOMATIC_MESSAGE
+
+    def test_a_named_list_changes_nothing_for_the_others(self, email: Email):
+        """Id, sender and verdict are as they were parsed."""
+        (parsed,) = provider().parse(request(email.body))
+
+        told = self.judged(email, [self.LIST])
+        assert (told.message_sid, told.sender, told.extras) == (parsed.message_sid, parsed.sender, parsed.extras)
+
+    @pytest.mark.parametrize(
+        ("results", "refused", "refusal"),
+        [
+            ({"SPF": "fail", "dkim": "none"}, [], None),
+            ({"SPF": "fail", "dkim": "none"}, [Verdict.FAIL], Code.SENDER_NOT_AUTHENTICATED),
+            ({"SPF": "fail", "dkim": "none"}, [Verdict.NONE], None),
+            ({"SPF": None, "dkim": None}, [Verdict.FAIL], None),
+            ({"SPF": None, "dkim": None}, [Verdict.NONE], Code.SENDER_NOT_AUTHENTICATED),
+            ({}, [Verdict.FAIL, Verdict.NONE], None),
+        ],
+    )
+    def test_a_company_says_which_verdicts_it_refuses(self, email: Email, results, refused, refusal):
+        """Each by itself."""
+        assert self.judged(replace(email, fields=results), refused=refused).refusal is refusal
 
 
 class TestProof:
@@ -580,7 +704,11 @@ class TestRecorded:
         [
             ("parsed_latin1", "Grüße aus Köln", "Schöne Grüße \N{EN DASH} für 5 € \u201cgut\u201d."),
             ("parsed_shift_jis", "注文について", "配送先を変更してください。①番です。"),
-            ("raw_attachments", "Frage zur Rechnung €", "配送先を変更してください。"),
+            (
+                "raw_attachments",
+                "Frage zur Rechnung €",
+                "配送先を変更してください。\n\nFrom: x@y.example\nSubject: forwarded\n\ninner",
+            ),
         ],
     )
     def test_each_field_is_read_in_its_own_charset(self, name: str, subject: str, body: str):
@@ -624,13 +752,13 @@ class TestRecorded:
         assert told == ["help@acme.example", "sales@other.example"]
 
     def test_a_raw_e_mail_with_attachments(self):
-        """A forwarded e-mail is one attachment, and is not opened."""
+        """A forwarded e-mail is one attachment; its text is read, its own files are not."""
         (message,) = recorded("raw_attachments")
 
         told = [(one.filename, one.content_type, one.problem) for one in message.attachments]
         assert told == [
             ("Rechnung März.pdf", "application/pdf", None),
-            (None, "message/rfc822", "type_not_allowed"),
+            (None, "message/rfc822", None),
         ]
         assert message.attachments[0].content == b"%PDF-1.7\n%%EOF\n"
 

@@ -1,0 +1,328 @@
+"""What is new in an e-mail's text, apart from what it quotes.
+
+    the lines above the first quotation                                       new
+    an introduction, a divider or a header block, and what is quoted below    history
+    lines between and below lines that are marked as quoted                   new, with the lines that they answer
+
+Guarantee: a text is read in time proportional to its length. A line is cut off only on evidence: a date together with
+an address, quote marks, a header block, a mail program's own divider, or our own text below it. Without one, above a
+reached limit, in a forward, and where the customer points to what stands below, all of the text is new. Evidence that
+a person could have typed too is told as `is_certain = False`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import dropwhile
+from typing import Final
+
+from chalicelib.channels.email import introductions, marks
+from chalicelib.channels.email.earlier import Earlier
+from chalicelib.channels.email.relations import Relation
+from chalicelib.channels.email.signatures import without_signature
+
+TEXT_LENGTH_MAX: Final = 262_144
+LINES_MAX: Final = 5_000
+_LOOKS_MAX = 200
+"""Closer looks at lines that may introduce something: people's e-mails take a few."""
+
+_INTRODUCTION_LINES_MAX = 4
+_QUOTED_LINES_MAX = 12
+"""Of a quotation that is kept with its answer; of a longer one its end is."""
+_QUOTED_LINES_KEPT = 8
+_WRAPPED_LENGTH_MIN = 60
+"""A line that a mail program broke is nearly as long as a line may be."""
+_OWN_WORDS_MIN = 8
+_OWN_LINES_SEEN = 40
+_BLANK_LINES_MAX = 8
+_LABEL_SEEN = 40
+
+
+@dataclass(frozen=True, repr=False)
+class NewText:
+    """What is new in a text."""
+
+    text: str
+    is_certain: bool = True
+    """Whether all that was cut off was cut on evidence that a mail program alone writes."""
+
+
+@dataclass(repr=False)
+class _Piece:
+    """Lines that stand together, by their numbers."""
+
+    places: list[int]
+    is_quoted: bool = False
+    said_above: list[int] = field(default_factory=list)
+    """What introduces a quotation, where a person may have written it."""
+
+
+def new_text(text: str, *, relation: Relation = Relation.UNKNOWN, earlier: Earlier | None = None) -> NewText:
+    """What is new in a tidied text; all of it where in doubt.
+
+    Args:
+        text: with plain line ends.
+        relation: of the e-mail to the one before it.
+        earlier: what was said before in the conversation; None: nobody knows.
+    """
+    if relation is Relation.FORWARD or len(text) > TEXT_LENGTH_MAX or text.count("\n") >= LINES_MAX:
+        return NewText(text)
+    reading = _Reading(text.split("\n"), relation, earlier)
+    if not reading.read():
+        return NewText(text)
+    composed = reading.composed()
+    new, is_sure = without_signature(composed)
+    new = new or composed
+    if not new or (composed != text and not reading.has_repeated and marks.is_signature_alone(new.split("\n"))):
+        return NewText(text)  # somebody forwards it without a word of their own
+    return NewText(new, reading.is_certain and is_sure)
+
+
+class _Reading:
+    """One text while it is read, from its first line to its last."""
+
+    def __init__(self, lines: list[str], relation: Relation, earlier: Earlier | None) -> None:
+        self._lines = lines
+        self._relation = relation
+        self._depths, self._said = _marked(lines)
+        repeated = (earlier or Earlier(())).repeated(self._said)
+        self._ours, self._edges = repeated.lines, repeated.edges
+        self._pieces = [_Piece([])]
+        self.is_certain = True
+        self.has_repeated = any(self._ours)
+        self._looks = 0
+
+    def read(self) -> bool:
+        """Read all lines; whether some may be history. False: all of the text is new."""
+        place = 0
+        while place < len(self._lines) and self._looks < _LOOKS_MAX:
+            if self._depths[place]:
+                if marks.is_reply_above(self._said[place]):
+                    return True
+                place = self._take_quotation(place, [])
+                continue
+            boundary = self._boundary(place)
+            if boundary is None:
+                self._pieces[-1].places.append(place)
+                place += 1
+                continue
+            if marks.is_forward_marker(self._said[place]):
+                return False
+            start, place = boundary
+            introduction = self._take_back(start)
+            if marks.is_reply_above(self._said[start]):
+                return True
+            if not introductions.introduction(" ".join(self._said[one] for one in introduction)).is_human:
+                introduction = []
+            following = self._following(place)
+            if following is not None and self._depths[following]:
+                place = self._take_quotation(following, introduction)
+                continue
+            if any(self._ours[place:]):
+                self._take_repeated(place, introduction)
+                return True
+            above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
+            return self._relation is not Relation.NEW and not marks.points_below(above)
+        is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
+        return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
+
+    def composed(self) -> str:
+        """The new lines, and of what is quoted above one of them as much as says what it answers."""
+        told: list[str] = []
+        for number, piece in enumerate(self._pieces):
+            if not piece.is_quoted:
+                lines = [self._lines[place] for place in piece.places]
+                told += lines if told and told[-1].strip() else dropwhile(lambda line: not line.strip(), lines)
+                continue
+            answer = self._pieces[number + 1].places
+            said = [self._said[place] for place in answer]
+            if not any(said) or (number and marks.is_closing(said)):
+                _part(told)
+                continue
+            quoted = [place for place in piece.places if self._said[place]]
+            if len(quoted) > _QUOTED_LINES_MAX:
+                quoted = quoted[-_QUOTED_LINES_KEPT:]
+            _part(told)
+            told += [self._said[place] for place in piece.said_above]
+            told += [self._quoted(place) for place in range(quoted[0], quoted[-1] + 1)] if quoted else []
+            if quoted and quoted[-1] < piece.places[-1]:
+                _part(told)
+        return "\n".join(told).strip("\n").rstrip() if any(one.strip() for one in told) else ""
+
+    def _quoted(self, place: int) -> str:
+        return self._lines[place] if self._depths[place] else f"> {self._said[place]}".rstrip()
+
+    def _take_quotation(self, place: int, said_above: list[int]) -> int:
+        """Take the lines that are marked as quoted from one on; the first line after them."""
+        end = place
+        while end < len(self._lines):
+            if self._depths[end]:
+                end += 1
+            elif not self._said[end] or self._is_broken_off(end):
+                following = self._following(end)
+                if not self._said[end] and (following is None or not self._depths[following]):
+                    break
+                self.is_certain &= not self._said[end]
+                end += 1
+            else:
+                break
+        self._pieces += [_Piece(list(range(place, end)), is_quoted=True, said_above=said_above), _Piece([])]
+        return end
+
+    def _is_broken_off(self, place: int) -> bool:
+        """Whether a line without a mark is the end of the quoted one above it, which a mail program broke.
+
+        It stands between two quoted lines; the one above it is as long as lines are, ends in no full stop, and the
+        words go on in small letters, or within a link.
+        """
+        above, following = self._said[place - 1], place + 1
+        if not self._depths[place - 1] or following >= len(self._lines) or not self._depths[following]:
+            return False
+        said = self._said[place]
+        if " " not in said and "://" in above.rpartition(" ")[2]:
+            return True
+        return len(above) >= _WRAPPED_LENGTH_MIN and above[-1:] not in ".?!:;" and said[:1].islower()
+
+    def _take_repeated(self, place: int, said_above: list[int]) -> None:
+        """Below an introduction, and with our own text there: our lines are quoted, and what else is said is new.
+
+        Until older history begins. What stands above the first of our lines is the introduction's.
+        """
+        place = next(one for one in range(place, len(self._lines)) if self._ours[one])
+        while place < len(self._lines):
+            end = place
+            while end < len(self._lines) and (self._is_repeated(end) or (end > place and not self._said[end])):
+                end += 1
+            if end > place:
+                self._pieces += [_Piece(list(range(place, end)), is_quoted=True, said_above=said_above), _Piece([])]
+                place, said_above = end, []
+                continue
+            boundary = self._boundary(place)
+            if boundary is not None:
+                self._take_back(boundary[0])
+                return
+            self._pieces[-1].places.append(place)
+            place += 1
+
+    def _is_repeated(self, place: int) -> bool:
+        return bool(self._ours[place] or self._edges[place] or self._depths[place])
+
+    def _boundary(self, place: int) -> tuple[int, int] | None:
+        """What stands above a quotation and begins or ends at a line: its first line and the one after its last."""
+        said = self._said[place]
+        if not said:
+            return None
+        if len(said) > marks.LINE_LENGTH_MAX:
+            return self._above_repeated(place)
+        if marks.is_reply_above(said) or marks.is_forward_marker(said):
+            return place, place + 1
+        if marks.is_original_marker(said):
+            return place, self._block_end(place + 1)
+        if ":" in said[:_LABEL_SEEN] or marks.COLONS[1] in said[:_LABEL_SEEN]:
+            end = self._header_block(place, below_divider=self._is_below_divider(place))
+            if end is not None:
+                return place, end
+        return self._introduction(place) or self._above_repeated(place)
+
+    def _introduction(self, place: int) -> tuple[int, int] | None:
+        """The introduction that ends at a line; None: none does."""
+        said = self._said[place]
+        may_end = introductions.may_end_introduction(said)
+        if not may_end and "@" not in said:
+            return None
+        following = self._following(place + 1)
+        is_quoted_below = following is not None and (bool(self._depths[following]) or self._ours[following])
+        if not may_end and not is_quoted_below:
+            return None
+        start, best = self._span(place)
+        return (start, place + 1) if best.is_hard or (is_quoted_below and best.is_soft) else None
+
+    def _span(self, place: int) -> tuple[int, introductions.Introduction]:
+        """The lines up to one that speak most for being an introduction: where they begin, and what speaks for them."""
+        self._looks += 1
+        chosen, best = place, introductions.introduction(self._said[place])
+        start = place
+        while not best.is_complete and start > 0 and place - start < _INTRODUCTION_LINES_MAX - 1:
+            start -= 1
+            if not self._said[start] or self._depths[start] or len(self._said[start]) > marks.LINE_LENGTH_MAX:
+                break
+            longer = introductions.introduction(" ".join(self._said[start : place + 1]))
+            if longer.weight > best.weight or (longer.is_balanced and not best.is_balanced):
+                chosen, best = start, longer
+        return chosen, best
+
+    def _above_repeated(self, place: int) -> tuple[int, int] | None:
+        """Our own text that begins at a line, with what introduces it, in whatever language; None: it does not."""
+        if not self._ours[place] or (place and self._ours[place - 1]):
+            return None
+        run = []
+        for one in range(place, min(len(self._lines), place + _OWN_LINES_SEEN)):
+            if self._said[one] and not self._ours[one]:
+                break
+            run += self._said[one].split()
+        above = next((one for one in range(place - 1, max(-1, place - 4), -1) if self._said[one]), None)
+        if above is None or len(run) < _OWN_WORDS_MIN or self._depths[above]:
+            return None
+        start, told = self._span(above)
+        is_told = told.has_date or told.has_address or told.ends or self._is_drawn(above)
+        return (start, place) if is_told else None
+
+    def _block_end(self, place: int) -> int:
+        """Where a header block ends that may follow the line of a divider."""
+        following = self._following(place)
+        if following is None or self._depths[following]:
+            return place
+        return self._header_block(following, below_divider=True) or place
+
+    def _header_block(self, place: int, *, below_divider: bool) -> int | None:
+        if not introductions.may_begin_block(self._said[place], below_divider=below_divider):
+            return None
+        self._looks += 1
+        return introductions.header_block(self._said, place, below_divider=below_divider)
+
+    def _is_below_divider(self, place: int) -> bool:
+        above = next((one for one in range(place - 1, max(-1, place - 3), -1) if self._said[one]), None)
+        return above is not None and self._is_drawn(above)
+
+    def _is_drawn(self, place: int) -> bool:
+        """Whether a line is a divider, with or without words in it."""
+        return marks.is_divider(self._said[place]) or marks.is_framed(self._said[place])
+
+    def _following(self, place: int) -> int | None:
+        """The next line that says something, or is quoted."""
+        nearby = range(place, min(len(self._lines), place + _BLANK_LINES_MAX))
+        return next((one for one in nearby if self._said[one] or self._depths[one]), None)
+
+    def _take_back(self, start: int) -> list[int]:
+        """Take the lines from `start` on out of the new text, and the line drawn above them; the lines that were taken.
+
+        An introduction is recognised by its last line, when its first is read already.
+        """
+        places = self._pieces[-1].places
+        taken: list[int] = [start]
+        while places and places[-1] >= start:
+            taken.append(places.pop())
+        while places and (not self._said[places[-1]] or self._is_drawn(places[-1])):
+            places.pop()
+        return sorted(set(taken))
+
+
+def _part(told: list[str]) -> None:
+    """Leave an empty line below what is told, and not two."""
+    if told and told[-1].strip():
+        told.append("")
+
+
+def _marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:
+    """How often each line is quoted, and what it says without its marks."""
+    depths, said = [], []
+    is_open = False
+    for line in lines:
+        depth, text = marks.quote_depth(line)
+        if depth and is_open:  # the end of an address that a mail program broke: `<ann@customer.example` and `> wrote:`
+            depth, text = 0, line.strip()
+        is_open = not depth and len(text) <= marks.LINE_LENGTH_MAX and text.rfind("<") > text.rfind(">") and "@" in text
+        depths.append(depth)
+        said.append(text)
+    return depths, said

@@ -1,0 +1,53 @@
+"""The signature at a text's end: what is neither said nor meant for this e-mail.
+
+`-- ` with its blank begins a signature (RFC 3676, 4.3). Without the blank it does only where what follows tells how to
+reach somebody, for customers draw such lines too. Rules that guess a signature by "Thanks," or "Best regards" cut off
+what comes after such words in the middle of a message, so there are none here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from chalicelib.channels.email import marks
+
+_LINES_MAX = 15
+_LENGTH_MAX = 1_000
+"""More than that after two dashes is a text with dashes in it."""
+_LINE_LENGTH_MAX = 90
+
+_CONTACT = re.compile(
+    r"[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?://|www\.|\d[\d ()/.-]{6,20}\d"
+    r"|(?:\+|\b(?:t|tel|fon|phone|mobil?e?|m)\b).{0,6}\d",
+    re.IGNORECASE,
+)
+
+
+def without_signature(text: str) -> tuple[str, bool]:
+    """`text` without its signature and its mail program's own line; and whether that is certain."""
+    lines = text.split("\n")
+    place = _start(lines)
+    is_certain = place is None or lines[place].startswith("-- ")
+    kept = lines if place is None else lines[:place]
+    while kept and (not kept[-1].strip() or marks.is_advert(kept[-1].strip())):
+        kept = kept[:-1]
+    if len(kept) == len(lines):
+        return text, True
+    return "\n".join(kept).rstrip(), is_certain
+
+
+def _start(lines: Sequence[str]) -> int | None:
+    """The line with the dashes; None: there is no signature."""
+    for place in range(max(0, len(lines) - _LINES_MAX - 1), len(lines)):
+        if lines[place].rstrip() == "--" and len("\n".join(lines[place:])) <= _LENGTH_MAX:
+            below = [line.strip() for line in lines[place + 1 :] if line.strip()]
+            if lines[place].startswith("-- ") or not below or _tells_contact(below):
+                return place
+    return None
+
+
+def _tells_contact(below: Sequence[str]) -> bool:
+    """Whether short lines tell how to reach somebody, or with what they write, and ask nothing."""
+    is_short = all(len(line) <= _LINE_LENGTH_MAX and not line.endswith("?") for line in below)
+    return is_short and any(_CONTACT.search(line) or marks.is_client_line(line) for line in below)

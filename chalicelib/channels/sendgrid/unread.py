@@ -1,0 +1,172 @@
+"""An e-mail between its two readings: its envelope and headers are read, its texts and attachments are not.
+
+    parse        form, envelope, headers: what finds the conversation and its secret; under a provisional id
+    [verified]   `judged`: the company's policies say who wrote it, and whether it is taken
+    [loaded]     `read`: texts, attachments, and what is new beside what was said before
+
+Guarantee: nothing that costs more than a look at its headers is done for an e-mail that is not verified. All recipients
+of an e-mail share one reading of its content; what is new in it is read for each, for each has a conversation of its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Final
+
+from chalicelib.channels.email.attachments import Attachments
+from chalicelib.channels.email.authentication import Verdict
+from chalicelib.channels.email.automatic import is_automatic, is_own
+from chalicelib.channels.email.earlier import Earlier
+from chalicelib.channels.email.extras import extras_of
+from chalicelib.channels.email.lists import Author, author_by_list
+from chalicelib.channels.email.notes import Note, Notes
+from chalicelib.channels.email.relations import relation_of
+from chalicelib.channels.email.texts import Shown, text_of
+from chalicelib.channels.sendgrid.inbound_parse import Mail, digest_of, read_content
+from chalicelib.clock import Clock
+from chalicelib.errors import Code
+from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
+from chalicelib.settings import Settings
+
+UNVERIFIED_SID: Final = "em-unverified"
+"""Stands for the id of an e-mail that is not verified."""
+
+PLAIN_TEXT: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, repr=False)
+class _Content:
+    """What an e-mail holds."""
+
+    shown: tuple[Shown, ...]
+    attachments: tuple[Attachment, ...]
+    attachments_count: int
+    notes: Notes
+
+
+class UnreadMail:
+    """One e-mail whose content is read once it is verified."""
+
+    def __init__(
+        self, mail: Mail, author: Author, channel: str, notes: Notes, clock: Clock, settings: Settings
+    ) -> None:
+        self._mail = mail
+        self._author = author
+        """By its own header From."""
+        self._channel = channel
+        self._notes = notes
+        self._clock = clock
+        self._settings = settings
+        self.seconds_spent = 0.0
+        """On reading, for all recipients together."""
+
+    def messages(self) -> tuple[InboundMessage, ...]:
+        """The message, once for each of its recipients, as the deployment's settings have it."""
+        return tuple(self._unverified(one) for one in self._mail.envelope.recipients)
+
+    def _unverified(self, recipient: str) -> InboundMessage:
+        """What finds the conversation: the two addresses. An id can cost a digest of all that the e-mail says."""
+        return InboundMessage(
+            message_sid=UNVERIFIED_SID,
+            channel=self._channel,
+            account_id="",
+            sender=Address(AddressKind.EMAIL, self._author.address),
+            recipient=Address(AddressKind.EMAIL, recipient),
+            body="",
+            received_at=self._clock.now(),
+            unread=self,
+        )
+
+    def _message(self, recipient: str, author: Author, refused: Collection[str]) -> InboundMessage:
+        """The message for one of its recipients, under an id that is the same whenever it is posted."""
+        notes = Notes(self._notes)
+        extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name=author.name)
+        known_by = extras.get("email_message_id", "")
+        if not known_by:
+            notes.add(Note.MESSAGE_ID)
+        if (
+            author.verdict is Verdict.FAIL
+        ):  # whoever knows an id could post it first, and the customer's own would be a retry
+            known_by = ""
+        digest = sha256(f"{known_by or self._digest}\n{recipient}".encode()).hexdigest()
+        extras |= {"authentication": author.verdict.value, "notes": str(notes)}
+        return InboundMessage(
+            message_sid=f"em-{digest[:40]}",
+            channel=self._channel,
+            account_id="",
+            sender=Address(AddressKind.EMAIL, author.address),
+            recipient=Address(AddressKind.EMAIL, recipient),
+            body="",
+            received_at=self._clock.now(),
+            refusal=self._refusal(recipient, author, refused),
+            may_be_notified=author.verdict is Verdict.PASS,
+            extras={name: value for name, value in extras.items() if value},
+            unread=self,
+        )
+
+    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
+        """The message under a company's policies: its author may be another than its header From says.
+
+        Args:
+            message: this e-mail's, for one of its recipients.
+            lists: the addresses of the company's own lists, in lower case.
+            refused: the verdicts by which the company takes no e-mail.
+        """
+        author = author_by_list(self._mail.headers, lists, **self._mail.results) or self._author
+        return self._message(message.recipient.value, author, refused)
+
+    def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
+        """The message with all that it says.
+
+        Args:
+            message: this e-mail's, for one of its recipients.
+            earlier: what was said before in the conversation, the newest first.
+        """
+        began = self._clock.monotonic()
+        content = self._content
+        notes = Notes(content.notes)
+        extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name="")
+        has_answered = "in_reply_to" in extras or "references" in extras
+        text = text_of(
+            content.shown,
+            notes,
+            bytes_max=self._settings.email_text_bytes_max,
+            relation=relation_of(extras.get("subject", ""), has_answered=has_answered),
+            earlier=Earlier(earlier),
+        )
+        if not extras.get("email_message_id"):
+            notes.add(Note.MESSAGE_ID)
+        told = {"attachments_count": str(content.attachments_count), "notes": str(notes)}
+        self.seconds_spent += self._clock.monotonic() - began
+        return replace(
+            message,
+            body=text.body,
+            whole=None if text.whole is None else Attachment(text.whole.encode(), PLAIN_TEXT),
+            attachments=content.attachments,
+            extras={name: value for name, value in {**message.extras, **told}.items() if value},
+            unread=None,
+        )
+
+    @cached_property
+    def _content(self) -> _Content:
+        notes = Notes(self._notes)
+        attachments = Attachments(self._settings, notes)
+        shown = read_content(self._mail, attachments, notes)
+        return _Content(tuple(shown), attachments.attachments, attachments.count, notes)
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self._mail)
+
+    def _refusal(self, recipient: str, author: Author, refused: Collection[str]) -> Code | None:
+        """Why an e-mail is not taken: a machine wrote it, it came back to its sender, or nobody vouches for it."""
+        mail = self._mail
+        if recipient == author.address or is_own(mail.headers, recipient):
+            return Code.AUTOMATIC_MESSAGE
+        if is_automatic(mail.headers, mail.envelope.return_path, author.address):
+            return Code.AUTOMATIC_MESSAGE
+        return Code.SENDER_NOT_AUTHENTICATED if author.verdict in refused else None

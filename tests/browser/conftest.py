@@ -1,0 +1,35 @@
+"""A real headless Chromium, driven by Playwright. Where there is none, the tests fail by name: they never skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REBOUND = "rebound.example"
+"""A name that this browser resolves to this machine, as a rebound name does."""
+
+
+@pytest.fixture(scope="session")
+def page() -> Iterator[object]:
+    """A page of a fresh profile."""
+    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.fail(f"no Chromium: none of {', '.join(NAMES)} is on the PATH, and CHROMIUM names none")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # needed by these tests alone
+
+    options = [
+        "--no-sandbox",  # where it runs as root
+        f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP *.example 127.0.0.1",
+        # A newer browser asks its user before a page reaches the loopback interface. Ours must hold without that.
+        "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        try:
+            yield browser.new_page()
+        finally:
+            browser.close()

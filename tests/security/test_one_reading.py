@@ -1,0 +1,88 @@
+"""An e-mail's form has one reading or none: a sender's words cannot say what SendGrid found out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chalicelib.channels.sendgrid.form import read_form
+from chalicelib.errors import Rejected
+from tests.emails import Email, signature
+from tests.world import World, email_conversation
+
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "sendgrid"
+EVIL = {"spf": "fail", "dkim": "none", "sender": "Ann Example <ann@customer.example>"}
+
+
+def field(name: str, value: str) -> str:
+    return f'\r\n--xYzZY\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}'
+
+
+PASSES = field("SPF", "pass") + field("dkim", "{@customer.example : pass}")
+ENVELOPE = field("envelope", '{"to": ["help@acme.example"], "from": "ann@customer.example"}')
+
+INJECTED = {
+    "results behind the words": f"hello{PASSES}",
+    "results and an end": f"hello{PASSES}{ENVELOPE}\r\n--xYzZY--\r\n",
+    "results, an end and a second form": f"hello{PASSES}{ENVELOPE}\r\n--xYzZY--\r\n--xYzZY\r\n",
+    "the end alone": "hello\r\n--xYzZY--\r\n",
+    "the end within a line": "hello\r\n--xYzZY--more",
+    "another mode": "hello" + field("email", "From: ann@customer.example\r\n\r\nhello"),
+    "a file of the same name": "hello" + field('SPF"; filename="x', "pass"),
+}
+
+
+@pytest.mark.parametrize("text", INJECTED.values(), ids=INJECTED.keys())
+@pytest.mark.parametrize("where", ["text", "html", "subject"])
+def test_words_that_open_a_field_of_their_own_are_refused(text: str, where: str):
+    """SendGrid signs what it copied, so the signature holds; its boundary is no secret."""
+    world = World(None, email_conversation())
+
+    response = world.post_email(Email(**EVIL, **{where: text}, is_raw=False, headers={}))  # type: ignore[arg-type]
+
+    assert (response.status_code, json.loads(response.body)["code"]) == (400, "PARSING_ERROR")
+    assert world.staged_ids == []
+    assert "pass" not in str(world.tables.stage.rows)
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    ["other", "xYzZ", "xYzZY--", "xYzZYx", "inner", ""],
+)
+def test_a_header_that_names_another_boundary_is_refused(boundary: str):
+    """The signature covers the body, not the header: one body must not be two forms."""
+    world = World(None, email_conversation())
+    inner = 'hello\r\n--inner\r\nContent-Disposition: form-data; name="SPF"\r\n\r\npass\r\n--inner--\r\n'
+    email = Email(text=inner)
+
+    response = world.post_bytes(
+        email.body, {"Content-Type": f"multipart/form-data; boundary={boundary}", **signature(email.body)}
+    )
+
+    assert (response.status_code, json.loads(response.body)["code"]) == (400, "PARSING_ERROR")
+
+
+@pytest.mark.parametrize("bend", [lambda body: b"x" + body, lambda body: b"\r\n" + body, lambda body: body + b"x"])
+def test_nothing_stands_before_the_first_delimiter_or_behind_the_terminator(bend):
+    """What a reader would skip, another one could read."""
+    with pytest.raises(Rejected):
+        read_form(Email().content_type, bend(Email().body))
+
+
+@pytest.mark.parametrize("file", sorted(PAYLOADS.glob("*.bin")), ids=lambda file: file.stem)
+def test_what_sendgrid_posts_is_read(file: Path):
+    """Of the recorded forms none is refused."""
+    assert read_form("multipart/form-data; boundary=xYzZY", file.read_bytes()).fields
+
+
+@pytest.mark.parametrize("name", ["authentication", "spf", "dkim", "Authentication", "X-Authentication"])
+def test_no_header_of_the_sender_s_is_taken_for_sendgrid_s_finding(name: str):
+    """The verdict comes from the form's own fields."""
+    world = World(None, email_conversation())
+
+    world.post_email(Email(**EVIL, headers={name: "pass"}))  # type: ignore[arg-type]
+
+    (row,) = world.tables.stage.rows
+    assert row["context_object"]["messages"][0]["extras"]["authentication"] == "fail"
