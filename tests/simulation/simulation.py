@@ -355,11 +355,14 @@ class Simulation:
                         if budgets.duplicates:
                             yield f"!a trigger of {channel}, twice", partial(self._again, channel, queue, message)
         if budgets.replies and self._count("reply") < budgets.workers:
-            for queue in (self.world.queues.replies, self.world.queues.human_replies):
-                for message in self._visible(queue) if queue.messages else ():
-                    yield "a reply", partial(self._reply, message, queue)
-                    if budgets.duplicates:
-                        yield "!a reply, twice", partial(self._reply_again, message, queue)
+            yield from self._replies_due()
+
+    def _replies_due(self) -> Iterable[Option]:
+        for queue in (self.world.queues.replies, self.world.queues.human_replies):
+            for message in self._visible(queue) if queue.messages else ():
+                yield "a reply", partial(self._reply, message, queue)
+                if self.course.budgets.duplicates:
+                    yield "!a reply, twice", partial(self._reply_again, message, queue)
 
     def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
@@ -505,19 +508,24 @@ class Simulation:
         # The provider's list is late too: it does not have the message yet.
         self._go_on(actor, Answered(read() if tables else []))
 
+    def _note(self, webhook: Webhook) -> None:
+        """What the checkers ask of a message that comes in for the first time."""
+        course, sid = self.course, webhook.sid
+        course.seen |= {sid}
+        earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
+        course.one_after_another += tuple((one, sid) for one in earlier)
+        if webhook.fields == webhook.tenant.by_sms:
+            course.by_sms |= {sid}
+        if webhook.opt_out:
+            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
+
     def _post(self, webhook: Webhook) -> None:
         """A provider delivers a message; what it is answered decides whether it comes again."""
         course, sid = self.course, webhook.sid
         course.webhooks = tuple(one for one in course.webhooks if one is not webhook)
         is_retry = sid in course.seen
         if not is_retry:
-            course.seen |= {sid}
-            earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
-            course.one_after_another += tuple((one, sid) for one in earlier)
-        if webhook.fields == webhook.tenant.by_sms:
-            course.by_sms |= {sid}
-        if webhook.opt_out:
-            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
+            self._note(webhook)
         self.world.clock.advance(1)
 
         def begin() -> tuple[int, str]:
