@@ -202,7 +202,8 @@ def _locked(
     if kept is not None:
         return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
-        return Stop()
+        # Another system locked a watched record: the lock must begin to age, or what is unanswered waits for ever.
+        return StampLock() if record.watched_since is not None and record.unanswered_ids else Stop()
     wait = _wait(view, now, policy_of, _run(view, settings))
     if wait is not None:
         return wait
