@@ -41,11 +41,12 @@ def author_by_list(
 
     Args:
         headers: of the e-mail.
-        lists: the addresses of the company's lists, in lower case.
+        lists: the addresses of the company's lists.
         spf: SendGrid's field `SPF`; None: it told none.
         dkim: its field `dkim`; None: it told none.
         return_path: the envelope's sender; empty: none.
     """
+    lists = [told for one in lists if (told := address(one)) is not None]
     claimed = [one for value in headers.all("from") for one in mailboxes(value)]
     named = {one for _, one in claimed} | _named_lists(headers)
     found = next((one for one in lists if one in named), None)
