@@ -85,8 +85,14 @@ def batch_email(event: SQSEvent) -> None:
 
 @app.on_sqs_message(queue=queue_name("AI_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE)
 def send_replies(event: SQSEvent) -> None:
-    """Replies of the company's AI and of its people, one at a time: each may take as long as the provider does."""
+    """Replies of the company's AI, one at a time: each may take as long as the provider does."""
     queues.process_replies(event.to_dict(), event.context, wiring.engine())
+
+
+@app.on_sqs_message(queue=queue_name("HUMAN_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE)
+def send_human_replies(event: SQSEvent) -> None:
+    """Replies of the company's people, on a queue with rights of its own."""
+    queues.process_human_replies(event.to_dict(), event.context, wiring.engine())
 
 
 @app.schedule(Rate(SWEEP_STALLED_MINUTES, unit=Rate.MINUTES))

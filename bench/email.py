@@ -183,7 +183,7 @@ def cases() -> dict[str, Email]:
 
 
 def hostile() -> dict[str, Email]:
-    """E-mails that are made to take long."""
+    """E-mails that are made to take long: by their headers, which are read before the proof, or by their texts."""
     names = " ".join(map("".join, product("abcdefghijklmnopqrstuvwxyz0123456789", repeat=3)))
     depth = "".join(f"<{tag}>" for tag in ("ul", "li")) * 50_000
     labels = "a." * 100 + "example"

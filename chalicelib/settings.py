@@ -104,6 +104,12 @@ def _addresses(text: str) -> tuple[str, ...]:
     return _names(text.lower())
 
 
+def _company_pattern(text: str) -> str:
+    if text and text.count("{company}") != 1:
+        raise ValueError("must name {company} once, or be empty")
+    return text
+
+
 def _keywords(text: str) -> tuple[str, ...]:
     return _names(text.upper())
 
@@ -155,6 +161,7 @@ class Settings:
     human_handoff_queue: str = _setting("contexts for the company's people")
     ai_queue: str = _setting("contexts for the company's AI worker")
     ai_replies_queue: str = _setting("replies of the company's AI worker")
+    human_replies_queue: str = _setting("replies of the company's people")
     dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", _name, "-dlq")
 
     whatsapp_index: str = _setting(
@@ -280,6 +287,12 @@ class Settings:
     )
     orphan_loud_after: int = _setting("recoveries of one row after which each is an error", _within(int, 1, 1_000), "3")
 
+    credential_ref_pattern: str = _setting(
+        "how a secret's name tells its company, such as `ai-multi-comms/*-credentials/{company}/*/*`: a row that names "
+        "another company's is refused; empty: none is",
+        _company_pattern,
+        "",
+    )
     secret_ttl_seconds: int = _setting("how long a secret is kept in memory", _within(int, 0, 86_400), "300")
     secret_refresh_seconds: int = _setting(
         "at most one refresh for a failed signature per secret and so many seconds", _within(int, 1, 3_600), "60"

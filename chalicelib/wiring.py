@@ -102,6 +102,8 @@ class Engine:
             ai=self._queue(names.ai_queue),
             replies=self._queue(names.ai_replies_queue),
             dead_replies=self._queue(names.ai_replies_queue + names.dead_letter_suffix),
+            human_replies=self._queue(names.human_replies_queue),
+            dead_human_replies=self._queue(names.human_replies_queue + names.dead_letter_suffix),
         )
 
     @cached_property
@@ -340,6 +342,8 @@ def build_on_lambda() -> None:
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
         _ = made.replying, made.fallback_sending, made.tables, made.queues
+    elif name == "send_human_replies":
+        _ = made.replying, made.tables, made.queues
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from chalice.cli.factory import CLIFactory
+from chalice.constants import MISSING_DEPENDENCIES_TEMPLATE
 from chalice.utils import UI
 
 from infrastructure.account import DeploymentError, in_one_line
@@ -46,8 +47,19 @@ def clear_caches() -> None:
         shutil.rmtree(cache)
 
 
+class StrictUI(UI):
+    """Stops at a package that Chalice could not find: Chalice only prints it, and would deploy without it."""
+
+    def write(self, msg: str) -> None:
+        start = MISSING_DEPENDENCIES_TEMPLATE.partition("%s")[0]
+        if msg.startswith(start):
+            names = " ".join(msg.removeprefix(start).partition("\nYou will")[0].split())
+            raise DeploymentError(f"packages of requirements.txt were not found for Lambda: {names}")
+        super().write(msg)
+
+
 def _deploy(stage: str, again: str, url: str | None = None) -> None:
-    factory, ui = CLIFactory(str(PROJECT), environ=os.environ), UI()
+    factory, ui = CLIFactory(str(PROJECT), environ=os.environ), StrictUI()
     config = factory.create_config_obj(chalice_stage_name=stage)
     told = config.config_from_disk["stages"][stage]
     if url and not told["environment_variables"].get(PUBLIC_BASE_URL):

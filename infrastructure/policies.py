@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infrastructure.rights import COPYING, NAME_PATTERN, RIGHTS, SECRETS, Actions
+from infrastructure.rights import COPYING, RIGHTS, SECRETS, Actions, secret_patterns
 from infrastructure.stages import CHALICE, Stage, functions, queue_readers, stages
 from infrastructure.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
 
@@ -58,8 +58,8 @@ def allowed(stage: Stage, function: str) -> dict[tuple[str, str], str]:
     rows: dict[tuple[str, str], str] = {}
     media_copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
     for place, actions in {**RIGHTS[function], **media_copying}.items():
-        service, arn = _service_and_arn(stage, place, known)
-        rows |= {(f"{service}:{action}", arn): place for action in actions}
+        service, arns = _service_and_arns(stage, place, known)
+        rows |= {(f"{service}:{action}", arn): place for action in actions for arn in arns}
     return rows
 
 
@@ -92,10 +92,14 @@ def write() -> list[Path]:
 
 
 def _own(stage: Stage, function: str) -> list[Statement]:
-    by_place: dict[str, tuple[str, list[str]]] = {}
+    by_place: dict[str, dict[str, list[str]]] = {}
     for (action, arn), place in allowed(stage, function).items():
-        by_place.setdefault(place, (arn, []))[1].append(action)
-    return [_allow(place, sorted(actions), arn) for place, (arn, actions) in sorted(by_place.items())]
+        by_place.setdefault(place, {}).setdefault(arn, []).append(action)
+    return [
+        _allow(place + (str(number) if number > 1 else ""), sorted(actions), arn)
+        for place, arns in sorted(by_place.items())
+        for number, (arn, actions) in enumerate(sorted(arns.items()), start=1)
+    ]
 
 
 def _of_queue(stage: Stage, function: str) -> list[Statement]:
@@ -106,8 +110,8 @@ def _of_queue(stage: Stage, function: str) -> list[Statement]:
     (name,) = (
         name for name, one in resources(TEMPLATE_FILE, "local").items() if one.properties.get("QueueName") == local
     )
-    service, arn = _service_and_arn(stage, name, resources(TEMPLATE_FILE, stage.name))
-    return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], arn)]
+    service, arns = _service_and_arns(stage, name, resources(TEMPLATE_FILE, stage.name))
+    return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], arn) for arn in arns]
 
 
 def _of_logs(stage: Stage, function: str) -> Statement:
@@ -116,15 +120,15 @@ def _of_logs(stage: Stage, function: str) -> Statement:
     return _allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], group)
 
 
-def _service_and_arn(stage: Stage, place: str, known: Mapping[str, Resource]) -> tuple[str, str]:
-    """The service and the ARN of a place in the table: a logical resource, an index of one, or the secrets."""
+def _service_and_arns(stage: Stage, place: str, known: Mapping[str, Resource]) -> tuple[str, list[str]]:
+    """The service and the ARNs of a place in the table: a logical resource, an index of one, or the secrets."""
     if place == SECRETS:
-        names = NAME_PATTERN.format(stage=stage.name)
-        return "secretsmanager", f"arn:*:secretsmanager:*:*:secret:{names}{_RANDOM_ENDING}"
+        names = secret_patterns(stage.name)
+        return "secretsmanager", [f"arn:*:secretsmanager:*:*:secret:{name}{_RANDOM_ENDING}" for name in names]
     name, _, index = place.partition("/")
     service, arn = _ARNS[known[name].kind]
     arn = arn.format(**known[name].properties).replace(ACCOUNT, _ANY_ACCOUNT)
-    return service, f"{arn}/index/{stage.setting(index)}" if index else arn
+    return service, [f"{arn}/index/{stage.setting(index)}" if index else arn]
 
 
 def _allow(place: str, actions: list[str], resource: str) -> Statement:

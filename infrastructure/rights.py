@@ -20,6 +20,17 @@ SECRETS = "Secrets"
 NAME_PATTERN = "ai-multi-comms/*-credentials/*/*/*-{stage}"
 """How a stage's secrets are named: by channel, company, project and provider."""
 
+PROVIDERS = ("sendgrid", "twilio")
+"""The providers whose secrets a function may read. The last star is spelt out in the rights: it would match `pre-` too,
+and give the stage `prod` the secrets of a stage `pre-prod`."""
+
+
+def secret_patterns(stage: str) -> tuple[str, ...]:
+    """The names of a stage's secrets that its functions may read."""
+    folder, _, ending = NAME_PATTERN.rpartition("*")
+    return tuple(f"{folder}{provider}{ending.format(stage=stage)}" for provider in PROVIDERS)
+
+
 _SEND: Actions = ("GetQueueUrl", "SendMessage")
 """A queue is known by its name, so that its URL is asked for before the first message."""
 
@@ -47,6 +58,20 @@ def _batches(channel: str) -> Rights:
     }
 
 
+def _replies(author: str) -> Rights:
+    """What the worker of one replies queue does; its replies come again on its own queue, or go to its dead letters."""
+    return {
+        **_ENSURE,
+        "ConversationsTable": ("GetItem", "UpdateItem"),
+        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
+        "StageTable": ("Query",),
+        "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
+        f"{author}RepliesQueue": _SEND,
+        f"{author}RepliesDeadLetterQueue": _SEND,
+        SECRETS: ("GetSecretValue",),
+    }
+
+
 RIGHTS: Mapping[str, Rights] = {
     "api_handler": {
         **_ENSURE,
@@ -67,17 +92,12 @@ RIGHTS: Mapping[str, Rights] = {
     "batch_sms": _batches("Sms"),
     "batch_email": _batches("Email"),
     "send_replies": {
-        **_ENSURE,
-        "ConversationsTable": ("GetItem", "UpdateItem"),
-        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
+        **_replies("Ai"),
         "StageTable": ("BatchWriteItem", "Query"),
-        "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
-        "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),
         "HumanHandoffQueue": _SEND,
-        "AiRepliesQueue": _SEND,
-        "AiRepliesDeadLetterQueue": _SEND,
-        SECRETS: ("GetSecretValue",),
+        "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),
     },
+    "send_human_replies": _replies("Human"),
     "check_and_reset_stalled_conversations": {
         **_ENSURE,
         "ConversationsTable/LOCK_INDEX": ("Query",),

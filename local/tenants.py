@@ -51,6 +51,8 @@ class Tenant:
     customers: tuple[Customer, ...]
     account: tuple[str, str] | None = None
     """The sid and the auth token of a real Twilio account; None: made-up ones."""
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Its own policies by channel; where it has none, the settings apply."""
     signs_mail: bool = True
     """Whether its plan at SendGrid signs e-mails; else a word in the URL proves them."""
 
@@ -130,6 +132,13 @@ NORDIC = Tenant(
         Customer("frida", "+447700900213", "sms", "an active project"),
         Customer("hugo", "hugo@customer.example", "email", "proven by a word in the URL"),
     ),
+    policies={
+        "sms": {
+            "batch_window_seconds": 2,
+            "on_new_message": "reject",
+            "locked_notice": "We are still working on your last message. Please write again when you have our answer.",
+        }
+    },
     signs_mail=False,
 )
 
@@ -201,7 +210,11 @@ def _records(one: Tenant, stage: str) -> Iterator[dict[str, Any]]:
             "project_status": "active",
             "allowed_channels": list(one.addresses),
             "channel_config": {
-                channel: {"credential_ref": one.credential_ref(channel, stage)} for channel in one.addresses
+                channel: {
+                    "credential_ref": one.credential_ref(channel, stage),
+                    **({"policy": one.policies[channel]} if channel in one.policies else {}),
+                }
+                for channel in one.addresses
             },
             "conversation_status": "initial_message_sent",
             "task_complete": 0,

@@ -111,6 +111,24 @@ def unlock(
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
+@cli.command("watch-unanswered")
+@on_stage
+@click.option(
+    "--since",
+    type=SINCE,
+    default="24h",
+    show_default=True,
+    help="Only conversations that changed since: 90m, 24h, 7d, or ISO 8601.",
+)
+@_DRY_RUN
+@_YES
+def watch_unanswered(deployment: Deployment, console: Console, *, since: datetime, dry_run: bool, yes: bool) -> None:
+    """Let the sweep find the unanswered messages that an earlier version left at rest; once after an upgrade."""
+    from ops.commands import watch_unanswered as screen  # noqa: PLC0415  # as above
+
+    screen.watch_unanswered(deployment, console, since, is_dry_run=dry_run, yes=yes)
+
+
 @cli.command()
 @on_stage
 @click.argument("told", metavar="CONVERSATION_ID|MESSAGE_SID")
@@ -175,7 +193,7 @@ def erase(deployment: Deployment, console: Console, *, address: str, dry_run: bo
 
 @cli.group()
 def tenant() -> None:
-    """The secrets of a company: add, rotate, check."""
+    """A company: its secrets (add, rotate, check) and its policies (policy)."""
 
 
 @tenant.command("add")
@@ -222,6 +240,32 @@ def tenant_check(deployment: Deployment, console: Console, *, company: str, url:
     from ops.commands import tenant as screen  # noqa: PLC0415  # as above
 
     raise SystemExit(screen.check(deployment, console, company, url))
+
+
+@tenant.command("policy")
+@on_stage
+@click.argument("company")
+@click.option("--channel", "channels", multiple=True, help="May be given again. To show: every channel by default.")
+@click.option("--set", "told", multiple=True, metavar="NAME=VALUE", help="Write this policy; may be given again.")
+@click.option("--unset", "removed", multiple=True, metavar="NAME", help="Remove this policy; may be given again.")
+@_DRY_RUN
+@_YES
+def tenant_policy(
+    deployment: Deployment,
+    console: Console,
+    *,
+    company: str,
+    channels: tuple[str, ...],
+    told: tuple[str, ...],
+    removed: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Show the policies of COMPANY (its company_id), or write them to all of its rows with --set and --unset."""
+    from ops.commands import policy as screen  # noqa: PLC0415  # as above
+
+    code = screen.policy(deployment, console, company, channels, told, removed, is_dry_run=dry_run, yes=yes)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

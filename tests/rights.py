@@ -23,7 +23,7 @@ import pytest
 from chalicelib.aws.calls import Service
 from chalicelib.handlers import queues, schedules, webhooks
 from infrastructure import policies
-from infrastructure.rights import NAME_PATTERN, RIGHTS
+from infrastructure.rights import RIGHTS, secret_patterns
 from infrastructure.stages import HTTP_FUNCTION, stages
 from infrastructure.template import ACCOUNT, TEMPLATE_FILE, resources
 from tests.fakes.faults import Call, FaultPlan
@@ -37,6 +37,7 @@ FUNCTIONS: Mapping[tuple[ModuleType, str], Callable[[tuple[Any, ...]], str]] = {
     (webhooks, "receive_delivery_report"): lambda _: HTTP_FUNCTION,
     (queues, "process_triggers"): lambda arguments: f"batch_{arguments[2]}",
     (queues, "process_replies"): lambda _: "send_replies",
+    (queues, "process_human_replies"): lambda _: "send_human_replies",
     (schedules, "reset_stalled_locks"): lambda _: "check_and_reset_stalled_conversations",
     (schedules, "recover_orphaned_messages"): lambda _: "recover_orphaned_messages",
 }
@@ -154,7 +155,7 @@ def _uses(function: str, service: str, operation: str, names: tuple[str, ...]) -
 def _arns(service: str, names: tuple[str, ...]) -> list[str]:
     scope = f"arn:aws:{service}:eu-west-1:000000000000:"
     if service == "secretsmanager":  # which secret it is, the company's row says and not the code
-        return [f"{scope}secret:{NAME_PATTERN.format(stage=STAGE.name).replace('*', 'x')}-AbCdEf"]
+        return [f"{scope}secret:{name.replace('*', 'x')}-AbCdEf" for name in secret_patterns(STAGE.name)]
     if service == "s3":  # whatever the fake is called: a stage has one bucket
         bucket = resources(TEMPLATE_FILE, STAGE.name)["AttachmentsBucket"].properties["BucketName"]
         return [f"arn:aws:s3:::{bucket.replace(ACCOUNT, '0' * 12)}/key"]

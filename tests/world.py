@@ -81,6 +81,7 @@ ENVIRONMENT = {
     "HUMAN_HANDOFF_QUEUE": "replies-engine-local-human-handoff",
     "AI_QUEUE": "replies-engine-local-ai",
     "AI_REPLIES_QUEUE": "replies-engine-local-ai-replies",
+    "HUMAN_REPLIES_QUEUE": "replies-engine-local-human-replies",
     "LOCK_INDEX_SHARDS": "2",
 }
 
@@ -137,6 +138,8 @@ class Phone:
         """What was delivered: sid, message and instant, in order."""
         self.outcomes: list[SendOutcome] = []
         """What the next sends are answered instead of being delivered."""
+        self.asked: set[str] = set()
+        """The texts that the provider was asked to send, delivered or not."""
 
     @property
     def texts(self) -> list[str]:
@@ -162,6 +165,7 @@ class Phone:
         )
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        self.asked.add(part.body)
         outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
         if outcome is not DELIVER:
             return outcome
@@ -458,16 +462,20 @@ class World:
         self.queues.replies.inject(json.dumps(reply), group=document.get("company", {}).get("company_id", "acme"))
 
     def send_replies(self) -> None:
-        """Run the reply function over everything that is visible, once, one reply at a time as SQS does."""
-        for message in self.queues.replies.receive():
-            with self.process():
-                self.invoke_replies(message.body, group=message.group)
-                self.queues.replies.delete(message.receipt)
+        """Run both reply functions over everything that is visible, once, one reply at a time as SQS does."""
+        for queue, handler in (
+            (self.queues.replies, queues.process_replies),
+            (self.queues.human_replies, queues.process_human_replies),
+        ):
+            for message in queue.receive():
+                with self.process():
+                    self.invoke_replies(message.body, group=message.group, handler=handler)
+                    queue.delete(message.receipt)
 
-    def invoke_replies(self, body: str, *, group: str) -> None:
-        """One invocation of the reply function."""
+    def invoke_replies(self, body: str, *, group: str, handler: Any = queues.process_replies) -> None:
+        """One invocation of a reply function."""
         event = {"Records": [{"body": body, "attributes": {"MessageGroupId": group}}]}
-        queues.process_replies(event, self._lambda_context(30), self.engine)
+        handler(event, self._lambda_context(30), self.engine)
 
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""
@@ -565,6 +573,7 @@ class World:
     def is_silent(self) -> bool:
         """No message is on its way in any queue."""
         queues = (*self.queues.triggers.values(), self.queues.ai, self.queues.handoff, self.queues.replies)
+        queues = (*queues, self.queues.human_replies)
         return not any(queue.messages for queue in queues)
 
     # ------------------------------------------------------------------ putting it together
@@ -589,6 +598,8 @@ class World:
             ai=queue(self.settings.ai_queue),
             replies=queue(self.settings.ai_replies_queue),
             dead_replies=queue(f"{self.settings.ai_replies_queue}-dlq"),
+            human_replies=queue(self.settings.human_replies_queue),
+            dead_human_replies=queue(f"{self.settings.human_replies_queue}-dlq"),
         )
 
     def _engine(self) -> wiring.Engine:

@@ -8,10 +8,15 @@ from typing import Any
 from chalicelib.aws.calls import Service
 from chalicelib.clock import Deadline
 from chalicelib.errors import Misconfigured, TryAgain
-from chalicelib.ports.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
-
-_REASON = "reason"
-_STRING = "String"
+from chalicelib.ports.queues import (
+    DELAY_SECONDS_MAX,
+    MESSAGE_BYTES_MAX,
+    NO_ATTRIBUTES,
+    Attributes,
+    attributes_bytes,
+    fair_group,
+    spelled,
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class SqsQueue:
     def within(self, deadline: Deadline) -> SqsQueue:
         return replace(self, deadline=deadline)
 
-    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
-        bytes_sent = len(body.encode()) + (len(f"{_REASON}{_STRING}{reason}".encode()) if reason else 0)
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, attributes: Attributes = NO_ATTRIBUTES) -> None:
+        bytes_sent = len(body.encode()) + attributes_bytes(attributes)
         assert bytes_sent <= MESSAGE_BYTES_MAX, f"{bytes_sent} bytes for {self.name}, which takes {MESSAGE_BYTES_MAX}"
         assert 0 <= delay_seconds <= DELAY_SECONDS_MAX, f"a delay of {delay_seconds} s for {self.name}"
         request: dict[str, Any] = {
@@ -36,8 +41,8 @@ class SqsQueue:
             "DelaySeconds": delay_seconds,
             "MessageGroupId": fair_group(group),
         }
-        if reason:
-            request["MessageAttributes"] = {_REASON: {"DataType": _STRING, "StringValue": reason}}
+        if told := spelled(attributes):
+            request["MessageAttributes"] = told
         try:
             self._call("SendMessage", {"QueueUrl": self._url(), **request})
         except Misconfigured:

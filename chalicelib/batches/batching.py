@@ -132,8 +132,7 @@ class Batching:
             now=self._clock.now(),
             tenant=job.tenant,
         )
-        job.trail.log(Step.REQUEUED, Level.WARNING, attempt=again.attempt)
-        job.trail.count(Metric.REQUEUED, outcome=fault.code.value)
+        _report_requeued(job, again, fault.code, retry.seconds)
 
     def _step(self, job: Job, copies: Copies | None, *, may_trim: bool) -> Next | Changed:
         """One look, and the one thing to do about it."""
@@ -261,7 +260,7 @@ class Batching:
             return Next.DONE
         delay = action.at_least_seconds if isinstance(action, decision.Contend) else 0
         # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
-        trigger_lock.ensure(
+        outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
             again,
@@ -269,6 +268,8 @@ class Batching:
             now=now,
             tenant=job.tenant,
         )
+        if isinstance(outcome, Triggered):
+            _report_requeued(job, again, Code.CONVERSATION_LOCKED, delay or retry.seconds)
         return Next.DONE
 
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
@@ -337,7 +338,7 @@ class Batching:
                 now=self._clock.now(),
             )
             emergency.pop_all()
-        job.queues.ai.send(body, group=fair_group(conversation.tenant))
+        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
@@ -380,7 +381,21 @@ def _report_kept(entry: views.Entry, trail: Trail) -> None:
         report_request(OptOut(entry["opt_out"]).value, trail.with_fields(message_sid=entry[contexts.ID]))
 
 
+def _report_requeued(job: Job, again: Trigger, code: Code, seconds: int) -> None:
+    """Log and count that a trigger was sent again, alike for every reason."""
+    level = Level.INFO if code is Code.CONVERSATION_LOCKED else Level.WARNING
+    job.trail.log(Step.REQUEUED, level, attempt=again.attempt, reason=code.value, seconds=seconds)
+    job.trail.count(Metric.REQUEUED, outcome=code.value)
+
+
 def _dead_letter(job: Job, reason: str) -> None:
     """A trigger that came too often; what it was for stays staged, and the sweep finds that."""
-    body = replace(job.trigger, attempt=0).body
-    send_dead_letter(job.queues.dead_triggers[job.channel], body, tenant=job.tenant, reason=reason, trail=job.trail)
+    first = replace(job.trigger, attempt=0)
+    send_dead_letter(
+        job.queues.dead_triggers[job.channel],
+        first.body,
+        tenant=job.tenant,
+        reason=reason,
+        trail=job.trail,
+        attributes=first.attributes,
+    )

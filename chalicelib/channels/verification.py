@@ -8,6 +8,7 @@ from chalicelib.channels.channel import Provider, WebhookRequest
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Rejected
+from chalicelib.telemetry import Level, Step, Trail
 
 
 class Verification:
@@ -26,7 +27,9 @@ class Verification:
         if not self._provider.bears_proof(headers, url_token):
             raise Rejected(Code.INVALID_SIGNATURE, "the request bears no proof")
 
-    def verify(self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline) -> None:
+    def verify(
+        self, request: WebhookRequest, account_id: str, credential_ref: str, deadline: Deadline, trail: Trail
+    ) -> None:
         """Return if the provider signed the request with the secret that `credential_ref` names.
 
         Raises:
@@ -34,8 +37,9 @@ class Verification:
             TryAgain, Misconfigured: the secret cannot be had, or is malformed.
         """
         secret = self._credentials.get(credential_ref, deadline)
-        if self._provider.is_genuine(request, account_id, secret):
-            return
-        renewed = self._credentials.refresh(credential_ref, deadline)
-        if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
-            raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+        trail.log(Step.SECRET_FETCHED, Level.DEBUG)
+        if not self._provider.is_genuine(request, account_id, secret):
+            renewed = self._credentials.refresh(credential_ref, deadline)
+            if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
+                raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+        trail.log(Step.SIGNATURE_ACCEPTED, Level.DEBUG)

@@ -21,11 +21,11 @@ from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import entry_id
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 ID = names.MESSAGE_ID
 
-_ENVELOPE_BYTES = 1_024
+_ENVELOPE_BYTES = 2_048
 """Left free of the queue's limit for the attributes that travel beside the body."""
 
 Document = Mapping[str, Any]
@@ -47,6 +47,7 @@ def staged_context(
         "message_id": message.message_sid,
         "timestamp": iso(message.received_at),
         "channel_type": message.channel,
+        "account_sid": message.account_id or None,
         "media": [_medium(one) for one in message.media],
         "extras": dict(message.extras),
     }
@@ -74,13 +75,18 @@ def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> di
         marks: why no batch does: `handed_off=True`, or `refused` with the code.
     """
     (document,) = context["messages"]
+    account_sid = document.get("account_sid")
     return {
         names.MESSAGE_ID: document["message_id"],
         "direction": "INBOUND",
         "content": document["body"],
         "timestamp": document["timestamp"],
         "channel_type": document["channel_type"],
-        "metadata": {"sender": document["from"], "recipient": document["to"]},
+        "metadata": {
+            "sender": document["from"],
+            "recipient": document["to"],
+            **({"account_sid": account_sid} if account_sid else {}),
+        },
         **({"batch_id": batch_id} if batch_id is not None else {}),
         **marks,
         **({"media": document["media"]} if document["media"] else {}),
@@ -202,6 +208,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
         "message_id": one[names.MESSAGE_ID],
         "timestamp": one["timestamp"],
         "channel_type": one["channel_type"],
+        "account_sid": one["metadata"].get("account_sid"),
         "media": one.get("media", []),
         "extras": one.get("extras", {}),
         **({"carried": True} if is_carried else {}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.messages.inbound import AddressKind
+from chalicelib.ports.queues import Attributes
 from chalicelib.ports.tables import Item
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey, Record
@@ -87,6 +88,11 @@ class Conversation:
     @property
     def key(self) -> ConversationKey:
         return self.record.key
+
+    @property
+    def attributes(self) -> Attributes:
+        """What is told beside the body of a message about this conversation."""
+        return {names.CONVERSATION_ID: self.key.conversation_id}
 
     @property
     def channel_config(self) -> Any:

@@ -132,7 +132,7 @@ class Handoff:
             context_attributes=self._settings.context_attributes,
             now=self._clock.now(),
         )
-        queues.handoff.send(body, group=fair_group(conversation.tenant))
+        queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
         trail.count(Metric.HANDED_OFF, len(entries))
 

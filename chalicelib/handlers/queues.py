@@ -13,11 +13,11 @@ from typing import Any
 
 from chalicelib.batches.batching import Job
 from chalicelib.clock import Deadline
-from chalicelib.errors import EngineError, Rejected
+from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
-from chalicelib.messages.replies import Reply
+from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Job as ReplyJob
-from chalicelib.ports.queues import Queue
+from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest
 from chalicelib.repair.dead_letters import send_dead_letter
@@ -27,11 +27,20 @@ from chalicelib.wiring import Engine, new_id
 
 
 def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
-    """Process an SQS event's replies, each on its own; those that fail come again.
+    """Process an SQS event's replies of the AI, and our own reminders, each on its own; those that fail come again.
 
     Raises:
         EngineError: a reply could neither be processed nor sent again nor dead-lettered; SQS delivers the event again.
     """
+    _process_replies(event, context, engine, engine.queues, Source.AI)
+
+
+def process_human_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
+    """The same for replies of people, whose queue has rights of its own."""
+    _process_replies(event, context, engine, engine.queues.of_people(), Source.HUMAN)
+
+
+def _process_replies(event: Mapping[str, Any], context: Any, engine: Engine, queues: Queues, source: Source) -> None:
     trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
     seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
     settings = engine.settings
@@ -41,9 +50,9 @@ def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> N
     for record in event["Records"]:
         tenant, carried = _tenant(record), trail.with_fields(**_carrier(record))
         try:
-            errand = _errand(record["body"], tenant, deadline, last_send, engine, carried)
+            errand = _errand(record["body"], tenant, deadline, last_send, engine, queues, source, carried)
         except Rejected as refusal:
-            failures += _dead_lettered(engine.queues.dead_replies, record["body"], tenant, refusal, carried)
+            failures += _dead_lettered(queues.dead_replies, record["body"], tenant, refusal, carried)
             continue
         failures += _one(*errand)
     if failures:
@@ -54,24 +63,35 @@ Errand = tuple[Callable[[], None], Callable[[EngineError], None], Trail]
 """What a message of a queue asks for, how it comes again where that fails, and where it is told."""
 
 
-def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, engine: Engine, carried: Trail) -> Errand:
-    """What a message of the replies queue asks for: a reply to be sent, or our own reminder of an unknown sender.
+def _errand(
+    body: str,
+    tenant: str,
+    deadline: Deadline,
+    last_send: Deadline,
+    engine: Engine,
+    unbounded: Queues,
+    source: Source,
+    carried: Trail,
+) -> Errand:
+    """What a message of a replies queue asks for: a reply of `source` to be sent, or our own reminder.
 
     Raises:
-        Rejected: it is neither.
+        Rejected: it is neither; nobody speaks as a person on the AI's queue, nor as the AI on people's.
     """
-    tables, queues, token = engine.tables.within(deadline), engine.queues.within(deadline), new_id()
-    fallback_request = FallbackRequest.from_body(body)
+    tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), new_id()
+    fallback_request = FallbackRequest.from_body(body) if source is Source.AI else None
     if fallback_request is not None:
         trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)
         to_tell = fallback_message.Job(fallback_request, tenant, tables, queues, last_send, token, trail)
-        to_tell_again = replace(to_tell, tables=engine.tables, queues=engine.queues)
+        to_tell_again = replace(to_tell, tables=engine.tables, queues=unbounded)
         return (
             partial(engine.fallback_sending.process, to_tell),
             lambda fault: engine.fallback_sending.retry_later(to_tell_again, fault.code.value),
             trail,
         )
     reply = Reply.from_body(body)
+    if reply.source is not source:
+        raise Rejected(Code.PARSING_ERROR, f"a reply of source {reply.source.value} has a queue of its own")
     trail = carried.with_fields(
         conversation_id=reply.conversation.conversation_id,
         tenant=tenant,
@@ -79,7 +99,7 @@ def _errand(body: str, tenant: str, deadline: Deadline, last_send: Deadline, eng
         attempt=reply.attempt,
     )
     job = ReplyJob(reply, tenant, tables, queues, last_send, token, trail)
-    again = replace(job, tables=engine.tables, queues=engine.queues)
+    again = replace(job, tables=engine.tables, queues=unbounded)
     return (
         partial(engine.replying.process, job),
         lambda fault: engine.replying.retry_later(again.after(fault), fault.code.value),

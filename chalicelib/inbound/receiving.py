@@ -22,6 +22,7 @@ from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, Webhook
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
@@ -130,9 +131,9 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
-        credential_ref = lookup.require_credential_ref(found, channel)
+        credential_ref = self._credential_ref(found, channel)
         try:
-            self._verification.verify(request, message.account_id, credential_ref, deadline)
+            self._verification.verify(request, message.account_id, credential_ref, deadline, trail)
         except Rejected:
             if found.key is not None:
                 # A stranger's request has cost this query too: a forger must not learn who is a customer.
@@ -144,8 +145,9 @@ class Receiving:
         trail.bind(message_sid=judged.message_sid)
         if judged.sender != message.sender:  # found so far by the address of a list that passed it on
             found = self._find(tables, channel, judged, trail)
-            if lookup.require_credential_ref(found, channel) != credential_ref:
-                self._verification.verify(request, judged.account_id, found.credential_ref or "", deadline)
+            of_author = self._credential_ref(found, channel)
+            if of_author != credential_ref:
+                self._verification.verify(request, judged.account_id, of_author, deadline, trail)
         return self._take(found, judged, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -184,6 +186,7 @@ class Receiving:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
             return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
+        trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         known = self._known_elsewhere(tables, found, message)
         if known is not None:
             return self._repeat(tables, queues, known, trail)
@@ -206,6 +209,7 @@ class Receiving:
             raise Rejected(refusal, "refused by the conversation's rules")
         routing = Routing(self._settings.handoff_flag_routes, lambda _: policy, self._clock.now())
         route = determine_target_queue(conversation, channel.name, message.sender, routing)
+        trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
         message, deadline = _with_content(message, conversation, deadline)
         attachments.extend(deadline)
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
@@ -274,6 +278,18 @@ class Receiving:
             trail.count(Metric.FAULT, outcome=fault.code.value)
             return False
 
+    def _credential_ref(self, found: Found, channel: Channel) -> str:
+        """The name of the company's own secret.
+
+        Raises:
+            Misconfigured: `MISSING_CREDENTIAL_CONFIG`; there is none, or it is another company's.
+        """
+        ref = lookup.require_credential_ref(found, channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, ref, found.tenant):
+            detail = f"a row of tenant {found.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
+        return ref
+
     def _judged(self, found: Found, message: InboundMessage, trail: Trail) -> InboundMessage:
         """A verified message under its own id, from its author by the company's policy."""
         if message.unread is None:
@@ -288,6 +304,7 @@ class Receiving:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
         trail.bind(tenant=found.tenant)
+        trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
         return found
@@ -402,7 +419,7 @@ class Receiving:
             return Outcome(_after_staging(fault))
         match outcome:
             case Triggered(trigger, lock_fault=None):
-                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id)
+                trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=delay_seconds)
                 return Outcome(notice=notice)
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"

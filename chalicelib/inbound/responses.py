@@ -55,6 +55,32 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
     Code.QUEUE_ERROR: (_OK, _OK),
 }
 
+_MESSAGES: dict[Code, str] = {
+    Code.PARSING_ERROR: "the request could not be read",
+    Code.MISSING_REQUIRED_FIELD: "a required field is missing",
+    Code.CONVERSATION_NOT_FOUND: "there is no active conversation with this sender",
+    Code.INVALID_SIGNATURE: "the request is not signed by the company's provider",
+    Code.MISSING_CREDENTIAL_CONFIG: "the company's configuration names no secret",
+    Code.SECRET_FETCH_FAILED: "the company's secret cannot be read",
+    Code.CONFIGURATION_ERROR: "the deployment is not configured correctly",
+    Code.PROJECT_INACTIVE: "the company's project is not active",
+    Code.CHANNEL_NOT_ALLOWED: "the conversation does not allow this channel",
+    Code.OPTED_OUT: "the customer has opted out",
+    Code.SENDER_NOT_AUTHENTICATED: "the sender's domain does not authenticate the e-mail",
+    Code.AUTOMATIC_MESSAGE: "automatic e-mail is not processed",
+    Code.CONVERSATION_LOCKED: "the previous message is still being answered",
+    Code.ROUTING_ERROR: "the message cannot be routed",
+    Code.DB_QUERY_ERROR: "the database refused the request",
+    Code.INTERNAL_ERROR: "an unexpected error occurred",
+    Code.DB_TRANSIENT_ERROR: "the database is not available; try again",
+    Code.SECRET_FETCH_TRANSIENT_ERROR: "the company's secret is not available; try again",
+    Code.STAGE_WRITE_ERROR: "the message could not be stored; try again",
+    Code.RECIPIENTS_LEFT: "not all recipients were looked at; try again",
+    Code.TRIGGER_LOCK_WRITE_ERROR: "the message is stored and is processed later",
+    Code.QUEUE_ERROR: "the message is stored and is processed later",
+}
+"""What the JSON body says beside the code: nothing of the company, the sender or the message."""
+
 
 def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer:
     """The answer to an outcome.
@@ -69,8 +95,7 @@ def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer
         case AnswerStyle.TWIML:
             return Answer(of_twilio, "text/xml", _twiml(notice))
         case AnswerStyle.JSON:
-            document = {"success": of_json == _OK, "code": code.value if code is not None else None}
-            return Answer(of_json, "application/json", json.dumps(document))
+            return Answer(of_json, "application/json", _json(code, of_json, _MESSAGES[code] if code else None))
 
 
 def precedence(code: Code | None) -> int:
@@ -97,7 +122,13 @@ def no_content() -> Answer:
 
 def unknown_path() -> Answer:
     """The answer to a path that is none of ours."""
-    return Answer(HTTPStatus.NOT_FOUND, "application/json", json.dumps({"success": False, "code": "UNKNOWN_PATH"}))
+    body = _json("UNKNOWN_PATH", HTTPStatus.NOT_FOUND, "no webhook has this path")
+    return Answer(HTTPStatus.NOT_FOUND, "application/json", body)
+
+
+def _json(code: str | None, status: HTTPStatus, message: str | None) -> str:
+    told = {"message": message} if message is not None else {}
+    return json.dumps({"success": status == _OK, "code": code, **told})
 
 
 # What XML has no character for would make the whole answer unreadable.

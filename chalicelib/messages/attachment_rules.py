@@ -11,8 +11,10 @@ TOO_MANY = "too_many"
 TOO_LARGE = "too_large"
 TYPE_NOT_ALLOWED = "type_not_allowed"
 
-_RUN = ("+xml", "/xml", "/html")
-"""How the types end that a browser runs programs of: an SVG, a page. No pattern admits them, only their whole name."""
+_ENDINGS_OF_ACTIVE = ("+xml", "/xml")
+_WORDS_OF_ACTIVE = ("svg", "html", "script", "macroenabled", "shockwave", "java-archive", "x-ms", "msdownload")
+"""What the names of types have that a browser or an office program runs programs of: an SVG, compressed or not, a page,
+a document with macros. No pattern admits them, only their whole name."""
 
 
 def problem_of(number: int, size_bytes: int, content_type: str, settings: Settings) -> str | None:
@@ -33,6 +35,6 @@ def problem_of(number: int, size_bytes: int, content_type: str, settings: Settin
 
 
 def _is_allowed(bare: str, patterns: Sequence[str]) -> bool:
-    if bare.endswith(_RUN):
+    if bare.endswith(_ENDINGS_OF_ACTIVE) or any(word in bare for word in _WORDS_OF_ACTIVE):
         return bare in patterns
     return any(fnmatchcase(bare, pattern) for pattern in patterns)

@@ -70,7 +70,10 @@ class RequestAttachments:
 
 def folder_of(tenant: str, unguessable: str) -> str:
     """Where the objects of one message are kept; without a character that means something in a policy or a path."""
-    return f"{quote(tenant, safe='')}/{unguessable}"
+    segment = quote(tenant, safe="") or "none"
+    if not segment.strip("."):  # `.` and `..` lead elsewhere wherever a key becomes a path
+        segment = segment.replace(".", "%2E")
+    return f"{segment}/{unguessable}"
 
 
 def _kept(bucket: Bucket, key: str, one: Attachment) -> Media:

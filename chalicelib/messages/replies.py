@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from chalicelib.errors import Code, Rejected
-from chalicelib.ports.queues import RETRY_ATTEMPT, decode_object, encode, text_of
+from chalicelib.ports.queues import RETRY_ATTEMPT, Attributes, decode_object, encode, text_of
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 
 VERSION = "1.0"
@@ -105,6 +105,11 @@ class Reply:
                 **({UNSENT_CLAIMS: list(self.unsent_claims)} if self.unsent_claims else {}),
             }
         )
+
+    @property
+    def attributes(self) -> Attributes:
+        """What is told beside the message, for whoever looks at the queue."""
+        return {CONVERSATION_ID: self.conversation.conversation_id}
 
     def again(self) -> Reply:
         """This reply, come once more."""

@@ -66,7 +66,7 @@ class DeliveryReports:
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
-        self._verification.verify(request, report.account_id, part.credential_ref, deadline)
+        self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
         trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(
             tables.sends, part, sid=report.provider_sid, status=report.status, error_code=report.error_code

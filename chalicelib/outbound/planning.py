@@ -14,6 +14,7 @@ from typing import Any
 from chalicelib.channels.channel import Channel, OutboundPart, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, from_iso, iso
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages import splitting
@@ -78,7 +79,7 @@ class Planning:
         channel, last = recipient
         job.trail.bind(channel=channel.name)
         ref = conversation.credential_ref(channel.name)
-        if ref is None:
+        if ref is None or not is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant):
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
         parts = self._parts(job.reply, conversation, channel, last)
         if first is not None and first.count != len(parts):

@@ -25,7 +25,7 @@ from chalicelib.outbound import decision
 from chalicelib.outbound.job import Done, Entry, Job, Later, NotRequeued
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning, send_id_of
-from chalicelib.ports.queues import DELAY_SECONDS_MAX
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, fair_group
 from chalicelib.protocol import history, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Changed, Lost
 from chalicelib.protocol.record import waited
@@ -98,6 +98,7 @@ class Replying:
                     code=code,
                     tenant=job.tenant,
                     trail=job.trail,
+                    attributes=again.attributes,
                 )
 
     def _step(self, job: Job) -> bool | Changed:
@@ -106,9 +107,15 @@ class Replying:
         if conversation is None:
             self._dead_letter(job, ReplyCode.NO_CONVERSATION)
             return self._refuse(job, ReplyCode.NO_CONVERSATION)
+        if fair_group(conversation.tenant) != job.tenant:  # who may send for one company must not send for another
+            self._dead_letter(job, ReplyCode.OTHER_COMPANY)
+            return self._refuse(job, ReplyCode.OTHER_COMPANY)
         job.trail.bind(tenant=conversation.tenant)
         if job.reply.source is Source.HUMAN:
             return self._reply_of_people(job, conversation)
+        return self._reply_of_ai(job, conversation)
+
+    def _reply_of_ai(self, job: Job, conversation: Conversation) -> bool | Changed:
         patience = self._settings.reconcile_after_seconds
         judgement = decision.decide(job.reply, conversation.record, now=self._clock.now(), patience_seconds=patience)
         match judgement:
@@ -321,7 +328,14 @@ class Replying:
 
     def _dead_letter(self, job: Job, code: str) -> None:
         first = replace(job.reply, attempt=0)  # one that is redriven starts anew
-        send_dead_letter(job.queues.dead_replies, first.message, tenant=job.tenant, reason=code, trail=job.trail)
+        send_dead_letter(
+            job.queues.dead_replies,
+            first.message,
+            tenant=job.tenant,
+            reason=code,
+            trail=job.trail,
+            attributes=first.attributes,
+        )
 
     def _look_at_stage(self, job: Job) -> bool:
         self._retriggering.look(job.tables, job.queues, job.reply.conversation, job.trail)

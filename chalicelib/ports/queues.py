@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from chalicelib.clock import Deadline
@@ -25,8 +26,13 @@ RETRY_ATTEMPT = "RetryAttempt"
 """How often a message of ours was sent again; a document without it was not."""
 
 
-_ATTRIBUTE_BYTES = 64
-"""More than the name and the type of the attribute `reason` take of a message."""
+REASON = "reason"
+"""The attribute that says why a message is in a dead-letter queue."""
+
+Attributes = Mapping[str, str | int]
+"""What travels beside a message's body, by name: texts and whole numbers. Nothing of ours reads it; the body counts."""
+
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
 class Queue(Protocol):
@@ -38,14 +44,14 @@ class Queue(Protocol):
     def within(self, deadline: Deadline) -> Queue:
         """The same queue, whose calls are refused once `deadline` has passed."""
 
-    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, attributes: Attributes = NO_ATTRIBUTES) -> None:
         """Send one message.
 
         Args:
-            body: the message, at most `MESSAGE_BYTES_MAX` bytes.
+            body: the message, with its attributes at most `MESSAGE_BYTES_MAX` bytes.
             group: the tenant, so that one tenant's flood does not delay another (a fair queue's group).
             delay_seconds: how long the message stays invisible, 0 to 900.
-            reason: why it was put into a dead-letter queue, kept as the attribute `reason`.
+            attributes: what is told beside the body.
 
         Raises:
             TryAgain: `QUEUE_ERROR`; `maybe_applied` tells whether the message may have been sent.
@@ -65,6 +71,12 @@ class Queues:
     ai: Queue
     replies: Queue
     dead_replies: Queue
+    human_replies: Queue
+    dead_human_replies: Queue
+
+    def of_people(self) -> Queues:
+        """The same queues for people's replies: they come again on a queue of their own."""
+        return replace(self, replies=self.human_replies, dead_replies=self.dead_human_replies)
 
     def within(self, deadline: Deadline) -> Queues:
         """The same queues, whose calls are refused once `deadline` has passed."""
@@ -75,6 +87,8 @@ class Queues:
             ai=self.ai.within(deadline),
             replies=self.replies.within(deadline),
             dead_replies=self.dead_replies.within(deadline),
+            human_replies=self.human_replies.within(deadline),
+            dead_human_replies=self.dead_human_replies.within(deadline),
         )
 
     def trigger(self, channel: str) -> Queue:
@@ -98,10 +112,26 @@ def encode(document: Mapping[str, Any]) -> str:
     return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def cut_for_dead_letter(body: str, reason: str) -> str:
-    """`body` as the dead-letter queue takes it with the reason beside it; only one of the largest size is cut."""
-    room = MESSAGE_BYTES_MAX - _ATTRIBUTE_BYTES - len(reason.encode())
-    return body.encode()[:room].decode(errors="ignore")
+def cut_to_fit(body: str, attributes: Attributes) -> str:
+    """`body` as a queue takes it with these attributes beside it; only one of the largest size is cut."""
+    return body.encode()[: MESSAGE_BYTES_MAX - attributes_bytes(attributes)].decode(errors="ignore")
+
+
+def spelled(attributes: Attributes) -> dict[str, dict[str, str]]:
+    """Attributes as SQS takes them: typed texts, none of them empty, without the characters that it refuses."""
+    return {
+        name: {
+            "DataType": "String" if isinstance(value, str) else "Number",
+            "StringValue": _REFUSED_IN_ATTRIBUTES.sub("\ufffd", str(value)),
+        }
+        for name, value in attributes.items()
+        if value != ""
+    }
+
+
+def attributes_bytes(attributes: Attributes) -> int:
+    """What attributes take of a message: SQS counts their names, types and values."""
+    return sum(len("".join([name, *one.values()]).encode()) for name, one in spelled(attributes).items())
 
 
 def decode(body: str) -> Any:
@@ -153,6 +183,9 @@ def fair_group(tenant: str) -> str:
 
 # SQS refuses these two and lone surrogates, which JSON can spell as escapes; JSON has escaped the controls already.
 _REFUSED_BY_SQS = re.compile("[\ufffe\uffff\ud800-\udfff]")
+
+# An attribute has no escapes, so the controls but tab and the ends of lines are among them.
+_REFUSED_IN_ATTRIBUTES = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _as_json(value: object) -> Any:

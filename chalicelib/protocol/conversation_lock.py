@@ -45,6 +45,7 @@ from chalicelib.protocol.record import (
     CLAIM,
     CLAIM_TOKEN,
     CLAIMED_AT,
+    COMPLETED_AT,
     ERROR_CODE,
     LAST_ACTIVITY_AT,
     LAST_REPLY_ID,
@@ -219,6 +220,17 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
             return Lost()
 
 
+def watch(table: Table, record: Record, *, shards: int, now: datetime) -> bool:
+    """Put an open record whose batch was never answered into the sweep's index; whether this did it.
+
+    A version before the watch opened stalled locks without it.
+    """
+    assert not record.is_locked, "a lock is in the index already"
+    change = Change(set=_watched(record.key, shards, now), add={VERSION: 1})
+    is_at_rest = record.unchanged & Attr(STARTED_AT).missing() & Attr(CLAIM).missing()
+    return isinstance(table.update(record.key.item, change, when=is_at_rest), Written)  # L8
+
+
 def unwatch(table: Table, record: Record) -> None:
     """Take an open record out of the sweep's index: its end is reported, or nothing of it is unanswered (L8)."""
     table.update(
@@ -347,7 +359,8 @@ def opened(
         append: entries to append.
         also: further attributes to set.
     """
-    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **({UNANSWERED_IDS: []} if answered else {}), **also}
+    ended = {UNANSWERED_IDS: [], COMPLETED_AT: iso(now)} if answered else {}
+    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **ended, **also}
     removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *((STALL_RESETS,) if answered else ()))
     return Change(
         set=written,

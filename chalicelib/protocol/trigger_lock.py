@@ -31,6 +31,7 @@ from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.ports.queues import (
     DELAY_SECONDS_MAX,
     RETRY_ATTEMPT,
+    Attributes,
     Queue,
     attempt_of,
     decode_object,
@@ -63,6 +64,11 @@ class Trigger:
     def body(self) -> str:
         """The message as schemas/trigger.json describes it."""
         return encode({**self.conversation.item, TRIGGER_ID: self.trigger_id, RETRY_ATTEMPT: self.attempt})
+
+    @property
+    def attributes(self) -> Attributes:
+        """What is told beside the body, for whoever looks at the queue."""
+        return {CONVERSATION_ID: self.conversation.conversation_id, RETRY_ATTEMPT: self.attempt}
 
     @classmethod
     def from_body(cls, body: str) -> Trigger:
@@ -188,7 +194,8 @@ def _take(table: Table, trigger: Trigger, *, delay_seconds: int, now: datetime) 
 
 def _send(table: Table, queue: Queue, trigger: Trigger, *, delay_seconds: int, tenant: str) -> None:
     try:
-        queue.send(trigger.body, group=tenant, delay_seconds=min(delay_seconds, DELAY_SECONDS_MAX))
+        delay = min(delay_seconds, DELAY_SECONDS_MAX)
+        queue.send(trigger.body, group=tenant, delay_seconds=delay, attributes=trigger.attributes)
     except (TryAgain, Misconfigured) as fault:
         if isinstance(fault, Misconfigured) or not fault.maybe_applied:
             # T3: nothing was sent, so nothing may look as if it were. Where even that fails, the lock expires.

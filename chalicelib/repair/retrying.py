@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.ports.queues import DELAY_SECONDS_MAX, Queues
+from chalicelib.ports.queues import DELAY_SECONDS_MAX, NO_ATTRIBUTES, RETRY_ATTEMPT, Attributes, Queues
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -42,7 +42,15 @@ def next_try(
 
 
 def send_reply_again(
-    queues: Queues, body: str, again: Again, *, attempt: int, code: str, tenant: str, trail: Trail
+    queues: Queues,
+    body: str,
+    again: Again,
+    *,
+    attempt: int,
+    code: str,
+    tenant: str,
+    trail: Trail,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> None:
     """Send a message of the replies queue to it once more.
 
@@ -54,10 +62,12 @@ def send_reply_again(
         code: why.
         tenant: the fairness group that it came with.
         trail: of the message.
+        attributes: what else is told beside the body.
 
     Raises:
         TryAgain, Misconfigured: `QUEUE_ERROR`.
     """
-    queues.replies.send(body, group=tenant, delay_seconds=again.seconds)
+    told: Attributes = {**attributes, RETRY_ATTEMPT: attempt}
+    queues.replies.send(body, group=tenant, delay_seconds=again.seconds, attributes=told)
     trail.log(Step.REQUEUED, Level.WARNING, attempt=attempt, reason=code, seconds=again.seconds)
     trail.count(Metric.REPLY_RETRIED, outcome=code)

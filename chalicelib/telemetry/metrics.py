@@ -145,9 +145,11 @@ MEASURES: Mapping[Metric, Measure] = {
     ),
     Metric.HANDED_OFF: Measure("messages that were sent to people"),
     Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
-    Metric.REQUEUED: Measure("a trigger that failed was sent again, by what it failed with", _CODES),
+    Metric.REQUEUED: Measure(
+        "a trigger was sent again, by why: `CONVERSATION_LOCKED`, or the code that it failed with", _CODES
+    ),
     Metric.DEAD_LETTER: Measure("we sent a trigger or a reply to its dead-letter queue"),
-    Metric.STALL_RESET: Measure("a stalled lock was reset, by `STALL_ACTION`", frozenset({"warn", "handoff"})),
+    Metric.STALL_RESET: Measure("a stalled lock was reset, by policy `stall_action`", frozenset({"warn", "handoff"})),
     Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
     Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
     Metric.REPLY_SENT: Measure("a provider took one part of a reply"),

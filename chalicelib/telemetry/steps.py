@@ -10,6 +10,11 @@ class Step(StrEnum):
     """The steps of the flow: one verb per transition."""
 
     RECEIVED = "received"
+    LOOKED_UP = "looked_up_conversation"
+    SECRET_FETCHED = "secret_fetched"
+    SIGNATURE_ACCEPTED = "signature_accepted"
+    CONTEXT_LOADED = "context_loaded"
+    RULES_PASSED = "rules_passed"
     REFUSED = "refused"
     STAGED = "staged"
     DUPLICATE = "DuplicateMessageDetected"

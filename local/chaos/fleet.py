@@ -23,7 +23,7 @@ WEB, BATCHES, REPLIES, SWEEPS = "web", "batches", "replies", "sweeps"
 
 _HANDLERS = {
     BATCHES: ("batch_whatsapp", "batch_sms"),
-    REPLIES: ("send_replies",),
+    REPLIES: ("send_replies", "send_human_replies"),
     SWEEPS: ("check_and_reset_stalled_conversations", "recover_orphaned_messages"),
 }
 _MEMBERS = {WEB: 1, BATCHES: 2, REPLIES: 2, SWEEPS: 1}

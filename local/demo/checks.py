@@ -9,7 +9,7 @@ from rich.console import Console
 
 from local.demo import email_checks
 from local.demo.outcome import Check, Outcome, sids_of, told_of
-from local.demo.scenario import BATCHES, FROM_A_PERSON, PHOTO
+from local.demo.scenario import BATCHES, FROM_A_PERSON, PHOTO, SETTINGS
 from local.stack import STAGE
 from local.stubs.ai import reply_to
 from local.stubs.twilio import BODY_LENGTH_MAX
@@ -40,9 +40,23 @@ def show(console: Console, found: list[Check]) -> None:
 
 def _answers(outcome: Outcome) -> Iterator[Check]:
     told = {name: sent.told for name, sent in outcome.sent.items()}
-    notice = told.pop("anna-later", None)
+    notice, rejected = told.pop("anna-later", None), told.pop("david-later", None)
     yield Check("every other request of Twilio's is answered 200 without a text", dict.fromkeys(told, (200, "")), told)
     yield Check("a message to a locked conversation is answered with the notice", (200, outcome.notice), notice)
+    policy = NORDIC.policies["sms"]
+    yield Check(
+        "where a company's policy rejects such a message, it is answered with the company's own notice",
+        (200, policy["locked_notice"]),
+        rejected,
+    )
+    yield Check(
+        "each company's burst is as long as its policy or the settings say",
+        ([policy["batch_window_seconds"]], [int(SETTINGS["BATCH_WINDOW_SECONDS"])] * 2),
+        tuple(
+            [one["seconds"] for one in outcome.told("triggered", company, customer) if "seconds" in one]
+            for company, customer in ((NORDIC, "david"), (SUNRISE, "anna"))
+        ),
+    )
 
 
 def _batches(outcome: Outcome) -> Iterator[Check]:

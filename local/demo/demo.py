@@ -76,6 +76,7 @@ _OTHERS = (
     "batch_whatsapp",
     "batch_email",
     "send_replies",
+    "send_human_replies",
     "check_and_reset_stalled_conversations",
     "recover_orphaned_messages",
 )

@@ -19,6 +19,7 @@ from local.tenants import Tenant
 Document = Mapping[str, Any]
 
 _STEPS = (
+    "triggered",
     "refused",
     "resumed",
     "failed",

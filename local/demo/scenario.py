@@ -7,7 +7,8 @@ anna    a burst of three WhatsApp messages to Sunrise Travel, one of them sent t
 anna    a message that someone forged in her name
 ben     a message to a project that is inactive
 clara   a message from a sender on the handoff list; a person answers, twice by mistake
-david   an SMS to Nordic Bikes; Twilio has too much to do at first; then the AI answers a second time
+david   an SMS to Nordic Bikes, and one more while the AI thinks, which that company's policy rejects; Twilio has too
+        much to do at first; then the AI answers a second time
 frida   an SMS to Nordic Bikes, and STOP while the AI thinks; one more SMS
 gina    e-mails to Sunrise Travel: see `local/demo/email_scenario.py`
 """
@@ -122,6 +123,7 @@ class Scenario:
         self._writes("david", NORDIC, "david", channel="sms", body="Do you open on Sunday?")
         self._writes("frida", NORDIC, "frida", channel="sms", body="Do you repair bells?")
         self._person()
+        self._rejected()
         self._opts_out()
         self._second_answer()
         self._await("released", conversation=SUNRISE.conversation_id(SUNRISE.customer("gina")))
@@ -177,6 +179,12 @@ class Scenario:
         for _ in range(2):
             self._replies(SUNRISE, who, source="human", reply_id="tom-1", body=FROM_A_PERSON)
 
+    def _rejected(self) -> None:
+        david = NORDIC.conversation_id(NORDIC.customer("david"))
+        self._await("thinking", conversation=david)
+        self.timeline.headline("David writes once more while the AI thinks: his company's policy rejects that.")
+        self._writes("david-later", NORDIC, "david", channel="sms", body="And on Monday?")
+
     def _opts_out(self) -> None:
         frida = NORDIC.conversation_id(NORDIC.customer("frida"))
         self._await("thinking", conversation=frida)
@@ -193,11 +201,13 @@ class Scenario:
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
 
     def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
-        """Put a reply on the ai-replies queue, as a system of the company's would."""
+        """Put a reply on the AI's or on people's replies queue, as a system of the company's would."""
         key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
+        names = self.stack.settings
+        queue = names.human_replies_queue if what.get("source") == "human" else names.ai_replies_queue
         self.timeline.show(company.conversation_id(who), "company", f"replies: {what['body']}")
         self.stack.aws.sqs.send_message(
-            QueueUrl=self.stack.aws.queue_url(self.stack.settings.ai_replies_queue),
+            QueueUrl=self.stack.aws.queue_url(queue),
             MessageBody=json.dumps({**key, **what}),
             MessageGroupId=company.company_id,
         )

@@ -32,7 +32,7 @@ TOLD: dict[str, str] = {
     "still_typing": "still typing; looks again in {seconds} s",
     "acquired": "locked for batch {batch_id}",
     "dispatched": "batch {batch_id} dispatched to the AI: {count} message(s)",
-    "LockContention": "locked by batch {batch_id}; comes again later",
+    "LockContention": "locked by batch {batch_id}",
     "resumed": "the trigger came again; batch {batch_id} is resumed",
     "handed_off": "handed off to people",
     "thinking": "thinks about batch {batch_id}",

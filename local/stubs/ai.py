@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.messages.replies import VERSION
 from local.aws.clients import LocalAws
 from local.logs import DOCUMENT
 from local.processes.environment import PROJECT
@@ -107,7 +108,7 @@ class AiStub:
 def reply_to(context: Document) -> dict[str, Any]:
     """The one reply to a batch, as schemas/reply.json describes it."""
     return {
-        "version": context["meta"]["version"],
+        "version": VERSION,
         "conversation_id": context["conversation"]["conversation_id"],
         "primary_channel": context["conversation"]["primary_channel"],
         "batch_id": context["meta"]["batch_id"],

@@ -10,7 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chalicelib.errors import EngineError
-from ops.doctor.checks import accounts, bucket, functions, policies, queues, relations, secrets, stack, tables, webhooks
+from ops.doctor.checks import (
+    accounts,
+    bucket,
+    company_policies,
+    functions,
+    policies,
+    queues,
+    relations,
+    secrets,
+    stack,
+    tables,
+    webhooks,
+)
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import as_command_error
 from ops.stage.deployment import Deployment
@@ -79,11 +91,20 @@ def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
 
 
 def _tenants(deployment: Deployment, asked: Asked, lines: list[TenantAddress]) -> Iterator[Finding]:
-    """Find out whose addresses there are, into `lines`; a tenant that was asked for and has none is a finding."""
+    """Find out whose addresses there are, into `lines`, and what of the companies' policies is not applied.
+
+    A tenant that was asked for and has no address is a finding.
+    """
     engine = deployment.engine()
     one = asked.tenants[0] if len(asked.tenants) == 1 else None
-    found = rows.lines(engine.tables.conversations, engine.channels, one)
-    lines += [line for line in found if not asked.tenants or line.tenant in asked.tenants]
+    found: set[TenantAddress] = set()
+    policies = company_policies.Found(engine.settings)
+    for channel, row in rows.of_companies(engine.tables.conversations, engine.channels, one):
+        if not asked.tenants or rows.tenant_of(row) in asked.tenants:
+            found.add(rows.address_of(channel, row))
+            policies.look(channel, row)
+    lines += sorted(found)
+    yield from policies.findings(deployment)
     for tenant in asked.tenants:
         if tenant not in {line.tenant for line in lines}:
             mend = "the company's own systems write its first conversation: docs/data.md"

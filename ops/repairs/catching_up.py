@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
-from chalicelib.conversations import lookup
+from chalicelib.conversations import lookup, views
 from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
@@ -131,12 +131,17 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
     found.since = max(created, default=None)
     for row in rows:
         key = ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID])
-        found.ids |= {one.message_sid for one in staging.read(tables.stage, key)}
+        staged = staging.read(tables.stage, key)
+        found.ids |= {one.message_sid for one in staged}
         conversation = lookup.load(tables.conversations, key, ())
         if conversation is not None:
+            is_opted_out = conversation.is_opted_out
             found.ids |= conversation.record.entry_ids
             found.wishes_at += _wishes(conversation.record)
-            found.is_opted_out |= conversation.is_opted_out
+            found.wishes_at += [
+                one.received_at for one in staged if views.opt_out_request(one, is_opted_out=is_opted_out) is not None
+            ]
+            found.is_opted_out |= is_opted_out
         found.ids |= _in_history(tables, key, [one.message_sid for one in messages])
     return found
 

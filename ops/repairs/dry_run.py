@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.ports.queues import Queue, Queues
+from chalicelib.ports.queues import NO_ATTRIBUTES, Attributes, Queue, Queues
 from chalicelib.ports.tables import Change, Condition, Item, Key, Page, Read, Refused, Table, Tables, Written
 from chalicelib.wiring import Engine
 
@@ -70,7 +70,7 @@ class DryRunQueue:
     def within(self, deadline: Deadline) -> DryRunQueue:  # noqa: ARG002  # nothing takes time here
         return self
 
-    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, attributes: Attributes = NO_ATTRIBUTES) -> None:
         """Send nothing."""
 
 

@@ -57,7 +57,12 @@ class Source:
 
 def sources(settings: Settings) -> Mapping[str, Source]:
     """Every queue of a stage by its role: `whatsapp`, `ai-replies` and so on."""
-    readers: dict[str, Read] = {"ai-replies": _reply, "ai": _context, "human-handoff": _context}
+    readers: dict[str, Read] = {
+        "ai-replies": _reply,
+        "human-replies": _reply,
+        "ai": _context,
+        "human-handoff": _context,
+    }
     found = {}
     for one in fields(Settings):
         if one.name.endswith("_queue"):
@@ -103,7 +108,7 @@ def redrive(
     for number, (dead_letter, result) in enumerate(results):
         if result is Result.REDRIVEN:
             try:
-                queue.send(dead_letter.body, group=dead_letter.group)
+                queue.send(dead_letter.body, group=dead_letter.group, attributes=dead_letter.attributes)
             except EngineError:
                 leave(dead_letters, taken[number:])
                 raise

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from chalicelib.errors import Misconfigured, Rejected, TryAgain
+from chalicelib.ports.queues import REASON, RETRY_ATTEMPT, Attributes
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.protocol.unknown_senders import FallbackRequest
 from ops.stage.account import NO_QUEUE, Account
@@ -41,6 +42,8 @@ class DeadLetter:
     """Why we put it there; None: SQS did, for it failed too often."""
     sent_at: datetime
     receipt: str
+    attributes: Attributes = field(default_factory=dict)
+    """What else was told beside the body."""
 
     @property
     def conversation(self) -> ConversationKey | None:
@@ -167,10 +170,24 @@ def peek(dead_letters: DeadLetters, conversation: ConversationKey) -> list[DeadL
 def _letter(message: Mapping[str, Any]) -> DeadLetter:
     attributes = message.get("Attributes", {})
     sent = int(attributes.get("SentTimestamp", 0)) / 1_000
+    beside = message.get("MessageAttributes", {})
+    reason = beside.get(REASON, {})
     return DeadLetter(
         body=message["Body"],
         group=attributes.get("MessageGroupId", "unknown"),
-        reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+        reason=reason.get("StringValue"),
         sent_at=datetime.fromtimestamp(sent, UTC),
         receipt=message["ReceiptHandle"],
+        attributes=ours({name: one.get("StringValue") for name, one in beside.items()}),
     )
+
+
+def ours(told: Mapping[str, str | int | None]) -> Attributes:
+    """Of what was told beside a body, what we tell again when it is redriven: not why it was a dead letter."""
+    kept: dict[str, str | int] = {}
+    conversation_id, attempt = told.get(CONVERSATION_ID), str(told.get(RETRY_ATTEMPT))
+    if isinstance(conversation_id, str):
+        kept[CONVERSATION_ID] = conversation_id
+    if attempt.isdecimal():
+        kept[RETRY_ATTEMPT] = int(attempt)
+    return kept

@@ -34,18 +34,27 @@ def every_row(table: Table, *, index: str | None = None, keep: Condition | None 
         yield from page.items
 
 
+def of_companies(
+    table: Table, channels: Mapping[str, Channel], tenant: str | None = None
+) -> Iterator[tuple[Channel, Item]]:
+    """The rows of every company, or of one, as the index of each channel has them."""
+    keep = None if tenant is None else Attr(COMPANY_ID).eq(tenant)
+    for channel in channels.values():
+        for row in every_row(table, index=channel.index.name, keep=keep):
+            yield channel, row
+
+
+def tenant_of(row: Item) -> str:
+    """The company of a row."""
+    return str(row.get(COMPANY_ID, "unknown"))
+
+
+def address_of(channel: Channel, row: Item) -> TenantAddress:
+    """The company's address on a channel, as a row of the channel's index has it."""
+    ref = credential_ref_of(row, channel.name) or ""
+    return TenantAddress(tenant_of(row), channel.name, row[channel.index.company_key], ref)
+
+
 def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[TenantAddress]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
-    keep = None if tenant is None else Attr(COMPANY_ID).eq(tenant)
-    return sorted(
-        {
-            TenantAddress(
-                tenant=str(row.get(COMPANY_ID, "unknown")),
-                channel=channel.name,
-                address=row[channel.index.company_key],
-                credential_ref=credential_ref_of(row, channel.name) or "",
-            )
-            for channel in channels.values()
-            for row in every_row(table, index=channel.index.name, keep=keep)
-        }
-    )
+    return sorted({address_of(channel, row) for channel, row in of_companies(table, channels, tenant)})

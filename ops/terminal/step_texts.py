@@ -13,6 +13,11 @@ from local.logs import LogLine
 
 _ALSO_TOLD = {
     Step.RECEIVED: "received",
+    Step.LOOKED_UP: "looked up: {count} active conversation(s)",
+    Step.SECRET_FETCHED: "the company's secret is at hand",
+    Step.SIGNATURE_ACCEPTED: "the signature is accepted",
+    Step.CONTEXT_LOADED: "the conversation's record is read",
+    Step.RULES_PASSED: "the rules let it pass, route {route}",
     Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",

@@ -96,6 +96,11 @@ class Deployment:
         event = self.client.events.generate_sqs_event(list(bodies), queue_name="ai-replies")
         self._invoke("send_replies", event, seconds=30)
 
+    def send_human_replies(self, *bodies: str) -> None:
+        """Have the function for people's replies process these messages."""
+        event = self.client.events.generate_sqs_event(list(bodies), queue_name="human-replies")
+        self._invoke("send_human_replies", event, seconds=30)
+
     def run_schedules(self) -> None:
         """Run both repairs."""
         for name in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
@@ -144,7 +149,7 @@ class Deployment:
                 self.dynamodb.delete_item(
                     TableName=name, Key={one["AttributeName"]: row[one["AttributeName"]] for one in schema}
                 )
-        for queue in ("whatsapp", "sms", "whatsapp-dlq", "ai", "human-handoff", "ai-replies"):
+        for queue in ("whatsapp", "sms", "whatsapp-dlq", "ai", "human-handoff", "ai-replies", "human-replies"):
             self.messages_gone(queue)
 
     def messages_gone(self, queue: str) -> None:

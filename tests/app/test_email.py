@@ -116,7 +116,9 @@ def test_what_is_not_taken_is_answered_in_json(emailed: Deployment, email: Email
     """By the table."""
     response = post(emailed, email)
 
-    assert (response.status_code, response.json_body) == (status, {"success": status == 200, "code": code})
+    told = response.json_body
+    assert (response.status_code, told["success"], told["code"]) == (status, status == 200, code)
+    assert told["message"]
     assert emailed.rows("stage") == []
 
 

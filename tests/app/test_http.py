@@ -309,15 +309,19 @@ class TestFaults:
     def test_a_missing_handoff_queue_is_named_and_the_message_stays_staged(
         self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        """For the sweep."""
+        """For its trigger, which finds the claim for people."""
         monkeypatch.setenv("HUMAN_HANDOFF_QUEUE", "not-there")
         deployment.seed(auto_queue_reply_message=True)
+        form = deployment.form()
 
-        deployment.post(deployment.form())
+        deployment.post(form)
 
         out = capsys.readouterr().out
-        assert outcome(out) == "QUEUE_ERROR"
-        assert [row["route"] for row in deployment.rows("stage")] == ["handoff"]
+        (line,) = (line for line in told(out) if "reason" in line)
+        assert outcome(out) == "success"
+        assert (line["level"], line["code"]) == ("WARNING", "QUEUE_ERROR")
+        assert "not-there" in line["reason"]
+        assert [row["message_sid"] for row in deployment.rows("stage")] == [form["MessageSid"]]
 
     def test_a_missing_ai_queue_is_named_and_the_trigger_comes_again(
         self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -62,7 +62,7 @@ def play_replies(deployment: Deployment) -> None:
     person = {**key, "source": "human", "reply_id": "r-1", "body": PRIVATE[1]}
     deployment.send_replies("no json " + PRIVATE[0], json.dumps({**key, "body": PRIVATE[0]}))
     deployment.send_replies(json.dumps(reply))
-    deployment.send_replies(json.dumps(person))
+    deployment.send_human_replies(json.dumps(person))
     deployment.send_replies(json.dumps(reply))
     deployment.send_replies(json.dumps({**reply, "body": PRIVATE[1]}))
     (send_id,) = {row["send_id"] for row in deployment.rows("sends") if row["reply_id"] != "r-1"}

@@ -24,7 +24,7 @@ from chalicelib.aws.sqs import SqsQueue
 from chalicelib.clock import SystemClock
 from chalicelib.errors import Code
 from chalicelib.ports.buckets import Bucket
-from chalicelib.ports.queues import Queue
+from chalicelib.ports.queues import Attributes, Queue
 from chalicelib.ports.tables import Table
 from chalicelib.settings import Settings
 from infrastructure.template import TEMPLATE_FILE, TableSchema, Template, load
@@ -44,7 +44,7 @@ class Delivery:
 
     body: str
     group: str | None
-    reason: str | None
+    attributes: Attributes
     receive_count: int
     receipt: str
 
@@ -119,7 +119,10 @@ class FakeEngine:
 
     def receive(self, name: str) -> list[Delivery]:
         received = self._queues[f"replies-engine-{STAGE}-{name}"].receive()
-        return [Delivery(one.body, one.group, one.reason, one.receive_count, one.receipt) for one in received]
+        return [
+            Delivery(one.body, one.group, dict(sorted(one.attributes.items())), one.receive_count, one.receipt)
+            for one in received
+        ]
 
     def empty(self) -> None:
         for queue in self._queues.values():
@@ -180,7 +183,9 @@ class AwsEngine:
             Delivery(
                 body=message["Body"],
                 group=message["Attributes"].get("MessageGroupId"),
-                reason=message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+                attributes={
+                    name: one["StringValue"] for name, one in sorted(message.get("MessageAttributes", {}).items())
+                },
                 receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
                 receipt=message["ReceiptHandle"],
             )

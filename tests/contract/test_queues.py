@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, TryAgain
-from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
+from chalicelib.ports.queues import MESSAGE_BYTES_MAX, Attributes, cut_to_fit, encode
 from tests.contract.engines import Delivery, Engine
 from tests.fakes.clock import FakeClock
 
@@ -34,16 +34,28 @@ def test_a_message_is_delivered_with_its_body_and_its_group(engine: Engine):
     delivery = _only(engine.receive("sms"))
 
     assert (delivery.body, delivery.group) == ("hello", "Acme-GmbH-/-K-ln")
-    assert (delivery.reason, delivery.receive_count) == (None, 1)
+    assert (delivery.attributes, delivery.receive_count) == ({}, 1)
 
 
-def test_a_reason_is_an_attribute_of_the_message(engine: Engine):
-    """So that whoever reads a dead letter sees why it is there, and its body is untouched."""
-    engine.queue("sms-dlq").send("{}", group="acme", reason="PARSING_ERROR: a trigger is a JSON object")
+def test_attributes_travel_beside_the_body(engine: Engine):
+    """Texts and numbers; the body is untouched."""
+    told = {"conversation_id": "c-1", "RetryAttempt": 3, "reason": "PARSING_ERROR: a trigger is a JSON object"}
+
+    engine.queue("sms-dlq").send("{}", group="acme", attributes=told)
 
     delivery = _only(engine.receive("sms-dlq"))
+    assert delivery.body == "{}"
+    assert delivery.attributes == {name: str(value) for name, value in told.items()}
 
-    assert (delivery.body, delivery.reason) == ("{}", "PARSING_ERROR: a trigger is a JSON object")
+
+def test_an_attribute_may_hold_any_text(engine: Engine):
+    """What SQS refuses is replaced, and an empty text is left out: a company's ids are its own."""
+    awkward = '\x00\x08\x1f\t\n"\\ é 👋 \ufffe\ud800 \x7f'
+
+    engine.queue("sms").send("{}", group="acme", attributes={"conversation_id": awkward, "reason": ""})
+
+    told = '\ufffd\ufffd\ufffd\t\n"\\ é 👋 \ufffd\ufffd \x7f'
+    assert _only(engine.receive("sms")).attributes == {"conversation_id": told}
 
 
 def test_a_delayed_message_is_delivered_after_its_delay(engine: Engine):
@@ -94,11 +106,12 @@ def test_every_character_that_a_document_may_hold_survives(engine: Engine):
     assert json.loads(_only(engine.receive("ai")).body) == {"body": awkward}
 
 
-def test_a_message_of_one_mebibyte_is_taken(engine: Engine):
-    """Counted in bytes of UTF-8."""
-    body = "é" * (MESSAGE_BYTES_MAX // 2)
+@pytest.mark.parametrize("attributes", [{}, {"conversation_id": "é" * 512, "RetryAttempt": 3}], ids=["alone", "both"])
+def test_a_message_of_one_mebibyte_is_taken(engine: Engine, attributes: Attributes):
+    """Counted in bytes of UTF-8, its attributes included."""
+    body = cut_to_fit("é" * (MESSAGE_BYTES_MAX // 2), attributes)
 
-    engine.queue("ai").send(body, group="acme")
+    engine.queue("ai").send(body, group="acme", attributes=attributes)
 
     assert len(_only(engine.receive("ai")).body) == len(body)
 
@@ -107,11 +120,11 @@ def test_a_message_of_one_mebibyte_is_taken(engine: Engine):
     "message",
     [
         {"body": "é" * (MESSAGE_BYTES_MAX // 2) + "x"},
-        {"body": "x" * MESSAGE_BYTES_MAX, "reason": "r"},
+        {"body": "x" * MESSAGE_BYTES_MAX, "attributes": {"reason": "r"}},
         {"body": "x", "delay_seconds": 901},
         {"body": "x", "delay_seconds": -1},
     ],
-    ids=["too large", "too large with its reason", "delayed too long", "delayed into the past"],
+    ids=["too large", "too large with its attributes", "delayed too long", "delayed into the past"],
 )
 def test_what_no_queue_takes_is_a_programming_error(engine: Engine, message: dict[str, object]):
     """The caller trims contexts and bounds delays before."""

@@ -159,7 +159,7 @@ class TestAlarms:
         assert (percent, alarm["Threshold"]) == ("IF(invocations > 0, 100 * errors / invocations, 0)", 1)
         assert {one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one} == {300}
 
-    @pytest.mark.parametrize("queue", ["whatsapp", "sms", "email", "ai-replies"])
+    @pytest.mark.parametrize("queue", ["whatsapp", "sms", "email", "ai-replies", "human-replies"])
     def test_a_queue_of_ours_may_be_as_old_as_its_longest_delay_and_a_crash(self, queue: str):
         """A trigger waits for its window, then for the longest requeue; its worker may die once."""
         settings = settings_of(())
@@ -174,6 +174,19 @@ class TestAlarms:
     def test_the_ai_is_missed_before_its_batches_stall(self):
         """When the reset comes the customer has waited for nothing."""
         assert ALARMS["ai-age"]["Threshold"] < settings_of(()).stall_timeout_seconds
+
+    def test_a_slow_reply_is_missed_before_its_batch_stalls(self):
+        """A stalled batch is in this figure no more; an ordinary burst and an ordinary AI are far below."""
+        settings, alarm = settings_of(()), ALARMS["ReceiptToReply"]
+
+        assert 2 * settings.batch_max_wait_seconds < alarm["Threshold"] < settings.stall_timeout_seconds
+        assert alarm["ExtendedStatistic"] == "p95"
+
+    def test_a_window_up_to_400_seconds_rings_no_age(self):
+        """A company's policy may ask for more; docs/operations.md says which figure to raise then."""
+        visibility = settings_of(()).visibility_timeout_seconds
+
+        assert all(400 + visibility < ALARMS[f"{queue}-age"]["Threshold"] for queue in ("whatsapp", "sms", "email"))
 
     def test_what_nobody_tells_is_well_but_for_the_sweeps(self):
         """A night without messages is a quiet night."""

@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.clock import iso
 from infrastructure import policies
 from infrastructure.rights import RIGHTS
 from infrastructure.stages import Stage, functions, stages
 from tests.emails import Email
+from tests.fakes.clock import START
 from tests.fakes.faults import Fault, FaultPlan
 from tests.faults.failure_modes import FAILURE_MODES, FailureMode, tell
 from tests.faults.scenarios import PHOTO, SCENARIOS, Scenario
 from tests.rights import Use, is_allowed, recording
-from tests.world import KEY, World, email_conversation
+from tests.world import KEY, World, conversation, email_conversation
 
 DEPLOYED = [stage for stage in stages().values() if stage.is_deployable]
 CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
@@ -27,7 +29,13 @@ CONFIG = json.loads((policies.CHALICE / "config.json").read_text())
 ROLE_CHARACTERS_MAX = 10_240
 """What IAM takes as the inline policies of one role, white space not counted."""
 
-READS = {"batch_whatsapp": "whatsapp", "batch_sms": "sms", "batch_email": "email", "send_replies": "ai-replies"}
+READS = {
+    "batch_whatsapp": "whatsapp",
+    "batch_sms": "sms",
+    "batch_email": "email",
+    "send_replies": "ai-replies",
+    "send_human_replies": "human-replies",
+}
 """The queue that an event source mapping reads for a function."""
 
 EACH = pytest.mark.parametrize(
@@ -103,7 +111,7 @@ def write_on_and_on() -> None:
             "reply_id": f"reply-{number}",
             "body": f"{number} " + "word " * 9_000,
         }
-        world.queues.replies.inject(json.dumps({**KEY.item, **words}), group="acme")
+        world.queues.human_replies.inject(json.dumps({**KEY.item, **words}), group="acme")
         world.send_replies()
 
 
@@ -198,6 +206,45 @@ class TestExactness:
         assert len("".join(text.split())) <= ROLE_CHARACTERS_MAX
 
 
+def meet_what_others_left(kind: type[World]) -> None:
+    """A worker, a reply and the sweep find a claim or an end that somebody else did not finish."""
+    world = kind()
+    document = world.burst_with_ai()
+    claimed = {"reply_claim": "#people", "reply_claimed_at": iso(START)}
+    world.tables.conversations.seed({**world.row, **claimed})
+    world.clock.advance(60)
+    world.reply(document, "too late")
+    world.send_replies()
+
+    world.deliver()
+    world.run(60)
+    part = world.sends[0]
+    world.tables.conversations.seed({**world.row, **UNREPORTED, "last_reply_id": part["reply_id"]})
+    world.deliver()
+    world.clock.advance(11)
+    world.work()
+    world.run(60)
+    kept = {"messages": [], "messages_moved_before": iso(START), "last_batch_id": part["batch_id"]}
+    world.tables.conversations.seed({**world.row, **UNREPORTED, **kept, "last_reply_id": part["reply_id"]})
+    world.clock.advance(400)
+    world.sweep()
+
+
+UNREPORTED = {
+    "conversation_status": "processing_error",
+    "processing_error_code": "UNKNOWN_OUTCOME",
+    "lock_shard": "open-0",
+    "processing_started_at": iso(START),
+}
+"""A stalled reply was given up, and nobody has reported it."""
+
+
+def meet_an_older_conversation() -> None:
+    """The company has opened a newer conversation of the pair."""
+    newer = conversation(conversation_id="c-2", created_at=iso(START))
+    World(None, conversation(task_complete=1), newer).deliver()
+
+
 class TestUse:
     def test_every_right_is_used(self):
         """By the fault tests' scenarios on each channel, by reports and by bad messages, undoing included."""
@@ -216,6 +263,8 @@ class TestUse:
                     world.invoke(channel, ["no trigger"])
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
+                meet_what_others_left(kind)
+            meet_an_older_conversation()
             write_on_and_on()
             for way in FAILURE_MODES:
                 for at in range(respond(way)):

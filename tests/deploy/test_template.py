@@ -144,7 +144,7 @@ def test_the_queues_that_we_read_hide_a_message_for_as_long_as_the_settings_say(
 
     as_told, by_default = load("dev", TriggerVisibilitySeconds=7), load("dev")
 
-    for role in ("whatsapp", "sms", "email", "ai-replies"):
+    for role in ("whatsapp", "sms", "email", "ai-replies", "human-replies"):
         assert as_told.queues[f"replies-engine-dev-{role}"].visibility_seconds == 7
         assert by_default.queues[f"replies-engine-dev-{role}"].visibility_seconds == default
 

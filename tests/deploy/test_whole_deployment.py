@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import Parser
 from functools import partial
 from pathlib import Path
@@ -173,7 +173,7 @@ def deployment(
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
     routes[""] = f"{local.endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
-    tenants.seed(made.aws, "dev", tenants.TENANTS)
+    tenants.seed(made.aws, "dev", [replace(one, policies={}) for one in tenants.TENANTS])  # the stage's window
     for one in CONVERSATIONS:  # a first start, and a first e-mail, may take longer than a window
         one.post(made, hooks, one.message("forged"), forge=True)
     return made
@@ -302,6 +302,7 @@ class TestDeployed:
             ("replies-engine-dev-sms", 10),
             ("replies-engine-dev-email", 10),
             ("replies-engine-dev-ai-replies", 1),
+            ("replies-engine-dev-human-replies", 1),
         }
         assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
@@ -357,7 +358,7 @@ class TestBlackBox:
         assert row(deployment, "dev", conversation) == before
         assert staged(deployment, "dev", conversation) == []
 
-    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies"])
+    @pytest.mark.parametrize("role", ["whatsapp", "sms", "email", "ai-replies", "human-replies"])
     def test_a_poison_message_reaches_its_dead_letter_queue_with_the_reason(self, deployment: Deployment, role: str):
         """Which an operator reads."""
         queue = f"replies-engine-dev-{role}"

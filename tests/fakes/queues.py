@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.ports.queues import DELAY_SECONDS_MAX, MESSAGE_BYTES_MAX, fair_group
+from chalicelib.ports.queues import (
+    DELAY_SECONDS_MAX,
+    MESSAGE_BYTES_MAX,
+    NO_ATTRIBUTES,
+    REASON,
+    Attributes,
+    attributes_bytes,
+    fair_group,
+    spelled,
+)
 from tests.fakes.faults import Call, Fault, FaultPlan
 
 LATE_SECONDS = 3_600.0
@@ -22,9 +31,20 @@ class Received:
     message_id: str
     body: str
     group: str
-    reason: str | None
+    beside: tuple[tuple[str, str], ...]
+    """What was told beside the body, by name."""
     receive_count: int
     receipt: str
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is a dead letter; None: SQS put it there, or it is none."""
+        return self.attributes.get(REASON)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What was told beside the body, as SQS delivers it."""
+        return dict(self.beside)
 
 
 @dataclass(frozen=True)
@@ -34,15 +54,26 @@ class Message:
     message_id: str
     body: str
     group: str
-    reason: str | None
+    beside: tuple[tuple[str, str], ...]
+    """What was told beside the body, by name."""
     visible_at: float
     """In seconds of the clock's `monotonic()`."""
     receive_count: int = 0
     receipt: str | None = None
     """The latest receipt handle; None: never received."""
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is a dead letter; None: SQS put it there, or it is none."""
+        return self.attributes.get(REASON)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What was told beside the body, as SQS delivers it."""
+        return dict(self.beside)
+
     def delivery(self, receipt: str, count: int) -> Received:
-        return Received(self.message_id, self.body, self.group, self.reason, count, receipt)
+        return Received(self.message_id, self.body, self.group, self.beside, count, receipt)
 
 
 @dataclass
@@ -94,18 +125,18 @@ class InMemoryQueue:
         vars(bounded).update(vars(self), _deadline=deadline)
         return bounded
 
-    def send(self, body: str, *, group: str, delay_seconds: int = 0, reason: str | None = None) -> None:
-        bytes_sent = len(body.encode()) + (len(f"reasonString{reason}".encode()) if reason else 0)
+    def send(self, body: str, *, group: str, delay_seconds: int = 0, attributes: Attributes = NO_ATTRIBUTES) -> None:
+        bytes_sent = len(body.encode()) + attributes_bytes(attributes)
         assert bytes_sent <= MESSAGE_BYTES_MAX, f"{bytes_sent} bytes for {self.name}, which takes {MESSAGE_BYTES_MAX}"
         assert 0 <= delay_seconds <= DELAY_SECONDS_MAX, f"a delay of {delay_seconds} s for {self.name}"
         if self._deadline is not None:
             self._deadline.check(f"SendMessage {self.name}", Code.QUEUE_ERROR)
         call = Call("SendMessage", self.name, "send", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
-        self.plan.perform(call, lambda fault: self._add(body, group, delay_seconds, reason, fault))
+        self.plan.perform(call, lambda fault: self._add(body, group, delay_seconds, attributes, fault))
 
     def inject(self, body: str, *, group: str) -> None:
         """Put a message in as another system does: no call of ours, so no fault befalls it."""
-        self._add(body, group, 0, None, None)
+        self._add(body, group, 0, NO_ATTRIBUTES, None)
 
     def receive(self, count_max: int = 10) -> list[Received]:
         """Up to `count_max` visible messages, those due first first; invisible from now on for the visibility time."""
@@ -150,7 +181,7 @@ class InMemoryQueue:
             return None
         return max(0.0, min(message.visible_at for message in self.messages) - self.clock.monotonic())
 
-    def _add(self, body: str, group: str, delay_seconds: float, reason: str | None, fault: Fault | None) -> None:
+    def _add(self, body: str, group: str, delay_seconds: float, attributes: Attributes, fault: Fault | None) -> None:
         if not body:
             raise Misconfigured(Code.QUEUE_ERROR, f"SendMessage {self.name}: InvalidParameterValue")
         late = LATE_SECONDS if fault is Fault.LATE else 0.0
@@ -158,7 +189,7 @@ class InMemoryQueue:
             message_id=f"{self.name}-{self.numbers.next()}",
             body=body,
             group=fair_group(group),
-            reason=reason or None,
+            beside=tuple((name, one["StringValue"]) for name, one in spelled(attributes).items()),
             visible_at=self.clock.monotonic() + delay_seconds + late,
         )
         self.messages.append(message)

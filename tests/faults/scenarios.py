@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chalicelib.channels.channel import TemporaryFailure
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, World, conversation, email_conversation
@@ -146,8 +147,6 @@ def _carried_then_switched(world: World) -> list[str]:
 def _handoff_row_left_behind(world: World) -> list[str]:
     """A message for people was staged, and its webhook died before it was handed off."""
     sids = _deliver("one")(world)
-    (row,) = world.tables.stage.rows
-    world.tables.stage.seed({**row, "route": "handoff"})
     world.queues.triggers["whatsapp"].messages.clear()
     world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
     world.clock.advance(120)
@@ -177,6 +176,13 @@ def _replied(body: str = "") -> Callable[[World], list[str]]:
         return sids
 
     return prepare
+
+
+def _replied_to_a_busy_provider(world: World) -> list[str]:
+    """The AI has answered, and the provider refuses the first send for the moment."""
+    sids = _replied()(world)
+    world.phone.outcomes = [TemporaryFailure("20429", 30)]
+    return sids
 
 
 def _replied_while_typing(world: World) -> list[str]:
@@ -236,7 +242,7 @@ def _answered_by_people(world: World) -> list[str]:
     sids = _delivered_and_due(world)
     world.run(60)
     reply = {**KEY.item, "version": "1.0", "source": "human", "reply_id": "reply-of-people", "body": "a person says"}
-    world.queues.replies.inject(json.dumps(reply), group="acme")
+    world.queues.human_replies.inject(json.dumps(reply), group="acme")
     return sids
 
 
@@ -260,6 +266,16 @@ EMAILS = (
     ),
 )
 """The first quotes what it answers, so that all of its text goes to the bucket; the second has an attachment."""
+
+
+def _by_policy(**policy: object) -> Callable[[], dict]:
+    """A company with policies of its own for WhatsApp."""
+
+    def row() -> dict:
+        config = conversation()["channel_config"]
+        return conversation(channel_config={**config, "whatsapp": {**config["whatsapp"], "policy": policy}})
+
+    return row
 
 
 def _outgrown() -> dict:
@@ -309,8 +325,37 @@ SCENARIOS = (
         settings={"STALL_ACTION": "handoff"},
         ends="either",
     ),
+    Scenario(
+        "reset a stalled lock and hand off, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario(
+        "reset a stalled lock, by policy",
+        _sweep,
+        prepare=_stalled,
+        row=_by_policy(stall_action="warn"),
+        settings={"STALL_ACTION": "handoff"},
+    ),
+    Scenario(
+        "contend with a stalled lock and hand off, by policy",
+        _work,
+        prepare=_contended_and_stalled,
+        row=_by_policy(stall_action="handoff"),
+        ends="either",
+    ),
+    Scenario("receive a burst, by policy", _deliver("one", "two"), row=_by_policy(batch_window_seconds=3)),
+    Scenario(
+        "batch, by a policy that cannot be read",
+        _work,
+        prepare=_delivered_and_due,
+        row=_by_policy(batch_window_seconds=-1, batch_max_wait_seconds="soon", on_new_message=7),
+    ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
+    Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),
     Scenario("reply in parts", _reply, prepare=_replied(LONG), ends="told"),
     Scenario("reply, and trigger what was staged meanwhile", _reply, prepare=_replied_while_typing, ends="told"),
     Scenario("reply late, after the lock was reset", _reply, prepare=_replied_late, ends="told"),

@@ -9,7 +9,8 @@ import itertools
 
 import pytest
 
-from chalicelib.errors import Code
+from chalicelib.errors import Code, ReplyCode
+from chalicelib.messages.splitting import split
 from tests.fakes.faults import Fault, FaultPlan, faults_for
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.world import World
@@ -19,6 +20,8 @@ NEVER_STAGED = {
     for code in (Code.DB_QUERY_ERROR, Code.SECRET_FETCH_FAILED, Code.DB_TRANSIENT_ERROR, Code.STAGE_WRITE_ERROR)
 } | {Code.SECRET_FETCH_TRANSIENT_ERROR.value}
 """What a message that was not acknowledged as received was answered: nothing of it may be anywhere."""
+
+CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 
 QUIET_SECONDS = 5_400
 
@@ -46,6 +49,7 @@ def _cases():
 def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: Scenario, number: int, fault: Fault):
     """A crash, a lost answer, throttling, a missing right, a duplicate or late delivery: still once each."""
     world, sids = _prepared(scenario)
+    before = _unsent_claims(world)
     world.plan.faults = {len(world.plan.calls) + number: fault}
 
     sids += scenario.act(world)
@@ -65,6 +69,7 @@ def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: 
     assert len(world.answered_ids) == len(set(world.answered_ids)), "no message was answered twice"
     assert _named_objects(world) <= set(world.bucket.objects), "the record names only objects that are there"
     assert not world.dead, "no trigger was given up"
+    assert fault in CRASHES or _unasked(world) <= before, "what the provider was never asked to send is sent in the end"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -79,6 +84,22 @@ def test_without_a_fault_every_message_reaches_its_end(scenario: Scenario):
     assert _ends(world, sids, scenario)
     assert world.entry_ids == sids
     assert world.answered_ids == [sid for sid in sids if sid in world.answered_ids]
+
+
+def _unasked(world: World) -> set[str]:
+    """The batches whose reply was given up with unknown outcome, and of which the provider was asked for no part."""
+    unknown = {
+        line["batch_id"]
+        for line in world.telemetry.lines
+        if line["step"] in ("released", "stalled_reply_abandoned") and line["code"] == ReplyCode.UNKNOWN_OUTCOME
+    }
+    texts = {one: set(split(text, world.part_length_max)) for one in unknown for text in world.replies.get(one, ())}
+    return {one for one in unknown if not texts.get(one, set()) & world.phone.asked}
+
+
+def _unsent_claims(world: World) -> set[str]:
+    """The batches of which a process that died before the fault had claimed a part."""
+    return {row["batch_id"] for row in world.tables.sends.rows if row["send_state"] == "claimed" and "batch_id" in row}
 
 
 def _written_again(world: World) -> list[str]:

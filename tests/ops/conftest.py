@@ -188,6 +188,7 @@ def _wake(stage: Stage) -> None:
         "batch_sms": "SMS_QUEUE",
         "batch_email": "EMAIL_QUEUE",
         "send_replies": "AI_REPLIES_QUEUE",
+        "send_human_replies": "HUMAN_REPLIES_QUEUE",
     }.items():
         url = sqs.get_queue_url(QueueName=queues[variable])["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

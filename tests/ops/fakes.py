@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Code
-from ops.stage.dead_letters import DeadLetter
+from ops.stage.dead_letters import DeadLetter, ours
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.faults import Call
 from tests.fakes.queues import InMemoryQueue
@@ -28,7 +28,14 @@ class InMemoryLetters:
         received = self._call("ReceiveMessage", "read", self.queue.receive)
         numbers = {one.message_id: number for number, one in enumerate(self.queue.messages)}
         return [
-            DeadLetter(one.body, one.group, one.reason, EPOCH + timedelta(seconds=numbers[one.message_id]), one.receipt)
+            DeadLetter(
+                one.body,
+                one.group,
+                one.reason,
+                EPOCH + timedelta(seconds=numbers[one.message_id]),
+                one.receipt,
+                ours(one.attributes),
+            )
             for one in received
         ]
 

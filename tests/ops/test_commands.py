@@ -144,6 +144,45 @@ class TestUnlock:
         assert run("unlock", "conversation-1", "--primary-channel", "+4915100000000").exit_code == 0
 
 
+class TestWatchUnanswered:
+    def leave(self, stage: Stage) -> None:
+        """A batch is at rest, unanswered and in no index."""
+        entry = {
+            "message_id": "SM1",
+            "direction": "INBOUND",
+            "content": "hello",
+            "timestamp": iso(datetime.now(UTC)),
+            "channel_type": "whatsapp",
+            "metadata": {"sender": "+4915112345678", "recipient": "+14155238886"},
+        }
+        told = {"conversation_status": "processing_timeout", "last_batch_id": "b1", "unanswered_ids": ["SM1"]}
+        stage.put_row(**told, messages=[entry], last_activity_at=iso(datetime.now(UTC)))
+
+    def test_what_is_at_rest_is_shown_and_watched(self, stage: Stage):
+        """The sweep finds it from then on."""
+        self.leave(stage)
+
+        told = run("watch-unanswered", "--yes")
+
+        assert (told.exit_code, told.stdout.splitlines()[-1]) == (0, "1 watched, 0 changed meanwhile")
+        (row,) = rows(stage, "conversations")
+        assert row["lock_shard"].startswith("open-")
+
+    def test_a_dry_run_watches_nothing(self, stage: Stage):
+        """It says what would be."""
+        self.leave(stage)
+
+        told = run("watch-unanswered", "--dry-run")
+
+        assert told.stdout.splitlines()[-1] == "would be: 1 watched, 0 changed meanwhile"
+        (row,) = rows(stage, "conversations")
+        assert "lock_shard" not in row
+
+    def test_where_nothing_is_at_rest_that_is_said(self, stage: Stage):
+        """Nobody is asked."""
+        assert run("watch-unanswered").stdout == "no unanswered messages are at rest\n"
+
+
 class TestExplain:
     def test_a_conversation_s_story_comes_from_tables_queues_and_logs(self, stage: Stage):
         """In order, masked, with a verdict."""
@@ -387,6 +426,16 @@ def test_every_command_tells_what_it_does():
     """And the group all of them."""
     told = CliRunner().invoke(cli, ["--help"]).stdout
 
-    for command in ("catch-up", "doctor", "erase", "explain", "redrive", "tail", "tenant", "unlock"):
+    for command in (
+        "catch-up",
+        "doctor",
+        "erase",
+        "explain",
+        "redrive",
+        "tail",
+        "tenant",
+        "unlock",
+        "watch-unanswered",
+    ):
         assert f"  {command}" in told
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0

@@ -395,6 +395,27 @@ class TestTenants:
 
         assert "twilio/acme is not called ai-multi-comms/*-credentials/*/*/*-dev" in found[0].what
 
+    def test_a_policy_that_is_not_applied_is_a_warning(self, stage: Stage):
+        """One for each value, by company, with how many rows have it and the command that shows them."""
+        for conversation_id in ("c-2", "c-3"):
+            stage.put_row(conversation_id=conversation_id)
+            stage.client("dynamodb").update_item(
+                TableName="conversations-dev",
+                Key={"primary_channel": {"S": CUSTOMER}, "conversation_id": {"S": conversation_id}},
+                UpdateExpression="SET channel_config.sms.policy = :policy",
+                ExpressionAttributeValues={":policy": {"M": {"batch_window_seconds": {"N": "-1"}, "tone": {"S": "x"}}}},
+            )
+
+        areas = examine(stage.find(), Asked(url="http://127.0.0.1:9"))
+        found = [one for area in areas for one in area.findings if one.area == "tenants"]
+
+        place = "channel_config.sms.policy"
+        assert [(one.what, one.weight) for one in found] == [
+            (f"acme: {place}.batch_window_seconds must be a number from 0 to 900; 0 applies (2 rows)", Weight.WARNING),
+            (f"acme: {place}.tone is unknown; it is ignored (2 rows)", Weight.WARNING),
+        ]
+        assert all("tenant policy acme --channel sms" in one.mend for one in found)
+
     def test_a_tenant_that_nobody_knows_is_told(self, stage: Stage):
         """It was asked for by name."""
         found = faults(stage, Asked(tenants=("nobody",), url="http://127.0.0.1:9"))

@@ -64,6 +64,18 @@ def test_letters_go_back_in_order_with_their_group(  # the tenant's fairness is 
     assert {one.group for one in place.queue.messages} == {"acme"}
 
 
+def test_what_was_told_beside_a_letter_goes_back_with_it():
+    """But for why it was a dead letter, and for what is not ours."""
+    place = Place()
+    told = {"conversation_id": "c-1", "RetryAttempt": 0, "reason": "it stayed locked", "theirs": "x"}
+    place.dead.send(BODIES[0], group="acme", attributes=told)
+
+    place.redrive()
+
+    (message,) = place.queue.messages
+    assert message.attributes == {"conversation_id": "c-1", "RetryAttempt": "0"}
+
+
 def test_only_the_conversation_that_was_asked_for_goes_back():
     """Another's dead letter can be seen by others at once."""
     place = Place(BODIES[0], OTHER)
@@ -155,7 +167,15 @@ class TestSources:
 
     def test_every_queue_of_the_settings_can_be_redriven(self):
         """By its role."""
-        assert list(sources(self.SETTINGS)) == ["whatsapp", "sms", "email", "human-handoff", "ai", "ai-replies"]
+        assert list(sources(self.SETTINGS)) == [
+            "whatsapp",
+            "sms",
+            "email",
+            "human-handoff",
+            "ai",
+            "ai-replies",
+            "human-replies",
+        ]
 
     @pytest.mark.parametrize(
         "told", ["ai-replies", "replies-engine-local-ai-replies", "replies-engine-local-ai-replies-dlq"]

@@ -8,6 +8,7 @@ write ago. Which reads those are is asked of the requests that the shipped `Dyna
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,14 +23,16 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.messages.replies import CONTENT_BYTES_MAX
 from chalicelib.messages.splitting import split
-from chalicelib.ports.tables import Item, Read
+from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
 from chalicelib.protocol.record import ConversationKey
 from local.requests.email_signatures import key_pair
 from tests.emails import Email
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Call, FaultPlan
 from tests.fakes.queues import InMemoryQueue
+from tests.fakes.rows import holds
 from tests.fakes.tables import InMemoryTable, RowId, _Store
+from tests.simulation.reached import REACHED, caller, place_of
 from tests.world import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -62,12 +65,14 @@ class Tenant:
     company: str
     token: str
     secret_ref: str
+    policy: tuple[tuple[str, Any], ...] = ()
+    """The company's own, by name."""
     part_length_max = 1_600
     """Characters of one message to its customer."""
 
     def row(self, **changes: Any) -> dict[str, Any]:
         """Its conversation, as its own systems write it."""
-        secret = {"credential_ref": self.secret_ref}
+        secret = {"credential_ref": self.secret_ref, "policy": dict(self.policy)}
         return {
             **conversation(),
             **self.key.item,
@@ -161,6 +166,27 @@ GLOBEX = Tenant(
 
 TENANTS = (ACME, GLOBEX)
 
+POLICIES = {
+    "batch_window_seconds": (0, 3, 20, -1),
+    "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "on_new_message": ("queue", "reject", "sometimes"),
+    "stall_action": ("warn", "handoff", 7),
+}
+"""What companies write, bad values among it."""
+
+
+def with_policies(seed: int) -> tuple[Tenant, ...]:
+    """The tenants, each with policies of its own that the seed tells; now and then with none."""
+    chosen = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    return tuple(
+        replace(
+            one,
+            policy=tuple((name, chosen.choice(values)) for name, values in POLICIES.items() if chosen.random() < 0.7),
+        )
+        for one in TENANTS
+    )
+
+
 MAILED = tuple(
     EmailTenant(
         one.name,
@@ -247,6 +273,32 @@ class LeanTable(InMemoryTable):
         super()._replace(row_id, new)
         if self._store.watch is not None:
             self._store.watch(old, new)
+
+    def _write(
+        self,
+        operation: str,
+        key: Mapping[str, Any],
+        when: Condition | None,
+        change: Callable[[Item | None], tuple[Item | None, Item]],
+    ) -> Written | Refused:
+        place = place_of(caller()) if REACHED.is_on else ""
+
+        def apply() -> Written | Refused:
+            row_id = self._id_of(key)
+            old = self._store.rows.get(row_id)
+            is_written = when is None or holds(when, old or {})
+            if place:
+                REACHED.guard(place, when, old or {}, is_written=is_written)
+            if not is_written:
+                return Refused(old or {})
+            new, answer = change(old)
+            self._replace(row_id, new)
+            return Written(answer)
+
+        def refused_by_own_write(answer: Written | Refused) -> Written | Refused:
+            return Refused(self._store.rows.get(self._id_of(key)) or {}) if isinstance(answer, Written) else answer
+
+        return self._perform(operation, "write", apply, is_conditional=when is not None, own_write=refused_by_own_write)
 
     def _bill_write(self, old: Item | None, new: Item | None) -> None:
         pass

@@ -76,8 +76,7 @@ MUTANTS = (
         ),
         (
             "            may_trim = False\n",
-            "            may_trim = False\n"
-            "        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n",
+            "            may_trim = False\n        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n",
         ),
     ),
     _mutant(
@@ -234,9 +233,7 @@ MUTANTS = (
         "L7",
         "conversations/handoff.py",
         (
-            "        if not isinstance(outcome, Claim):\n"
-            "            return outcome\n"
-            "        return self.finish(",
+            "        if not isinstance(outcome, Claim):\n            return outcome\n        return self.finish(",
             "        if not isinstance(outcome, Claim):\n"
             "            self._send(queues, conversation, trail)\n"
             "            return outcome\n"
@@ -467,12 +464,8 @@ MUTANTS = (
             "            for_people=False,\n",
         ),
         (
-            "        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)\n"
-            "\n"
-            "    def claim(",
-            "        return self.claim(tables, queues, Conversation.from_item(lease.item), trail)\n"
-            "\n"
-            "    def claim(",
+            "        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
+            "        return self.claim(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
         ),
     ),
     _mutant(
@@ -516,8 +509,7 @@ MUTANTS = (
         "i",
         "batches/decision.py",
         (
-            "    if record.claim is None and _is_for_people(view, settings):\n"
-            "        return ClaimForPeople()\n",
+            "    if record.claim is None and _is_for_people(view, settings):\n        return ClaimForPeople()\n",
             "",
         ),
     ),

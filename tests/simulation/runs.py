@@ -1,22 +1,27 @@
 """Runs of the simulation by name, so that one that failed is replayed exactly: `python -m tests.simulation.runs NAME`.
 
-A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED`, or `mail/SEED`
-where the customers of that large world write e-mails.
+A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED` of the large
+world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
-from tests.simulation.deployment import MAILED, TENANTS, Violation
+from tests.simulation.deployment import MAILED, TENANTS, Tenant, Violation, with_policies
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
 from tests.simulation.worlds import SMALL, kind_of, swarm
 
-_WRITERS = {"swarm": TENANTS, "mail": MAILED}
+_WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
+    "swarm": lambda _: TENANTS,
+    "mail": lambda _: MAILED,
+    "policies": with_policies,
+}
 
 
 def explore(world_number: int, variant_number: int, *, steps_max: int | None = None) -> Explored:
@@ -43,7 +48,7 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    simulation = swarm(seed, _WRITERS[kind])
+    simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
     try:
         simulation.run(Seeded(seed, kind_of(seed).preferred))
         settle_and_check(simulation, is_reply_lossy=True)

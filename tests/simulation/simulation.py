@@ -31,6 +31,7 @@ from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
 from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
+from tests.simulation.reached import REACHED
 
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
@@ -355,7 +356,7 @@ class Simulation:
                 if budgets.duplicates:
                     yield "!a reply, twice", partial(self._reply_again, message)
 
-    def _outside(self) -> Iterable[Option]:
+    def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:
@@ -463,6 +464,8 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
+        if REACHED.is_on:
+            REACHED.faults[f"{fault} {actor.before.call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
         self.course.needs_sweep |= is_lost
         self.course.may_lack_trigger |= is_lost
@@ -588,8 +591,10 @@ class Simulation:
     def _person_answers(self, text: str) -> None:
         self.world.reply_of_people(self.world.tenants[0], text)
 
-    def note_overdue(self) -> None:
-        """The claims that stand now stall, unless another process takes them over."""
+    def stall(self) -> None:
+        """The clock is about to pass the stall timeout: the claims that stand now stall, unless they are taken over."""
+        if self._count("reply"):
+            self.course.in_doubt |= frozenset(self.world.replies)  # it outlives the timeout of its function
         claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
         self.course.overdue |= {(row["last_batch_id"], row["reply_claim_token"]) for row in claimed}
 
@@ -637,9 +642,7 @@ class Simulation:
 
     def _jump(self) -> None:
         self._spend("jumps")
-        self.note_overdue()
-        if self._count("reply"):
-            self.course.in_doubt |= self.world.replies.keys()  # it outlives the timeout of its function
+        self.stall()
         self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
 
     def _delay(self) -> None:

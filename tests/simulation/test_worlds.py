@@ -62,6 +62,21 @@ def test_random_runs_of_a_large_world_of_e_mails_keep_every_invariant(first: int
         swarm_run(seed, "mail")
 
 
+@pytest.mark.parametrize("first", range(0, 100, 50))
+def test_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int):
+    """Two companies, each by its own window, cap, action on a stall and on a new message; bad values among them."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "policies")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 2_000, 1_000))
+def test_many_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "policies")
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, 2_000, 1_000))
 def test_many_random_runs_of_a_large_world_of_e_mails_keep_every_invariant(first: int):

@@ -183,6 +183,7 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
         for _ in range(calls):
             simulation._step(simulation.course.actors[0], None)
     simulation.course.budgets = budgets
+    simulation.stall()
     simulation.world.clock.advance(400)
     _staged(simulation, "two")
     return simulation
@@ -313,7 +314,7 @@ def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
-    simulation.note_overdue()
+    simulation.stall()
     simulation.world.clock.advance(400)
     return simulation
 
@@ -625,8 +626,10 @@ def kind_of(seed: int) -> Kind:
     return KINDS[seed % len(KINDS)]
 
 
-def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
-    """A larger world with a mix of faults that the seed tells."""
+def swarm(  # noqa: C901 - one line for each thing that differs
+    seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False
+) -> Simulation:
+    """A larger world with a mix of faults that the seed tells, and with all of the tenants or as many as it tells."""
     rng = random.Random(f"world {seed}")  # noqa: S311 - reproducible, not secret
     kind = kind_of(seed)
     budgets = Budgets(
@@ -641,7 +644,7 @@ def swarm(seed: int, tenants: tuple[Tenant, ...] = TENANTS) -> Simulation:
         return rng.randrange(one_in) == 0
 
     is_mail = not tenants[0].by_sms
-    tenants = tenants if happens(3) else tenants[:1]
+    tenants = tenants if happens(3) or are_all_there else tenants[:1]
     settings: dict[str, str] = {}
     is_short, is_noted = happens(5), happens(3)
     if happens(7):

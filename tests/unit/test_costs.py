@@ -91,6 +91,54 @@ class TestCalls:
 
         assert calls == ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
 
+    def test_a_message_for_people_makes_nine_in_its_webhook(self):
+        """Find, load, stage, look (two), acquire, hand off, end, settle: no trigger, and nothing for a worker to do."""
+        world = World(None, conversation(auto_queue_reply_message=True))
+        world.deliver()
+
+        calls = calls_of(world, world.deliver)
+
+        assert calls == [
+            "Query",
+            "GetItem",
+            "PutItem",
+            "Query",
+            "BatchGetItem",
+            "UpdateItem",
+            "SendMessage",
+            "UpdateItem",
+            "BatchWriteItem",
+        ]
+        assert world.is_at_rest
+        assert not world.queues.triggers["whatsapp"].messages
+
+    def test_a_stop_makes_nine_in_its_webhook(self, warm: World):
+        """Find, load, stage, look (two), mark and append, settle, look again (two): it waits for no trigger."""
+        calls = calls_of(warm, lambda: warm.deliver("STOP", OptOutType="STOP"))
+
+        assert calls == [
+            "Query",
+            "GetItem",
+            "PutItem",
+            "Query",
+            "BatchGetItem",
+            "UpdateItem",
+            "BatchWriteItem",
+            "Query",
+            "BatchGetItem",
+        ]
+        assert warm.is_at_rest
+
+    def test_a_message_of_a_young_conversation_with_an_older_one_makes_one_more(self):
+        """The pair's older conversations are read together: a retry may be staged in one of them."""
+        newer = conversation(conversation_id="c-2", created_at=iso(START))
+        world = World(None, conversation(task_complete=1), newer)
+        world.deliver()
+
+        calls = calls_of(world, world.deliver)
+
+        assert calls == ["Query", "GetItem", "BatchGetItem", "PutItem", "PutItem"]
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from chalicelib.channels.email.notes import Note
 from chalicelib.conversations import contexts
 from chalicelib.errors import Rejected
+from chalicelib.messages import replies
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
 from tests.emails import Email
@@ -97,8 +98,9 @@ def test_a_schema_is_one_bears_its_version_and_describes_every_field(name: str):
 
     Draft202012Validator.check_schema(document)
 
-    assert document["$id"].endswith(f":{contexts.VERSION}")
-    assert document["title"].endswith(f"version {contexts.VERSION}")
+    version = {"context": contexts.VERSION, "reply": replies.VERSION, "trigger": "1.0"}[name]
+    assert document["$id"] == f"urn:replies-engine:{name}:{version}"
+    assert document["title"].endswith(f"version {version}")
     assert [one for one in fields(document) if not one.get("description")] == []
 
 
@@ -168,13 +170,14 @@ class TestContext:
         ]
 
         assert errors == []
-        assert [len(one["messages"]) for one in contexts_sent] == [1, 2, 1]
+        assert [len(one["messages"]) for one in contexts_sent] == [1, 2, 3]
         assert first["messages"][0]["media"] == [{"url": "https://a.example/1", "content_type": "image/png"}]
         assert first["messages"][0]["extras"]["profile_name"] == "Ann"
         assert (first["conversation"]["language"], first["conversation"]["tags"]) == ("de", ["a", "b"])
         assert [one.get("carried") for one in second["messages"]] == [True, None]
         assert first["history"][0] == {"free": "text"}
         assert handed_off["meta"]["batch_id"] is None
+        assert [one["body"] for one in handed_off["messages"]] == ["", "are you there?", "a person please"]
 
     def test_every_field_that_we_send_is_described(self, contexts_sent: list[dict[str, Any]]):
         """A field that the schema does not name would be a contract that nobody wrote."""

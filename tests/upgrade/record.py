@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -28,16 +27,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         earlier = previous.load(Path(folder))
         for name in states.STATES:
-            _count_ids()
-            world = states.build(name, earlier)
-            (FIXTURES / f"{name}.json").write_text(states.as_json(_snapshot(name, world)))
-            print(name)
+            (FIXTURES / f"{name}.json").write_text(recorded(name, earlier))
+
+
+def recorded(name: str, earlier: previous.Previous) -> str:
+    """The fixture of a state; the same each time."""
+    _count_ids()
+    return states.as_json(_snapshot(name, states.build(name, earlier)))
 
 
 def _count_ids() -> None:
     """Let the earlier code's ids be counted, so that recording twice writes the same."""
     numbers = count(1)
-    new_id: Callable[[], str] = lambda: f"{next(numbers):032x}"
+
+    def new_id() -> str:
+        return f"{next(numbers):032x}"
+
     for module in ("wiring", "doors"):
         vars(importlib.import_module(f"{previous.PREFIX}chalicelib.{module}"))["new_id"] = new_id
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from chalicelib.channels.channel import OutboundPart
-from tests.fakes.queues import InMemoryQueue, Message
+from tests.fakes.queues import InMemoryQueue
 from tests.world import World, conversation
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -64,17 +65,10 @@ def _queue(world: World, name: str) -> InMemoryQueue:
 
 
 def _fill(queue: InMemoryQueue, messages: list[dict[str, Any]]) -> None:
-    queue.messages[:] = [
-        Message(
-            message_id=f"{queue.name}-{queue.numbers.next()}",
-            body=one["body"],
-            group=one["group"],
-            reason=None,
-            visible_at=one["visible_at"],
-            receive_count=one["receive_count"],
-        )
-        for one in messages
-    ]
+    for one in messages:
+        queue.inject(one["body"], group=one["group"])
+        sent = queue.messages.pop()
+        queue.messages.append(replace(sent, visible_at=one["visible_at"], receive_count=one["receive_count"]))
 
 
 def _part(told: dict[str, Any]) -> OutboundPart:

@@ -6,21 +6,20 @@ and which version serves the next request. Time passes only a little while an in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from ops.repairs import watching
 from tests.fakes.faults import Crash
 from tests.upgrade.previous import Previous
 from tests.world import World, conversation
-
-SECONDS_ALIVE = 8
-"""How much time passes at most while an invocation is under way: less than any timeout of a function."""
 
 STOPS = {"STOP": "STOP", "START": "START"}
 
@@ -32,7 +31,7 @@ class Side:
     name: str
     world: Any
     crash: type[BaseException]
-    dead: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     """What its functions failed with."""
 
 
@@ -63,7 +62,7 @@ class SideBySide:
     """Both versions, and a ledger of what came of everything."""
 
     def __init__(self, previous: Previous, seed: int, traffic: Traffic) -> None:
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311  # repeatable, and nothing secret
         self.traffic = traffic
         settings = {"handoff_flag_routes": "true"}
         self.today = World(None, conversation(), **settings)
@@ -82,7 +81,9 @@ class SideBySide:
         self.pairs: list[tuple[str, str]] = []
         """Of two messages the first was acknowledged before the other was sent."""
         self.forms: list[dict[str, str]] = []
+        """Every request of the provider so far, for its retries."""
         self.opt_outs: set[str] = set()
+        """The sids of the requests to opt out or in."""
 
     # ------------------------------------------------------------------ what happens
 
@@ -92,8 +93,11 @@ class SideBySide:
             self._step(webhooks, functions)
 
     def finish(self, functions: str, seconds: float = 9_000) -> None:
-        """Let everything come to rest, served by one version."""
+        """Let everything come to rest, served by one version; of today's, after `ops watch-unanswered`."""
         self._complete()
+        if functions == "today":
+            engine = self.today.engine
+            watching.watch(engine, watching.find(engine, engine.clock.now() - timedelta(hours=24)))
         world = self.sides[functions].world
         passed = 0.0
         while passed < seconds and not (self.today.is_at_rest and self.today.is_silent):
@@ -105,6 +109,17 @@ class SideBySide:
             self.today.take_handoffs()
             if passed % 60 < 5:
                 world.sweep()
+
+    def drain(self, functions: str, seconds: float = 1_200) -> None:
+        """Let one version work until the stage has no row of today's code; webhooks rest meanwhile."""
+        self._complete()
+        passed = 0
+        while passed < seconds and any("route" not in row for row in self.today.tables.stage.rows):
+            self.today.clock.advance(5)
+            passed += 5
+            self.sides[functions].world.work()
+            self._people_and_ai()
+            self.sides[functions].world.send_replies()
 
     def _step(self, webhooks: str, functions: str) -> None:
         if self.under_way and self.random.random() < 0.75:
@@ -202,7 +217,7 @@ class SideBySide:
             except Exception as error:
                 if type(error).__name__ not in ("TryAgain", "Misconfigured", "Rejected"):
                     raise
-                side.dead.append(f"{type(error).__name__}: {error}")
+                side.failures.append(f"{type(error).__name__}: {error}")
                 return False
             return True
 
@@ -212,12 +227,9 @@ class SideBySide:
         self._go_on(invocation)
 
     def _go_on(self, invocation: Invocation, *, may_crash: bool = True) -> None:
-        dies = may_crash and self.random.randrange(1_000) < self.traffic.crashes
-        is_begun = bool(invocation.thread)
-        if dies and is_begun:
-            said = invocation.thread.throw(invocation.side.crash(None))
-        else:
-            said = invocation.thread.switch()
+        dies = may_crash and invocation.thread and self.random.randrange(1_000) < self.traffic.crashes
+        go_on = partial(invocation.thread.throw, invocation.side.crash(None)) if dies else invocation.thread.switch
+        said = go_on()
         if invocation.thread.dead:
             self.under_way.remove(invocation)
             if said:
@@ -306,8 +318,3 @@ def _stopping(side: Side) -> Callable[..., Any]:
         return apply(None)
 
     return perform
-
-
-def text_of(document: Any) -> str:
-    """A ledger's entry, for a failed test."""
-    return json.dumps(document, default=str, indent=1)

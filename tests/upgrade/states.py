@@ -405,6 +405,15 @@ def trigger_dead_lettered(stand: Stand) -> None:
 
 
 @state
+def staged_email(stand: Stand) -> None:
+    """An e-mail with an attachment is staged."""
+    photo = ("photo.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(64))
+    email = stand.previous.emails.Email(message_id="<one@customer.example>", attachments=(photo,))
+    stand.world.post_email(email)
+    assert stand.world.staged_ids, "it is staged"
+
+
+@state
 def fallback_waits(stand: Stand) -> None:
     """An unknown sender of an e-mail is to be sent a text, which waits in the row."""
     email = stand.previous.emails.Email
@@ -430,20 +439,15 @@ SETTINGS: dict[str, dict[str, str]] = {
     "claimed_for_people_and_sent": {"stall_action": "handoff"},
     "ended_with_people": {"stall_action": "handoff"},
     "staged_after_move": {"messages_keep": "2"},
-    **dict.fromkeys(
-        (
-            "staged_for_people",
-            "with_people_and_staged",
-            "with_people_in_record_and_staged",
-            "staged_for_people_behind_ai",
-        ),
-        {"handoff_flag_routes": "true"},
-    ),
+    "staged_for_people": {"handoff_flag_routes": "true"},
+    "staged_for_people_behind_ai": {"handoff_flag_routes": "true"},
+    "with_people_and_staged": {"handoff_flag_routes": "true"},
+    "with_people_in_record_and_staged": {"handoff_flag_routes": "true"},
     "fallback_waits": {"unknown_sender_text": "We do not know you."},
 }
 """The settings of a state that differ from the defaults; today's code finishes it under the same."""
 
-RECORDS: dict[str, str] = {"fallback_waits": "email_conversation"}
+RECORDS: dict[str, str] = dict.fromkeys(("fallback_waits", "staged_email"), "email_conversation")
 """Which row the world of a state begins with, where it is not the ordinary one."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.errors import ReplyCode
+from tests.emails import Email
 from tests.upgrade.restored import NAMES, endings, fixture, restored
 
 
@@ -58,6 +59,7 @@ EXPECTED = {
     "reply_postponed": Expected((ANSWERED, ANSWERED), SENT),
     "reply_waits": Expected((ANSWERED, ANSWERED), SENT),
     "staged_after_move": Expected((ANSWERED,) * 6, SENT, sends=6),
+    "staged_email": Expected((ANSWERED,), SENT),
     "staged_for_ai": Expected((ANSWERED, ANSWERED), SENT),
     "staged_for_people": Expected((PEOPLE,), WITH_PEOPLE, sends=0),
     "staged_for_people_behind_ai": Expected((PEOPLE, PEOPLE), WITH_PEOPLE, sends=0),
@@ -74,7 +76,7 @@ EXPECTED = {
 }
 
 AT_REST = frozenset({"timed_out_at_rest"})
-"""States in which nothing is on its way: `ops watch` finishes them, see `test_watching.py`."""
+"""States in which nothing is on its way: `ops watch-unanswered` finishes them, see `tests/ops/test_watching.py`."""
 
 
 def test_each_fixture_has_an_expectation_and_the_reverse():
@@ -89,7 +91,8 @@ def test_what_the_previous_version_left_behind_is_finished(name: str):
     world.run(8_000)
 
     assert [endings(world, sid) for sid in fixture(name)["acknowledged"]] == [{one} for one in expected.messages]
-    assert world.is_at_rest and world.is_silent
+    assert world.is_at_rest
+    assert world.is_silent
     assert (world.row["conversation_status"], world.row.get("processing_error_code")) == (
         expected.status,
         expected.code,
@@ -108,3 +111,36 @@ def test_the_order_of_the_record_is_kept(name: str):
     kept = [sid for sid in world.entry_ids if sid not in moved]
     overtaken = ["SM" + "2".zfill(32)] if name == "opted_out" else []  # the previous version appended STOP at once
     assert kept == [*overtaken, *(sid for sid in fixture(name)["acknowledged"] if sid in {*kept} - {*overtaken})]
+
+
+def test_a_retry_of_an_email_after_the_upgrade_is_a_duplicate():
+    """Its id is made of the same."""
+    world = restored("staged_email")
+    photo = ("photo.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(64))
+
+    world.deliver_email(Email(message_id="<one@customer.example>", attachments=(photo,)))
+    world.run(400)
+
+    assert world.answered_ids == fixture("staged_email")["acknowledged"]
+
+
+@pytest.mark.parametrize("name", ["staged_for_ai", "with_ai", "staged_for_people", "with_people_and_staged"])
+def test_a_retry_of_a_message_after_the_upgrade_is_a_duplicate(name: str):
+    """Whether it is staged, with the AI or with people."""
+    world = restored(name)
+    sids = fixture(name)["acknowledged"]
+
+    for sid in sids:
+        world.deliver("again", sid=sid)
+    world.run(400)
+
+    assert sorted([*world.answered_ids, *world.with_people]) == sids
+
+
+def test_a_reminder_of_the_previous_version_sends_its_text():
+    """The row bears the text under the same attribute."""
+    world = restored("fallback_waits")
+
+    world.run(60)
+
+    assert world.phone.texts == ["We do not know you."]

@@ -38,7 +38,10 @@ EXTRAS_BYTES_MAX: Final = 16_384
 """What is kept of parameters beyond those of the message itself, so that a staged row stays small."""
 
 _PARAMETERS_MAX: Final = 1_000
-_SID = re.compile(r"[A-Za-z0-9_-]{2,64}")
+_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
+"""The form of Twilio's ids. Twilio's signed string has no separators: an id without this form could contain the bytes
+of the next parameter, with a valid signature, and one captured request would become many messages."""
+_WORD = re.compile(r"[A-Za-z0-9_-]{2,64}")
 _ADDRESS = re.compile(r"\+?[A-Za-z0-9][A-Za-z0-9._-]{1,127}")  # a number, a short code, or a user without a number
 _OF_THE_MESSAGE = frozenset({"MessageSid", "AccountSid", "From", "To", "Body"})
 _MEDIA = re.compile(r"Media(Url|ContentType)\d+")
@@ -65,8 +68,7 @@ class Twilio:
         form = _form(request)
         sid, account = _required(form, "MessageSid"), _required(form, "AccountSid")
         sender, recipient = _required(form, "From"), _required(form, "To")
-        if not _SID.fullmatch(sid) or not _SID.fullmatch(account):
-            raise Rejected(Code.PARSING_ERROR, "MessageSid or AccountSid is no sid")
+        _check_sids(sid, account)
         channel = channel_of(self._channels, sender)
         if channel is None:
             raise Rejected(Code.PARSING_ERROR, "From bears the prefix of no channel")
@@ -94,8 +96,9 @@ class Twilio:
         form = _form(request)
         sid, account = _required(form, "MessageSid"), _required(form, "AccountSid")
         status, code = _required(form, "MessageStatus"), form.get("ErrorCode", [""])[0]
-        if not all(_SID.fullmatch(text) for text in (sid, account, status, code or "none")):
-            raise Rejected(Code.PARSING_ERROR, "MessageSid, AccountSid, MessageStatus or ErrorCode is malformed")
+        _check_sids(sid, account)
+        if not all(_WORD.fullmatch(text) for text in (status, code or "none")):
+            raise Rejected(Code.PARSING_ERROR, "MessageStatus or ErrorCode is malformed")
         return DeliveryReport(account, sid, status.lower(), code or None)
 
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
@@ -143,6 +146,11 @@ def _required(form: Form, name: str) -> str:
     if len(set(values)) > 1:
         raise Rejected(Code.PARSING_ERROR, f"{name} is given with several values")
     return values[0]
+
+
+def _check_sids(message_sid: str, account_sid: str) -> None:
+    if not _SID.fullmatch(message_sid) or not _SID.fullmatch(account_sid):
+        raise Rejected(Code.PARSING_ERROR, "MessageSid or AccountSid is no sid")
 
 
 def _address(channel: Channel, name: str, text: str) -> Address:

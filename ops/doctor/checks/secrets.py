@@ -11,6 +11,7 @@ from ops.stage.deployment import Deployment
 from ops.tenants import providers
 from ops.tenants.rows import TenantAddress
 from ops.tenants.secrets import SecretName, Secrets
+from ops.terminal import masking
 
 AREA = "secrets"
 
@@ -31,10 +32,28 @@ def check(deployment: Deployment, lines: Sequence[TenantAddress], company: str |
         if name is None or name.stage != target.stage:
             what = f"{ref} is not called {NAME_PATTERN.format(stage=target.stage)}: no function may read it"
             yield Finding(AREA, what, target.ops("tenant add COMPANY") + ", and its name as credential_ref")
+    yield from _bindings(lines)
     for ref in sorted(named | listed):
         yield from _content(deployment, secrets, ref)
     if not named | listed:
         yield Finding(AREA, "no tenant has a secret", target.ops(f"tenant add {company or 'COMPANY'}"), Weight.WARNING)
+
+
+def _bindings(lines: Sequence[TenantAddress]) -> Iterator[Finding]:
+    """Rows that name another company's secret, and addresses that rows of two companies bear."""
+    for line in lines:
+        name = SecretName.of(line.credential_ref)
+        if name is not None and name.company != line.tenant:
+            what = f"a conversation of {line.tenant} names a secret of {name.company} for {line.channel}"
+            mend = f"channel_config.{line.channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
+            yield Finding(AREA, what, mend)
+    companies: dict[tuple[str, str], set[str]] = {}
+    for line in lines:
+        companies.setdefault((line.channel, line.address), set()).add(line.tenant)
+    for (channel, address), tenants in sorted(companies.items()):
+        if len(tenants) > 1:
+            what = f"an address of {channel} ({masking.address(address)}) is in rows of {' and '.join(sorted(tenants))}"
+            yield Finding(AREA, what, "the company's own systems: an address belongs to one company")
 
 
 def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Finding]:

@@ -23,7 +23,8 @@ from tests.world import KEY, World, conversation, email_conversation
 GIVE_UP, READ_STAGE, READ_RECORD, LOCK, DISPATCH, SETTLE = range(1, 7)
 """The calls of a plain batch."""
 
-OLD = {"message_id": "SM-old", "direction": "INBOUND", "timestamp": "2026-01-30T00:00:00+00:00", "content": "x"}
+OLD_SID = "SM" + "f" * 32
+OLD = {"message_id": OLD_SID, "direction": "INBOUND", "timestamp": "2026-01-30T00:00:00+00:00", "content": "x"}
 
 
 def due(world: World, *bodies: str) -> list[str]:
@@ -574,6 +575,24 @@ class TestContention:
 
         assert [(attempt, seconds) for _, attempt, seconds in waiting(world)] == [(0, 10)]
 
+    def test_a_trigger_that_comes_again_is_counted_whatever_the_reason(self, world: World):
+        """By contention as by a fault, so that one alarm sees both; one that does not come again is not counted."""
+        due(world, "one")
+        world.work()
+        due(world, "two")
+        world.work()
+        due(world, "three")
+        before(world, LOCK, lambda: world.deliver("four"))
+        world.work()
+
+        requeued = [line for line in world.telemetry.lines if line["step"] == "requeued"]
+
+        assert world.telemetry.total(Metric.CONTENTION) == 2
+        assert world.telemetry.total(Metric.REQUEUED) == 1
+        assert [(line["level"], line["attempt"], line["reason"]) for line in requeued] == [
+            ("info", 1, "CONVERSATION_LOCKED")
+        ]
+
     def test_past_the_maximum_a_contending_trigger_is_dead_lettered(self, world: World):
         """Its rows stay staged, and the sweep finds them."""
         due(world, "one")
@@ -701,8 +720,8 @@ class TestDuplicates:
     def test_a_message_that_was_moved_is_settled_and_never_dispatched(self):
         """H3: where the record ever moved history, that is read with it."""
         world = World(None, conversation(messages_moved_before="2026-01-30T00:00:00.000000+00:00"))
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": "SM-old"})
-        world.deliver(sid="SM-old")
+        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
+        world.deliver(sid=OLD_SID)
         world.clock.advance(11)
 
         world.work()
@@ -712,9 +731,9 @@ class TestDuplicates:
     def test_a_message_that_was_moved_after_its_webhook_looked_is_found_too(self, world: World):
         """H3: the history is read after the record that tells of the move."""
         world.tables.conversations.seed({**world.row, "messages": [OLD]})
-        world.deliver(sid="SM-old")
+        world.deliver(sid=OLD_SID)
         world.clock.advance(11)
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": "SM-old"})
+        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
         moved = {"messages": [], "messages_moved_before": "2026-01-31T18:00:05.000000+00:00"}
         world.tables.conversations.seed({**world.row, **moved})
 

@@ -69,6 +69,7 @@ class TestStagedContext:
                 "message_id": "SM1",
                 "timestamp": iso(START),
                 "channel_type": "whatsapp",
+                "account_sid": "AC1",
                 "media": [{"url": "https://a.example/1", "content_type": "image/png"}],
                 "extras": {"wa_id": "4915"},
             }
@@ -109,7 +110,7 @@ class TestEntry:
             "content": "hello",
             "timestamp": iso(START),
             "channel_type": "whatsapp",
-            "metadata": {"sender": CUSTOMER, "recipient": COMPANY},
+            "metadata": {"sender": CUSTOMER, "recipient": COMPANY, "account_sid": "AC1"},
             "batch_id": "b-1",
         }
 
@@ -147,10 +148,19 @@ class TestBatchContext:
             "request_id": "request-2",
             "channel_type": "whatsapp",
             "timestamp": iso(START + timedelta(seconds=11)),
-            "version": "1.0",
+            "version": "1.1",
             "batch_id": "b-1",
             "trimmed": 0,
         }
+
+    def test_the_account_that_received_a_message_is_told(self):
+        """Twilio's; an entry that an earlier version wrote, and an e-mail, have none."""
+        before = entry("SM1")
+        del before["metadata"]["account_sid"]
+
+        document = batch(before, entry("SM2"), unanswered=["SM1", "SM2"])
+
+        assert [one["account_sid"] for one in document["messages"]] == [None, "AC1"]
 
     def test_the_same_record_makes_the_same_batch(self):
         """So a trigger that resumes after a crash sends what was sent."""

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.opt_out import pending
+from chalicelib.conversations.views import View
+from chalicelib.messages.inbound import OptOut
+from chalicelib.protocol.staging import StagedMessage
 from chalicelib.telemetry import Metric
+from tests.fakes.clock import START
 from tests.fakes.faults import Fault
-from tests.world import COMPANY, CUSTOMER, World, conversation
+from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
 
 SMS = {"From": CUSTOMER, "To": COMPANY}
 
@@ -115,3 +121,65 @@ def test_a_retry_of_a_stop_whose_answer_was_lost_is_kept_once():
 
     assert world.row["opted_out"] is True
     assert len(world.row["messages"]) == 1
+
+
+def row(sid: str, opt_out: str | None = None, keyword: str | None = None) -> StagedMessage:
+    return StagedMessage(KEY, sid, "sms", "acme", START, {}, opt_out=opt_out, opt_out_keyword=keyword)
+
+
+STOP, START_AGAIN, HELP, HELLO = row("S", "STOP"), row("T", "START"), row("H", "HELP"), row("M")
+STOP_BY_WORD, YES = row("s", keyword="STOP"), row("t", keyword="START")
+
+
+@pytest.mark.parametrize(
+    ("is_opted_out", "rows", "expected"),
+    [
+        (False, [], None),
+        (False, [HELLO, HELP], None),
+        (False, [HELLO, STOP, HELLO], (OptOut.STOP, STOP, [HELLO])),
+        (False, [STOP_BY_WORD], (OptOut.STOP, STOP_BY_WORD, [])),
+        (True, [STOP], (OptOut.STOP, STOP, [])),
+        (False, [START_AGAIN], None),
+        (False, [YES], None),
+        (True, [HELLO, START_AGAIN], (OptOut.START, START_AGAIN, [HELLO])),
+        (True, [YES], (OptOut.START, YES, [])),
+        (True, [HELP, HELLO], None),
+        (False, [START_AGAIN, STOP], (OptOut.STOP, STOP, [START_AGAIN])),
+        (True, [START_AGAIN, STOP], (OptOut.START, START_AGAIN, [])),
+    ],
+)
+def test_the_first_staged_message_that_changes_the_mark_is_the_one_to_do(is_opted_out: bool, rows: list, expected):
+    """With what was staged before it. A START of who is not opted out, and a HELP, change nothing."""
+    view = View(Conversation.from_item(conversation(opted_out=is_opted_out)), rows)
+
+    request = pending(view)
+
+    assert (request and (request.kind, request.message, list(request.before))) == expected
+
+
+@pytest.mark.parametrize("where", ["the record", "the history"])
+def test_a_request_that_was_done_before_is_not_done_again(where: str):
+    """H3: an old START that somebody replays is a duplicate."""
+    entries, moved = ([{"message_id": "T"}], frozenset()) if where == "the record" else ([], frozenset({"T"}))
+    view = View(Conversation.from_item(conversation(opted_out=True, messages=entries)), [START_AGAIN], moved)
+
+    assert pending(view) is None
+
+
+def test_a_stop_does_not_wait_for_what_the_record_has_no_room_for():
+    """A batch fills the record: what was staged before the STOP is refused once that has moved."""
+    world = World()
+    large = "x" * 19_500
+    for _ in range(25):
+        world.deliver(large)
+    world.clock.advance(11)
+    world.work()
+    later = world.deliver(large)
+
+    world.deliver("STOP", OptOutType="STOP")
+
+    assert world.row["opted_out"] is True
+    assert later in world.staged_ids
+    world.run(1_800)
+    assert world.is_at_rest
+    assert "failed" not in world.telemetry.steps()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from chalicelib.conversations import policies
 from chalicelib.conversations.policies import (
@@ -311,3 +313,37 @@ class TestPolicies:
         """Two processes find the same."""
         assert Finding("a", "b") == Finding("a", "b")
         assert str(Finding("a", "is bad")) == "a is bad"
+
+
+ANYTHING = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.text(max_size=20)
+    | some.decimals()
+    | some.integers()
+    | some.binary(max_size=4)
+    | some.frozensets(some.text(max_size=4), max_size=3),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = some.sampled_from([one.name for one in fields(Policy)]) | some.text(max_size=8)
+
+
+@given(
+    written=ANYTHING | some.dictionaries(NAMES, ANYTHING, max_size=4),
+    former=ANYTHING,
+    window=some.integers(-5, 1_000) | some.none(),
+)
+def test_whatever_a_company_writes_its_policy_is_complete_and_within_bounds(written: Any, former: Any, window: Any):
+    """A `Policy` that exists can be relied on: the window does not exceed the cap, and each word is known."""
+    if isinstance(written, dict) and window is not None:
+        written["batch_window_seconds"] = Decimal(window)
+
+    policy, findings = merged(written, unknown_sender_text=former)
+
+    assert 0 <= policy.batch_window_seconds <= policy.batch_max_wait_seconds <= 900
+    assert policy.on_new_message in ("queue", "reject")
+    assert policy.stall_action in ("warn", "handoff")
+    texts = (policy.locked_notice, policy.unknown_sender_text)
+    assert all(isinstance(text, str) and len(text) <= TEXT_LENGTH_MAX for text in texts)
+    assert all(finding.startswith("channel_config.whatsapp.") for finding in findings)

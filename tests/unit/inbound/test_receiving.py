@@ -14,6 +14,7 @@ from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Fault
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 
+SID = "SM" + "1" * 32
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 NOTICE = "We are on it."
 FIND, SECRET, LOAD, STAGE, TRIGGER_LOCK, SEND = range(1, 7)
@@ -44,6 +45,35 @@ def locked(**settings: str) -> World:
     world.clock.advance(11)
     world.work()
     return world
+
+
+class TestSteps:
+    def test_every_step_before_the_stage_is_a_line_of_its_own(self, world: World):
+        """In order; those that only tell that all is well are for debugging."""
+        world.post(world.form())
+
+        steps = [(line["step"], line["level"]) for line in world.telemetry.lines]
+
+        assert steps == [
+            ("received", "info"),
+            ("looked_up_conversation", "debug"),
+            ("secret_fetched", "debug"),
+            ("signature_accepted", "debug"),
+            ("context_loaded", "debug"),
+            ("rules_passed", "debug"),
+            ("staged", "info"),
+            ("triggered", "info"),
+            ("answered_provider", "info"),
+        ]
+
+    def test_a_forgery_goes_no_further_than_its_secret(self, world: World):
+        """Nothing of the conversation is read for it."""
+        world.post(world.form(), token="forged")
+
+        steps = [line["step"] for line in world.telemetry.lines]
+
+        assert steps[:3] == ["received", "looked_up_conversation", "secret_fetched"]
+        assert not {"signature_accepted", "context_loaded", "rules_passed"} & set(steps)
 
 
 class TestChannelRoute:
@@ -119,7 +149,7 @@ class TestProof:
             world.form(),
             world.form(From="whatsapp:+4999"),
             world.form(To="whatsapp:+1999"),
-            world.form(AccountSid="AC9"),
+            world.form(AccountSid="AC" + "9" * 32),
         ]
 
         answers = {(one.status_code, one.body) for one in (world.post(form, token="forged") for form in forms)}
@@ -516,9 +546,9 @@ class TestProbes:
 
     def test_a_customer_s_message_is_no_probe_whatever_its_headers_say(self, world: World):
         """A header that strays in loses nothing."""
-        world.post(world.form(sid="SM1"), **PROBE)
+        world.post(world.form(sid=SID), **PROBE)
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
 
     def test_a_company_that_writes_to_itself_is_no_probe_without_the_header(self, world: World):
         """It is answered as any sender that is not known."""
@@ -531,7 +561,7 @@ class TestProbes:
 class TestProvenMessages:
     def message(self, world: World, **changes) -> InboundMessage:
         told = {
-            "message_sid": "SM1",
+            "message_sid": SID,
             "channel": "whatsapp",
             "account_id": ACCOUNT_SID,
             "sender": Address(AddressKind.PHONE, CUSTOMER),
@@ -545,17 +575,17 @@ class TestProvenMessages:
         """Without a secret being asked for."""
         world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
         assert len(world.queues.triggers["whatsapp"].messages) == 1
         assert "GetSecretValue" not in [call.operation for call in world.plan.calls]
 
     def test_a_proven_message_is_staged_once(self, world: World):
         """However often it is taken in, and by whom."""
-        world.post(world.form(sid="SM1"))
+        world.post(world.form(sid=SID))
 
         world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))
 
-        assert world.staged_ids == ["SM1"]
+        assert world.staged_ids == [SID]
         assert world.telemetry.total(Metric.DUPLICATE) == 1
 
     def test_a_proven_message_of_an_unknown_sender_tells_nobody(self, world: World):

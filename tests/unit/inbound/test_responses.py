@@ -54,11 +54,13 @@ def test_twilio_is_answered_by_the_table(code: Code | None, statuses: tuple[int,
 
 @pytest.mark.parametrize(("code", "statuses"), TABLE.items())
 def test_a_provider_of_json_is_answered_by_the_table(code: Code | None, statuses: tuple[int, int]):
-    """With the code, so that its logs tell."""
+    """With the code and a message, so that its logs tell."""
     answer = responses.answer(AnswerStyle.JSON, code)
 
     assert (answer.status, answer.content_type) == (statuses[1], "application/json")
-    assert json.loads(answer.body) == {"success": statuses[1] == 200, "code": code.value if code else None}
+    document = json.loads(answer.body)
+    assert (document["success"], document["code"]) == (statuses[1] == 200, code.value if code else None)
+    assert bool(document.get("message")) is (code is not None)
 
 
 @pytest.mark.parametrize("code", [None, Code.CONVERSATION_LOCKED])
@@ -101,4 +103,5 @@ def test_an_unknown_path_is_not_found():
     answer = responses.unknown_path()
 
     assert (answer.status, answer.content_type) == (404, "application/json")
-    assert json.loads(answer.body)["code"] == "UNKNOWN_PATH"
+    document = {"success": False, "code": "UNKNOWN_PATH", "message": "no webhook has this path"}
+    assert json.loads(answer.body) == document

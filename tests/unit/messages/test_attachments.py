@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -42,6 +42,9 @@ class Post:
             whole=ALL_OF_IT,
         )
         return (message,)
+
+    def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
+        return True
 
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
         return True

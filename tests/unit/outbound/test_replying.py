@@ -15,6 +15,10 @@ from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, W
 LONG = " ".join(f"Sentence number {number}." for number in range(200))
 
 
+def reply_of_ai(**fields: object) -> str:
+    return json.dumps({**KEY.item, "version": "1.0", "batch_id": "batch-1", "body": "x", **fields})
+
+
 def human(body: str = "a person says", **fields: object) -> str:
     return json.dumps({**KEY.item, "version": "1.0", "source": "human", "reply_id": "r-1", "body": body, **fields})
 
@@ -68,7 +72,7 @@ class TestOneReply:
         }
         world = World(None, conversation(messages=[inbound]), public_base_url="")
         for body in ("one", "two"):
-            world.queues.replies.inject(human(body, reply_id=body), group="acme")
+            world.queues.human_replies.inject(human(body, reply_id=body), group="acme")
 
         world.send_replies()
 
@@ -186,7 +190,7 @@ class TestMail:
     def test_a_person_s_e_mail_is_no_automatic_one(self):
         """It is threaded like the AI's."""
         world = mail_world(QUESTION)
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
 
         world.send_replies()
 
@@ -197,7 +201,7 @@ class TestMail:
     def test_a_long_answer_is_one_e_mail(self):
         """Only messages to a phone are cut into parts."""
         world = mail_world(QUESTION)
-        world.queues.replies.inject(human(LONG * 3), group="acme")
+        world.queues.human_replies.inject(human(LONG * 3), group="acme")
 
         world.send_replies()
 
@@ -207,7 +211,7 @@ class TestMail:
     def test_extras_that_the_company_has_damaged_cost_the_thread_and_not_the_answer(self, extras: object):
         """The record is the company's; what is no text there is as if it were not there."""
         world = mail_world({**QUESTION, "extras": extras})
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
 
         world.send_replies()
 
@@ -217,8 +221,8 @@ class TestMail:
     def test_a_code_means_an_opt_out_only_where_its_provider_says_so(self):
         """SendGrid's words are not Twilio's: the same text from there marks nobody."""
         world = mail_world(QUESTION)
-        world.queues.replies.inject(human(), group="acme")
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
         world.phone.outcomes = [PermanentFailure("21610")]
 
         world.send_replies()
@@ -278,7 +282,8 @@ class TestRefused:
             (human(version="9.9"), "version"),
             (human(body=" "), "a reply has a body"),
             (json.dumps({**KEY.item, "body": "x"}), "batch_id"),
-            (human(conversation_id="of nobody"), "NO_CONVERSATION"),
+            (reply_of_ai(conversation_id="of nobody"), "NO_CONVERSATION"),
+            (human(), "a reply of source human has a queue of its own"),
         ],
     )
     def test_what_is_no_reply_is_dead_lettered_with_the_reason_and_its_neighbour_is_sent(self, body: str, reason: str):
@@ -654,7 +659,7 @@ class TestPeople:
         """People answer while the AI thinks: sent, recorded, and the batch is still with the AI."""
         world = World()
         world.burst_with_ai()
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
 
         world.send_replies()
 
@@ -666,8 +671,8 @@ class TestPeople:
         """Delivered twice, with the same id: one message and one entry."""
         world = World()
         world.burst_with_ai()
-        world.queues.replies.inject(human(), group="acme")
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
 
         world.send_replies()
 
@@ -681,7 +686,9 @@ class TestPeople:
         world.run(60)
 
         for number in range(12):
-            world.queues.replies.inject(human(f"{number} " + "word " * 9_000, reply_id=f"r-{number}"), group="acme")
+            world.queues.human_replies.inject(
+                human(f"{number} " + "word " * 9_000, reply_id=f"r-{number}"), group="acme"
+            )
             world.send_replies()
 
         kept = {entry["message_id"] for entry in world.row["messages"]}
@@ -689,13 +696,13 @@ class TestPeople:
         assert {sid for sid, _, _ in world.phone.received} <= kept | moved, "what was sent is recorded"
         assert set(codes(world)) == {"none", "NO_RECIPIENT"}
         assert not world.failures
-        assert not world.queues.dead_replies.messages
+        assert not world.queues.dead_human_replies.messages
 
     def test_a_part_of_people_s_reply_that_was_sent_is_recorded_though_the_next_one_waits(self):
         """What the customer saw is in the record, whatever becomes of the rest."""
         world = World()
         world.burst_with_ai()
-        world.queues.replies.inject(human(LONG), group="acme")
+        world.queues.human_replies.inject(human(LONG), group="acme")
         world.phone.outcomes = [DELIVER, TemporaryFailure("20429")]
 
         world.send_replies()
@@ -705,7 +712,7 @@ class TestPeople:
     def test_a_reply_of_people_to_a_conversation_without_a_customers_message_is_refused(self):
         """There is nobody to send it to: the last message of the customer tells the addresses."""
         world = World()
-        world.queues.replies.inject(human(), group="acme")
+        world.queues.human_replies.inject(human(), group="acme")
 
         world.send_replies()
 

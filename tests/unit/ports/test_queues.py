@@ -80,6 +80,8 @@ def test_a_channel_without_a_queue_is_our_fault():
         ai=queue,
         replies=queue,
         dead_replies=queue,
+        human_replies=queue,
+        dead_human_replies=queue,
     )
 
     with pytest.raises(Misconfigured) as refused:

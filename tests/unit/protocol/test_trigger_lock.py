@@ -1,4 +1,4 @@
-"""The trigger lock: T1 to T4."""
+"""The trigger lock: T1 to T5."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.clock import epoch
+from chalicelib.clock import Deadline, epoch
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.protocol import trigger_lock
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
@@ -204,6 +204,47 @@ class TestFailedSend:
             ensure(world)
 
         assert holder(world) == "another"
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("send", [ensure, send_again], ids=["ensure", "send again"])
+    def test_past_the_deadline_neither_is_begun(self, world: World, send):
+        """T5: a lock without a trigger would hold up the next message until it expires."""
+        world = within(world, seconds=0)
+
+        with pytest.raises(TryAgain) as error:
+            send(world, Trigger(KEY, "ours")) if send is send_again else send(world)
+
+        assert error.value.code is Code.QUEUE_ERROR
+        assert world.plan.calls == []
+
+    @pytest.mark.parametrize("call", [LOCK_CALL, SEND_CALL])
+    def test_a_deadline_that_passes_between_the_two_keeps_neither_back(self, world: World, call: int):
+        """T5: it is checked once for both."""
+        world = within(world, seconds=2)
+        world.plan.interleave(call, lambda: world.clock.advance(3))
+
+        ensure(world)
+
+        assert (holder(world), [one for one, _ in sent(world)]) == ("ours", ["ours"])
+
+    def test_a_send_that_fails_past_the_deadline_still_leaves_no_lock(self, world: World):
+        """T3, T5: the clean-up belongs to the pair."""
+        world = within(world, seconds=2)
+        world.plan.interleave(SEND_CALL, lambda: world.clock.advance(3))
+        world.plan.faults = {SEND_CALL: Fault.THROTTLED}
+
+        with pytest.raises(TryAgain):
+            ensure(world)
+
+        assert holder(world) is None
+
+
+def within(world: World, *, seconds: float) -> World:
+    """The same world, whose tables and queues have a deadline."""
+    deadline = Deadline.after(world.clock, seconds)
+    world.tables, world.queues = world.tables.within(deadline), world.queues.within(deadline)
+    return world
 
 
 class TestGiveUp:

@@ -30,7 +30,7 @@ SECRET = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
 CUSTOMER = Address(AddressKind.PHONE, "+4915112345678")
 COMPANY = Address(AddressKind.PHONE, "+14155238886")
 FORM = {
-    "MessageSid": "SM1",
+    "MessageSid": "SM" + "1" * 32,
     "AccountSid": ACCOUNT_SID,
     "From": "whatsapp:+4915112345678",
     "To": "whatsapp:+14155238886",
@@ -226,10 +226,25 @@ class TestForm:
 
         assert message.body == ""
 
-    @pytest.mark.parametrize("value", ["SM1\n", "SM 1", "S", "x" * 65, "SM\x00", "../SM1", "SMé"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "SM1",
+            "SM" + "0" * 31,
+            "SM" + "0" * 33,
+            "SM" + "0" * 32 + "\n",
+            "SM" + "0" * 31 + "g",
+            "sm" + "0" * 32,
+            "0" * 34,
+            "SM" + "0" * 32 + "MessageTypetext",
+            "SM\x00",
+            "../" + "0" * 31,
+            "SM" + "\N{ARABIC-INDIC DIGIT ONE}" * 32,
+        ],
+    )
     @pytest.mark.parametrize("name", ["MessageSid", "AccountSid"])
     def test_what_is_no_sid_is_refused(self, name: str, value: str):
-        """It becomes the key of a row."""
+        """It becomes the key of a row; with the bytes of the next parameter its signature would be valid."""
         with pytest.raises(Rejected, match="no sid"):
             parse({**FORM, name: value})
 
