@@ -100,6 +100,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _addresses(text: str) -> tuple[str, ...]:
+    return _names(text.lower())
+
+
 def _company_pattern(text: str) -> str:
     if text and text.count("{company}") != 1:
         raise ValueError("must name {company} once, or be empty")
@@ -203,6 +207,17 @@ class Settings:
         "an e-mail that fails SPF and DKIM is taken, with the results in its context, or refused",
         _one_of(keep="keep", refuse="refuse"),
         "keep",
+    )
+    list_addresses: tuple[str, ...] = _setting(
+        "addresses of the company's that are mailing lists, such as a Google Group, separated by commas: "
+        "an e-mail that one of them passed on is its author's",
+        _addresses,
+        "",
+    )
+    automatic_answers_per_hour: int = _setting(
+        "answers of the AI that a conversation may have within an hour before people get its next e-mail",
+        _within(int, 0, 1_000),
+        "20",
     )
     email_text_bytes_max: int = _setting(
         "bytes of an e-mail's new text that its context carries; all of it is in the bucket",

@@ -277,7 +277,7 @@ class Engine:
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.clock, new_id, self.settings)
+        return Handoff(self.policies, self.clock, new_id, self.settings)
 
     @cached_property
     def _opt_outs(self) -> OptOuts:

@@ -145,7 +145,7 @@ class Batching:
             trigger_id=job.trigger.trigger_id,
             now=self._clock.now(),
             settings=self._settings,
-            policy_of=lambda channel: self._policies.of(view.conversation, channel, job.trail),
+            policy_of=self._policies.for_channels(view.conversation, job.trail),
             may_trim=may_trim,
         )
         outcome = self._act(job, view, action, copies)

@@ -8,15 +8,15 @@ are asked, and what was staged first is ended first. A batch is the longest run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from chalicelib.conversations import opt_out, views
 from chalicelib.conversations.handoff import GRACE_SECONDS
-from chalicelib.conversations.policies import Policy
-from chalicelib.conversations.routing import Destination, Refusal, Route
+from chalicelib.conversations.policies import PolicyOf
+from chalicelib.conversations.routing import Destination, Refusal, Route, Routing
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
@@ -25,9 +25,6 @@ from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.repair.sweeping import is_answer_overdue
 from chalicelib.settings import Settings
-
-PolicyOf = Callable[[str], Policy]
-"""The policy of a conversation's company for a channel."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +173,7 @@ def decide(
         Misconfigured: `ROUTING_ERROR`; the company's list of senders is no list of texts.
     """
     record = view.record
+    routing = Routing(settings.handoff_flag_routes, policy_of, now)
     if record.has_unreported_end:
         return ReportEnd()
     request = opt_out.pending(view)
@@ -185,26 +183,24 @@ def decide(
         is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
         return Contend(GRACE_SECONDS) if is_young else FinishPeople()
     if record.is_locked:
-        return _locked(view, trigger_id, now, settings, policy_of, may_trim=may_trim)
-    return _open(view, now, settings, policy_of, may_trim=may_trim)
+        return _locked(view, trigger_id, settings, routing, may_trim=may_trim)
+    return _open(view, settings, routing, may_trim=may_trim)
 
 
-def _locked(
-    view: View, trigger_id: str, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool
-) -> Action:
-    record = view.record
+def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *, may_trim: bool) -> Action:
+    record, now = view.record, routing.now
     is_ours = record.trigger_id == trigger_id
-    if record.claim is None and _is_for_people(view, settings):
+    if record.claim is None and _is_for_people(view, routing):
         return ClaimForPeople()
     if is_ours:
         return Resume() if record.claim is None else SettleBatch()
-    kept = _kept(view, settings)
+    kept = _kept(view, settings, routing)
     if kept is not None:
         return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
         # Another system locked a watched record: the lock must begin to age, or what is unanswered waits for ever.
         return StampLock() if record.watched_since is not None and record.unanswered_ids else Stop()
-    wait = _wait(view, now, policy_of, _run(view, settings))
+    wait = _wait(view, routing, _run(view, routing))
     if wait is not None:
         return wait
     if not view.fresh:
@@ -216,22 +212,21 @@ def _locked(
     return Contend()
 
 
-def _is_for_people(view: View, settings: Settings) -> bool:
+def _is_for_people(view: View, routing: Routing) -> bool:
     """Whether the batch that a lock of ours holds belongs to people by now."""
     record = view.record
     is_of_ours = record.batch_id is not None and record.started_at is not None
-    flag = settings.handoff_flag_routes
-    return is_of_ours and views.belongs_to_people(view.conversation, handoff_flag_routes=flag)
+    return is_of_ours and views.belongs_to_people(view.conversation, routing)
 
 
-def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *, may_trim: bool) -> Action:
-    record = view.record
+def _open(view: View, settings: Settings, routing: Routing, *, may_trim: bool) -> Action:
+    record, now = view.record, routing.now
     if not view.staged and not is_answer_overdue(record, now, settings):
         return Stop()
     if view.staged and not view.fresh:
         return SettleDuplicates()
-    kept, run = _kept(view, settings), _run(view, settings)
-    wait = _wait(view, now, policy_of, run) if kept is None else None
+    kept, run = _kept(view, settings, routing), _run(view, routing)
+    wait = _wait(view, routing, run) if kept is None else None
     if wait is not None:
         return wait
     trim = _trim(view, now, settings, may_trim=may_trim)
@@ -239,7 +234,7 @@ def _open(view: View, now: datetime, settings: Settings, policy_of: PolicyOf, *,
         return trim
     if kept is not None:
         return kept
-    carried = _carried(view, settings)
+    carried = _carried(view, routing)
     refused = {one: said.code for one, said in carried.items() if isinstance(said, Refusal)}
     if refused:
         return RefuseCarried(refused)
@@ -261,22 +256,22 @@ class _Run:
     """Whether these are all of the new messages."""
 
 
-def _run(view: View, settings: Settings) -> _Run:
-    destinations = {one.message_sid: _destination(view, one, settings) for one in view.new}
+def _run(view: View, routing: Routing) -> _Run:
+    destinations = {one.message_sid: _destination(view, one, routing) for one in view.new}
     first = next(iter(destinations.values()), Route.CHANNEL)
     messages = list(takewhile(lambda one: destinations[one.message_sid] == first, view.new))
     return _Run(messages, first is Route.HANDOFF, len(messages) == len(view.new))
 
 
-def _destination(view: View, message: StagedMessage, settings: Settings) -> Destination | OptOut:
+def _destination(view: View, message: StagedMessage, routing: Routing) -> Destination | OptOut:
     """Who answers a new message; a request that changes nothing is only kept."""
     request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out_of(message.channel))
     if request is not None:
         return request
-    return views.destination_of(view, message, handoff_flag_routes=settings.handoff_flag_routes)
+    return views.destination_of(view, message, routing)
 
 
-def _kept(view: View, settings: Settings) -> Keep | None:
+def _kept(view: View, settings: Settings, routing: Routing) -> Keep | None:
     """The first new messages, where nobody answers them: a rule refuses them, or they ask for help.
 
     On a locked record too, as far as it has room: they are appended behind its batch, and change nothing of it.
@@ -284,7 +279,7 @@ def _kept(view: View, settings: Settings) -> Keep | None:
     marks: dict[str, str] = {}
     messages: list[StagedMessage] = []
     for message in view.new:
-        match _destination(view, message, settings):
+        match _destination(view, message, routing):
             case Refusal(code):
                 marks[message.message_sid] = code.value
             case OptOut():
@@ -296,7 +291,7 @@ def _kept(view: View, settings: Settings) -> Keep | None:
     return Keep(fitting, marks) if fitting else None
 
 
-def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | None:
+def _wait(view: View, routing: Routing, run: _Run) -> Wait | None:
     """How long the customer may go on typing; None: the burst is over, old enough, or for people.
 
     The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's trigger
@@ -305,18 +300,17 @@ def _wait(view: View, now: datetime, policy_of: PolicyOf, run: _Run) -> Wait | N
     if not view.staged or run.for_people or not run.is_all:
         return None
     oldest, newest = view.staged[0], view.staged[-1]
+    policy_of, now = routing.policy_of, routing.now
     quiet = timedelta(seconds=policy_of(newest.channel).batch_window_seconds) - (now - newest.received_at)
     patience = timedelta(seconds=policy_of(oldest.channel).batch_max_wait_seconds) - (now - oldest.received_at)
     remaining = min(quiet, patience).total_seconds()
     return Wait(remaining) if remaining > 0 else None
 
 
-def _carried(view: View, settings: Settings) -> dict[str, Destination]:
+def _carried(view: View, routing: Routing) -> dict[str, Destination]:
     """What the rules and the routing say now of what an earlier batch left unanswered."""
-    flag = settings.handoff_flag_routes
     return {
-        one["message_id"]: views.destination_of_entry(view.conversation, one, handoff_flag_routes=flag)
-        for one in view.record.unanswered
+        one["message_id"]: views.destination_of_entry(view.conversation, one, routing) for one in view.record.unanswered
     }
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.routing import Route
+from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.routing import Route, Routing
 from chalicelib.conversations.views import Gone, View
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
@@ -34,7 +35,8 @@ GRACE_SECONDS = 5
 class Handoff:
     """Hands batches to the company's people."""
 
-    def __init__(self, clock: Clock, new_id: Callable[[], str], settings: Settings) -> None:
+    def __init__(self, policies: Policies, clock: Clock, new_id: Callable[[], str], settings: Settings) -> None:
+        self._policies = policies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -49,7 +51,7 @@ class Handoff:
 
         def act() -> bool | Changed:
             view = views.look(tables, key, self._settings.context_attributes)
-            if isinstance(view, Gone) or not self._is_clear(view):
+            if isinstance(view, Gone) or not self._is_clear(view, trail):
                 return False
             taken = views.fitting(view.record, view.new, self._settings.batch_messages_max)
             handed = self.take(tables, queues, view, taken, self._new_id(), trail)
@@ -134,12 +136,12 @@ class Handoff:
         trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
         trail.count(Metric.HANDED_OFF, len(entries))
 
-    def _is_clear(self, view: View) -> bool:
+    def _is_clear(self, view: View, trail: Trail) -> bool:
         """Whether the record is open and small, and all that it carries and all that is staged is for people."""
-        flag = self._settings.handoff_flag_routes
-        record, conversation = view.record, view.conversation
-        carried = [views.destination_of_entry(conversation, one, handoff_flag_routes=flag) for one in record.unanswered]
-        staged = [views.destination_of(view, one, handoff_flag_routes=flag) for one in view.new]
+        record, conversation, now = view.record, view.conversation, self._clock.now()
+        routing = Routing(self._settings.handoff_flag_routes, self._policies.for_channels(conversation, trail), now)
+        carried = [views.destination_of_entry(conversation, one, routing) for one in record.unanswered]
+        staged = [views.destination_of(view, one, routing) for one in view.new]
         is_ordinary = not any(one.opt_out or one.opt_out_keyword for one in view.new)
         return (
             not record.is_locked
@@ -148,5 +150,5 @@ class Handoff:
             and bool(view.new)
             and len(view.new) == len(view.staged)
             and all(one is Route.HANDOFF for one in (*carried, *staged))
-            and not history.movable_count(record, self._bounds, now=self._clock.now())
+            and not history.movable_count(record, self._bounds, now=now)
         )

@@ -10,7 +10,7 @@ setting; a new one is one field here, one setting, and one row of the table in d
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -186,6 +186,17 @@ class Policy:
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )
+    list_addresses: tuple[str, ...] = _policy(
+        "addresses of the company's that are mailing lists, such as a Google Group: "
+        "an e-mail that one of them passed on is its author's"
+    )
+    automatic_answers_per_hour: int = _policy(
+        "answers of the AI that a conversation may have within an hour before people get its next e-mail"
+    )
+
+
+PolicyOf = Callable[[str], Policy]
+"""The policy of a conversation's company for a channel."""
 
 
 def kind_of(policy: Field[Any]) -> Kind:
@@ -275,6 +286,10 @@ class Policies:
         for finding in merged.findings:
             self._warn(configured.tenant, finding, trail)
         return merged.policy
+
+    def for_channels(self, configured: Configured, trail: Trail) -> PolicyOf:
+        """The policies that apply to a conversation, by its channels."""
+        return lambda channel: self.of(configured, channel, trail)
 
     def _warn(self, tenant: str, finding: Finding, trail: Trail) -> None:
         if (tenant, finding) in self._warned:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.routing import Destination, Route, destination
+from chalicelib.conversations.routing import Destination, Route, Routing, destination
 from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
@@ -115,24 +115,23 @@ def look_again(act: Callable[[], Outcome | Changed]) -> Outcome:
     raise TryAgain(Code.DB_TRANSIENT_ERROR, "the record keeps changing")
 
 
-def destination_of(view: View, message: StagedMessage, *, handoff_flag_routes: bool) -> Destination:
+def destination_of(view: View, message: StagedMessage, routing: Routing) -> Destination:
     """Who answers a staged message, by today's rules."""
     sender = contexts.sender_of(message.context)
-    return destination(view.conversation, message.channel, sender, handoff_flag_routes=handoff_flag_routes)
+    return destination(view.conversation, message.channel, sender, routing)
 
 
-def destination_of_entry(conversation: Conversation, entry: Entry, *, handoff_flag_routes: bool) -> Destination:
+def destination_of_entry(conversation: Conversation, entry: Entry, routing: Routing) -> Destination:
     """Who answers a message that is in the record already, by today's rules."""
     channel, sender = entry["channel_type"], entry["metadata"]["sender"]
-    return destination(conversation, channel, sender, handoff_flag_routes=handoff_flag_routes)
+    return destination(conversation, channel, sender, routing)
 
 
-def belongs_to_people(conversation: Conversation, *, handoff_flag_routes: bool) -> bool:
+def belongs_to_people(conversation: Conversation, routing: Routing) -> bool:
     """Whether today's rules send all that is unanswered to people."""
     unanswered = conversation.record.unanswered
     return bool(unanswered) and all(
-        destination_of_entry(conversation, one, handoff_flag_routes=handoff_flag_routes) is Route.HANDOFF
-        for one in unanswered
+        destination_of_entry(conversation, one, routing) is Route.HANDOFF for one in unanswered
     )
 
 

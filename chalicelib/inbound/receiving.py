@@ -1,8 +1,8 @@
 """Stage 1: a message of a webhook request is staged and gets a trigger, or goes to people at once.
 
-    parse - for each recipient: find - prove - load - rules - route - read - stage - ensure a trigger | hand off
-                                            ^
-                                            `-- a message that the provider's own list proves comes in here
+    parse - for each recipient: find - prove - judge - load - rules - route - read - stage - ensure a trigger | hand off
+                                                    ^
+                                                    `-- a message that the provider's own list proves comes in here
 
 Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
 for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
@@ -29,7 +29,7 @@ from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_loo
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
 from chalicelib.conversations.policies import Policies, Policy
-from chalicelib.conversations.routing import Route, determine_target_queue
+from chalicelib.conversations.routing import Route, Routing, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
@@ -131,10 +131,9 @@ class Receiving:
         tables = self._tables.within(deadline)
         channel = self._channels[message.channel]
         found = self._begin(tables, channel, message, trail)
+        credential_ref = self._credential_ref(found, channel)
         try:
-            self._verification.verify(
-                request, message.account_id, self._credential_ref(found, channel), deadline, trail
-            )
+            self._verification.verify(request, message.account_id, credential_ref, deadline, trail)
         except Rejected:
             if found.key is not None:
                 # A stranger's request has cost this query too: a forger must not learn who is a customer.
@@ -142,14 +141,18 @@ class Receiving:
             raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
-        message = self._judged(message)
-        trail.bind(message_sid=message.message_sid)
-        respelled = self._find_respelled(tables, channel, found, message, trail)
-        if respelled is not None:
-            found = respelled
-            ref = lookup.require_credential_ref(found, channel)
-            self._verification.verify(request, message.account_id, ref, deadline, trail)
-        return self._take(found, message, attachments, deadline, trail)
+        judged = self._judged(found, message, trail)
+        trail.bind(message_sid=judged.message_sid)
+        if judged.sender != message.sender:  # found so far by the address of a list that passed it on
+            of_author: Found | None = self._find(tables, channel, judged, trail)
+        else:
+            of_author = self._find_respelled(tables, channel, found, judged, trail)
+        if of_author is not None:
+            found = of_author
+            ref = self._credential_ref(found, channel)
+            if ref != credential_ref:
+                self._verification.verify(request, judged.account_id, ref, deadline, trail)
+        return self._take(found, judged, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
         """Take in a message that needs no proof of its own, for the provider's list of messages told it.
@@ -212,9 +215,8 @@ class Receiving:
             return Outcome(refusal, policy.locked_notice)
         if refusal is not None and refusal is not Code.OPTED_OUT:
             raise Rejected(refusal, "refused by the conversation's rules")
-        route = determine_target_queue(
-            conversation, message.sender, handoff_flag_routes=self._settings.handoff_flag_routes
-        )
+        routing = Routing(self._settings.handoff_flag_routes, lambda _: policy, self._clock.now())
+        route = determine_target_queue(conversation, channel.name, message.sender, routing)
         trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
         message, deadline = _with_content(message, conversation, deadline)
         attachments.extend(deadline)
@@ -299,12 +301,13 @@ class Receiving:
             raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         return ref
 
-    def _judged(self, message: InboundMessage) -> InboundMessage:
-        """A verified message under its own id: what only a verified message is worth, such as that of an e-mail."""
+    def _judged(self, found: Found, message: InboundMessage, trail: Trail) -> InboundMessage:
+        """A verified message under its own id, from its author by the company's policy."""
         if message.unread is None:
             return message
         refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
-        return message.unread.judged(message, lists=(), refused=refused)
+        lists = self._policies.of(found, message.channel, trail).list_addresses
+        return message.unread.judged(message, lists=lists, refused=refused)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)

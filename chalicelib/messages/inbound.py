@@ -93,7 +93,7 @@ class Unread(Protocol):
 
         Args:
             message: the one that was verified, for one of its recipients.
-            lists: the addresses of the company's own lists, in lower case.
+            lists: the addresses of the company's own lists.
             refused: the verdicts on its sender by which the company takes no message.
         """
 

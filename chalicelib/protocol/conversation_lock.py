@@ -31,7 +31,7 @@ Guarantees
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +39,7 @@ from zlib import crc32
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
+from chalicelib.protocol.answers import recent_answers
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -52,6 +53,7 @@ from chalicelib.protocol.record import (
     LOCK_SHARD,
     MESSAGE_ID,
     MESSAGES,
+    MOVED_ANSWERS,
     MOVED_BEFORE,
     STALL_RESETS,
     STARTED_AT,
@@ -312,10 +314,17 @@ def remove_moved(table: Table, record: Record, *, count: int, now: datetime) -> 
     """Take the first `count` entries off the record, which the history holds already.
 
     The last of them must stand where it was read: the company may have taken some off the front meanwhile, and what
-    follows is in no history.
+    follows is in no history. The answers of the last hour among them stay known.
     """
-    change = Change(set={MOVED_BEFORE: iso(now)}, add={VERSION: 1}, remove_first={MESSAGES: count})
-    last = Attr(MESSAGES).has_at(count - 1, (record.entries or ())[count - 1])  # H2: named, not counted.
+    leaving = (record.entries or ())[:count]
+    answers = recent_answers(replace(record, entries=leaving), now=now)
+    change = Change(
+        set={MOVED_BEFORE: iso(now), **({MOVED_ANSWERS: answers} if answers else {})},
+        add={VERSION: 1},
+        remove=() if answers or not record.moved_answers else (MOVED_ANSWERS,),
+        remove_first={MESSAGES: count},
+    )
+    last = Attr(MESSAGES).has_at(count - 1, leaving[-1])  # H2: named, not counted.
     match table.update(record.key.item, change, when=record.unchanged & last):
         case Written():
             return Appended()

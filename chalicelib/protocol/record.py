@@ -34,6 +34,7 @@ ERROR_CODE = "processing_error_code"
 OPTED_OUT = "opted_out"
 OPTED_OUT_CHANNELS = "opted_out_channels"
 MOVED_BEFORE = "messages_moved_before"
+MOVED_ANSWERS = "moved_answers"
 LOCK_SHARD = "lock_shard"
 STALL_RESETS = "stall_resets"
 LAST_USER_MESSAGE_AT = "last_user_message_at"
@@ -56,6 +57,7 @@ ATTRIBUTES = (
     LAST_REPLY_ID,
     ERROR_CODE,
     MOVED_BEFORE,
+    MOVED_ANSWERS,
     LOCK_SHARD,
     STALL_RESETS,
 )
@@ -120,6 +122,8 @@ class Record:
     """Why it was not sent, or not wholly; None: it was."""
     moved_before: str | None
     """Entries were moved to the history up to this instant; None: never."""
+    moved_answers: Mapping[str, str]
+    """Answers of the AI among the entries that were moved last, if young then: when, by the answer's id."""
     stall_resets: int
     """How many locks in a row stalled since the conversation was last answered."""
 
@@ -154,6 +158,7 @@ class Record:
             last_reply_id=item.get(LAST_REPLY_ID),
             error_code=item.get(ERROR_CODE),
             moved_before=item.get(MOVED_BEFORE),
+            moved_answers=dict(answers) if isinstance(answers := item.get(MOVED_ANSWERS), Mapping) else {},
             stall_resets=int(item.get(STALL_RESETS, 0)),
         )
 

@@ -41,17 +41,16 @@ def author_by_list(
 
     Args:
         headers: of the e-mail.
-        lists: the addresses of the company's lists, in lower case.
+        lists: the addresses of the company's lists.
         spf: SendGrid's field `SPF`; None: it told none.
         dkim: its field `dkim`; None: it told none.
         return_path: the envelope's sender; empty: none.
     """
+    lists = {spelt for one in lists if (spelt := address(one)) is not None}
     claimed = [one for value in headers.all("from") for one in mailboxes(value)]
     named = {one for _, one in claimed} | _named_lists(headers)
-    found = next((one for one in lists if one in named), None)
-    if found is None or len(claimed) != 1:
-        return None
-    if judge(spf=spf, dkim=dkim, sender=found, return_path=return_path) is not Verdict.PASS:
+    verdicts = [judge(spf=spf, dkim=dkim, sender=one, return_path=return_path) for one in lists & named]
+    if Verdict.PASS not in verdicts or len(claimed) != 1:
         return None
     (name, sender) = claimed[0]
     if sender not in lists:

@@ -113,7 +113,7 @@ class UnreadMail:
 
         Args:
             message: this e-mail's, for one of its recipients.
-            lists: the addresses of the company's own lists, in lower case.
+            lists: the addresses of the company's own lists.
             refused: the verdicts by which the company takes no e-mail.
         """
         author = author_by_list(self._mail.headers, lists, **self._mail.results) or self._author

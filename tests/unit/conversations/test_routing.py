@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib.clock import iso
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.routing import Route, determine_target_queue
+from chalicelib.conversations.policies import merge
+from chalicelib.conversations.routing import Refusal, Route, Routing, destination, determine_target_queue
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address
-from tests.world import CUSTOMER, conversation
+from tests.emails import CUSTOMER_EMAIL
+from tests.fakes.clock import START
+from tests.world import CUSTOMER, conversation, settings_of
+
+
+def routing(*, flag_routes: bool = False, **settings: str) -> Routing:
+    made = settings_of(tuple(settings.items()))
+    return Routing(flag_routes, lambda channel: merge(made, None, channel).policy, START)
 
 
 def route(*, sender: str = CUSTOMER, flag_routes: bool = False, **changes) -> Route:
     made = Conversation.from_item(conversation(**changes))
-    return determine_target_queue(made, Address.from_text(sender), handoff_flag_routes=flag_routes)
+    return determine_target_queue(made, "whatsapp", Address.from_text(sender), routing(flag_routes=flag_routes))
 
 
 def test_a_message_goes_to_its_channel():
@@ -91,3 +100,26 @@ def test_a_list_that_is_none_is_our_fault(listed):
 
     assert fault.value.code is Code.ROUTING_ERROR
     assert fault.value.detail == "the auto-queue list for phone addresses is no list of texts"
+
+
+class TestAnswersPerHour:
+    ANSWERS = tuple(
+        {"direction": "OUTBOUND", "source": "ai", "batch_id": str(one), "timestamp": iso(START)} for one in range(3)
+    )
+
+    def of(self, sender: str, answers_max: str, **changes) -> Route | Refusal:
+        made = Conversation.from_item(conversation(messages=list(self.ANSWERS), **changes))
+        return destination(made, "sms", sender, routing(automatic_answers_per_hour=answers_max))
+
+    @pytest.mark.parametrize(("answers_max", "expected"), [("4", Route.CHANNEL), ("3", Route.HANDOFF)])
+    def test_an_e_mail_goes_to_people_once_the_ai_has_answered_enough(self, answers_max: str, expected: Route):
+        """A machine that does not say that it is one would be answered without end."""
+        assert self.of(CUSTOMER_EMAIL, answers_max) is expected
+
+    def test_a_phone_s_message_has_no_such_bound(self):
+        """People chat, and no machine answers there unasked."""
+        assert self.of(CUSTOMER, "0") is Route.CHANNEL
+
+    def test_a_rule_refuses_all_the_same(self):
+        """People do not get what the company wants from nobody."""
+        assert isinstance(self.of(CUSTOMER_EMAIL, "0", project_status="paused"), Refusal)

@@ -499,3 +499,153 @@ def test_a_staged_row_stays_small_whatever_the_e_mail(is_raw: bool):
     assert message["extras"]["notes"] == "attachments,truncated"
     assert size_of(staged) < ROW_BYTES_MAX
     assert ConversationKey(staged["primary_channel"], staged["conversation_id"]).conversation_id == "d" * 64
+
+
+class TestList:
+    """A Google Group is the company's public address, and writes From anew."""
+
+    LIST = "support@acme.example"
+    THROUGH_LIST = Email(
+        sender=f"'Ann Doe' via Support <{LIST}>",
+        headers={"X-Original-From": f"Ann Doe <{CUSTOMER_EMAIL}>", "List-ID": "<support.acme.example>"},
+        return_path="support+bncABC@acme.example",
+        dkim="{@acme.example : pass}",
+        spf="pass",
+    )
+
+    @staticmethod
+    def of_list(credential_ref: str = EMAIL_SECRET_REF, **changes: Any) -> dict[str, Any]:
+        config = {"credential_ref": credential_ref, "policy": {"list_addresses": [TestList.LIST.title()]}}
+        return email_conversation(channel_config={"email": config}, **changes)
+
+    def test_an_e_mail_through_the_list_is_answered_to_its_author(self):
+        """In the author's conversation, whatever automatic signs the list added."""
+        world = World(None, self.of_list())
+        world.deliver_email(self.THROUGH_LIST)
+        world.clock.advance(11)
+        world.work()
+
+        (document,) = world.take(world.queues.ai)
+        world.reply(document, "an answer")
+        world.send_replies()
+
+        ((_, part, _),) = world.phone.received
+        assert (part.to, part.sender) == (CUSTOMER_EMAIL, COMPANY_EMAIL)
+        assert document["messages"][0]["from"] == CUSTOMER_EMAIL
+        assert document["messages"][0]["extras"]["authentication"] == "pass"
+
+    def test_the_author_is_found_by_one_further_look_up(self):
+        """By the list's address only the company was found: a query for the pair, and one for the company."""
+        world = World(None, self.of_list())
+
+        world.post_email(self.THROUGH_LIST)
+
+        calls = [call.operation for call in world.plan.calls]
+        assert calls.count("Query") == 3
+        assert world.staged_ids == [self.THROUGH_LIST.message_sid]
+
+    @pytest.mark.parametrize("dkim", ["{@acme.example : fail}", "{@forger.example : pass}"])
+    def test_what_the_list_s_domain_does_not_vouch_for_names_no_author(self, dkim: str):
+        """Anybody can write the header."""
+        world = World(None, self.of_list())
+
+        response = world.post_email(replace(self.THROUGH_LIST, dkim=dkim, return_path="x@forger.example"))
+
+        assert told(response) == (404, {"success": False, "code": "CONVERSATION_NOT_FOUND"})
+        assert world.staged_ids == []
+
+    def test_a_list_that_no_policy_names_is_a_sender_like_others(self):
+        """The company alone knows its lists."""
+        world = World(None, email_conversation())
+
+        assert told(world.post_email(self.THROUGH_LIST))[0] == 404
+
+    def test_an_unknown_author_is_told_so(self):
+        """Not the list: that would pass the text on to everybody who reads it."""
+        world = World(None, self.of_list(), unknown_sender_text="Who?")
+        headers = {**self.THROUGH_LIST.headers, "X-Original-From": "bob@stranger.example"}
+
+        world.post_email(replace(self.THROUGH_LIST, headers=headers))
+        world.send_replies()
+
+        assert [part.to for _, part, _ in world.phone.received] == ["bob@stranger.example"]
+
+    def test_the_author_s_conversation_has_to_be_proven_too(self):
+        """The secret of the row that names the list proves no other tenant's conversation."""
+        public = self.of_list(conversation_id="conversation-0", gsi_recipient_email="a@customer.example")
+        world = World(None, public, self.of_list(OTHER_REF))
+        world.secrets.texts[OTHER_REF] = json.dumps({"public_key": OTHER_KEYS[1]})
+
+        response = world.post_email(self.THROUGH_LIST)
+
+        assert told(response) == (403, {"success": False, "code": "INVALID_SIGNATURE"})
+        assert world.staged_ids == []
+
+
+class TestAnswersPerHour:
+    @staticmethod
+    def exchange(world: World, number: int) -> list[dict[str, Any]]:
+        """An e-mail of a machine that does not say so, and the AI's answer, if the AI gets it; what people get."""
+        world.deliver_email(Email(message_id=f"<{number}@customer.example>", text=f"machine {number}"))
+        world.clock.advance(31)
+        world.work()
+        for document in world.take(world.queues.ai):
+            world.reply(document, f"answer {number}")
+            world.send_replies()
+        return world.take(world.queues.handoff)
+
+    def test_beyond_the_bound_people_get_the_e_mails(self):
+        """Two machines would answer each other without end; nothing is lost, and none is answered twice."""
+        world = World(None, email_conversation(), automatic_answers_per_hour="3")
+
+        handed = [self.exchange(world, number) for number in range(5)]
+
+        assert [len(documents) for documents in handed] == [0, 0, 0, 1, 1]
+        assert handed[3][0]["messages"][0]["body"] == "machine 3"
+        assert [part.body for _, part, _ in world.phone.received] == ["answer 0", "answer 1", "answer 2"]
+
+    def test_an_hour_later_the_ai_answers_again(self):
+        """A person may have written all of them."""
+        world = World(None, email_conversation(), automatic_answers_per_hour="1")
+        self.exchange(world, 0)
+        assert len(self.exchange(world, 1)) == 1
+
+        world.clock.advance(3_600)
+
+        assert self.exchange(world, 2) == []
+        assert world.phone.received[-1][1].body == "answer 2"
+
+    def test_answers_that_left_the_record_count(self):
+        """A record of large e-mails keeps less than an hour of them."""
+        world = World(None, email_conversation(), automatic_answers_per_hour="3", messages_keep="1", dedupe_hours="0")
+
+        handed = [self.exchange(world, number) for number in range(5)]
+
+        assert world.row["moved_answers"]
+        assert [len(documents) for documents in handed] == [0, 0, 0, 1, 1]
+
+    def test_e_mails_that_wait_when_the_bound_is_reached_go_to_people(self):
+        """They came while the AI wrote its last answer."""
+        world = World(None, email_conversation(), automatic_answers_per_hour="1")
+        world.deliver_email(Email(text="first"))
+        world.clock.advance(31)
+        world.work()
+        (document,) = world.take(world.queues.ai)
+        world.deliver_email(Email(text="second", message_id="<two@customer.example>"))
+
+        world.reply(document, "answer")
+        world.send_replies()
+        world.clock.advance(31)
+        world.work()
+
+        assert world.take(world.queues.ai) == []
+        (handed,) = world.take(world.queues.handoff)
+        assert [one["body"] for one in handed["messages"]] == ["second"]
+
+    def test_the_bound_costs_no_call(self):
+        """The record is read with its messages anyway."""
+        world = World(None, email_conversation(messages=[outbound("hello")]))
+
+        world.post_email(Email())
+
+        assert [call.kind for call in world.plan.calls] == ["read", "read", "read", "write", "write", "send"]

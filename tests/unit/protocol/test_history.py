@@ -109,6 +109,19 @@ class TestMove:
         assert moved(world) == [old(number) for number in range(4)]
         assert world.row["messages_moved_before"] == iso(START)
 
+    def test_young_answers_of_the_ai_that_leave_stay_known(self):
+        """For an hour, over several moves: they count, however few entries the bytes allow."""
+        of_ai = {"direction": "OUTBOUND", "source": "ai"}
+        world = holding(*(old(number, days=0, batch_id=f"batch-{number}", **of_ai) for number in range(6)))
+
+        known = []
+        for minutes, number in ((0, 2), (59, 1), (1, 1)):
+            world.clock.advance(60 * minutes)
+            move(world, number)
+            known.append(sorted(world.row.get("moved_answers", ())))
+
+        assert known == [["batch-0", "batch-1"], ["batch-0", "batch-1", "batch-2"], []]
+
     def test_an_entry_is_in_the_history_before_it_leaves(self):
         """H1: the history is written first."""
         world = holding(*map(old, range(30)))

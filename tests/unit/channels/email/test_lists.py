@@ -118,3 +118,18 @@ def test_hints_tell_headers_that_refuse_nothing():
 def test_an_id_that_we_generated_is_known(message_id: str, is_ours: bool):
     """At the address that the e-mail came back to."""
     assert is_own(headers(f"Message-ID: {message_id}"), "help@acme.example") is is_ours
+
+
+def test_of_several_named_lists_one_has_to_vouch():
+    """A list may pass on what another has passed on, in whatever order the policy names them."""
+    other = "all@other.example"
+    lines = (*AS_IT_WAS, f"X-BeenThere: {other}")
+
+    found = {author(*lines, lists=lists) for lists in ((LIST, other), (other, LIST))}
+
+    assert found == {Author("Ann Doe", ANN, Verdict.PASS)}
+
+
+def test_a_list_is_known_however_the_company_spells_it():
+    """As addresses are compared everywhere; what is no address is no list."""
+    assert author(*REWRITTEN, lists=("Support@ACME.example", "nobody")) is not None
