@@ -153,7 +153,8 @@ class TestEndToEnd:
         response = deployment.send(b"", {}, path=path)
 
         assert response.status_code == 404
-        assert response.json_body == {"success": False, "code": "UNKNOWN_PATH"}
+        document = {"success": False, "code": "UNKNOWN_PATH", "message": "no webhook has this path"}
+        assert response.json_body == document
 
 
 WHOLE = {
