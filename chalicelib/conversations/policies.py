@@ -328,4 +328,4 @@ def _ignored(default: Any, kind: Kind) -> Reading:
 
 
 def _is_whole(number: int | Decimal) -> bool:
-    return number == number.to_integral_value() if isinstance(number, Decimal) else True
+    return isinstance(number, int) or (number.is_finite() and number == number.to_integral_value())

@@ -52,7 +52,9 @@ class Answer:
             document = json.loads(self.body)
         except ValueError:
             return False
-        return self.status == HTTPStatus.NOT_FOUND and document == {"success": False, "code": "UNKNOWN_PATH"}
+        if self.status != HTTPStatus.NOT_FOUND or not isinstance(document, dict):
+            return False
+        return (document.get("success"), document.get("code")) == (False, "UNKNOWN_PATH")
 
     @property
     def is_proof(self) -> bool:
