@@ -194,7 +194,7 @@ def receive(engine: Engine, request: Request) -> None:
 
 def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     """What a webhook does beside its calls, each by itself, and the requests of two of these."""
-    web = WebhookRequest(BASE_URL + PATH, {"x-twilio-signature": SIGNATURE}, BODY, "request-1")
+    web = WebhookRequest((BASE_URL + PATH,), {"x-twilio-signature": SIGNATURE}, BODY, "request-1")
     provider = Twilio(tuple(engine.channels.values()), engine.clock)
     (message,) = provider.parse(web)
     loaded = Conversation.from_item({name: one for name, one in conversation().items() if name != "messages"})

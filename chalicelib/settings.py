@@ -273,8 +273,16 @@ class Settings:
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
     )
+    opt_out_keywords: Literal["none", "default"] = _setting(
+        "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "
+        "Opt-Out; a company's policy says it for its own",
+        _one_of(none="none", default="default"),
+        "none",
+    )
     sms_stop_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer out of SMS", _keywords, "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT"
+        "messages by which Twilio opts a customer out of SMS from a long code",
+        _keywords,
+        "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT",
     )
     sms_start_keywords: tuple[str, ...] = _setting(
         "messages by which Twilio opts a customer in again", _keywords, "START,YES,UNSTOP"

@@ -53,6 +53,9 @@ class _Mail:
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:
         return request.headers["x-word"] == json.loads(secret)["word"]
 
+    def signed_urls(self, _request: WebhookRequest) -> Sequence[str]:
+        return ()
+
 
 class EmailWorld(World):
     """One deployment, whose company has an address for e-mail too."""

@@ -128,6 +128,13 @@ DELIVER = Sent("as it comes")
 """Among the outcomes of a phone: this one is delivered."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Among the outcomes of a phone: this one is delivered, and the provider's answer denies it or is lost."""
+
+    told: SendOutcome
+
+
 class Phone:
     """The customer's phone and mailbox, and the sending before them: a `Sender` whose calls pass the plan of faults."""
 
@@ -136,7 +143,7 @@ class Phone:
         self.plan = plan
         self.received: list[tuple[str, OutboundPart, datetime]] = []
         """What was delivered: sid, message and instant, in order."""
-        self.outcomes: list[SendOutcome] = []
+        self.outcomes: list[SendOutcome | Taken] = []
         """What the next sends are answered instead of being delivered."""
         self.asked: set[str] = set()
         """The texts that the provider was asked to send, delivered or not."""
@@ -167,11 +174,11 @@ class Phone:
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
         self.asked.add(part.body)
         outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
-        if outcome is not DELIVER:
+        if outcome is not DELIVER and not isinstance(outcome, Taken):
             return outcome
         sid = f"SMffffffff{len(self.received) + 1:024d}"
         self.received.append((sid, part, self.clock.now()))
-        return Sent(sid)
+        return outcome.told if isinstance(outcome, Taken) else Sent(sid)
 
 
 def conversation(**changes: Any) -> dict[str, Any]:

@@ -198,7 +198,8 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
     if kept is not None:
         return _trim(view, now, settings, may_trim=may_trim) or kept
     if not view.staged:
-        return Stop()
+        # Another system locked a watched record: the lock must begin to age, or what is unanswered waits for ever.
+        return StampLock() if record.watched_since is not None and record.unanswered_ids else Stop()
     wait = _wait(view, routing, _run(view, routing))
     if wait is not None:
         return wait
@@ -264,7 +265,7 @@ def _run(view: View, routing: Routing) -> _Run:
 
 def _destination(view: View, message: StagedMessage, routing: Routing) -> Destination | OptOut:
     """Who answers a new message; a request that changes nothing is only kept."""
-    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out)
+    request = views.opt_out_request(message, is_opted_out=view.conversation.is_opted_out_of(message.channel))
     if request is not None:
         return request
     return views.destination_of(view, message, routing)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from chalicelib.clock import Deadline
 from chalicelib.messages.inbound import AddressKind, InboundMessage, OptOut
+from chalicelib.messages.parts import PartLimits
 
 
 class AnswerStyle(StrEnum):
@@ -49,6 +50,28 @@ _ANSWER_STYLES = {Vendor.TWILIO: AnswerStyle.TWIML, Vendor.SENDGRID: AnswerStyle
 _REPORT_PATHS = {Vendor.TWILIO: "/webhooks/twilio/status/"}
 
 
+class NumberKind(StrEnum):
+    """What sort of number a company sends from: the provider's default keywords differ by it."""
+
+    LONG_CODE = "long code"
+    TOLL_FREE = "toll-free"
+    SHORT_CODE = "short code"
+
+    @classmethod
+    def of(cls, number: str) -> NumberKind:
+        """The kind of a company's number."""
+        if not number.startswith("+"):
+            return cls.SHORT_CODE
+        return cls.TOLL_FREE if number.startswith(_TOLL_FREE) and len(number) == _NANP_LENGTH else cls.LONG_CODE
+
+
+_TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
+_NANP_LENGTH = len("+18005550100")
+
+Keywords = Mapping[OptOut, frozenset[str]]
+"""Whole messages, in capitals."""
+
+
 @dataclass(frozen=True)
 class Index:
     """The index that finds a channel's conversations by the company's and the customer's address."""
@@ -71,12 +94,15 @@ class Channel:
     queue_name: str
     """The queue of its triggers."""
     vendor: Vendor
-    part_length_max: int
-    """Characters of one outbound message."""
+    part_limits: PartLimits
+    """What one outbound message can hold."""
+    notifies_numbers_only: bool = False
+    """Whether a sender that is no phone number is a machine, which is never told that nobody knows it."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
-    opt_out_keywords: Mapping[OptOut, frozenset[str]] = field(default_factory=dict)
-    """Whole messages, in capitals, by which the provider itself takes a customer out or in without saying so."""
+    opt_out_keywords: Mapping[NumberKind, Keywords] = field(default_factory=dict)
+    """By kind of the company's number, whole messages by which the provider itself takes a customer out or in, without
+    saying so; they count only where a company's policy says that its service has no Advanced Opt-Out."""
 
 
 PROBE_HEADER: Final = "x-replies-engine-probe"
@@ -87,8 +113,8 @@ PROBE_HEADER: Final = "x-replies-engine-probe"
 class WebhookRequest:
     """One HTTP request of a provider, as it came in."""
 
-    url: str
-    """The public URL as the provider called and signed it."""
+    urls: tuple[str, ...]
+    """The public URLs that the provider may have called and signed: the configured one, and the request's own."""
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
@@ -131,6 +157,9 @@ class Provider(Protocol):
             Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
         """
 
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:
+        """The URLs that its signature was checked over, as a log may tell them; none: it signs no URL."""
+
 
 class Reporter(Protocol):
     """What `delivery_reports` needs of a provider that tells what became of a message after it took it."""
@@ -166,7 +195,7 @@ class OutboundPart:
     to: str
     sender: str
     messaging_service_sid: str | None
-    """Sends instead of `sender`, if there is one."""
+    """The provider's service through which `sender` sends, if there is one."""
     body: str
     content_sid: str | None
     content_variables: Mapping[str, str]
@@ -204,11 +233,18 @@ class TemporaryFailure:
     error_code: str
     after_seconds: int = 0
     """How long it wants to be left alone."""
+    is_ours_to_mend: bool = False
+    """Whether it takes the message only once somebody has mended the account or its configuration."""
 
 
 @dataclass(frozen=True)
 class InDoubt:
     """Nobody knows whether the provider took the message."""
+
+    is_server_error: bool = False
+    """Whether the provider answered with a 5xx; False: the answer was lost, or proves nothing."""
+    error_code: str | None = None
+    """What it was answered with; None: with nothing that can be read."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from chalicelib.channels.channel import Channel, Index, Vendor
+from chalicelib.channels.channel import Channel, Index, NumberKind, Vendor
 from chalicelib.messages.inbound import AddressKind, OptOut
+from chalicelib.messages.lengths import Counting
+from chalicelib.messages.parts import MEDIA_MAX, PartLimits
 from chalicelib.settings import Settings
 
 _TWILIO_LENGTH_MAX = 1_600
 _EMAIL_LENGTH_MAX = 49_152
 """As long as a reply may be: an e-mail is one part."""
+
+_HELP = frozenset({"HELP", "INFO"})
+_TOLL_FREE_KEYWORDS = {
+    OptOut.STOP: frozenset({"STOP"}),
+    OptOut.START: frozenset({"START", "UNSTOP"}),
+    OptOut.HELP: _HELP,
+}
+"""The network's own, which nobody can change (support.twilio.com, article 360058144374)."""
+_SHORT_CODE_KEYWORDS = {
+    OptOut.STOP: frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}),
+    OptOut.START: frozenset({"START", "YES", "UNSTOP"}),
+    OptOut.HELP: _HELP,
+}
+"""Twilio does not act on these itself: the owner of a short code has to (twilio.com/docs/api/errors/23002)."""
 
 
 def channels(settings: Settings) -> tuple[Channel, ...]:
@@ -28,7 +44,7 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             ),
             queue_name=settings.whatsapp_queue,
             vendor=Vendor.TWILIO,
-            part_length_max=_TWILIO_LENGTH_MAX,
+            part_limits=PartLimits(_TWILIO_LENGTH_MAX, media_max=1),
             free_text_hours=settings.whatsapp_free_text_hours,
         ),
         Channel(
@@ -38,11 +54,16 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             index=Index(settings.sms_index, settings.sms_index_company_key, settings.sms_index_customer_key),
             queue_name=settings.sms_queue,
             vendor=Vendor.TWILIO,
-            part_length_max=_TWILIO_LENGTH_MAX,
+            part_limits=PartLimits(_TWILIO_LENGTH_MAX, Counting.SMS, media_max=MEDIA_MAX, is_numbered=True),
+            notifies_numbers_only=True,
             opt_out_keywords={
-                OptOut.STOP: frozenset(settings.sms_stop_keywords),
-                OptOut.START: frozenset(settings.sms_start_keywords),
-                OptOut.HELP: frozenset(settings.sms_help_keywords),
+                NumberKind.LONG_CODE: {
+                    OptOut.STOP: frozenset(settings.sms_stop_keywords),
+                    OptOut.START: frozenset(settings.sms_start_keywords),
+                    OptOut.HELP: frozenset(settings.sms_help_keywords),
+                },
+                NumberKind.TOLL_FREE: _TOLL_FREE_KEYWORDS,
+                NumberKind.SHORT_CODE: _SHORT_CODE_KEYWORDS,
             },
         ),
     )
@@ -58,6 +79,6 @@ def _sendgrid(settings: Settings) -> tuple[Channel, ...]:
             index=Index(settings.email_index, settings.email_index_company_key, settings.email_index_customer_key),
             queue_name=settings.email_queue,
             vendor=Vendor.SENDGRID,
-            part_length_max=_EMAIL_LENGTH_MAX,
+            part_limits=PartLimits(_EMAIL_LENGTH_MAX),
         ),
     )

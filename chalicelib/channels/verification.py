@@ -41,5 +41,7 @@ class Verification:
         if not self._provider.is_genuine(request, account_id, secret):
             renewed = self._credentials.refresh(credential_ref, deadline)
             if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
-                raise Rejected(Code.INVALID_SIGNATURE, "no secret of the company signed this request")
+                over = ", ".join(self._provider.signed_urls(request))
+                where = f" over {over}" if over else ""
+                raise Rejected(Code.INVALID_SIGNATURE, f"no secret of the company signed this request{where}")
         trail.log(Step.SIGNATURE_ACCEPTED, Level.DEBUG)

@@ -100,6 +100,12 @@ def id_of(context: Document) -> str:
     return message_id
 
 
+def channel_of(context: Document) -> str:
+    """The name of the channel that a staged message came by."""
+    channel: str = context["messages"][0]["channel_type"]
+    return channel
+
+
 def sender_of(context: Document) -> str:
     """The address that a staged message came from."""
     sender: str = context["messages"][0]["from"]

@@ -10,6 +10,7 @@ from chalicelib.messages.inbound import AddressKind
 from chalicelib.ports.queues import Attributes
 from chalicelib.ports.tables import Item
 from chalicelib.protocol import record as names
+from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey, Record
 
 TASK_COMPLETE = "task_complete"
@@ -27,7 +28,7 @@ CREDENTIAL_REF = "credential_ref"
 COMPANY_ID = "company_id"
 
 
-_RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT)
+_RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT, names.OPTED_OUT_CHANNELS)
 
 
 _ROUTING = (
@@ -56,7 +57,7 @@ class Conversation:
     project_status: str | None
     allowed_channels: tuple[str, ...]
     is_task_complete: bool
-    is_opted_out: bool
+    opt_out_marks: OptOutMarks
     hand_off_to_human: bool
     auto_queue_reply_message: bool
     auto_queue_senders: Mapping[AddressKind, Any]
@@ -78,7 +79,7 @@ class Conversation:
             project_status=item.get("project_status"),
             allowed_channels=tuple(allowed) if isinstance(allowed, list | set | tuple) else (str(allowed),),
             is_task_complete=bool(item.get(TASK_COMPLETE, 0)),
-            is_opted_out=item.get(names.OPTED_OUT) is True,
+            opt_out_marks=OptOutMarks.from_item(item),
             hand_off_to_human=item.get("hand_off_to_human") is True,
             auto_queue_reply_message=item.get("auto_queue_reply_message") is True,
             auto_queue_senders={kind: item.get(name) for kind, name in _AUTO_QUEUE_LISTS.items()},
@@ -88,6 +89,10 @@ class Conversation:
     @property
     def key(self) -> ConversationKey:
         return self.record.key
+
+    def is_opted_out_of(self, channel: str) -> bool:
+        """Whether the customer wants no messages on a channel."""
+        return self.opt_out_marks.stops(channel)
 
     @property
     def attributes(self) -> Attributes:
@@ -110,7 +115,7 @@ class Conversation:
         return credential_ref_of(self.item, channel)
 
     def messaging_service_sid(self, channel: str) -> str | None:
-        """The provider's service that sends for the company; None: its number does."""
+        """The provider's service through which the company's number sends; None: it sends by itself."""
         return _nonempty_text_of_channel(self.item, channel, "messaging_service_sid")
 
 

@@ -18,7 +18,8 @@ from chalicelib.conversations.conversation import (
     credential_ref_of,
 )
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import Address, InboundMessage
+from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
+from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Item, Read, Table
 from chalicelib.protocol import record as names
 from chalicelib.protocol.record import ConversationKey
@@ -47,15 +48,9 @@ def find(table: Table, channel: Channel, message: InboundMessage) -> Found | Non
 
     Among several active conversations the newest `created_at` wins.
     """
-    index = channel.index
-    company = (index.company_key, message.recipient.value)
-    pair = list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(message.sender.value)))
-    pair.sort(key=_created_at, reverse=True)
-    active = [row for row in pair if row.get(TASK_COMPLETE) == 0]
-    if active:
-        older = tuple(_key(row) for row in pair if row is not active[0])
-        return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
-    return find_company(table, channel, message.recipient)
+    return _newest(_pair(table, channel, message, message.sender.value), channel) or find_company(
+        table, channel, message.recipient
+    )
 
 
 def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
@@ -64,6 +59,19 @@ def find_company(table: Table, channel: Channel, recipient: Address) -> Found | 
     for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
         return _found(row, channel, None, 0)
     return None
+
+
+def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by another spelling of the customer's number, or by their id; None: there is none by any.
+
+    One query for each of these; a number with one spelling costs none. The caller holds: `find` found the company
+    alone, and its secret has proven the provider.
+    """
+    if channel.address_kind is not AddressKind.PHONE:
+        return None
+    own, known_as = message.sender.value, message.sender_id
+    spellings = dict.fromkeys((*other_spellings(own), *([known_as] if known_as not in (None, own) else ())))
+    return _newest([row for one in spellings for row in _pair(table, channel, message, one)], channel)
 
 
 def load(
@@ -93,6 +101,23 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
         name = f"{CHANNEL_CONFIG}.{channel.name}.{CREDENTIAL_REF}"
         raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, f"{name} is missing for tenant {found.tenant}")
     return found.credential_ref
+
+
+def _pair(table: Table, channel: Channel, message: InboundMessage, customer: str) -> list[Item]:
+    """The conversations of the company's address with a customer's, finished ones too."""
+    index = channel.index
+    company = (index.company_key, message.recipient.value)
+    return list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(customer)))
+
+
+def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:
+    """The newest active conversation of a pair, and which others there are; None: none is active."""
+    ordered = sorted(pair, key=_created_at, reverse=True)
+    active = [row for row in ordered if row.get(TASK_COMPLETE) == 0]
+    if not active:
+        return None
+    older = tuple(_key(row) for row in ordered if row is not active[0])
+    return replace(_found(active[0], channel, _key(active[0]), len(active)), older=older)
 
 
 def _created_at(row: Item) -> str:

@@ -179,6 +179,10 @@ class Policy:
         "The former place, `channel_config.<channel>.unknown_sender_text`, stays valid; the policy wins",
         former_place="unknown_sender_text",
     )
+    opt_out_keywords: Literal["none", "default"] = _policy(
+        "whether Twilio's default keywords opt a customer out or in without `OptOutType`: `default` where the service "
+        "of the channel has no Advanced Opt-Out"
+    )
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )

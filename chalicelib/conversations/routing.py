@@ -12,6 +12,7 @@ from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind
+from chalicelib.messages.phone_numbers import all_spellings, bare
 from chalicelib.protocol.answers import recent_answers
 
 ANSWERED_BY_MACHINES: Final = frozenset({AddressKind.EMAIL})
@@ -78,7 +79,7 @@ def determine_target_queue(conversation: Conversation, channel: str, sender: Add
     """
     if (
         conversation.auto_queue_reply_message
-        or sender.value.lower() in _listed(conversation, sender)
+        or _is_listed(conversation, sender)
         or (routing.handoff_flag_routes and conversation.hand_off_to_human)
         or _has_answered_enough(conversation, channel, sender, routing)
     ):
@@ -93,13 +94,15 @@ def _has_answered_enough(conversation: Conversation, channel: str, sender: Addre
     return len(recent_answers(conversation.record, now=routing.now)) >= answers_max
 
 
-def _listed(conversation: Conversation, sender: Address) -> frozenset[str]:
-    """The senders for people, written as addresses are compared: no prefix, no blanks, lower case."""
+def _is_listed(conversation: Conversation, sender: Address) -> bool:
+    """Whether the sender is on the list for its kind of address, however the company wrote the address."""
     listed = conversation.auto_queue_senders.get(sender.kind)
     if listed is None:
-        return frozenset()
+        return False
     texts = [listed] if isinstance(listed, str) else listed
     if not isinstance(texts, list | set | tuple) or not all(isinstance(text, str) for text in texts):
         raise Misconfigured(Code.ROUTING_ERROR, f"the auto-queue list for {sender.kind} addresses is no list of texts")
-    # A customer's own address has no colon: whatever stands before one is a channel's prefix.
-    return frozenset(text.rpartition(":")[2].replace(" ", "").lower() for text in texts)
+    if sender.kind is not AddressKind.PHONE:
+        # A customer's own address has no colon: whatever stands before one is a channel's prefix.
+        return sender.value.lower() in {text.rpartition(":")[2].replace(" ", "").lower() for text in texts}
+    return not {one.lower() for one in all_spellings(sender.value)}.isdisjoint(bare(text).lower() for text in texts)

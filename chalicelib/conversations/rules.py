@@ -20,7 +20,7 @@ def validate_conversation_rules(conversation: Conversation, channel: str, *, loc
         return Code.PROJECT_INACTIVE
     if channel not in conversation.allowed_channels:
         return Code.CHANNEL_NOT_ALLOWED
-    if conversation.is_opted_out:
+    if conversation.is_opted_out_of(channel):
         return Code.OPTED_OUT
     if lock_matters and conversation.record.is_locked:
         return Code.CONVERSATION_LOCKED

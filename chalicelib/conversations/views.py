@@ -153,9 +153,9 @@ def fitting(record: Record, messages: Sequence[StagedMessage], messages_max: int
 def opt_out_request(message: StagedMessage, *, is_opted_out: bool) -> OptOut | None:
     """What a staged message asks of its conversation; None: it is an ordinary message.
 
-    By a keyword alone START counts only from a customer who is opted out: to all others "yes" is an answer.
+    START counts only from a customer who is opted out: the provider reports it of every "yes".
     """
     told = message.opt_out or message.opt_out_keyword
-    if told is None or (message.opt_out is None and told == OptOut.START and not is_opted_out):
+    if told is None or (told == OptOut.START and not is_opted_out):
         return None
     return OptOut(told)

@@ -72,27 +72,40 @@ def unknown_path() -> Response:
     return _as_response(responses.unknown_path())
 
 
-def public_url(request: Request, base: str) -> str:
-    """The URL that the provider called and signed.
+def public_urls(request: Request, base: str) -> tuple[str, ...]:
+    """The URLs that the provider may have called and signed, the configured one first.
 
-    A configured base is safest. Without one the URL is told by the request: on AWS the domain's name and the path with
-    its stage, locally and behind a tunnel the host and the scheme that were forwarded. A query string is rebuilt from
-    its decoded parameters, so one whose encoding or order was unusual does not verify.
+    One is the configured base with the route's own path, whatever stage or base path mapping stands before it. The
+    other is the request's own, by the domain that API Gateway tells: a company's console may still name the execute-api
+    URL while a custom domain serves the API. Without a base, and without API Gateway, the host and the scheme that were
+    forwarded tell it; with a base the Host header, which is the caller's to set, has no say.
+
+    A query string is rebuilt from its decoded parameters, so one whose encoding or order was unusual does not verify.
     """
     told: Mapping[str, Any] = request.context
     path: str = told.get("path") or request.path
-    if base:
-        url = base + path[max(path.find("/webhooks/"), 0) :]
-    elif told.get("domainName"):
-        url = f"https://{told['domainName']}{path}"
-    else:
+    urls = [base + _path_of_route(path, request.path)] if base else []
+    if told.get("domainName"):
+        urls.append(f"https://{told['domainName']}{path}")
+    elif not base:
         headers = request.headers
         scheme = headers.get("x-forwarded-proto", "http").partition(",")[0].strip()  # each proxy adds its own
-        url = f"{scheme}://{headers.get('host', 'localhost')}{path}"
+        urls.append(f"{scheme}://{headers.get('host', 'localhost')}{path}")
+    return tuple(dict.fromkeys(f"{url}{_query_of(request)}" for url in urls))
+
+
+def _path_of_route(path: str, route: str) -> str:
+    """The end of a path that is the route's: as many segments as the route's template has."""
+    trimmed = path.rstrip("/")
+    segments = trimmed.split("/")[-len(route.strip("/").split("/")) :]
+    return "/" + "/".join(segments) + path[len(trimmed) :]
+
+
+def _query_of(request: Request) -> str:
     parameters = request.query_params
     if not parameters:
-        return url
-    return f"{url}?{urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])}"
+        return ""
+    return "?" + urlencode([(name, value) for name in parameters for value in parameters.getlist(name)])
 
 
 def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, trail: Trail) -> Outcome:
@@ -187,7 +200,7 @@ def _web_request(
     taker.require_proof(headers, url_token)
     body = request.raw_body
     return WebhookRequest(
-        url=public_url(request, engine.settings.public_base_url),
+        urls=public_urls(request, engine.settings.public_base_url),
         headers=headers,
         body=body if isinstance(body, bytes) else body.encode(),
         request_id=trail.request_id,

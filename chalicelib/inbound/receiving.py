@@ -42,7 +42,7 @@ from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggere
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 from chalicelib.telemetry.trail import unverified
-from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,14 @@ class Receiving:
         judged = self._judged(found, message, trail)
         trail.bind(message_sid=judged.message_sid)
         if judged.sender != message.sender:  # found so far by the address of a list that passed it on
-            found = self._find(tables, channel, judged, trail)
-            of_author = self._credential_ref(found, channel)
-            if of_author != credential_ref:
-                self._verification.verify(request, judged.account_id, of_author, deadline, trail)
+            of_author: Found | None = self._find(tables, channel, judged, trail)
+        else:
+            of_author = self._find_respelled(tables, channel, found, judged, trail)
+        if of_author is not None:
+            found = of_author
+            ref = self._credential_ref(found, channel)
+            if ref != credential_ref:
+                self._verification.verify(request, judged.account_id, ref, deadline, trail)
         return self._take(found, judged, attachments, deadline, trail)
 
     def receive_proven(self, message: InboundMessage, trail: Trail) -> Outcome:
@@ -157,10 +161,13 @@ class Receiving:
             Rejected, TryAgain, Misconfigured: as `receive`; nothing is staged for certain.
         """
         deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        found = self._begin(self._tables.within(deadline), self._channels[message.channel], message, trail)
+        tables, channel = self._tables.within(deadline), self._channels[message.channel]
+        found = self._begin(tables, channel, message, trail)
         trail.bind(message_sid=message.message_sid)
+        found = self._find_respelled(tables, channel, found, message, trail) or found
         # Nobody waits for an answer that could tell an unknown sender something.
-        return self._take(found, replace(message, may_be_notified=False), self.attachments(deadline), deadline, trail)
+        proven = replace(message, may_be_notified=False, is_of_list=True)
+        return self._take(found, proven, self.attachments(deadline), deadline, trail)
 
     def _begin(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         trail.bind(message_sid=unverified(message.message_sid), channel=channel.name)
@@ -179,33 +186,34 @@ class Receiving:
         """What becomes of a message that is proven."""
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
-        if message.refusal is not None:
-            raise Rejected(message.refusal, f"refused by the channel {channel.name}")
+        _pass_or_refuse(message)
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
-            return Outcome(Code.CONVERSATION_NOT_FOUND, notice)
+            return Outcome(code_of(channel, message), notice)
         trail.bind(conversation_id=conversation.key.conversation_id)
         trail.log(Step.CONTEXT_LOADED, Level.DEBUG)
         known = self._known_elsewhere(tables, found, message)
         if known is not None:
             return self._repeat(tables, queues, known, trail)
-        request = opt_out_request(message, is_opted_out=conversation.is_opted_out)
-        if request is not None:
-            return self._opt_out(tables, queues, conversation, message, request, trail)
         policy = self._policies.of(conversation, channel.name, trail)
+        message = _with_keywords(message, policy)
+        is_opted_out = conversation.is_opted_out_of(channel.name)
+        request = opt_out_request(message, is_opted_out=is_opted_out)
+        if request is not None:
+            return self._opt_out(tables, queues, conversation, message, policy, request, trail)
         refusal = validate_conversation_rules(
             conversation, channel.name, lock_matters=policy.on_new_message == "reject"
         )
         if refusal is Code.CONVERSATION_NOT_FOUND:
             notice = self._unknown_sender_policy.respond(
-                tables, queues, channel, found, message, trail, is_opted_out=conversation.is_opted_out
+                tables, queues, channel, found, message, trail, is_opted_out=is_opted_out
             )
-            return Outcome(refusal, notice)
+            return Outcome(code_of(channel, message), notice)
         if refusal is Code.CONVERSATION_LOCKED:
             self._stamp_foreign_lock(tables, conversation)
             return Outcome(refusal, policy.locked_notice)
-        if refusal is not None:
+        if refusal is not None and refusal is not Code.OPTED_OUT:
             raise Rejected(refusal, "refused by the conversation's rules")
         routing = Routing(self._settings.handoff_flag_routes, lambda _: policy, self._clock.now())
         route = determine_target_queue(conversation, channel.name, message.sender, routing)
@@ -215,7 +223,10 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)
         if staged is None:
-            return Outcome()
+            return Outcome(refusal)
+        if refusal is not None:  # what an opted-out customer writes is kept: stage 2 refuses it, and the record has it
+            outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
+            return outcome if outcome.code is not None else Outcome(refusal)
         is_handed = (
             route is Route.HANDOFF
             and not conversation.record.is_locked
@@ -241,11 +252,11 @@ class Receiving:
         queues: Queues,
         conversation: Conversation,
         message: InboundMessage,
+        policy: Policy,
         request: OptOut,
         trail: Trail,
     ) -> Outcome:
         """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
-        policy = self._policies.of(conversation, message.channel, trail)
         staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
         if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
@@ -303,11 +314,27 @@ class Receiving:
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
+        self._tell_found(found, trail)
+        return found
+
+    def _find_respelled(
+        self, tables: Tables, channel: Channel, found: Found, message: InboundMessage, trail: Trail
+    ) -> Found | None:
+        """The conversation by another spelling of the customer's number, where the look-up found none."""
+        if found.key is not None:
+            return None
+        respelled = lookup.find_respelled(tables.conversations, channel, message)
+        if respelled is not None:
+            trail.log(Step.RESPELLED, Level.DEBUG)
+            self._tell_found(respelled, trail)
+        return respelled
+
+    @staticmethod
+    def _tell_found(found: Found, trail: Trail) -> None:
         trail.bind(tenant=found.tenant)
         trail.log(Step.LOOKED_UP, Level.DEBUG, count=found.active_count)
         if found.active_count > 1:
             trail.log(Step.SEVERAL_ACTIVE, Level.WARNING, count=found.active_count)
-        return found
 
     def _load(self, tables: Tables, found: Found, message: InboundMessage) -> Conversation | None:
         """The conversation; None: the company has no active one with this sender, or it is gone since the index.
@@ -430,6 +457,19 @@ class Receiving:
                 return Outcome()
 
 
+def _pass_or_refuse(message: InboundMessage) -> None:
+    """Refuse what the channel itself does not take; the provider is proven.
+
+    Raises:
+        Rejected: the sender, or a machine.
+        Misconfigured: a URL in the provider's console leads here and should not.
+    """
+    if message.refusal is Code.MISDIRECTED_CALLBACK:
+        raise Misconfigured(message.refusal, "a status callback was sent to the URL for messages")
+    if message.refusal is not None:
+        raise Rejected(message.refusal, f"refused by the channel {message.channel}")
+
+
 def _with_content(
     message: InboundMessage, conversation: Conversation, deadline: Deadline
 ) -> tuple[InboundMessage, Deadline]:
@@ -446,6 +486,15 @@ def _said_before(conversation: Conversation) -> Sequence[str]:
     """What the record holds of both sides' texts, the newest first: what an e-mail repeats of them is history."""
     contents = [entry.get("content") for entry in reversed(conversation.record.entries or ())]
     return [content for content in contents if isinstance(content, str)]
+
+
+def _with_keywords(message: InboundMessage, policy: Policy) -> InboundMessage:
+    """The message as the company's policy reads it: whether a default keyword of the provider counts.
+
+    The provider's list does not tell what the provider made of a message: there its keywords count.
+    """
+    keywords_apply = message.is_of_list or policy.opt_out_keywords == "default"
+    return message if keywords_apply else replace(message, opt_out_keyword=None)
 
 
 def _is_to_be_kept(message: InboundMessage) -> bool:

@@ -31,6 +31,8 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
     Code.PARSING_ERROR: (_OK, HTTPStatus.BAD_REQUEST),  # .......................... the sender
     Code.MISSING_REQUIRED_FIELD: (_OK, HTTPStatus.BAD_REQUEST),
     Code.CONVERSATION_NOT_FOUND: (_OK, HTTPStatus.NOT_FOUND),
+    Code.SENDER_WITHOUT_NUMBER: (_OK, HTTPStatus.NOT_FOUND),
+    Code.MISDIRECTED_CALLBACK: (_OK, HTTPStatus.FORBIDDEN),  # ..................... us: a URL in the provider's console
     Code.INVALID_SIGNATURE: (_OK, HTTPStatus.FORBIDDEN),  # ........................ a forger, or our configuration
     Code.MISSING_CREDENTIAL_CONFIG: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),  # .... us, and catch up
     Code.SECRET_FETCH_FAILED: (_OK, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -58,6 +60,8 @@ _STATUS: dict[Code, tuple[HTTPStatus, HTTPStatus]] = {
 _MESSAGES: dict[Code, str] = {
     Code.PARSING_ERROR: "the request could not be read",
     Code.MISSING_REQUIRED_FIELD: "a required field is missing",
+    Code.MISDIRECTED_CALLBACK: "this URL takes messages, not status callbacks",
+    Code.SENDER_WITHOUT_NUMBER: "the sender has no phone number, and no conversation names its user id",
     Code.CONVERSATION_NOT_FOUND: "there is no active conversation with this sender",
     Code.INVALID_SIGNATURE: "the request is not signed by the company's provider",
     Code.MISSING_CREDENTIAL_CONFIG: "the company's configuration names no secret",

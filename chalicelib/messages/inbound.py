@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from chalicelib.errors import Code
+
+_NUMBER = re.compile(r"\+[0-9]{2,15}")
 
 
 class AddressKind(StrEnum):
@@ -29,6 +32,11 @@ class Address:
     def from_text(cls, value: str) -> Address:
         """The address that a stored value tells: with an `@` an e-mail address, else a phone's."""
         return cls(AddressKind.EMAIL if "@" in value else AddressKind.PHONE, value)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is an international number: no short code, no name, no id of a user without a number."""
+        return self.kind is AddressKind.PHONE and _NUMBER.fullmatch(self.value) is not None
 
     def __repr__(self) -> str:
         """Without the value: an address never comes into a log by accident."""
@@ -113,10 +121,12 @@ class InboundMessage:
     body: str
     """What the customer wrote; empty where a message is only media, a location or a button."""
     received_at: datetime
+    sender_id: str | None = None
+    """By which the provider knows the sender beside the address: a row may name them by it."""
     opt_out: OptOut | None = None
     """What the provider says that it is about, if it is about wanting messages."""
     opt_out_keyword: OptOut | None = None
-    """The same, told only by the text being one of the provider's keywords."""
+    """The same by the text alone, one of the provider's default keywords; None where the provider says it itself."""
     media: tuple[Media, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     """What becomes media once it is kept."""
@@ -126,6 +136,8 @@ class InboundMessage:
     """Why the channel itself does not take it: told once its provider is proven."""
     may_be_notified: bool = True
     """Whether its sender, if nobody knows them, may be told so without making a nuisance of us."""
+    is_of_list: bool = False
+    """Whether it was read from the provider's list of messages, which tells less than a webhook."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What else the provider told, by snake-case names: buttons, location, profile, and parameters unknown to us."""
     unread: Unread | None = None

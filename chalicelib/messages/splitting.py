@@ -1,12 +1,14 @@
 """Splitting a text that is longer than one message of a provider may be; pure.
 
 Parts end where a reader would pause: after a paragraph, a sentence, a word - in this order of liking - and inside a
-word only where it alone is longer than a message. Joined with a space or a line break, the parts tell the whole text.
+word only where it alone is longer than a message. Joined with a space or a line break, the parts are the whole text.
 """
 
 from __future__ import annotations
 
 import re
+
+from chalicelib.messages.lengths import Counting
 
 _PAUSES = (re.compile(r"\n\s*"), re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*"), re.compile(r"\s+"))  # noqa: RUF001
 
@@ -14,22 +16,23 @@ _SHORTEST = 0.5
 """A pause is taken only if the part before it fills this share of a message; else the next kind of pause is tried."""
 
 
-def split(text: str, length_max: int) -> list[str]:
-    """`text` as parts of at most `length_max` characters, in order; a text that fits is one part, as it is."""
+def split(text: str, length_max: int, counting: Counting = Counting.UTF_16) -> list[str]:
+    """`text` as parts of at most `length_max` units, in order; a text that fits is one part, as it is."""
     parts: list[str] = []
     rest = text
-    while len(rest) > length_max:
-        end, start = _pause(rest, length_max)
+    while counting.units(rest) > length_max:
+        end, start = _pause(rest, length_max, counting)
         parts.append(rest[:end])
         rest = rest[start:]
     return [*parts, rest] if rest or not parts else parts
 
 
-def _pause(text: str, length_max: int) -> tuple[int, int]:
-    """Where a part of at most `length_max` characters ends, and where the next one starts."""
+def _pause(text: str, length_max: int, counting: Counting) -> tuple[int, int]:
+    """Where a part of at most `length_max` units ends, and where the next one starts."""
+    end = counting.longest_start(text, length_max)
     for kind in _PAUSES:
-        starts = [one.start() for one in kind.finditer(text, 0, length_max + 1) if one.start() <= length_max]
+        starts = [one.start() for one in kind.finditer(text, 0, end + 1) if one.start() <= end]
         whole = kind.match(text, starts[-1]) if starts else None  # a pause may reach beyond what was searched
-        if whole and whole.start() >= length_max * _SHORTEST:
+        if whole and whole.start() >= end * _SHORTEST and counting.units(text[: whole.start()]) <= length_max:
             return whole.start(), whole.end()
-    return length_max, length_max
+    return end, end

@@ -86,4 +86,4 @@ class DeliveryReports:
         trail.log(Step.REPLY_REFUSED, Level.WARNING, code=error_code)
         reply_claim.mark_undelivered(tables.conversations, part, error_code=error_code, now=self._clock.now())
         if error_code == self._refusals.opted_out:
-            mark_opted_out(tables, part.conversation, self._clock, self._settings.context_attributes)
+            mark_opted_out(tables, part.conversation, part.channel, self._clock, self._settings.context_attributes)

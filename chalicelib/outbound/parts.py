@@ -98,7 +98,7 @@ class PartSending:
             case State.REFUSED:
                 code = found.error_code or "REFUSED"
                 if self._is_opt_out(plan.channel.vendor, code):
-                    self._mark_opted_out(job)  # whoever learned that may have died before marking it
+                    self._mark_opted_out(job, plan.channel.name)  # whoever learned that may have died before marking it
                 return code
             case State.CLAIMED if found.token == part.token:
                 return self._send_once(job, part, wanted, plan)
@@ -151,7 +151,7 @@ class PartSending:
             case PermanentFailure(code, is_opt_out):
                 sends.conclude(table, part, State.REFUSED, error_code=code)
                 if is_opt_out:
-                    self._mark_opted_out(job)
+                    self._mark_opted_out(job, plan.channel.name)
                 return code
             case TemporaryFailure(code, after_seconds):
                 unsent = self._give_back(job, part)
@@ -185,8 +185,8 @@ class PartSending:
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
         return vendor in self._refusals and code == self._refusals[vendor].opted_out
 
-    def _mark_opted_out(self, job: Job) -> None:
-        mark_opted_out(job.tables, job.reply.conversation, self._clock, self._settings.context_attributes)
+    def _mark_opted_out(self, job: Job, channel: str) -> None:
+        mark_opted_out(job.tables, job.reply.conversation, channel, self._clock, self._settings.context_attributes)
 
     @staticmethod
     def _report(job: Job, part: Part, fault: EngineError) -> None:

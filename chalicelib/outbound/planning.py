@@ -17,7 +17,7 @@ from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode
-from chalicelib.messages import splitting
+from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Done, Entry, Job
 from chalicelib.protocol import sends
@@ -146,7 +146,7 @@ class Planning:
 
     def _refusal(self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry) -> ReplyCode | None:
         """Why a reply is not even shown to the provider."""
-        if conversation.is_opted_out:
+        if conversation.is_opted_out_of(channel.name):
             return ReplyCode.OPTED_OUT
         if channel.free_text_hours is None or reply.content_sid is not None:
             return None
@@ -156,24 +156,24 @@ class Planning:
     def _parts(
         self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
     ) -> tuple[OutboundPart, ...]:
-        """The messages that a reply becomes; media go with the first, a template is one."""
-        bodies = [""] if reply.content_sid else splitting.split(reply.body.strip(), channel.part_length_max)
-        send_ids = [send_id_of(reply, number) for number in range(1, len(bodies) + 1)]
+        """The messages that a reply becomes; a template is the first of them."""
+        is_template = reply.content_sid is not None
+        contents = parts_of(reply.body, reply.media_urls, channel.part_limits, is_template=is_template)
         return tuple(
             OutboundPart(
-                send_id=send_id,
+                send_id=send_id_of(reply, number),
                 to=channel.address_prefix + last["metadata"]["sender"],
                 sender=channel.address_prefix + last["metadata"]["recipient"],
                 messaging_service_sid=conversation.messaging_service_sid(channel.name),
-                body=body,
-                content_sid=reply.content_sid,
-                content_variables=reply.content_variables,
-                media_urls=reply.media_urls if send_id == send_ids[0] else (),
-                status_callback=self._status_callback(channel.vendor, send_id),
+                body=content.body,
+                content_sid=reply.content_sid if number == 1 else None,
+                content_variables=reply.content_variables if number == 1 else {},
+                media_urls=content.media_urls,
+                status_callback=self._status_callback(channel.vendor, send_id_of(reply, number)),
                 answers=_texts(last.get("extras")),
                 is_automatic=reply.source is Source.AI,
             )
-            for send_id, body in zip(send_ids, bodies, strict=True)
+            for number, content in enumerate(contents, start=1)
         )
 
     def _status_callback(self, vendor: Vendor, send_id: str) -> str | None:

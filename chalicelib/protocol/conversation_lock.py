@@ -55,7 +55,6 @@ from chalicelib.protocol.record import (
     MESSAGES,
     MOVED_ANSWERS,
     MOVED_BEFORE,
-    OPTED_OUT,
     STALL_RESETS,
     STARTED_AT,
     STATUS,
@@ -258,7 +257,7 @@ def append(
     entries: Sequence[Entry],
     *,
     now: datetime,
-    opted_out: bool | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Appended | Changed:
     """Append messages that no batch takes, each with the mark that says why; the lock and the batch stay as they are.
 
@@ -267,18 +266,18 @@ def append(
         record: as read, with its entries.
         entries: the messages to append; the caller has left out those that are in the record.
         now: the current instant.
-        opted_out: whether the conversation is opted out from here on; None: as it was.
+        marks: of opt-out, as `opt_outs.py` computes them from this very record.
     """
     change = Change(
         set={
             LAST_ACTIVITY_AT: iso(now),
-            **({OPTED_OUT: opted_out} if opted_out is not None else {}),
+            **marks,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
     )
-    match table.update(record.key.item, change, when=record.unchanged):
+    match table.update(record.key.item, change, when=record.unchanged):  # O1: as it was read.
         case Written():
             return Appended()
         case Refused():

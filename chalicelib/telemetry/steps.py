@@ -21,6 +21,7 @@ class Step(StrEnum):
     TRIGGERED = "triggered"
     WAITING = "already_triggered"
     ANSWERED = "answered_provider"
+    RESPELLED = "found_by_other_spelling"
     SEVERAL_ACTIVE = "several_active_conversations"
     POLICY_NOT_APPLIED = "policy_not_applied"
     NO_CALLBACK = "no_status_callback"

@@ -21,7 +21,7 @@ from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.conversations.policies import TEXT_LENGTH_MAX, Policies
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
-from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.inbound import AddressKind, InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
@@ -75,7 +75,8 @@ class UnknownSenderPolicy:
             trail: of the webhook.
             is_opted_out: the conversation that the sender once had says that they want no messages.
         """
-        text = "" if is_opted_out else self._text(channel, found, message, trail)
+        is_silent = is_opted_out or _is_machine(channel, message)
+        text = "" if is_silent else self._text(channel, found, message, trail)
         told = Notification.SILENT
         if text:
             try:
@@ -85,13 +86,13 @@ class UnknownSenderPolicy:
                 trail.fault(Step.FAILED, fault, level)
                 trail.count(Metric.FAULT, outcome=fault.code.value)
                 told = Notification.FAILED
-        trail.log(Step.REFUSED, code=Code.CONVERSATION_NOT_FOUND.value, outcome=told.value)
+        trail.log(Step.REFUSED, code=code_of(channel, message).value, outcome=told.value)
         trail.count(Metric.UNKNOWN_SENDER, outcome=told.value)
         return text if told is Notification.SENT and channel.vendor.answer_style.carries_text else ""
 
     def _text(self, channel: Channel, found: Found, message: InboundMessage, trail: Trail) -> str:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
-        if not message.may_be_notified or opt_out_request(message, is_opted_out=True) is not None:
+        if not message.may_be_notified or opt_out_request(message, is_opted_out=True):
             return ""
         text = self._policies.of(found, channel.name, trail).unknown_sender_text
         return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]
@@ -127,6 +128,21 @@ class UnknownSenderPolicy:
                 return Notification.SENT
             case AlreadyNotified():
                 return Notification.SENT_BEFORE
+
+
+def code_of(channel: Channel, message: InboundMessage) -> Code:
+    """By which code a message is refused whose sender has no conversation.
+
+    A user without a phone number has one of its own: their number may be known, and their id not yet on any row.
+    """
+    has_number = message.sender.is_number or channel.address_kind is not AddressKind.PHONE
+    is_user_without_number = not has_number and not channel.notifies_numbers_only
+    return Code.SENDER_WITHOUT_NUMBER if is_user_without_number else Code.CONVERSATION_NOT_FOUND
+
+
+def _is_machine(channel: Channel, message: InboundMessage) -> bool:
+    """Whether the sender is a short code or a name, behind which nobody reads an answer."""
+    return channel.notifies_numbers_only and not message.sender.is_number
 
 
 def _threading(extras: Mapping[str, str]) -> dict[str, str]:

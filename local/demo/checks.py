@@ -189,8 +189,8 @@ def _opt_out(outcome: Outcome) -> Iterator[Check]:
     record = outcome.record(NORDIC, "frida")
     yield Check(
         "her record says so",
-        (True, "OPTED_OUT"),
-        (record.get("opted_out"), record.get("processing_error_code")),
+        (["sms"], "OPTED_OUT"),
+        (record.get("opted_out_channels"), record.get("processing_error_code")),
     )
 
 

@@ -189,7 +189,7 @@ class Scenario:
         frida = NORDIC.conversation_id(NORDIC.customer("frida"))
         self._await("thinking", conversation=frida)
         self.timeline.headline("Frida writes STOP while the AI thinks, and later something else.")
-        self._writes("frida-stop", NORDIC, "frida", channel="sms", body="Stop")
+        self._writes("frida-stop", NORDIC, "frida", channel="sms", body="Stop", opt_out="STOP")
         self._await("released", conversation=frida)
         self._writes("frida-after", NORDIC, "frida", channel="sms", body="And do you sell bells?")
 

@@ -54,6 +54,8 @@ class Message:
     """The text of the quick-reply button that was pressed."""
     location: tuple[str, str] | None = None
     """Latitude and longitude."""
+    opt_out: str | None = None
+    """What Twilio makes of it by Advanced Opt-Out: `STOP`, `START` or `HELP`."""
     profile_name: str = "Customer"
     sid: str = field(default_factory=fresh_sid)
 
@@ -74,6 +76,7 @@ class Message:
             "NumSegments": "1",
             "NumMedia": str(len(self.media)),
             **self._media,
+            **({"OptOutType": self.opt_out} if self.opt_out is not None else {}),
             **(self._of_whatsapp if self.channel == "whatsapp" else _OF_SMS),
         }
 

@@ -24,6 +24,7 @@ from http import HTTPStatus
 from typing import Any
 
 from local.stubs.server import (
+    GARBLED,
     SLOW_SECONDS,
     Answer,
     Call,
@@ -35,6 +36,9 @@ from local.stubs.server import (
     short,
     until_stopped,
 )
+
+REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 408, 413, 415, 421, 422, 425, 429, 451})
+"""The statuses below 500 that SendGrid is known to refuse a request with; others can be ordered too."""
 
 BYTES_MAX = 30 * 1_024 * 1_024
 CUSTOM_ARGS_BYTES_MAX = 10_000
@@ -180,6 +184,10 @@ class SendGridStub(StubServer[Fault]):
     def ledger(self) -> dict[str, Any]:
         return {"deliveries": [one.ledger_row for one in self.mails]}
 
+    @property
+    def server_error(self) -> Answer:
+        return _unavailable().answer
+
     def fault(self, document: Mapping[str, Any]) -> Fault:
         return Fault(**{**document, "kind": Kind(document.get("kind", Kind.NONE))})
 
@@ -236,6 +244,10 @@ class SendGridStub(StubServer[Fault]):
         return {"messages": found[: int(query.get("limit", ["10"])[0])]}
 
 
+def _unavailable() -> Refused:
+    return error("service unavailable", status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
 def _refuse(fault: Fault) -> None:
     match fault.kind:
         case Kind.TOO_MANY:
@@ -250,7 +262,9 @@ def _refuse(fault: Fault) -> None:
                 X_RateLimit_Reset=f"{reset.timestamp():.0f}",
             )
         case Kind.SERVER_ERROR:
-            raise error("service unavailable", status=HTTPStatus.SERVICE_UNAVAILABLE)
+            raise _unavailable()
+        case Kind.PAGE:
+            raise Refused(Answer(HTTPStatus(fault.status), GARBLED))
         case Kind.REFUSE:
             raise error("refused to order", fault.field, fault.status)
         case _:

@@ -9,6 +9,8 @@ next request, or for the next one about one recipient:
     slow    taken, and answered when the caller has long given up
     lost    taken, and the connection closed without an answer
     garbled taken, and answered with a page of a proxy's
+    5xx-taken   taken, and answered with the provider's own 5xx
+    page    a page of a proxy's with a status of 4xx; nothing is taken
     none    as always
 
     POST /_stand-in/faults        what befalls the next ones: the fields of the stub's fault
@@ -57,6 +59,8 @@ class Kind(StrEnum):
     SLOW = "slow"
     LOST = "lost"
     GARBLED = "garbled"
+    SERVER_ERROR_AFTER_TAKING = "5xx-taken"
+    PAGE = "page"
     NONE = "none"
 
 
@@ -163,6 +167,11 @@ class StubServer(ABC, Generic[FaultT]):
             TypeError, ValueError: it tells something else.
         """
 
+    @property
+    @abstractmethod
+    def server_error(self) -> Answer:
+        """The provider's own 5xx."""
+
     @abstractmethod
     def perform(self, call: Call) -> Answer | None:
         """Answer a request to the provider's API; None: the answer is lost.
@@ -189,7 +198,11 @@ class StubServer(ABC, Generic[FaultT]):
         """What a request that was taken is answered, as the fault's kind has it, and when."""
         if kind is Kind.SLOW:
             self._closing.wait(self._slow_seconds)
-        answers = {Kind.LOST: None, Kind.GARBLED: Answer(HTTPStatus.OK, GARBLED)}
+        answers = {
+            Kind.LOST: None,
+            Kind.GARBLED: Answer(HTTPStatus.OK, GARBLED),
+            Kind.SERVER_ERROR_AFTER_TAKING: self.server_error,
+        }
         return answers.get(kind, answer)
 
     def answer(self, call: Call) -> Answer | None:

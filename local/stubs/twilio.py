@@ -30,6 +30,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from local.stubs.server import (
+    GARBLED,
     SLOW_SECONDS,
     Answer,
     Call,
@@ -53,18 +54,77 @@ _NUMBER = re.compile(r"(whatsapp:)?\+[1-9]\d{6,14}")
 _NOT_ON_THE_PHONE = frozenset({"failed", "undelivered"})
 _COURSE = ("accepted", "queued", "sending", "sent", "delivered", "read", "undelivered", "failed")
 
-_ERRORS = {
-    20003: (HTTPStatus.UNAUTHORIZED, "Authenticate"),
-    20404: (HTTPStatus.NOT_FOUND, "The requested resource was not found"),
-    20429: (HTTPStatus.TOO_MANY_REQUESTS, "Too Many Requests"),
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND
+BAD, TOO_MANY = HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS
+
+ERRORS = {
+    10001: (FORBIDDEN, "Account is not active"),
+    10002: (FORBIDDEN, "Trial account does not support this feature"),
+    14107: (BAD, "SMS send rate limit exceeded"),
+    20003: (UNAUTHORIZED, "Authenticate"),
+    20005: (FORBIDDEN, "Account not active"),
+    20006: (FORBIDDEN, "Access denied"),
+    20008: (FORBIDDEN, "Resource not accessible with Test Account Credentials"),
+    20403: (FORBIDDEN, "Forbidden"),
+    20404: (NOT_FOUND, "The requested resource was not found"),
+    20408: (HTTPStatus.REQUEST_TIMEOUT, "Request timeout"),
+    20429: (TOO_MANY, "Too Many Requests"),
     20500: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
-    21211: (HTTPStatus.BAD_REQUEST, "Invalid 'To' Phone Number"),
-    21602: (HTTPStatus.BAD_REQUEST, "Message body is required"),
-    21603: (HTTPStatus.BAD_REQUEST, "A 'From' phone number is required"),
-    21610: (HTTPStatus.BAD_REQUEST, "Attempt to send to unsubscribed recipient"),
-    21617: (HTTPStatus.BAD_REQUEST, "The concatenated message body exceeds the 1600 character limit"),
-    63016: (HTTPStatus.BAD_REQUEST, "Failed to send freeform message because you are outside the allowed window"),
+    21211: (BAD, "Invalid 'To' Phone Number"),
+    21212: (BAD, "Invalid 'From' Phone Number"),
+    21214: (BAD, "'To' phone number cannot be reached"),
+    21217: (BAD, "Phone number does not appear to be valid"),
+    21219: (BAD, "'To' phone number not verified"),
+    21408: (BAD, "Permission to send to this region is not enabled"),
+    21601: (BAD, "'From' cannot send messages"),
+    21602: (BAD, "Message body is required"),
+    21603: (BAD, "A 'From' phone number is required"),
+    21604: (BAD, "A 'To' phone number is required"),
+    21606: (BAD, "The 'From' phone number is not a valid sender"),
+    21608: (BAD, "'To' phone number not verified"),
+    21609: (BAD, "Invalid 'StatusCallback' URL"),
+    21610: (BAD, "Attempt to send to unsubscribed recipient"),
+    21611: (BAD, "'From' has exceeded the maximum number of queued messages"),
+    21612: (BAD, "'To' is not reachable from 'From'"),
+    21614: (BAD, "'To' is not a mobile number"),
+    21617: (BAD, "The concatenated message body exceeds the 1600 character limit"),
+    21619: (BAD, "A text message body or media urls must be specified"),
+    21620: (BAD, "Invalid media URL"),
+    21623: (BAD, "Too many media"),
+    21635: (BAD, "'To' is a landline"),
+    21655: (BAD, "The ContentSid is invalid"),
+    21656: (BAD, "The ContentVariables are invalid"),
+    21703: (BAD, "The Messaging Service does not contain a phone number"),
+    30001: (BAD, "Queue overflow"),
+    63001: (BAD, "Channel could not authenticate the request"),
+    63003: (BAD, "Channel could not find 'To' address"),
+    63007: (BAD, "Twilio could not find a Channel with the specified 'From' address"),
+    63015: (BAD, "Channel Sandbox can only send messages to users that have joined it"),
+    63016: (BAD, "Failed to send freeform message because you are outside the allowed window"),
+    63017: (BAD, "Rate limit exceeded"),
+    63018: (BAD, "Rate limit exceeded for Channel"),
+    63020: (BAD, "The business has not accepted the invitation"),
+    63021: (BAD, "Channel invalid content error"),
+    63022: (BAD, "Invalid vname certificate"),
+    63024: (BAD, "Invalid message recipient"),
+    63027: (BAD, "Template does not exist for a language and locale"),
+    63028: (BAD, "Number of parameters does not match"),
+    63030: (BAD, "Unsupported parameter"),
+    63033: (BAD, "Recipient blocked the sender"),
+    63038: (TOO_MANY, "Account exceeded the daily messages limit"),
+    63051: (BAD, "The business account is locked"),
 }
+"""Errors that a create is answered with, and the status of each: a guess where Twilio's documentation tells none."""
+
+FAILURES = frozenset(
+    {
+        *("14107", "21610", "30001", "30002", "30003", "30004", "30005", "30006", "30007", "30008", "30022", "30023"),
+        *("30024", "30032", "30034", "30036", "30410", "30500", "63001", "63003", "63005", "63010", "63012", "63013"),
+        *("63015", "63016", "63017", "63018", "63019", "63020", "63021", "63022", "63024", "63025", "63027", "63028"),
+        *("63029", "63030", "63032", "63033", "63038", "63049", "63051"),
+    }
+)
+"""Errors that a status callback carries with `failed` or `undelivered`; others can be ordered too."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +149,8 @@ class Fault:
     kind: Kind = Kind.NONE
     code: int = 21610
     """Twilio's, of a refusal."""
+    status: int | None = None
+    """Of a refusal or a page; None: the code's own."""
     retry_after_seconds: int | None = None
     """Of a 429."""
     statuses: tuple[str, ...] = STATUSES
@@ -196,9 +258,10 @@ class Message:
         return {"media_list": listed, "page": 0, "page_size": 50, "uri": f"{uri}.json", "next_page_uri": None}
 
 
-def error(code: int, **headers: str) -> Refused:
-    """An error of Twilio's."""
-    status, message = _ERRORS.get(code, (HTTPStatus.BAD_REQUEST, "Refused"))
+def error(code: int, status: int | None = None, **headers: str) -> Refused:
+    """An error of Twilio's; a status in place of the code's own."""
+    own_status, message = ERRORS.get(code, (BAD, "Refused"))
+    status = HTTPStatus(status or own_status)
     document = {
         "code": code,
         "message": message,
@@ -251,6 +314,10 @@ class TwilioStub(StubServer[Fault]):
             "deliveries": [one.ledger_row for one in self.messages],
             "callbacks_to_come": self._status_callbacks.unfinished,
         }
+
+    @property
+    def server_error(self) -> Answer:
+        return error(20500).answer
 
     def fault(self, document: Mapping[str, Any]) -> Fault:
         return Fault.from_document(document)
@@ -417,7 +484,9 @@ def _refuse(fault: Fault) -> None:
         case Kind.SERVER_ERROR:
             raise error(20500)
         case Kind.REFUSE:
-            raise error(fault.code)
+            raise error(fault.code, fault.status)
+        case Kind.PAGE:
+            raise Refused(Answer(HTTPStatus(fault.status or FORBIDDEN), GARBLED))
         case _:
             return
 
@@ -430,7 +499,7 @@ def _check(told: Mapping[str, str]) -> None:
         raise error(21603)
     if not (told.get("Body") or told.get("MediaUrl") or told.get("ContentSid")):
         raise error(21602)
-    if len(told.get("Body", "")) > BODY_LENGTH_MAX:
+    if len(told.get("Body", "").encode("utf-16-le")) // 2 > BODY_LENGTH_MAX:
         raise error(21617)
 
 

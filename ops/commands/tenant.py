@@ -144,7 +144,7 @@ def _takes(engine: OperatorEngine, secret: Secret) -> Takes | None:
     """How to ask the provider whether it takes a token; None: it has no way."""
     carried = [name for name, one in engine.channels.items() if providers.of_channel(one) is secret.provider]
     sender = engine.senders[carried[0]] if carried and secret.provider.lists_inbound else None
-    return taken_by_twilio(sender, secret.fields["account_sid"]) if isinstance(sender, TwilioSender) else None
+    return taken_by_twilio(sender, secret.fields) if isinstance(sender, TwilioSender) else None
 
 
 def _typed(provider: Provider) -> str:

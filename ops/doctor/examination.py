@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from chalicelib.errors import EngineError
 from ops.doctor.checks import (
     accounts,
+    addresses,
     bucket,
     company_policies,
     functions,
@@ -69,6 +70,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     lines: list[TenantAddress] = []
     if asked.looks_at_tenants and not _hides_tenants(found, deployment):
         yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+        yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
@@ -85,6 +87,7 @@ def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     (tenant,) = asked.tenants
     lines: list[TenantAddress] = []
     yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
+    yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
     yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))

@@ -27,6 +27,8 @@ from ops.terminal.step_texts import in_words
 MEANINGS: Mapping[str, str] = {
     Code.PARSING_ERROR: "what came was no message of the provider's",
     Code.MISSING_REQUIRED_FIELD: "what came was no message of the provider's",
+    Code.SENDER_WITHOUT_NUMBER: "a user without a phone number, whose id no row names",
+    Code.MISDIRECTED_CALLBACK: "a status callback that was sent to the URL for messages: correct it at the provider",
     Code.CONVERSATION_NOT_FOUND: "no active conversation between these two addresses",
     Code.INVALID_SIGNATURE: "no secret of the company signed it: a forger, a rotated token, a wrong PUBLIC_BASE_URL",
     Code.MISSING_CREDENTIAL_CONFIG: "the conversation names no secret for the channel",

@@ -25,6 +25,7 @@ from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
@@ -67,7 +68,8 @@ class Known:
     """When the active conversation was made; None: there is none, or it does not say."""
     wishes_at: list[datetime] = field(default_factory=list)
     """When the customer opted out or in."""
-    is_opted_out: bool = False
+    opted_out_of: set[str] = field(default_factory=set)
+    """The channels on which they want no messages."""
 
 
 def catch_up(engine: Engine, messages: Sequence[InboundMessage]) -> Iterator[Caught]:
@@ -91,7 +93,7 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
         return Caught(message, Result.KNOWN)
     if known.since is not None and message.received_at < known.since:
         return Caught(message, Result.TOO_OLD)
-    is_wish = opt_out_request(message, is_opted_out=known.is_opted_out) is not None
+    is_wish = opt_out_request(message, is_opted_out=message.channel in known.opted_out_of) is not None
     if is_wish and any(at > message.received_at for at in known.wishes_at):
         return Caught(message, Result.OVERTAKEN)
     trail = Trail(engine.telemetry, engine.clock, request_id="ops-catch-up")
@@ -106,6 +108,7 @@ def _feed(engine: Engine, message: InboundMessage, known: Known) -> Caught:
 _OF_RULES = frozenset(
     {
         Code.CONVERSATION_NOT_FOUND,
+        Code.SENDER_WITHOUT_NUMBER,
         Code.PROJECT_INACTIVE,
         Code.CHANNEL_NOT_ALLOWED,
         Code.OPTED_OUT,
@@ -118,13 +121,16 @@ _OF_RULES = frozenset(
 def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage]) -> Known:
     """What is known of the messages from one address to another."""
     index, first = channel.index, messages[0]
-    rows = list(
-        tables.conversations.query(
+    spellings = (first.sender.value, *other_spellings(first.sender.value))
+    rows = [
+        row
+        for spelling in spellings
+        for row in tables.conversations.query(
             (index.company_key, first.recipient.value),
             index=index.name,
-            range_key=Attr(index.customer_key).eq(first.sender.value),
+            range_key=Attr(index.customer_key).eq(spelling),
         )
-    )
+    ]
     found = Known()
     active = [row for row in rows if not row.get(TASK_COMPLETE)]
     created = [at for at in map(_created_at, active) if at is not None]
@@ -135,13 +141,13 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
         found.ids |= {one.message_sid for one in staged}
         conversation = lookup.load(tables.conversations, key, ())
         if conversation is not None:
-            is_opted_out = conversation.is_opted_out
+            is_opted_out = conversation.is_opted_out_of(channel.name)
             found.ids |= conversation.record.entry_ids
             found.wishes_at += _wishes(conversation.record)
             found.wishes_at += [
                 one.received_at for one in staged if views.opt_out_request(one, is_opted_out=is_opted_out) is not None
             ]
-            found.is_opted_out |= is_opted_out
+            found.opted_out_of |= {channel.name} if is_opted_out else set()
         found.ids |= _in_history(tables, key, [one.message_sid for one in messages])
     return found
 
@@ -155,8 +161,9 @@ def _in_history(tables: Tables, key: ConversationKey, sids: Sequence[str]) -> se
 
 
 def _wishes(record: Record) -> Iterator[datetime]:
+    """When the customer said STOP, START or HELP: also a START that was an ordinary message to us."""
     for one in record.entries or ():
-        if entry_id(one) is not None and "opt_out" in one:
+        if entry_id(one) is not None and ("opt_out" in one or "opt_out_type" in (one.get("extras") or ())):
             yield from_iso(str(one["timestamp"]))
 
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.messages.attachments import folder_of
+from chalicelib.messages.phone_numbers import bare, other_spellings
 from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
@@ -40,7 +42,8 @@ _OBJECTS, _LETTERS = "attachments", "dead letters"
 class Person:
     """Who is forgotten."""
 
-    address: str
+    spellings: tuple[str, ...]
+    """Of the address: as the operator wrote it, normalised, then the others."""
     conversations: tuple[ConversationKey, ...]
     tenants: frozenset[str]
     """Whose customer they are."""
@@ -71,7 +74,8 @@ def _naming(table: Table, person: Person) -> Iterator[Item]:
 
 def _sent_by(table: Table, person: Person) -> Iterator[Item]:
     """Rows that name the person as the sender; reads every row."""
-    return every_row(table, keep=Attr(unknown_senders.SENDER).eq(person.address))
+    named = (Attr(unknown_senders.SENDER).eq(one) for one in person.spellings)
+    return every_row(table, keep=reduce(lambda one, other: one | other, named))
 
 
 PLACES = (
@@ -102,7 +106,8 @@ def find(reach: Reach, address: str) -> Person:
         CommandError: a batch or a reply is on its way in one of these.
     """
     engine = reach.engine
-    keys = search.by_address(engine.tables, engine.channels, address)
+    spellings = (address,) if "@" in address else (address, *other_spellings(address))
+    keys = search.by_address(engine.tables, engine.channels, spellings)
     tenants = set()
     for key in keys:
         conversation = _load(engine, key)
@@ -110,14 +115,14 @@ def find(reach: Reach, address: str) -> Person:
         if conversation is not None and conversation.record.is_locked:
             what = f"conversation {key.conversation_id} is locked: a batch or a reply is on its way"
             raise CommandError(what, "the same command once it has ended, or unlock first")
-    return Person(address, tuple(keys), frozenset(tenants))
+    return Person(spellings, tuple(keys), frozenset(tenants))
 
 
 def normal(address: str, prefixes: Sequence[str]) -> str:
-    """An address as our tables spell it: without a channel's prefix, an e-mail address in lower case."""
+    """An address as our tables spell it: without a channel's prefix, an e-mail address in lower case, a number bare."""
     for prefix in sorted(filter(None, prefixes), key=len, reverse=True):
         address = address.removeprefix(prefix)
-    return address.lower() if "@" in address else address
+    return address.lower() if "@" in address else bare(address)
 
 
 def count(reach: Reach, person: Person) -> dict[str, int]:
@@ -209,7 +214,9 @@ def _letters(dead_letters: DeadLetters, person: Person, *, is_erasing: bool) -> 
         leave(dead_letters, taken)
         what = f"{dead_letters.name} holds {DEAD_LETTERS_MAX:,} dead letters or more, and not all can be looked at"
         raise CommandError(what, "redrive or purge it, then the same command")
-    theirs = [one for one in taken if one.conversation in person.conversations or one.unknown_sender == person.address]
+    theirs = [
+        one for one in taken if one.conversation in person.conversations or one.unknown_sender in person.spellings
+    ]
     for one in theirs if is_erasing else ():
         dead_letters.delete(one)
     leave(dead_letters, [one for one in taken if not is_erasing or one not in theirs])

@@ -6,10 +6,11 @@ tell its whole key; the look-up indexes are small; only then is every record rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 from chalicelib.channels.channel import Channel
+from chalicelib.messages.phone_numbers import all_spellings
 from chalicelib.ports.tables import Attr, Condition, Item, Tables
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey, entry_id
@@ -26,8 +27,9 @@ def by_id(
 ) -> list[ConversationKey]:
     """The conversations that bear an id: one, unless two primary channels have used the same."""
     if primary_channel is not None:
-        key = ConversationKey(primary_channel, conversation_id)
-        return [key] if tables.conversations.get(key.item, attributes=list(key.item)) else []
+        spellings = dict.fromkeys((primary_channel, *all_spellings(primary_channel)))
+        keys = (ConversationKey(one, conversation_id) for one in spellings)
+        return [key for key in keys if _is_there(tables, key)][:1]
     of_it = (CONVERSATION_ID, conversation_id)
     keep = Attr(CONVERSATION_ID).eq(conversation_id)
     places: tuple[Iterator[Iterable[Item]], ...] = (
@@ -36,8 +38,8 @@ def by_id(
         iter([every_row(tables.conversations, keep=keep)]),
     )
     for place in places:
-        keys = {_key(row) for rows in place for row in rows}
-        found = sorted((one for one in keys if _is_there(tables, one)), key=lambda one: one.primary_channel)
+        named = {_key(row) for rows in place for row in rows}
+        found = sorted((one for one in named if _is_there(tables, one)), key=lambda one: one.primary_channel)
         if found:
             return found
     return []
@@ -58,10 +60,17 @@ def by_entry(tables: Tables, sid: str) -> list[ConversationKey]:
     ]
 
 
-def by_address(tables: Tables, channels: Mapping[str, Channel], address: str) -> list[ConversationKey]:
-    """Every conversation with a person, by any of the attributes that hold an address; reads every record."""
+def by_address(tables: Tables, channels: Mapping[str, Channel], spellings: Sequence[str]) -> list[ConversationKey]:
+    """Every conversation with a person, by any of the attributes that hold an address; reads every record.
+
+    Args:
+        tables: of the deployment.
+        channels: of the deployment.
+        spellings: of the person's address, as our tables spell it.
+    """
     names = dict.fromkeys((*PERSONAL, *(one.index.customer_key for one in channels.values())))
-    is_theirs: Condition = reduce(lambda one, other: one | other, (Attr(name).eq(address) for name in names))
+    named = (Attr(name).eq(one) for name in names for one in spellings)
+    is_theirs: Condition = reduce(lambda one, other: one | other, named)
     return [_key(row) for row in every_row(tables.conversations, keep=is_theirs)]
 
 

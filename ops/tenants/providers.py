@@ -46,9 +46,13 @@ def _check_sendgrid(text: str) -> None:
         raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has neither public_key nor url_token")
 
 
+def _check_twilio(text: str) -> None:
+    _ = TwilioCredentials.from_secret(text).api_base_url  # a region or an edge that is unknown, too
+
+
 TWILIO = Provider(
     Vendor.TWILIO,
-    TwilioCredentials.from_secret,
+    _check_twilio,
     required=("account_sid", "auth_token"),
     proof="auth_token",
     secret_fields=("auth_token", "api_secret"),

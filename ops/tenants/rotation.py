@@ -95,11 +95,12 @@ def abandoned(secret: Secret) -> Secret:
     return Secret(secret.name, secret.provider, left)
 
 
-def taken_by_twilio(sender: TwilioSender, account_sid: str) -> Takes:
-    """Asks Twilio for one message of the account's list, by its token alone."""
+def taken_by_twilio(sender: TwilioSender, fields: Mapping[str, str | None]) -> Takes:
+    """Asks Twilio for one message of the account's list, by its token alone, in the account's own region."""
+    account = {name: fields.get(name) for name in ("account_sid", "region", "edge")}
 
     def takes(token: str) -> bool:
-        secret = json.dumps({"account_sid": account_sid, "auth_token": token})
+        secret = json.dumps({**account, "auth_token": token})
         try:
             sender.ask(secret, lambda client: client.messages.list(limit=1))
         except Misconfigured:

@@ -39,7 +39,7 @@ def inbound(engine: Engine, channel: Channel, address: str, secret: str, since: 
     found: list[InboundMessage] = []
     for created_at, form in reversed(forms):
         try:
-            (message,) = receiving.parse(WebhookRequest("", {}, urlencode(form).encode(), "catch-up"))
+            (message,) = receiving.parse(WebhookRequest((), {}, urlencode(form).encode(), "catch-up"))
         except Rejected:
             continue  # the webhook would refuse it too
         latest = found[-1].received_at if found else created_at

@@ -19,6 +19,7 @@ _ALSO_TOLD = {
     Step.CONTEXT_LOADED: "the conversation's record is read",
     Step.RULES_PASSED: "the rules let it pass, route {route}",
     Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
+    Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",
     Step.NOTHING_STAGED: "a trigger came, and nothing was staged",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from twilio.request_validator import RequestValidator
 import app
 from chalicelib import wiring
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
+from chalicelib.ports.queues import fair_group
 from chalicelib.telemetry.writer import SERVICE
 from infrastructure.template import TEMPLATE_FILE
 from local.processes.environment import of_stage
@@ -93,13 +94,18 @@ class Deployment:
 
     def send_replies(self, *bodies: str) -> None:
         """Have the reply function process these messages."""
-        event = self.client.events.generate_sqs_event(list(bodies), queue_name="ai-replies")
-        self._invoke("send_replies", event, seconds=30)
+        self._invoke("send_replies", self._of_company("ai-replies", bodies), seconds=30)
 
     def send_human_replies(self, *bodies: str) -> None:
         """Have the function for people's replies process these messages."""
-        event = self.client.events.generate_sqs_event(list(bodies), queue_name="human-replies")
-        self._invoke("send_human_replies", event, seconds=30)
+        self._invoke("send_human_replies", self._of_company("human-replies", bodies), seconds=30)
+
+    def _of_company(self, queue: str, bodies: Sequence[str]) -> dict[str, Any]:
+        """An event of replies in the message group of their company."""
+        event: dict[str, Any] = self.client.events.generate_sqs_event(list(bodies), queue_name=queue)
+        for record in event["Records"]:
+            record["attributes"]["MessageGroupId"] = fair_group("acme")
+        return event
 
     def run_schedules(self) -> None:
         """Run both repairs."""

@@ -153,7 +153,7 @@ class TestEndToEnd:
         response = deployment.send(b"", {}, path=path)
 
         assert response.status_code == 404
-        assert response.json_body == {"success": False, "code": "UNKNOWN_PATH"}
+        assert response.json_body == {"success": False, "code": "UNKNOWN_PATH", "message": "no webhook has this path"}
 
 
 WHOLE = {

@@ -295,6 +295,23 @@ def _emails_for_people() -> dict:
     return email_conversation(auto_queue_reply_message_from_email=[CUSTOMER_EMAIL.upper()])
 
 
+def _opted_out_of_sms() -> dict:
+    return conversation(opted_out_channels=["sms"])
+
+
+def _opted_out_of_all() -> dict:
+    return conversation(opted_out=True)
+
+
+def _opted_out_and_full() -> dict:
+    """A record without room for another entry, and no batch that would make room."""
+    return {
+        **_outgrown(),
+        "messages": [{**one, "content": "x" * 8_400} for one in _outgrown()["messages"]],
+        "opted_out": True,
+    }
+
+
 def _foreign_lock() -> dict:
     return conversation(conversation_status="processing_reply")
 
@@ -373,6 +390,9 @@ SCENARIOS = (
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
+    Scenario("opt out of a second channel", _say_stop, row=_opted_out_of_sms, ends="opted out"),
+    Scenario("write after an opt-out, to a full record", _deliver("hello?"), row=_opted_out_and_full, ends="refused"),
+    Scenario("write after an opt-out", _deliver("hello?", "anybody?"), row=_opted_out_of_all, ends="refused"),
     Scenario("receive e-mails", _deliver_emails(*EMAILS), row=email_conversation),
     Scenario("receive e-mails for people", _deliver_emails(*EMAILS), row=_emails_for_people, ends="with people"),
     Scenario("batch e-mails", _work, prepare=_emails_and_due, row=email_conversation),

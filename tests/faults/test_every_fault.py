@@ -135,7 +135,7 @@ def _ends(world: World, sids: list[str], scenario: Scenario) -> bool:
         case "told":
             return answered | set(world.told_ids) == set(sids) and not people
         case "opted out":
-            return world.row.get("opted_out", False) is bool(sids) and not answered | people
+            return ("whatsapp" in world.row.get("opted_out_channels", ())) is bool(sids) and not answered | people
         case "refused":
             return refused == set(sids) and not answered and not people
         case _:

@@ -108,6 +108,7 @@ COMPANYS_OWN = {
     "auto_queue_reply_message_from_number": SENDER_LISTS,
     "auto_queue_reply_message_from_email": SENDER_LISTS,
     "opted_out": some.booleans() | VALUES,
+    "opted_out_channels": some.lists(some.sampled_from(["whatsapp", "sms", "email", ""])) | VALUES,
     "messages": some.lists(ENTRIES, max_size=4) | VALUES,
     "crm_notes": VALUES,
 }

@@ -33,13 +33,16 @@ def no_retry_is_asked_for(world: World, response: Response | None = None) -> Non
     assert not told, f"{told[0]['code']}: {told[0]['reason']}"
 
 
+UNKNOWN_SENDER = (Code.CONVERSATION_NOT_FOUND, Code.SENDER_WITHOUT_NUMBER)
+
+
 def the_answer_is_of_the_table(world: World, response: Response) -> None:
     """Status, type and body are those of the outcome that was told, with the notice or without."""
     (outcome,) = [line["outcome"] for line in world.telemetry.lines if line["step"] == "answered_provider"][-1:]
     code = None if outcome == "success" else Code(outcome)
     notices = {
         "",
-        world.settings.unknown_sender_text if code is Code.CONVERSATION_NOT_FOUND else world.settings.locked_notice,
+        world.settings.unknown_sender_text if code in UNKNOWN_SENDER else world.settings.locked_notice,
     }
     answers = [responses.answer(AnswerStyle.TWIML, code, notice=notice) for notice in notices]
     given = (response.status_code, response.headers, response.body)
@@ -79,6 +82,7 @@ def what_is_taken_is_kept(world: World, post: Post) -> str:
         assert post.sid in kept_ids(world), "acknowledged and dropped"
     if outcome == Code.OPTED_OUT:
         row = world.tables.conversations.row(KEY.item)
-        is_marked = row is None or row.get("opted_out") is True
-        assert is_marked or post.sid in world.staged_ids, "told as opted out, and neither marked nor staged"
+        channel = world.telemetry.lines[-1]["channel"]
+        is_marked = row is None or row.get("opted_out") is True or channel in (row.get("opted_out_channels") or ())
+        assert is_marked or post.sid in kept_ids(world), "told as opted out, neither marked nor kept"
     return outcome

@@ -98,7 +98,6 @@ def test_what_is_older_than_its_conversation_is_left_alone():
     [
         ({"project_status": "inactive"}, Code.PROJECT_INACTIVE),
         ({"allowed_channels": ["sms"]}, Code.CHANNEL_NOT_ALLOWED),
-        ({"opted_out": True}, Code.OPTED_OUT),
         ({"task_complete": 1}, Code.CONVERSATION_NOT_FOUND),
     ],
 )
@@ -141,14 +140,15 @@ class TestWishes:
     def test_a_stop_that_was_dropped_is_heard(self, world: World):
         """Nothing is sent from then on."""
         assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Result.TAKEN, Code.OPTED_OUT)]
-        assert world.row["opted_out"] is True
+        assert world.row["opted_out_channels"] == ["whatsapp"]
 
     def test_a_stop_that_a_later_start_has_overtaken_is_left_alone(self, world: World):
-        """The customer wants messages now."""
+        """The customer wants messages now, and we did not know that they had not."""
         world.deliver("START", OptOutType="START")
+        world.run(60)
 
         assert caught(world, self.wish(OptOut.STOP, SIDS[0], minutes_ago=5)) == [(Result.OVERTAKEN, None)]
-        assert world.row.get("opted_out") is not True
+        assert "opted_out_channels" not in world.row
 
     def test_a_stop_and_a_start_that_were_both_dropped_are_heard_in_order(self, world: World):
         """The last one stands."""
@@ -158,7 +158,7 @@ class TestWishes:
         ]
 
         assert [result for result, _ in caught(world, *wishes)] == [Result.TAKEN, Result.TAKEN]
-        assert world.row["opted_out"] is False
+        assert world.row["opted_out_channels"] == []
 
 
 class TestRehearsal:

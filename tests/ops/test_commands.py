@@ -385,7 +385,13 @@ class TestTenant:
         with served() as (_, url):
             revoked = run("tenant", "check", "acme", "--url", url)
 
-        assert sound.stdout.splitlines()[:4] == ["✓ tenants", "✓ secrets", "✓ accounts", "✓ webhooks"]
+        assert sound.stdout.splitlines()[:5] == [
+            "✓ tenants",
+            "✓ addresses",
+            "✓ secrets",
+            "✓ accounts",
+            "✓ webhooks",
+        ]
         assert (sound.exit_code, revoked.exit_code) == (0, 1)
         assert f"the provider does not take the auth_token of {REF}" in revoked.stdout
 

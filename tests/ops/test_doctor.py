@@ -395,6 +395,16 @@ class TestTenants:
 
         assert "twilio/acme is not called ai-multi-comms/*-credentials/*/*/*-dev" in found[0].what
 
+    def test_a_number_that_no_webhook_can_ask_for_is_found(self, stage: Stage):
+        """By company and attribute, and without the number."""
+        stage.put_row(conversation_id="c-2", gsi_recipient_tel="0151 12345678")
+
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "addresses"]
+
+        (one,) = found
+        assert one.what.startswith("2 conversation(s) of acme have a gsi_recipient_tel"), "in two indexes"
+        assert "0151" not in one.line
+
     def test_a_policy_that_is_not_applied_is_a_warning(self, stage: Stage):
         """One for each value, by company, with how many rows have it and the command that shows them."""
         for conversation_id in ("c-2", "c-3"):

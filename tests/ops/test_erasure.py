@@ -227,11 +227,34 @@ def test_whatever_befalls_any_call_to_repeat_ends_it(number: int, fault):
         ("whatsapp:+4915112345678", "+4915112345678"),
         ("+4915112345678", "+4915112345678"),
         ("Anna@Example.com", "anna@example.com"),
+        ("0049-151 12345678", "+4915112345678"),
     ],
 )
 def test_an_address_is_read_as_the_provider_or_a_person_writes_it(told: str, address: str):
     """Our tables hold it without a prefix, and in lower case."""
     assert normal(told, ["whatsapp:", ""]) == address
+
+
+def test_a_person_is_found_by_any_spelling_of_their_number():
+    """The operator has one from WhatsApp, the rows have the other."""
+    rows = [
+        conversation(primary_channel=one, conversation_id=f"c-{number}", gsi_recipient_tel=one, recipient_tel=one)
+        for number, one in enumerate(("+525512345678", "+5215512345678", "+525512345679"))
+    ]
+    world = World(None, *rows)
+    world.tables.unknown_senders.seed({"company_address": COMPANY, "sender": "+525512345678"})
+    schemas = load("local").tables
+    tables = {
+        one.setting: (getattr(world.tables, one.setting.removesuffix("_table")), schemas[NAMES[one.setting]])
+        for one in PLACES
+    }
+    reach = Reach(engine=world.engine, tables=tables, dead_letters=[], objects=InMemoryObjects(world.bucket))
+
+    person = find(reach, normal("whatsapp:+52 1 55 1234 5678", ["whatsapp:"]))
+    found = count(reach, person)
+
+    assert sorted(key.conversation_id for key in person.conversations) == ["c-0", "c-1"]
+    assert found["unknown_senders_table"] == 1
 
 
 def test_every_table_that_the_settings_name_is_a_place_or_the_record():

@@ -115,7 +115,7 @@ class TestOneWayToPeople:
 
         assert world.entry_ids == [first, stop]
         assert world.staged_ids == []
-        assert world.row["opted_out"] is True
+        assert world.row["opted_out_channels"] == ["whatsapp"]
 
     def test_a_running_batch_goes_to_people_with_the_switch_and_the_ai_answers_no_more(self, world: World):
         """A trigger meets the lock; what was typed meanwhile comes behind, in order."""
@@ -295,7 +295,7 @@ class TestReplays:
     @pytest.mark.parametrize("is_moved", [False, True], ids=["on the record", "in the history"])
     def test_an_old_start_does_not_opt_a_customer_in_again_after_a_stop(self, is_moved: bool):
         """Captured, and replayed with its signature."""
-        world = World(None, conversation(opted_out=True))
+        world = World(None, conversation(opted_out_channels=["whatsapp"]))
         start = world.form("START", OptOutType="START")
         world.post(start)
         world.deliver("STOP", OptOutType="STOP")
@@ -309,7 +309,7 @@ class TestReplays:
         world.run(120)
 
         known = [*world.entry_ids, *(row["message_id"] for row in world.tables.history.rows)]
-        assert world.row["opted_out"] is True
+        assert world.row["opted_out_channels"] == ["whatsapp"]
         assert world.is_at_rest
         assert known.count(start["MessageSid"]) == 1
 

@@ -185,7 +185,7 @@ class TestPeople:
         """By WhatsApp, in the same parts, though the customer has written an e-mail since."""
         world = World(None, email_conversation())
         world.burst_with_ai("a question")
-        world.queues.replies.inject(human(LONG), group="acme")
+        world.queues.human_replies.inject(human(LONG), group="acme")
         world.phone.outcomes = [DELIVER, TemporaryFailure("20429")]
         world.send_replies()
         world.deliver_email(Email())
@@ -199,14 +199,14 @@ class TestPeople:
     def test_a_person_s_reply_that_is_delivered_again_after_its_entry_moved_is_recorded_once(self, world: World):
         """It is known by the history too."""
         world.burst_with_ai()
-        world.queues.replies.inject(human("a person says"), group="acme")
+        world.queues.human_replies.inject(human("a person says"), group="acme")
         world.send_replies()
         *kept, entry = world.row["messages"]
         row = {"conversation_id": KEY.conversation_id, "message_id": entry["message_id"], "entry": entry}
         world.tables.history.seed(row)
         moved = {"messages": kept, "messages_moved_before": iso(START)}
         world.tables.conversations.seed({**world.row, **moved})
-        world.queues.replies.inject(human("a person says"), group="acme")
+        world.queues.human_replies.inject(human("a person says"), group="acme")
 
         world.send_replies()
 
@@ -218,12 +218,11 @@ class TestPeople:
         """It would pass for people's claim."""
         document = world.burst_with_ai()
         world.reply(document, "an answer", reply_id=reply_id)
-        world.queues.replies.inject(human("a person says", reply_id), group="acme")
+        world.queues.human_replies.inject(human("a person says", reply_id), group="acme")
 
         world.send_replies()
 
         assert world.phone.texts == []
-        assert [dead.reason for dead in world.queues.dead_replies.messages] == [
-            "a reply's reply_id is a text that does not begin with #"
-        ] * 2
+        dead = [*world.queues.dead_replies.messages, *world.queues.dead_human_replies.messages]
+        assert [one.reason for one in dead] == ["a reply's reply_id is a text that does not begin with #"] * 2
         assert "reply_claim" not in world.row

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-STEP_WEIGHT = 12
-"""How much likelier a step of an actor is than what disturbs one."""
+STEP_WEIGHT, DISTURBANCE_WEIGHT, EARLY_WEIGHT = 60, 4, 1
+"""How likely a step of an actor is, what disturbs one, and what disturbs a webhook: all of those come first, and would
+leave nothing of the budgets for batches and replies."""
 
 
 class Choices(Protocol):
@@ -64,19 +65,26 @@ class Seeded:
 
     Args:
         seed: of the run.
-        preferred: weights of options that disturb, by a part of their names; of all others 1.
+        preferred: how many times as likely options that disturb are, by a part of their names.
+        late: how the names of options begin that are as unlikely as disturbances: messages that wait in their queues.
     """
 
-    def __init__(self, seed: int, preferred: Mapping[str, int] = MappingProxyType({})) -> None:
+    def __init__(
+        self, seed: int, preferred: Mapping[str, int] = MappingProxyType({}), late: tuple[str, ...] = ()
+    ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self.preferred = tuple(preferred.items())
+        self.late = late
         self.taken: list[int] = []
 
     def choose(self, options: Sequence[str]) -> int:
-        weights = [self._weight(option) if option.startswith("!") else STEP_WEIGHT for option in options]
+        weights = [self._weight(option) for option in options]
         (choice,) = self.random.choices(range(len(options)), weights)
         self.taken.append(choice)
         return choice
 
     def _weight(self, option: str) -> int:
-        return next((weight for part, weight in self.preferred if part in option), 1)
+        if not option.startswith("!"):
+            return DISTURBANCE_WEIGHT if option.startswith(self.late) else STEP_WEIGHT
+        base = EARLY_WEIGHT if option.startswith("!webhook") else DISTURBANCE_WEIGHT
+        return base * next((weight for part, weight in self.preferred if part in option), 1)

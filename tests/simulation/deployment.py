@@ -21,10 +21,12 @@ from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
-from chalicelib.messages.replies import CONTENT_BYTES_MAX
-from chalicelib.messages.splitting import split
+from chalicelib.channels.registry import channels
+from chalicelib.messages.parts import parts_of
 from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
+from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.settings import Settings
 from local.requests.email_signatures import key_pair
 from tests.emails import Email
 from tests.fakes.clock import FakeClock
@@ -67,8 +69,6 @@ class Tenant:
     secret_ref: str
     policy: tuple[tuple[str, Any], ...] = ()
     """The company's own, by name."""
-    part_length_max = 1_600
-    """Characters of one message to its customer."""
 
     def row(self, **changes: Any) -> dict[str, Any]:
         """Its conversation, as its own systems write it."""
@@ -109,7 +109,6 @@ class Tenant:
 class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
-    part_length_max = CONTENT_BYTES_MAX
     by_sms: Fields = ()
 
     def row(self, **changes: Any) -> dict[str, Any]:
@@ -366,11 +365,10 @@ class Deployment(World):
         self.tables.conversations.state = rows, rows  # they are there for long
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
         self.numbers = count(1)
-        self.part_length_max = tenants[0].part_length_max
         self.broken: list[str] = []
         """What was violated as it happened; the handlers catch what is raised within a function."""
-        self.opted_out: dict[tuple[str, str], str | None] = {}
-        """The claim's token at the moment in which a customer opted out, by conversation."""
+        self.opted_out: dict[tuple[str, str, str], str | None] = {}
+        """The claim's token at the moment in which a customer opted out, by conversation and channel."""
         self.replies_of_people: list[str] = []
         """What people asked to be sent, in order."""
         self.owners: dict[str, Tenant] = {}
@@ -388,7 +386,8 @@ class Deployment(World):
     def all_queues(self) -> tuple[WatchedQueue, ...]:
         queues = self.queues
         many = (*queues.triggers.values(), *queues.dead_triggers.values())
-        return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies)
+        of_people = (queues.human_replies, queues.dead_human_replies)
+        return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies, *of_people)
 
     def receive(self, tenant: Tenant, sid: str, body: str, fields: Fields = ()) -> tuple[int, str]:
         """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
@@ -410,7 +409,7 @@ class Deployment(World):
         """A person asks for a text to be sent to the tenant's customer."""
         self.replies_of_people.append(text)
         told = {"version": "1.0", "source": "human", "reply_id": f"of-people-{len(self.replies_of_people)}"}
-        self.queues.replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
+        self.queues.human_replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
 
     def rows_of(self, tenant: Tenant) -> list[Item]:
         """The tenant's conversations, the first one first; not copies."""
@@ -425,12 +424,28 @@ class Deployment(World):
         mine = [one for one in moved if (one["primary_channel"], one["conversation_id"]) == key]
         return [one["entry"] for one in mine if one["message_id"] not in ids], kept
 
+    def splits(self, text: str) -> list[list[str]]:
+        """The texts that a reply becomes, by each channel that splits it another way."""
+        return _splits(text, self.settings)
+
+    @property
+    def answered(self) -> list[str]:
+        """The batches of which the customer got a whole reply, all parts in order, as often as that is so."""
+        return [
+            batch_id
+            for batch_id, texts in self.replies.items()
+            for text in texts
+            if any([one for one in self.phone.texts if one in parts] == parts for parts in self.splits(text))
+        ]
+
     @property
     def answered_partly(self) -> list[str]:
         """The batches of which the customer got a part of a reply at least."""
         got = set(self.phone.texts)
-        length = self.part_length_max
-        parts = {one: {part for text in texts for part in split(text, length)} for one, texts in self.replies.items()}
+        parts = {
+            batch_id: {one for text in texts for split in self.splits(text) for one in split}
+            for batch_id, texts in self.replies.items()
+        }
         return [batch_id for batch_id, texts in parts.items() if texts & got]
 
     @property
@@ -463,8 +478,11 @@ class Deployment(World):
         if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
         key = new["conversation_id"], new["primary_channel"]
-        if not old.get("opted_out") and new.get("opted_out"):
-            self.opted_out = {**self.opted_out, key: new.get("reply_claim_token")}
+        if {"opted_out", "opted_out_channels"} & new.keys():
+            before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
+            stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
+            token = new.get("reply_claim_token")
+            self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
 
     def see_send(self, send_id: str) -> None:
         """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
@@ -473,14 +491,28 @@ class Deployment(World):
             return  # the text of an unknown sender
         key = part["conversation_id"], part["primary_channel"]
         row = self.tables.conversations.state[0][RowId(key[1], key[0])]
-        is_late = key in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[key])
-        if row.get("opted_out") and is_late and part.get("batch_id") == row.get("last_batch_id"):
+        at = (*key, part["channel"])
+        is_late = at in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[at])
+        if (
+            OptOutMarks.from_item(row).stops(part["channel"])
+            and is_late
+            and part.get("batch_id") == row.get("last_batch_id")
+        ):
             self.violate("I2: a customer who opted out was written to")
 
     def violate(self, name: str) -> None:
         """Tell of a violation, wherever it happens."""
         self.broken.append(name)
         raise Violation(name)
+
+
+@cache
+def _splits(text: str, settings: Settings) -> list[list[str]]:
+    found = (
+        [one.body for one in parts_of(text, (), channel.part_limits, is_template=False)]
+        for channel in channels(settings)
+    )
+    return [list(one) for one in dict.fromkeys(map(tuple, found))]
 
 
 @cache

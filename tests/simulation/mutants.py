@@ -75,8 +75,9 @@ MUTANTS = (
             "",
         ),
         (
-            "            may_trim = False\n",
-            "            may_trim = False\n        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n",
+            "            following = views.look_again(partial(self._step, job, copies, may_trim=may_trim))\n",
+            "            following = views.look_again(partial(self._step, job, copies, may_trim=may_trim))\n"
+            "        trigger_lock.give_up(job.tables.trigger_lock, job.trigger)\n",
         ),
     ),
     _mutant(
@@ -285,12 +286,8 @@ MUTANTS = (
         "u",
         "protocol/conversation_lock.py",
         (
-            "        add={VERSION: 1},\n"
-            "    )\n"
-            "    match table.update(record.key.item, change, when=record.unchanged):\n",
-            "        add={VERSION: 1},\n"
-            "    )\n"
-            "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):\n",
+            "    match table.update(record.key.item, change, when=record.unchanged):  # O1",
+            "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):  # O1",
         ),
     ),
     _mutant(
@@ -527,8 +524,8 @@ MUTANTS = (
         "I3",
         "conversations/opt_out.py",
         (
-            "            return Request(kind, message, view.new[:at])\n",
-            "            return Request(kind, message, view.new[:0])\n",
+            "            return Request(kind, message, before)\n",
+            "            return Request(kind, message, before[:0])\n",
         ),
     ),
     _mutant(
@@ -536,8 +533,8 @@ MUTANTS = (
         "u",
         "conversations/opt_out.py",
         (
-            "            mark = _MARKS[request.kind]\n",
-            "            mark = None\n",
+            "            marks = _marks_after(view.conversation.opt_out_marks, request)\n",
+            "            marks = {}\n",
         ),
     ),
     _mutant(
@@ -545,8 +542,8 @@ MUTANTS = (
         "R1",
         "outbound/planning.py",
         (
-            "        if conversation.is_opted_out:\n",
-            "        if conversation.is_opted_out and reply.attempt > 99:\n",
+            "        if conversation.is_opted_out_of(channel.name):\n",
+            "        if conversation.is_opted_out_of(channel.name) and reply.attempt > 99:\n",
         ),
     ),
     _mutant(
@@ -710,11 +707,7 @@ MUTANTS = (
         "protocol/conversation_lock.py",
         (
             "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
-            "        when=Attr(PRIMARY_CHANNEL).exists(),\n",
-        ),
-        (
-            "    MOVED_BEFORE,\n    OPTED_OUT,\n",
-            "    MOVED_BEFORE,\n    OPTED_OUT,\n    PRIMARY_CHANNEL,\n",
+            "        when=Attr(VERSION).exists(),\n",
         ),
     ),
     _mutant(
@@ -839,8 +832,8 @@ MUTANTS = (
         "batches/batching.py",
         (
             "            emergency.pop_all()\n"
-            "        job.queues.ai.send(body, group=fair_group(conversation.tenant))\n",
-            "            job.queues.ai.send(body, group=fair_group(conversation.tenant))\n"
+            "        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)\n",
+            "            job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)\n"
             "            emergency.pop_all()\n",
         ),
     ),

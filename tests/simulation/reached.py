@@ -40,6 +40,8 @@ class Reached:
         """Writes that happened, by the function of the protocol."""
         self.refused: Counter[tuple[str, str]] = Counter()
         """Writes that one comparison alone refused, by function and attribute."""
+        self.refusals: Counter[str] = Counter()
+        """Writes that were refused, by the function of the protocol."""
         self.compared: dict[str, set[str]] = {}
         """The attributes that a function's conditions compare."""
         self.decided: Counter[str] = Counter()
@@ -52,6 +54,7 @@ class Reached:
         if is_written:
             self.writes[place] += 1
             return
+        self.refusals[place] += 1
         failed = [one for one in leaves if not holds(one, row)]
         if len(failed) == 1:
             self.refused[place, _name(failed[0])] += 1
@@ -72,12 +75,13 @@ class Reached:
 
     def report(self) -> str:
         """What was reached, and what was not."""
-        lines = ["", "Guards: writes that happened, and by attribute the writes that it alone refused."]
+        lines = ["", "Guards: writes that happened, that were refused, and those that one attribute alone refused."]
         for place, labels in guarded_functions().items():
             compared = sorted(self.compared.get(place, ()))
             told = ", ".join(f"{name} {self.refused[place, name] or 'NEVER'}" for name in compared)
             count, told = self.writes[place] or "NEVER", told or "NEVER TRIED"
-            lines.append(f"  {place} ({' '.join(labels) or '-'}): {count}; {told}")
+            refused = f"refused {self.refusals[place] or 'NEVER'}"
+            lines.append(f"  {place} ({' '.join(labels) or '-'}): {count}, {refused}; {told}")
         for module, union in _DECISIONS:
             names = [kind.__name__ for kind in get_args(union)]
             told = ", ".join(f"{name} {self.decided[f'{module.__name__}.{name}'] or 'NEVER'}" for name in names)

@@ -49,8 +49,9 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
         Violation: an invariant does not hold; the message names the run.
     """
     simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
+    searched = kind_of(seed)
     try:
-        simulation.run(Seeded(seed, kind_of(seed).preferred))
+        simulation.run(Seeded(seed, searched.preferred, searched.late))
         settle_and_check(simulation, is_reply_lossy=True)
     except Violation as violation:
         raise Violation(f"{kind}/{seed}\n{violation}\n{_listed(simulation)}") from violation

@@ -33,6 +33,9 @@ from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 from tests.simulation.reached import REACHED
 
+OUTSIDE_WINDOW = "63016"
+"""The provider's code for free text that came too late."""
+
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
 
@@ -132,6 +135,8 @@ class Course:
     """A trigger lock may stand for no trigger: a process died, or met a fault, between the two."""
     opt_outs: Mapping[str, str] = field(default_factory=dict)
     """What messages ask for, by sid: STOP, START or HELP."""
+    by_sms: frozenset[str] = frozenset()
+    """The messages that came by SMS."""
     has_company_trimmed: bool = False
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
@@ -154,7 +159,7 @@ class Saved:
     batches: dict[str, list[str]]
     replies: dict[str, list[str]]
     replies_of_people: list[str]
-    opted_out: dict[tuple[str, str], str | None]
+    opted_out: dict[tuple[str, str, str], str | None]
     with_people: list[str]
 
 
@@ -349,12 +354,15 @@ class Simulation:
                         yield f"a trigger of {channel}", partial(self._work, channel, queue, message)
                         if budgets.duplicates:
                             yield f"!a trigger of {channel}, twice", partial(self._again, channel, queue, message)
-        replies = self.world.queues.replies
-        if budgets.replies and replies.messages and self._count("reply") < budgets.workers:
-            for message in self._visible(replies):
-                yield "a reply", partial(self._reply, message)
-                if budgets.duplicates:
-                    yield "!a reply, twice", partial(self._reply_again, message)
+        if budgets.replies and self._count("reply") < budgets.workers:
+            yield from self._replies_due()
+
+    def _replies_due(self) -> Iterable[Option]:
+        for queue in (self.world.queues.replies, self.world.queues.human_replies):
+            for message in self._visible(queue) if queue.messages else ():
+                yield "a reply", partial(self._reply, message, queue)
+                if self.course.budgets.duplicates:
+                    yield "!a reply, twice", partial(self._reply_again, message, queue)
 
     def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
         budgets = self.course.budgets
@@ -467,7 +475,7 @@ class Simulation:
         if REACHED.is_on:
             REACHED.faults[f"{fault} {actor.before.call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
-        self.course.needs_sweep |= is_lost
+        self.course.needs_sweep |= is_lost or actor.role == "sweep"  # what a sweep leaves the next one finds
         self.course.may_lack_trigger |= is_lost
         self._step(actor, fault)
 
@@ -500,17 +508,24 @@ class Simulation:
         # The provider's list is late too: it does not have the message yet.
         self._go_on(actor, Answered(read() if tables else []))
 
+    def _note(self, webhook: Webhook) -> None:
+        """What the checkers ask of a message that comes in for the first time."""
+        course, sid = self.course, webhook.sid
+        course.seen |= {sid}
+        earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
+        course.one_after_another += tuple((one, sid) for one in earlier)
+        if webhook.fields == webhook.tenant.by_sms:
+            course.by_sms |= {sid}
+        if webhook.opt_out:
+            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
+
     def _post(self, webhook: Webhook) -> None:
         """A provider delivers a message; what it is answered decides whether it comes again."""
         course, sid = self.course, webhook.sid
         course.webhooks = tuple(one for one in course.webhooks if one is not webhook)
         is_retry = sid in course.seen
         if not is_retry:
-            course.seen |= {sid}
-            earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
-            course.one_after_another += tuple((one, sid) for one in earlier)
-        if webhook.opt_out:
-            course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
+            self._note(webhook)
         self.world.clock.advance(1)
 
         def begin() -> tuple[int, str]:
@@ -550,12 +565,15 @@ class Simulation:
         queue.repeat(message.message_id)
         self._work(channel, queue, message)
 
-    def _reply(self, message: Message) -> None:
-        queue = self.world.queues.replies
+    def _reply(self, message: Message, queue: InMemoryQueue | None = None) -> None:
+        """A reply is delivered: of the AI, or from people's queue."""
+        queue = queue or self.world.queues.replies
+        is_of_people = queue is self.world.queues.human_replies
+        handler = queues.process_human_replies if is_of_people else queues.process_replies
         received = self._receive(queue, message, "replies")
 
         def begin() -> None:
-            self.world.invoke_replies(received.body, group=received.group)
+            self.world.invoke_replies(received.body, group=received.group, handler=handler)
             self._acknowledge(queue, received)
 
         def on_crash() -> None:
@@ -564,10 +582,10 @@ class Simulation:
 
         self.start("reply", received, begin, on_crash=on_crash)
 
-    def _reply_again(self, message: Message) -> None:
+    def _reply_again(self, message: Message, queue: InMemoryQueue) -> None:
         self._spend("duplicates")
-        self.world.queues.replies.repeat(message.message_id)
-        self._reply(message)
+        queue.repeat(message.message_id)
+        self._reply(message, queue)
 
     def _ai_answers(self, message: Message) -> None:
         self._spend("answers")
@@ -618,17 +636,19 @@ class Simulation:
     def _reports(self) -> Iterable[Option]:
         for sid, part, _ in self.world.phone.received:
             if part.status_callback is not None:  # SendGrid is not asked for reports
-                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part)
+                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part, "delivered", "")
+                yield f"!a refusal of {sid[-2:]}", partial(self._report, sid, part, "undelivered", OUTSIDE_WINDOW)
 
-    def _report(self, sid: str, part: Any) -> None:
-        """The provider tells that a message was delivered; it may tell so more than once."""
+    def _report(self, sid: str, part: Any, status: str, error_code: str) -> None:
+        """The provider reports that a message was delivered, or was not; it may report so more than once."""
         self._spend("reports")
+        fields = {"ErrorCode": error_code} if error_code else {}
         send_id = part.status_callback.rpartition("/")[2].partition("#")[0]
         tenant = next(one for one in self.world.tenants if part.to.endswith(one.customer))
         self.start(
             "report",
-            (sid, send_id),
-            lambda: self.world.report(send_id, "delivered", token=tenant.token, MessageSid=sid).status_code,
+            (sid, send_id, status),
+            lambda: self.world.report(send_id, status, token=tenant.token, MessageSid=sid, **fields).status_code,
         )
 
     def _sweep(self) -> None:
@@ -677,8 +697,9 @@ class Simulation:
     def _seconds_until_next(self) -> float:
         """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
         now = self.world.clock.monotonic()
-        queues = (*self.world.queues.triggers.values(), self.world.queues.replies)
-        due = [one.visible_at - now for queue in queues for one in queue.messages]
+        queues = self.world.queues
+        many = (*queues.triggers.values(), queues.replies, queues.human_replies)
+        due = [one.visible_at - now for queue in many for one in queue.messages]
         return max(0.0, min((one for one in due if one != float("inf")), default=0.0))
 
     def _has_expired(self) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.choices import Named
+from tests.simulation.choices import Named, Replay
+from tests.simulation.deployment import ACME
 from tests.simulation.invariants import settle_and_check
-from tests.simulation.worlds import handoff_and_batch, late_reply_and_people
+from tests.simulation.worlds import handoff_and_batch, late_reply_and_people, silent_ai
 
 
-def test_a_worker_that_looked_before_the_switch_does_not_dispatch_what_people_get():
+def test_a_batch_that_a_worker_took_for_the_ai_beside_the_switch_goes_to_people_alone():
     """L7: people were sent the message before the record was written to, and the other worker's batch held."""
     simulation = handoff_and_batch((0, 2), None)
 
@@ -34,8 +35,8 @@ def test_a_worker_that_looked_before_the_switch_does_not_dispatch_what_people_ge
     )
 
     settle_and_check(simulation)
-    assert simulation.world.with_people == []
-    assert len(simulation.world.answered_ids) == 2
+    assert len(simulation.world.with_people) == 2
+    assert simulation.world.answered_ids == []
 
 
 def test_a_late_reply_is_refused_once_people_are_to_have_its_batch():
@@ -78,6 +79,21 @@ def test_a_claim_for_people_is_taken_up_by_the_trigger_that_comes_again():
     settle_and_check(simulation)
 
     assert len(simulation.world.with_people) == 2
+
+
+def test_a_lock_that_the_company_sets_on_a_watched_record_begins_to_age():
+    """L8: nothing was staged, so no trigger stamped the lock, and what was unanswered waited for ever."""
+    simulation = silent_ai(0, None)
+    with simulation.ids():
+        simulation.world.sweep()
+    simulation.world.tables.conversations.change(
+        ACME.key.item, lambda row: {**row, "conversation_status": "processing_reply"}
+    )
+
+    simulation.run(Replay([]))
+
+    settle_and_check(simulation)
+    assert len(simulation.world.answered_ids) == 1
 
 
 def test_a_name_that_is_no_option_is_told():

@@ -5,20 +5,27 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chalicelib.ports.tables import Attr
 from tests.simulation.actors import Memory
 from tests.simulation.choices import Replay
 from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Violation
 from tests.simulation.invariants import check, settle_and_check
+from tests.simulation.reached import REACHED, Reached
 from tests.simulation.runs import explore, replay, swarm_run, variants
 from tests.simulation.simulation import Budgets, Simulation
-from tests.simulation.worlds import QUICK, SMALL, webhooks
+from tests.simulation.worlds import KINDS, QUICK, SMALL, swarm, webhooks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
+"""Random runs of `make simulate`, and after how many it prints how it goes on."""
+
 WORLDS = [pytest.param(*one, id=", ".join(names)) for names, one in variants().items()]
 
 
@@ -86,15 +93,56 @@ def test_many_random_runs_of_a_large_world_of_e_mails_keep_every_invariant(first
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("first", range(0, 10_000, 1_000))
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_AT_ONCE))
 def test_many_random_runs_of_the_large_world_keep_every_invariant(first: int):
     """The same, at length; how many there are in a second of one core is printed."""
     began = time.process_time()
 
-    for seed in range(first, first + 1_000):
+    for seed in range(first, first + SEEDS_AT_ONCE):
         swarm_run(seed)
 
-    print(f"\n1,000 runs, {1_000 / (time.process_time() - began):.0f} a second", end="")  # noqa: T201 - asked for
+    rate = SEEDS_AT_ONCE / (time.process_time() - began)
+    print(f"\nseeds {first:,} to {first + SEEDS_AT_ONCE - 1:,}, {rate:.0f} a second", end="")  # noqa: T201 - asked for
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _reached(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the runs of `make simulate` reach is printed, and what none of them reaches."""
+    is_exhaustive = any(item.get_closest_marker("exhaustive") for item in request.session.items)
+    with REACHED.watching() if is_exhaustive else nullcontext():
+        yield
+    if is_exhaustive:
+        print(REACHED.report())  # noqa: T201 - asked for
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)), ids=lambda number: KINDS[number].name)
+def test_runs_of_each_kind_spend_the_budgets_that_it_has(kind: int):
+    """A kind that never spends a budget looks for nothing by it."""
+    spent: set[str] = set()
+    for seed in range(kind, kind + 24 * len(KINDS), len(KINDS)):
+        begun = swarm(seed).course.budgets
+        left = swarm_run(seed).course.budgets
+        spent |= {name for name in KINDS[kind].at_most if getattr(left, name) < getattr(begun, name)}
+
+    assert spent >= KINDS[kind].at_most.keys() - {"expiries", "refusals", "second_answers", "silences"}
+
+
+def test_what_the_runs_reach_is_counted():
+    """Writes, the comparisons that alone refused some, decisions and faults: each by its name."""
+    reached = Reached()
+    table = Simulation(Budgets()).world.tables.conversations
+    row = table.state[0][table._id_of(ACME.key.item)]
+    condition = Attr("conversation_status").eq("another") & Attr("primary_channel").exists()
+
+    reached.guard("conversation_lock.acquire", condition, row, is_written=False)
+    reached.guard("conversation_lock.acquire", condition, row, is_written=True)
+
+    assert reached.refused == {("conversation_lock.acquire", "conversation_status"): 1}
+    assert (
+        "conversation_lock.acquire (L1 L3): 1, refused 1; conversation_status 1, primary_channel NEVER"
+        in reached.report()
+    )
+    assert "conversation_lock.reset (L2 L5): NEVER, refused NEVER; NEVER TRIED" in reached.report()
 
 
 def test_a_run_replays_exactly():
@@ -183,9 +231,84 @@ class TestTheChecker:
         with pytest.raises(Violation, match="I3"):
             check(simulation, is_reply_lossy=False)
 
+    def test_a_message_that_people_receive_before_an_earlier_one_is_out_of_order(self):
+        """I3: the record is in order, and people's first receipt is not."""
+        simulation = self.handed_off("one", "two")
+        simulation.world.with_people.reverse()
+
+        with pytest.raises(Violation, match="I3: people"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_a_mark_on_a_message_that_people_never_received_is_wrong(self):
+        """I2."""
+        simulation = self.handed_off("one", "two")
+        simulation.world.with_people.pop()
+        simulation.course.acknowledged = simulation.course.acknowledged[:1]
+
+        with pytest.raises(Violation, match="I2: a message is marked"):
+            check(simulation, is_reply_lossy=False)
+
+    def handed_off(self, *bodies: str) -> Simulation:
+        simulation = Simulation(Budgets(), row={"auto_queue_reply_message": True})
+        webhooks(simulation, *bodies)
+        simulation.run(Replay([]))
+        settle_and_check(simulation)
+        return simulation
+
+    def test_a_reply_that_is_in_no_record_is_lost(self):
+        """I1: the customer got it."""
+        simulation = self.ended()
+        simulation.world.tables.conversations.change(
+            ACME.key.item,
+            lambda row: {**row, "messages": [one for one in row["messages"] if one["direction"] == "INBOUND"]},
+        )
+
+        with pytest.raises(Violation, match="I1: the record has lost a reply"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_a_reply_of_which_the_provider_was_never_asked_is_not_of_unknown_outcome(self):
+        """I1: unless a process ended between the claim of a part and its send."""
+        simulation = self.ended()
+        simulation.course.unknown |= {"a-batch"}
+
+        with pytest.raises(Violation, match="I1: a reply that nobody asked"):
+            check(simulation, is_reply_lossy=False)
+        simulation.course.in_doubt |= {"a-batch"}
+        check(simulation, is_reply_lossy=False)
+
+    def test_a_stop_without_its_mark_is_lost(self):
+        """I1."""
+        simulation = Simulation(Budgets())
+        webhooks(simulation, "STOP", fields=(("OptOutType", "STOP"),))
+        simulation.run(Replay([]))
+        settle_and_check(simulation)
+        simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, "opted_out_channels": []})
+
+        with pytest.raises(Violation, match="I1: a STOP"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_a_part_of_a_person_s_reply_is_no_reply(self):
+        """I5."""
+        simulation = self.ended()
+        simulation.world.replies_of_people.append("what nobody got")
+
+        with pytest.raises(Violation, match="I5: a reply of people"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_a_trigger_lock_without_a_trigger_is_seen(self):
+        """I6."""
+        simulation = Simulation(Budgets(deliveries=0))
+        webhooks(simulation, "one")
+        simulation.run(Replay([]))
+        simulation.world.queues.triggers["whatsapp"].messages.clear()
+
+        with pytest.raises(Violation, match="I6: a trigger lock"):
+            settle_and_check(simulation)
+
     def test_a_lock_that_is_taken_from_its_holder_is_seen_at_once(self):
         """I4."""
-        table = Simulation(Budgets()).world.tables.conversations
+        simulation = Simulation(Budgets())
+        table = simulation.world.tables.conversations
         locked = {"conversation_status": "processing_reply", "last_batch_id": "b-1"}
         table.change(ACME.key.item, lambda row: {**row, **locked})
 

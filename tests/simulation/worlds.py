@@ -44,9 +44,10 @@ def _says(kind: str) -> Fields:
 def _staged(simulation: Simulation, body: str) -> str:
     """A message was received before the choices begin; its sid."""
     world = simulation.world
-    sid = world.new_sid(ACME)
+    tenant = world.tenants[0]
+    sid = world.new_sid(tenant)
     with simulation.ids():
-        world.receive(ACME, sid, body)
+        world.receive(tenant, sid, body)
     world.telemetry.lines.clear()
     simulation.course.acknowledged += (sid,)
     simulation.course.seen |= {sid}
@@ -58,9 +59,10 @@ def _batch(simulation: Simulation, *, calls: int | None = None) -> None:
 
     Then the trigger is visible again.
     """
-    queue, budgets = simulation.world.queues.triggers["whatsapp"], simulation.course.budgets
+    queues, budgets = simulation.world.queues.triggers, simulation.course.budgets
+    ((channel, queue),) = ((name, queue) for name, queue in queues.items() if queue.messages)
     with simulation.ids():
-        simulation._work("whatsapp", queue, queue.messages[0])
+        simulation._work(channel, queue, queue.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
 
@@ -561,8 +563,37 @@ SMALL = (
     SmallWorld("a webhook whose deadline passes", webhook_deadline, {"to the AI": 0, "to people": 1}),
 )
 
-QUICK = {(0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (5, 0), (8, 0), (9, 0), (10, 0), (10, 1), (12, 0)}
+QUICK = {
+    *((0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (8, 0), (9, 0), (10, 0), (10, 1)),
+    *((13, 0), (13, 1), (14, 0), (15, 0), (16, 0), (16, 1), (16, 4), (17, 2), (19, 2), (19, 3), (20, 0), (20, 1)),
+}
 """Variants that take a second or two, by the numbers of world and variant."""
+
+
+def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> None:
+    """The process of a reply died at any of its calls, and its claim has stalled since; the reply waits."""
+    _staged(simulation, "before")
+    simulation.world.clock.advance(6)
+    _batch(simulation)
+    _answered(simulation)
+    budgets = simulation.course.budgets
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=rng.randint(0, 5))
+    simulation.course.budgets = budgets
+    simulation.stall()
+    simulation.world.clock.advance(400)
+
+
+def _begin_with_a_reset_batch(simulation: Simulation, _: random.Random) -> None:
+    """The AI was silent, and the lock of its batch was reset."""
+    _staged(simulation, "before")
+    simulation.world.clock.advance(6)
+    _batch(simulation)
+    simulation.world.queues.ai.messages.clear()
+    simulation.course.needs_sweep = True
+    simulation.world.clock.advance(400)
+    _swept(simulation)
 
 
 @dataclass(frozen=True)
@@ -573,7 +604,11 @@ class Kind:
     at_most: Mapping[str, int]
     """Budgets up to these figures, beyond those that every kind has."""
     preferred: Mapping[str, int]
-    """Weights of options that disturb, by a part of their names; 1 is usual."""
+    """How many times as likely options that disturb are, by a part of their names."""
+    begin: Callable[[Simulation, random.Random], None] | None = None
+    """What has happened before half of the runs begin."""
+    late: tuple[str, ...] = ()
+    """Options that are as unlikely as disturbances, by how their names begin."""
 
 
 KINDS = (
@@ -610,12 +645,16 @@ KINDS = (
     Kind(
         "give-ups",
         {"crashes": 4, "throttles": 4, "losses": 2, "jumps": 3, "sweeps": 5, "reports": 2, "silences": 1},
-        {"reply#": 4, "the sweep": 4, "time passes": 3, "sweep#": 3},
+        {"reply#": 4, "the sweep": 6, "time passes": 8, "sweep#": 3},
+        _begin_with_a_stalled_claim,
+        ("a reply", "a trigger"),
     ),
     Kind(
         "changing rules",
         {"company_writes": 5, "crashes": 2, "losses": 1, "sweeps": 2, "jumps": 1, "silences": 1, "duplicates": 2},
         {"the company": 6},
+        _begin_with_a_reset_batch,
+        ("a reply", "the AI answers"),
     ),
 )
 """The kinds of random runs; a seed's kind is `seed % len(KINDS)`."""
@@ -663,6 +702,8 @@ def swarm(  # noqa: C901 - one line for each thing that differs
         answer="answer " * 300 if happens(5) else "answer",
         **settings,
     )
+    if kind.begin is not None and happens(2):
+        kind.begin(simulation, rng)
     count = rng.randint(2, 5)
     for number in range(count):
         tenant = tenants[number % len(tenants)]

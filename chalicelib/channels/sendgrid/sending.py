@@ -31,22 +31,15 @@ from requests import PreparedRequest, RequestException, Response
 from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
+from chalicelib.channels.outcomes import Answer
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
+from chalicelib.channels.sendgrid.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 
 SEND_ID: Final = "send_id"
 """The custom argument that bears our id of a part."""
 
 _API: Final = "https://api.sendgrid.com"
-_OURS_TO_MEND: Final = frozenset(
-    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
-)
-"""A key that is revoked, out of credits or without the right; a sender that SendGrid has not verified; a block. And a
-base URL that leads elsewhere."""
-_NOT_THIS_TIME: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY})
-"""Of the way to SendGrid, and not of the e-mail."""
-_MAYBE_TAKEN: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
-"""Whoever stands before SendGrid got no answer of it: nobody says that nothing was taken."""
 _FOUND_MAX: Final = 10
 _ADDRESS = re.compile(r"[^\s\x00-\x20\x7f<>,;@]+@[^\s\x00-\x20\x7f<>,;@]+")
 """One address and nothing beside it; whether it is a good one SendGrid tells."""
@@ -81,7 +74,7 @@ class SendGridSender:
             return TemporaryFailure("UNREACHABLE") if was_not_sent(error) else InDoubt()
         if answer.status_code == HTTPStatus.ACCEPTED:
             return Sent(answer.headers.get("X-Message-Id") or part.send_id)
-        return _refusal(answer)
+        return _outcome(answer)
 
     def find(
         self,
@@ -165,29 +158,32 @@ def _document(part: OutboundPart) -> dict[str, Any]:
     return {**document, "template_id": part.content_sid}
 
 
-def _refusal(answer: Response) -> SendOutcome:
-    status = answer.status_code
-    code = _code(answer)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TemporaryFailure(code, _wait_seconds(answer.headers))
-    if status in _MAYBE_TAKEN:
-        return InDoubt()
-    # What is ours to mend waits for that, and does not end its batch.
-    if status in _OURS_TO_MEND | _NOT_THIS_TIME or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TemporaryFailure(code)
-    if status >= HTTPStatus.BAD_REQUEST:
-        return PermanentFailure(code)
-    return InDoubt()  # neither taken nor refused: who answered is not SendGrid
+def _outcome(answer: Response) -> SendOutcome:
+    """What is known of a send that was answered so, by the table of SendGrid's statuses."""
+    field, is_of_sendgrid = _complaint(answer)
+    return TABLE.outcome(
+        Answer(
+            status=answer.status_code,
+            is_of_provider=is_of_sendgrid,
+            detail=f"{answer.status_code} {field}" if field else None,
+            retry_after_seconds=_wait_seconds(answer.headers),
+        )
+    )
 
 
-def _code(answer: Response) -> str:
-    """The status, and the field that SendGrid complains of; its sentence may quote an address, and is left out."""
+def _complaint(answer: Response) -> tuple[str | None, bool]:
+    """The field that SendGrid complains of, and whether the body is SendGrid's error document at all.
+
+    Its sentence may quote an address, and is left out.
+    """
     try:
-        field = answer.json()["errors"][0]["field"]
-    except (ValueError, LookupError, TypeError):
-        field = None
+        errors = answer.json()["errors"]
+        first = errors[0]
+        field = first.get("field")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, False
     is_name = isinstance(field, str) and _FIELD.fullmatch(field)
-    return f"{answer.status_code} {field}" if is_name else str(answer.status_code)
+    return (field if is_name else None), "message" in first
 
 
 def _wait_seconds(headers: Mapping[str, str]) -> int:

@@ -98,6 +98,10 @@ class SendGrid:
             raise Misconfigured(Code.SECRET_FETCH_FAILED, detail)
         return hmac.compare_digest(_bytes(request.url_token), _bytes(token))
 
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:  # noqa: ARG002
+        """None: SendGrid signs the body alone, and the URL may bear the company's token."""
+        return ()
+
 
 def _public_key(text: str) -> EllipticCurvePublicKey:
     """The key that SendGrid's console shows. Raises `Misconfigured` where it is none."""

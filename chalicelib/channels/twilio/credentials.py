@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from chalicelib.channels.secret import Secret
+from chalicelib.errors import Code, Misconfigured
+
+API_BASE_URL: Final = "https://api.twilio.com"
+
+EDGES: Final = {"us1": "ashburn", "ie1": "dublin", "au1": "sydney", "jp1": "tokyo"}
+"""Twilio's regions, each with the edge that belongs to it (twilio.com/docs/twilio-cli/general-usage/regional)."""
+
+OTHER_EDGES: Final = frozenset({"frankfurt", "roaming", "sao-paulo", "singapore", "umatilla"})
+"""Further edges (twilio.com/docs/global-infrastructure/edge-locations)."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,10 @@ class TwilioCredentials:
     api_key: str | None = field(default=None, repr=False)
     """For sending, together with `api_secret`."""
     api_secret: str | None = field(default=None, repr=False)
+    region: str | None = None
+    """Where Twilio processes the company's data; None: in the United States."""
+    edge: str | None = None
+    """Where requests enter Twilio's network; None: the region's own."""
 
     @property
     def login(self) -> tuple[str, str]:
@@ -25,6 +39,35 @@ class TwilioCredentials:
         if self.api_key and self.api_secret:
             return self.api_key, self.api_secret
         return self.account_sid, self.auth_token
+
+    @property
+    def place(self) -> str:
+        """The part of a host's name that tells edge and region; empty: neither is chosen.
+
+        A region or an edge that is unknown stops what calls Twilio, and nothing else: webhooks are proven without it.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the region or the edge is unknown.
+        """
+        if self.region is None and self.edge is None:
+            return ""
+        region = self.region or "us1"
+        if region not in EDGES:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"region of a Twilio secret is none of {', '.join(EDGES)}")
+        edge = self.edge or EDGES[region]
+        known = sorted({*EDGES.values(), *OTHER_EDGES})
+        if edge not in known:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, f"edge of a Twilio secret is none of {', '.join(known)}")
+        return f"{edge}.{region}."
+
+    @property
+    def api_base_url(self) -> str:
+        """Where the company's API is.
+
+        Raises:
+            Misconfigured: as `place`.
+        """
+        return API_BASE_URL.replace("api.", f"api.{self.place}", 1)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -45,4 +88,6 @@ class TwilioCredentials:
             next_auth_token=secret.optional("next_auth_token"),
             api_key=secret.optional("api_key"),
             api_secret=secret.optional("api_secret"),
+            region=secret.optional("region"),
+            edge=secret.optional("edge"),
         )

@@ -31,12 +31,10 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from chalicelib.channels.channel import Fetched, NotFetched
-from chalicelib.channels.twilio.credentials import TwilioCredentials
+from chalicelib.channels.twilio.credentials import API_BASE_URL, TwilioCredentials
 from chalicelib.clock import Deadline
 
 Authorize = Callable[[requests.PreparedRequest], requests.PreparedRequest]
-
-API_BASE_URL: Final = "https://api.twilio.com"
 
 KEPT_UNDER: Final = (
     "https://mms.twiliocdn.com/",
@@ -63,18 +61,20 @@ class TwilioMedia:
     ) -> None:
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
-        self._base_url = base_url or API_BASE_URL
+        self._base_url = base_url
         self._kept_under = kept_under
 
     def fetch(
         self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline
     ) -> Fetched | NotFetched:
         credentials = TwilioCredentials.from_secret(secret)
-        path = self._path_of(url, credentials.account_sid)
+        base_url = self._base_url or credentials.api_base_url
+        path = _path_of(url, credentials, base_url)
         if path is None:
             return NotFetched("no medium of the account")
         authorize: Authorize = HTTPBasicAuth(*credentials.login)
-        at = self._base_url + path
+        at = base_url + path
+        kept_under = (*self._kept_under, *_kept_in(credentials.place))
         try:
             with requests.Session() as session:
                 for _ in range(_REDIRECTS_MAX + 1):
@@ -84,21 +84,12 @@ class TwilioMedia:
                         if response.status_code not in _REDIRECTS:
                             return _content(response, refuse, replace(deadline, at=deadline.at - wait_max))
                         at = urljoin(at, response.headers.get("Location", ""))
-                    if _CLIMBS.search(urlsplit(at).path) or not at.startswith(self._kept_under):
+                    if _CLIMBS.search(urlsplit(at).path) or not at.startswith(kept_under):
                         return NotFetched("redirected to a host that is not Twilio's")
                     authorize = _nobody
                 return NotFetched("redirected too often")
         except (RequestException, HTTPError, OSError, ValueError) as error:
             return NotFetched(type(error).__name__)
-
-    def _path_of(self, url: str, account_sid: str) -> str | None:
-        """The path of a medium of the account on the API; None: the URL is anything else."""
-        for base in (API_BASE_URL, self._base_url):
-            path = url.removeprefix(base)
-            medium = _MEDIUM.fullmatch(path)
-            if path != url and medium is not None and medium["account"] == account_sid:
-                return path
-        return None
 
     def _get(
         self,
@@ -115,6 +106,21 @@ class TwilioMedia:
             allow_redirects=False,
             stream=True,
         )
+
+
+def _path_of(url: str, credentials: TwilioCredentials, base_url: str) -> str | None:
+    """The path of a medium of the account on the API; None: the URL is anything else."""
+    for base in (API_BASE_URL, credentials.api_base_url, base_url):
+        path = url.removeprefix(base)
+        medium = _MEDIUM.fullmatch(path)
+        if path != url and medium is not None and medium["account"] == credentials.account_sid:
+            return path
+    return None
+
+
+def _kept_in(place: str) -> tuple[str, ...]:
+    """Where media of a region may be kept beside `KEPT_UNDER`: a guess, for Twilio's documentation names no host."""
+    return tuple(f"https://{kind}.{place}twiliocdn.com/" for kind in ("mms", "media")) if place else ()
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -15,22 +15,21 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from requests.exceptions import RequestException
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
+from chalicelib.channels.outcomes import Answer
 from chalicelib.channels.twilio.credentials import TwilioCredentials
-from chalicelib.channels.twilio.webhooks import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, TryAgain
 
 Told = TypeVar("Told")
 
-_TOO_MANY: Final = 429
 _WRONG_CREDENTIALS: Final = frozenset({401})
-_SERVER_ERROR: Final = 500
 _LOOK_BACK = timedelta(seconds=30)
 """By how much Twilio's clock may lag behind ours."""
 _LISTED_MAX: Final = 200
@@ -40,21 +39,20 @@ _silent.disabled = True
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
-    """The library's own HTTP client, with both timeouts, no redirects, and the base of the API as the settings say."""
+    """The library's own HTTP client, with both timeouts, no redirects, and its own base of the API."""
 
     def __init__(self, connect_seconds: float, read_seconds: float, base_url: str) -> None:
         super().__init__(logger=_silent)
         self.timeout = (connect_seconds, read_seconds)  # its constructor takes one number for both
-        self._base = urlsplit(base_url) if base_url else None
-        self.retry_after: str | None = None
-        """What the last answer said of coming again."""
+        self._base = urlsplit(base_url)
+        self.answer: Response | None = None
+        """The last answer; None: none came."""
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Response:
-        if self._base is not None:
-            url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
-        response = super().request(method, url, *args, **options)
-        self.retry_after = (response.headers or {}).get("Retry-After")  # in any case of its letters
-        return response
+        url = urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
+        self.answer = None
+        self.answer = super().request(method, url, *args, **options)
+        return self.answer
 
 
 class TwilioSender:
@@ -78,12 +76,10 @@ class TwilioSender:
         client, http = self._client(secret)
         try:
             created = client.messages.create(**_parameters(part))
-        except TwilioRestException as answer:
-            return _refusal(answer, http.retry_after)
         except RequestException as error:
             return TemporaryFailure("UNREACHABLE") if was_not_sent(error) else InDoubt()
-        except (TwilioException, ValueError):
-            return InDoubt()  # an answer that the library cannot read: the message may have been taken
+        except (TwilioException, ValueError):  # a refusal, or an answer that the library cannot read
+            return _outcome(http.answer)
         return Sent(created.sid) if created.sid else InDoubt()
 
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
@@ -122,16 +118,16 @@ class TwilioSender:
 
     def _client(self, secret: str) -> tuple[Client, _Http]:
         credentials = TwilioCredentials.from_secret(secret)
-        http = _Http(self._connect_seconds, self._read_seconds, self._base_url)
+        base_url = self._base_url or credentials.api_base_url
+        http = _Http(self._connect_seconds, self._read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
 
 
 def _parameters(part: OutboundPart) -> Mapping[str, Any]:
-    parameters: dict[str, Any] = {"to": part.to}
+    # With both, the service's features apply, and the customer is answered from the number that they wrote to.
+    parameters: dict[str, Any] = {"to": part.to, "from_": part.sender}
     if part.messaging_service_sid is not None:
         parameters["messaging_service_sid"] = part.messaging_service_sid
-    else:
-        parameters["from_"] = part.sender
     if part.content_sid is not None:
         parameters["content_sid"] = part.content_sid
         if part.content_variables:
@@ -145,12 +141,31 @@ def _parameters(part: OutboundPart) -> Mapping[str, Any]:
     return parameters
 
 
-def _refusal(answer: TwilioRestException, retry_after: str | None) -> SendOutcome:
-    code = str(answer.code or answer.status)
-    # Wrong credentials are ours to mend: the reply waits for that, and does not end its batch.
-    if answer.status in {_TOO_MANY, *_WRONG_CREDENTIALS} or answer.status >= _SERVER_ERROR:
-        return TemporaryFailure(code, whole_seconds(retry_after))
-    return PermanentFailure(code, is_opt_out=code == REFUSALS.opted_out)
+def _outcome(answer: Response | None) -> SendOutcome:
+    """What is known of a send that was answered so, by the table of Twilio's codes."""
+    if answer is None:
+        return InDoubt()
+    code, is_of_twilio = _code(answer.text)
+    return TABLE.outcome(
+        Answer(
+            status=answer.status_code,
+            is_of_provider=is_of_twilio,
+            code=code,
+            retry_after_seconds=whole_seconds((answer.headers or {}).get("Retry-After")),
+        )
+    )
+
+
+def _code(body: str) -> tuple[str | None, bool]:
+    """Twilio's code in an error document, and whether the body is such a document at all."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None, False
+    if not isinstance(document, dict) or not ({"message", "title"} & document.keys()):
+        return None, False
+    code = document.get("code")
+    return (str(code) if isinstance(code, int) and not isinstance(code, bool) else None), True
 
 
 def _status_of_page(error: Exception) -> int:

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import count, takewhile
 from typing import Final
 from urllib.parse import parse_qsl
 
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, DeliveryReport, Refusals, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, DeliveryReport, NumberKind, WebhookRequest, channel_of
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, InboundMessage, Media, OptOut
 
 SIGNATURE_HEADER: Final = "x-twilio-signature"
-
-REFUSALS: Final = Refusals(opted_out="21610", outside_window="63016")
 
 BODY_BYTES_MAX: Final = 65_536
 """Far above any form that Twilio sends; a larger one is refused before it is parsed."""
@@ -44,7 +41,11 @@ of the next parameter, with a valid signature, and one captured request would be
 _WORD = re.compile(r"[A-Za-z0-9_-]{2,64}")
 _ADDRESS = re.compile(r"\+?[A-Za-z0-9][A-Za-z0-9._-]{1,127}")  # a number, a short code, or a user without a number
 _OF_THE_MESSAGE = frozenset({"MessageSid", "AccountSid", "From", "To", "Body"})
-_MEDIA = re.compile(r"Media(Url|ContentType)\d+")
+_MEDIA = re.compile(r"Media(Url|ContentType)[0-9]+")
+_MEDIA_URL = "MediaUrl"
+_MEDIA_URL_NUMBERED = re.compile(r"MediaUrl(0|[1-9][0-9]{0,3})")
+_OF_INBOUND = frozenset({"", "received", "receiving"})
+"""What `MessageStatus` says of a message that a customer sent, if it is there at all."""
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -66,9 +67,14 @@ class Twilio:
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the parameter, never its value.
         """
         form = _form(request)
+        is_callback = form.get("MessageStatus", [""])[0] not in _OF_INBOUND
+        if is_callback and not form.get("From", [""])[0]:
+            raise Rejected(Code.MISDIRECTED_CALLBACK, "a status callback was sent to the URL for messages")
         sid, account = _required(form, "MessageSid"), _required(form, "AccountSid")
         sender, recipient = _required(form, "From"), _required(form, "To")
         _check_sids(sid, account)
+        if is_callback:  # of a message of the company's: it goes the other way, and its company proves the provider
+            sender, recipient = recipient, sender
         channel = channel_of(self._channels, sender)
         if channel is None:
             raise Rejected(Code.PARSING_ERROR, "From bears the prefix of no channel")
@@ -80,6 +86,8 @@ class Twilio:
             recipient=_address(channel, "To", recipient),
             body=form.get("Body", [""])[0],
             received_at=self._clock.now(),
+            sender_id=_user_id(form),
+            refusal=Code.MISDIRECTED_CALLBACK if is_callback else None,
             opt_out=_opt_out(form),
             opt_out_keyword=_opt_out_keyword(channel, form),
             media=_media(form),
@@ -114,10 +122,16 @@ class Twilio:
         parameters = MultiDict(_form(request))
         try:
             return any(
-                RequestValidator(token).validate(request.url, parameters, signature) for token in credentials.tokens
+                RequestValidator(token).validate(url, parameters, signature)
+                for token in credentials.tokens
+                for url in request.urls
             )
         except ValueError:  # a Host header that is no host: nobody signed that
             return False
+
+    def signed_urls(self, request: WebhookRequest) -> Sequence[str]:
+        """The request's URLs without their query strings, which are the company's own and may tell anything."""
+        return [f"{url.partition('?')[0]}?..." if "?" in url else url for url in request.urls]
 
 
 Form = Mapping[str, Sequence[str]]
@@ -160,22 +174,37 @@ def _address(channel: Channel, name: str, text: str) -> Address:
     return Address(channel.address_kind, bare)
 
 
+def _user_id(form: Form) -> str | None:
+    """The id by which the channel knows a user, perhaps one without a phone number; None: Twilio tells none."""
+    told = form.get("ExternalUserId", [""])[0]
+    return told if _ADDRESS.fullmatch(told) else None
+
+
 def _opt_out(form: Form) -> OptOut | None:
     told = form.get("OptOutType", [""])[0].upper()
     return OptOut(told) if told in set(OptOut) else None
 
 
 def _opt_out_keyword(channel: Channel, form: Form) -> OptOut | None:
+    """What the text alone says; where Twilio says something itself, that alone decides."""
+    if form.get("OptOutType", [""])[0]:
+        return None
     text = form.get("Body", [""])[0].strip().upper()
-    return next((kind for kind, keywords in channel.opt_out_keywords.items() if text in keywords), None)
+    number = form["To"][0].removeprefix(channel.address_prefix)
+    keywords = channel.opt_out_keywords.get(NumberKind.of(number), {})
+    return next((kind for kind, texts in keywords.items() if text in texts), None)
 
 
 def _media(form: Form) -> tuple[Media, ...]:
-    """The media by the parameters that are there, whatever `NumMedia` says: a wrong count loses nothing."""
-    numbers = takewhile(lambda number: number < MEDIA_MAX and f"MediaUrl{number}" in form, count())
-    return tuple(
-        Media(form[f"MediaUrl{number}"][0], form.get(f"MediaContentType{number}", [""])[0]) for number in numbers
-    )
+    """The media by the parameters that are there, whatever `NumMedia` says and from whatever number on."""
+    numbers = sorted(int(name[len(_MEDIA_URL) :]) for name in form if _MEDIA_URL_NUMBERED.fullmatch(name))
+    found = [
+        Media(url, form.get(f"MediaContentType{number}", [""])[0])
+        for number in numbers
+        for url in form[f"{_MEDIA_URL}{number}"]
+        if url
+    ]
+    return tuple(found[:MEDIA_MAX])
 
 
 def _extras(form: Form) -> dict[str, str]:
@@ -185,9 +214,10 @@ def _extras(form: Form) -> dict[str, str]:
     for name, values in form.items():
         if not name or name in _OF_THE_MESSAGE or _MEDIA.fullmatch(name):
             continue
-        room -= len(name) + sum(len(value.encode()) for value in values)
-        if room < 0:
+        size = len(name) + sum(len(value.encode()) for value in values)
+        if size > room:
             extras["extras_cut"] = "true"
-            break
+            continue
+        room -= size
         extras[_CAPITAL.sub("_", name).lower()] = values[0]
     return extras

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.sending import TwilioSender
@@ -26,8 +27,9 @@ def check(deployment: Deployment, lines: Sequence[TenantAddress]) -> Iterator[Fi
             continue
         try:
             credentials = TwilioCredentials.from_secret(secrets.text(ref) or "")
+            _ = credentials.place
         except Misconfigured:
             continue
-        if not taken_by_twilio(sender, credentials.account_sid)(credentials.auth_token):
+        if not taken_by_twilio(sender, asdict(credentials))(credentials.auth_token):
             what = f"the provider does not take the auth_token of {ref}: it was promoted or revoked"
             yield Finding(AREA, what, deployment.target.ops(f"tenant rotate {ref.split('/')[2]}"))

@@ -262,7 +262,7 @@ class TestTwilioCredentials:
 
         text = repr(told)
 
-        assert text == "TwilioCredentials(account_sid='AC1')"
+        assert text == "TwilioCredentials(account_sid='AC1', region=None, edge=None)"
 
     def test_what_the_cache_keeps_shows_no_secret(self):
         """Nor does anything in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,6 +123,35 @@ class TestFind:
 
         assert fault.value.code is Code.MISSING_CREDENTIAL_CONFIG
         assert fault.value.detail == "channel_config.whatsapp.credential_ref is missing for tenant acme"
+
+
+class TestFindRespelled:
+    def test_a_conversation_is_found_by_the_other_spelling_of_the_number(self):
+        """Of several the newest, by whatever spelling."""
+        rows = [row(1, gsi_recipient_tel="+541123456789"), row(2, gsi_recipient_tel="+54111523456789")]
+        message = replace(MESSAGE, sender=Address(AddressKind.PHONE, "+5491123456789"))
+
+        found = lookup.find_respelled(table(*rows), WHATSAPP, message)
+
+        assert found is not None
+        assert (found.key, found.credential_ref) == (ConversationKey(CUSTOMER, "c-2"), SECRET_REF)
+        assert found.active_count == 2
+
+    def test_a_finished_conversation_is_not_found(self):
+        """As by the number's own spelling."""
+        finished = row(1, gsi_recipient_tel="+525512345678", task_complete=1)
+        message = replace(MESSAGE, sender=Address(AddressKind.PHONE, "+5215512345678"))
+
+        assert lookup.find_respelled(table(finished), WHATSAPP, message) is None
+
+    def test_a_number_with_one_spelling_is_not_asked_for_again(self):
+        """No call."""
+        many = table(conversation())
+
+        found = lookup.find_respelled(many, WHATSAPP, MESSAGE)
+
+        assert found is None
+        assert many.plan.calls == []
 
 
 class TestLoad:

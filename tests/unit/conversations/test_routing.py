@@ -44,11 +44,29 @@ def test_a_conversation_that_queues_every_reply_goes_to_people():
         [f"whatsapp:{CUSTOMER}"],
         ["+49 151 1234 5678"],
         ["+1", f" WhatsApp: {CUSTOMER} "],
+        ["+49-151-12345678"],
+        ["0049 151 12345678"],
+        ["+49 (0)151 12345678"],
     ],
 )
 def test_a_sender_on_the_list_goes_to_people(listed):
-    """However the company wrote the number: as a list, a set or a text, with a prefix or with blanks."""
+    """However the company wrote the number: as a list, a set or a text, with a prefix, blanks, hyphens, two noughts."""
     assert route(auto_queue_reply_message_from_number=listed) is Route.HANDOFF
+
+
+@pytest.mark.parametrize(
+    ("sender", "listed"),
+    [
+        ("+5215512345678", "+525512345678"),
+        ("+525512345678", "+52 1 55 1234 5678"),
+        ("+554188887777", "+55 41 98888-7777"),
+        ("+5491123456789", "+54 11 15 2345-6789"),
+        ("US.13491208655302741918", "whatsapp:us.13491208655302741918"),
+    ],
+)
+def test_a_sender_is_on_the_list_by_any_spelling_of_the_number(sender: str, listed: str):
+    """WhatsApp spells some countries' numbers otherwise than the company's own lists."""
+    assert route(sender=sender, auto_queue_reply_message_from_number=[listed]) is Route.HANDOFF
 
 
 @pytest.mark.parametrize("listed", [[], "", None, ["+4915112345679"], [CUSTOMER[1:]], ["4915112345678"]])

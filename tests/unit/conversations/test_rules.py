@@ -32,6 +32,7 @@ def test_an_active_conversation_lets_a_message_pass():
         ({"allowed_channels": None}, Code.CHANNEL_NOT_ALLOWED),
         ({"allowed_channels": "whatsapp-business"}, Code.CHANNEL_NOT_ALLOWED),
         ({"opted_out": True}, Code.OPTED_OUT),
+        ({"opted_out_channels": ["sms", "whatsapp"]}, Code.OPTED_OUT),
         ({"conversation_status": "processing_reply"}, Code.CONVERSATION_LOCKED),
     ],
 )
@@ -49,6 +50,8 @@ def test_a_rule_refuses_by_its_code(changes: dict, code: Code):
         {"allowed_channels": {"whatsapp", "email"}},
         {"opted_out": False},
         {"opted_out": "no"},
+        {"opted_out_channels": ["sms"]},
+        {"opted_out_channels": []},
         {"conversation_status": "ai_response_sent"},
         {"conversation_status": None},
     ],

@@ -7,17 +7,26 @@ from typing import Any
 import pytest
 from chalice.app import Request
 
-from chalicelib.handlers.webhooks import public_url
+from chalicelib.handlers.webhooks import public_urls
 
 TEMPLATE_PATH = "/webhooks/whatsapp"
 
 
+def public_url(request: Request, base: str) -> str:
+    """The first of the URLs that may have been signed."""
+    return public_urls(request, base)[0]
+
+
 def request(
-    *, headers: dict[str, str] | None = None, query: dict[str, list[str]] | None = None, **context: Any
+    *,
+    headers: dict[str, str] | None = None,
+    query: dict[str, list[str]] | None = None,
+    route: str = TEMPLATE_PATH,
+    **context: Any,
 ) -> Request:
     event = {
         "headers": headers or {},
-        "requestContext": {"httpMethod": "POST", "resourcePath": TEMPLATE_PATH, **context},
+        "requestContext": {"httpMethod": "POST", "resourcePath": route, **context},
         "pathParameters": None,
         "multiValueQueryStringParameters": query,
         "stageVariables": None,
@@ -60,6 +69,50 @@ def test_a_configured_base_stands_for_everything_before_the_webhooks(base: str, 
     made = request(domainName="abc.execute-api.eu-west-1.amazonaws.com", path=path, headers={"host": "evil.example"})
 
     assert public_url(made, base) == url
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "own"),
+    [
+        ("/webhooks/whatsapp", "/webhooks/webhooks/whatsapp", "/webhooks/whatsapp"),
+        ("/webhooks/whatsapp", "/webhooks/prod/webhooks/whatsapp", "/webhooks/whatsapp"),
+        ("/webhooks/whatsapp", "/whatsapp/webhooks/whatsapp", "/webhooks/whatsapp"),
+        ("/webhooks/sms", "/a/b/webhooks/sms", "/webhooks/sms"),
+        ("/webhooks/email/{token}", "/webhooks/webhooks/email/webhooks", "/webhooks/email/webhooks"),
+        ("/webhooks/twilio/status/{send}", "/webhooks/webhooks/twilio/status/ab", "/webhooks/twilio/status/ab"),
+        ("/webhooks/whatsapp", "/webhooks/webhooks/whatsapp/", "/webhooks/whatsapp/"),
+    ],
+)
+def test_a_base_path_mapping_may_have_any_name(route: str, path: str, own: str):
+    """Also `webhooks`: the route tells how much of the path is ours."""
+    made = request(domainName="hooks.example.com", path=path, route=route)
+
+    assert public_urls(made, "https://public.example.com/x") == (
+        f"https://public.example.com/x{own}",
+        f"https://hooks.example.com{path}",
+    )
+
+
+def test_the_request_s_own_url_is_legitimate_beside_the_configured_one():
+    """A company's console may still name the execute-api URL."""
+    own = "https://abc.execute-api.eu-west-1.amazonaws.com/prod/webhooks/whatsapp"
+    made = request(domainName="abc.execute-api.eu-west-1.amazonaws.com", path="/prod/webhooks/whatsapp")
+
+    assert public_urls(made, "https://hooks.example.com") == ("https://hooks.example.com/webhooks/whatsapp", own)
+
+
+def test_the_same_url_is_checked_once():
+    """The custom domain is the configured base."""
+    made = request(domainName="hooks.example.com", path="/webhooks/whatsapp")
+
+    assert public_urls(made, "https://hooks.example.com") == ("https://hooks.example.com/webhooks/whatsapp",)
+
+
+def test_a_host_header_adds_nothing_to_a_configured_base():
+    """It is the caller's to set: a request that was signed for another deployment stays a forgery here."""
+    made = request(path="/webhooks/whatsapp", headers={"host": "other.example.com", "x-forwarded-proto": "https"})
+
+    assert public_urls(made, "https://hooks.example.com") == ("https://hooks.example.com/webhooks/whatsapp",)
 
 
 def test_chalice_local_tells_it_by_its_host():

@@ -12,7 +12,7 @@ from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.telemetry import Metric, Trail
 from tests.fakes.faults import Fault
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, World, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, COMPANY, CUSTOMER, SECRET_REF, World, conversation
 
 SID = "SM" + "1" * 32
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
@@ -45,6 +45,120 @@ def locked(**settings: str) -> World:
     world.clock.advance(11)
     world.work()
     return world
+
+
+class TestSpellings:
+    """A customer whose number WhatsApp spells otherwise than the company's row."""
+
+    ROW, WRITES = "+525512345678", "+5215512345678"
+
+    def test_the_conversation_is_found_and_the_customer_answered_where_they_wrote_from(self):
+        """One query more than a look-up that hits, and the one for the company."""
+        world = World(None, conversation(gsi_recipient_tel=self.ROW))
+
+        world.deliver(From=f"whatsapp:{self.WRITES}")
+        world.run(60)
+
+        reads = [call.operation for call in world.plan.calls[:5]]
+        assert outcome(world) == "success"
+        assert reads == ["Query", "Query", "GetSecretValue", "Query", "GetItem"]
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{self.WRITES}"]
+
+    def test_a_forger_makes_no_further_look_up(self):
+        """Other spellings are asked for only once the company's own secret has proven the provider."""
+        world = World(None, conversation(gsi_recipient_tel=self.ROW))
+
+        world.post(world.form(From=f"whatsapp:{self.WRITES}"), token="forged")
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert [call.operation for call in world.plan.calls].count("Query") == 2
+
+    def test_the_found_row_s_own_secret_has_to_prove_it_too(self):
+        """The company's rows may name different accounts."""
+        other = json.dumps({"account_sid": "AC" + "9" * 32, "auth_token": "another"})
+        config = {"whatsapp": {"credential_ref": "other"}}
+        known = conversation(conversation_id="a", gsi_recipient_tel="+4900")
+        world = World(None, known, conversation(gsi_recipient_tel=self.ROW, channel_config=config))
+        world.secrets.texts["other"] = other
+
+        world.post(world.form(From=f"whatsapp:{self.WRITES}"))
+
+        assert outcome(world) == "INVALID_SIGNATURE"
+        assert is_untouched(world)
+
+    def test_a_sender_unknown_by_every_spelling_is_told_so(self):
+        """As any unknown sender."""
+        world = World(None, conversation(gsi_recipient_tel="+525599999999"))
+
+        world.deliver(From=f"whatsapp:{self.WRITES}")
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+
+
+class TestUsersWithoutNumber:
+    """A WhatsApp user who hides their number: Twilio names them by an id."""
+
+    USER = "DE.13491208655302741918"
+
+    def test_a_row_may_name_them_by_their_id(self):
+        """In the same index; they are answered at that id."""
+        world = World(None, conversation(gsi_recipient_tel=self.USER))
+
+        world.deliver(From=f"whatsapp:{self.USER}", ExternalUserId=self.USER)
+        world.run(60)
+
+        assert outcome(world) == "success"
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{self.USER}"]
+
+    def test_a_row_that_names_them_by_id_finds_them_by_number_too(self):
+        """While WhatsApp still tells the number; the reply goes to the address that wrote."""
+        world = World(None, conversation(gsi_recipient_tel=self.USER))
+
+        world.deliver(ExternalUserId=self.USER)
+        world.run(60)
+
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{CUSTOMER}"]
+
+    def test_whom_no_row_names_is_refused_by_a_name_of_its_own(self):
+        """Their number may be known: an operator has to see that it is their id that is missing."""
+        world = World()
+
+        world.deliver(From=f"whatsapp:{self.USER}", ExternalUserId=self.USER)
+
+        assert outcome(world) == "SENDER_WITHOUT_NUMBER"
+        assert world.settings.unknown_sender_text in world.answers[-1].body
+
+
+class TestMachines:
+    @pytest.mark.parametrize("sender", ["72345", "ACME-Info", "InfoSMS"])
+    def test_short_codes_and_names_never_receive_the_unknown_sender_text(self, world: World, sender: str):
+        """A machine sent it: two machines would answer each other, and nobody reads it."""
+        response = world.post(world.form(From=sender, To=COMPANY))
+
+        assert outcome(world) == "CONVERSATION_NOT_FOUND"
+        assert response.body == EMPTY
+        assert world.tables.unknown_senders.rows == []
+
+
+class TestMisdirectedCallback:
+    def callback(self, world: World) -> dict[str, str]:
+        both = {"From": f"whatsapp:{COMPANY}", "To": f"whatsapp:{CUSTOMER}"}
+        return world.form(**both, MessageStatus="delivered", SmsStatus="delivered")
+
+    def test_it_is_told_as_a_fault_of_the_configuration(self, world: World):
+        """Nothing is staged: it is no message. Somebody has to correct the URL at Twilio."""
+        response = world.post(self.callback(world))
+
+        (line,) = (line for line in world.telemetry.lines if line["step"] == "failed")
+        assert (line["level"], line["code"]) == ("error", "MISDIRECTED_CALLBACK")
+        assert (response.status_code, response.body) == (200, EMPTY)
+        assert is_untouched(world)
+
+    def test_a_forged_one_is_a_forgery(self, world: World):
+        """No stranger can raise an alarm about our configuration."""
+        world.post(self.callback(world), token="forged")
+
+        assert outcome(world) == "INVALID_SIGNATURE"
 
 
 class TestSteps:
@@ -142,6 +256,7 @@ class TestProof:
 
         (line,) = (line for line in world.telemetry.lines if line["step"] == "refused")
         assert (line["level"], line["code"]) == ("critical", "INVALID_SIGNATURE")
+        assert line["reason"].endswith(f"over {BASE_URL}/webhooks/whatsapp"), "the URL that was checked"
 
     def test_a_forger_cannot_tell_known_senders_from_unknown_ones(self, world: World):
         """All are answered as a bad signature, the same to the byte."""
@@ -224,7 +339,6 @@ class TestRules:
         [
             ({"project_status": "closed"}, "PROJECT_INACTIVE"),
             ({"allowed_channels": ["sms"]}, "CHANNEL_NOT_ALLOWED"),
-            ({"opted_out": True}, "OPTED_OUT"),
         ],
     )
     def test_a_rule_refuses_before_anything_is_staged(self, changes: dict, code: str):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.messages.lengths import Counting
 from chalicelib.messages.splitting import split
 
 TEXTS = st.lists(
@@ -48,7 +49,7 @@ def test_there_is_a_part_and_none_is_empty_unless_the_text_is(text, length_max):
 @given(TEXTS)
 def test_a_text_that_fits_is_one_part_as_it_is(text):
     """White space and all."""
-    parts = split(text, max(len(text), 1))
+    parts = split(text, max(Counting.UTF_16.units(text), 1))
 
     assert parts == [text]
 

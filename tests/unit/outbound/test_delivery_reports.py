@@ -10,7 +10,7 @@ from chalicelib.channels.channel import InDoubt
 from chalicelib.errors import ReplyCode
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
-from tests.world import World
+from tests.world import ACCOUNT_SID, World
 
 
 def answered(world: World) -> str:
@@ -68,7 +68,7 @@ def test_a_forged_report_is_answered_by_the_table_and_writes_nothing():
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/xml")
     assert world.telemetry.total(Metric.INVALID_SIGNATURE) == 1
     assert world.sends == before
-    assert "opted_out" not in world.row
+    assert "opted_out_channels" not in world.row
 
 
 @pytest.mark.parametrize("missing", ["MessageSid", "MessageStatus", "AccountSid"])
@@ -82,6 +82,29 @@ def test_a_report_without_what_it_is_about_is_refused(missing: str):
     assert world.telemetry.lines[-1]["outcome"] == "MISSING_REQUIRED_FIELD"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"MessageSid": "SM" + "9" * 32 + "MessageStatussent"},
+        {"MessageSid": "SM9"},
+        {"AccountSid": ACCOUNT_SID.lower()},
+        {"AccountSid": ACCOUNT_SID + "0"},
+        {"MessageStatus": "s e n t"},
+        {"ErrorCode": "30003\n"},
+    ],
+    ids=["an id that swallowed a parameter", "short", "lower case", "long", "status", "code"],
+)
+def test_a_report_with_a_malformed_part_is_refused_before_any_call(changes: dict[str, str]):
+    """Twilio's signed string has no separators: without the ids' form one captured report would be many."""
+    world = World()
+
+    answer = world.report("0" * 40, "sent", **changes)
+
+    assert answer.status_code == 200
+    assert world.telemetry.lines[-1]["outcome"] == "PARSING_ERROR"
+    assert world.plan.calls == []
+
+
 @pytest.mark.parametrize(("code", "is_opted_out"), [("63016", False), ("21610", True)])
 def test_a_refusal_that_comes_after_the_send_has_the_effect_that_it_would_have_had_then(code: str, is_opted_out: bool):
     """The record tells the code; 21610 opts the conversation out."""
@@ -91,7 +114,7 @@ def test_a_refusal_that_comes_after_the_send_has_the_effect_that_it_would_have_h
     world.report(send_id, "undelivered", ErrorCode=code)
 
     assert (world.row["conversation_status"], world.row["processing_error_code"]) == ("processing_error", code)
-    assert world.row.get("opted_out", False) is is_opted_out
+    assert ("whatsapp" in world.row.get("opted_out_channels", ())) is is_opted_out
 
 
 def test_a_refusal_of_an_old_reply_leaves_the_record_of_a_newer_one_alone():
@@ -199,4 +222,4 @@ def test_an_opt_out_that_races_with_another_write_is_marked_all_the_same():
     world.plan.interleave(len(world.plan.calls) + 5, company)
     world.report(send_id, "undelivered", ErrorCode="21610")
 
-    assert world.row["opted_out"] is True
+    assert world.row["opted_out_channels"] == ["whatsapp"]

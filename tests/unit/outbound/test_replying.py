@@ -228,7 +228,7 @@ class TestMail:
         world.send_replies()
         world.send_replies()
 
-        assert "opted_out" not in world.row
+        assert "opted_out_channels" not in world.row
 
 
 class TestRefused:
@@ -350,7 +350,7 @@ class TestRefused:
 
         world.send_replies()
 
-        assert world.row["opted_out"] is True
+        assert world.row["opted_out_channels"] == ["whatsapp"]
         assert world.row["processing_error_code"] == "21610"
 
 

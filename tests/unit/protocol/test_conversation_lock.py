@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import pytest
 
@@ -12,12 +14,14 @@ from chalicelib.clock import iso
 from chalicelib.errors import TryAgain
 from chalicelib.protocol import conversation_lock, reply_claim
 from chalicelib.protocol.conversation_lock import PEOPLE, Appended, Changed, Lease, Lost, Reset
-from chalicelib.protocol.record import Record
+from chalicelib.protocol.record import OPTED_OUT_CHANNELS, Record
 from chalicelib.protocol.reply_claim import Released
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.fakes.tables import InMemoryTable
 from tests.world import COMPANY, CUSTOMER, KEY, World, conversation
+
+NO_MARKS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def entry(sid: str, batch_id: str = "b-1") -> dict[str, Any]:
@@ -69,9 +73,9 @@ class Lock:
     def abandon(self, lease: Lease) -> None:
         conversation_lock.abandon(self.table, lease, KEY, now=self.world.clock.now())
 
-    def append(self, record: Record, *sids: str, opted_out: bool | None = None) -> Appended | Changed:
+    def append(self, record: Record, *sids: str, marks: Mapping[str, Any] = NO_MARKS) -> Appended | Changed:
         entries = [entry(sid) for sid in sids]
-        return conversation_lock.append(self.table, record, entries, now=self.world.clock.now(), opted_out=opted_out)
+        return conversation_lock.append(self.table, record, entries, now=self.world.clock.now(), marks=marks)
 
     def refuse(self, record: Record, **codes: str) -> Appended | Changed:
         return conversation_lock.refuse_carried(self.table, record, codes, now=self.world.clock.now())
@@ -609,12 +613,12 @@ class TestAppend:
         assert locked.world.row["unanswered_ids"] == ["SM1"]
         assert locked.world.entry_ids == ["SM1", "SM2"]
 
-    @pytest.mark.parametrize("mark", [True, False])
-    def test_the_mark_of_an_opt_out_comes_in_the_same_update(self, lock: Lock, mark: bool):
-        """Nobody sees the message without its mark, nor the reverse."""
-        lock.append(lock.record, "SM1", opted_out=mark)
+    @pytest.mark.parametrize("channels", [["sms"], []])
+    def test_the_marks_of_an_opt_out_come_in_the_same_update(self, lock: Lock, channels: list[str]):
+        """Nobody sees the message without its marks, nor the reverse."""
+        lock.append(lock.record, "SM1", marks={OPTED_OUT_CHANNELS: channels})
 
-        assert (lock.world.row["opted_out"], lock.world.entry_ids) == (mark, ["SM1"])
+        assert (lock.world.row["opted_out_channels"], lock.world.entry_ids) == (channels, ["SM1"])
         assert len(lock.world.plan.calls) == 1
 
     def test_a_record_that_changed_since_the_read_gets_nothing(self, lock: Lock):
@@ -622,11 +626,11 @@ class TestAppend:
         record = lock.record
         lock.acquire(None, "SM1")
 
-        outcome = lock.append(record, "SM2", opted_out=True)
+        outcome = lock.append(record, "SM2", marks={OPTED_OUT_CHANNELS: ["sms"]})
 
         assert outcome == Changed()
         assert lock.world.entry_ids == ["SM1"]
-        assert "opted_out" not in lock.world.row
+        assert "opted_out_channels" not in lock.world.row
 
     def test_an_append_whose_answer_was_lost_is_not_done_twice(self, lock: Lock):
         """The record changed: whoever reads it again finds the entry."""

@@ -10,6 +10,7 @@ import pytest
 from chalicelib.clock import Deadline, epoch
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.protocol import trigger_lock
+from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
@@ -304,6 +305,14 @@ class TestIsWaiting:
         is_waiting = trigger_lock.is_waiting(world.tables.trigger_lock, KEY, now=world.clock.now())
 
         assert is_waiting is expected
+
+    def test_another_conversation_of_the_same_id_has_a_trigger_of_its_own(self, world: World):
+        """Conversation ids are unique under their primary channel only."""
+        ensure(world)
+
+        theirs = ConversationKey("+4999", KEY.conversation_id)
+
+        assert not trigger_lock.is_waiting(world.tables.trigger_lock, theirs, now=world.clock.now())
 
     def test_without_a_lock_none_waits(self, world: World):
         """Nobody promised one."""

@@ -165,24 +165,13 @@ class TestOutcomes:
         ("fault", "expected"),
         [
             (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), TemporaryFailure("429", 7)),
-            (Fault(kind=Kind.SERVER_ERROR), TemporaryFailure("503")),
-            (Fault(kind=Kind.REFUSE, status=401), TemporaryFailure("401")),
-            (Fault(kind=Kind.REFUSE, status=403, field="from"), TemporaryFailure("403 from")),
+            (Fault(kind=Kind.REFUSE, status=403, field="from"), TemporaryFailure("403 from", is_ours_to_mend=True)),
             (Fault(kind=Kind.REFUSE, status=400, field="template_id"), PermanentFailure("400 template_id")),
             (Fault(kind=Kind.REFUSE, status=400, field="no name, but a sentence"), PermanentFailure("400")),
-            *(
-                (Fault(kind=Kind.REFUSE, status=one), TemporaryFailure(str(one)))
-                for one in (404, 405, 408, 421, 425, 500, 503)
-            ),
-            (Fault(kind=Kind.REFUSE, status=406), PermanentFailure("406")),
-            (Fault(kind=Kind.REFUSE, status=413), PermanentFailure("413")),
         ],
     )
     def test_what_sendgrid_does_not_take_is_tried_later_or_never(self, sender, sendgrid, fault, expected):
-        """Too many requests, a fault of SendGrid's or on the way to it, and what is ours to mend: later.
-
-        Any other refusal: never.
-        """
+        """Too many requests, and what is ours to mend: later. An e-mail that is not valid: never."""
         sendgrid.fail_next(fault)
 
         outcome = sender.send(part(), SECRET)
@@ -229,14 +218,40 @@ class TestOutcomes:
         assert outcome == InDoubt()
         assert len(sendgrid.mails) == 1
 
-    @pytest.mark.parametrize("status", [502, 504])
-    def test_what_a_gateway_answers_in_sendgrid_s_place_leaves_the_send_in_doubt(self, sender, sendgrid, status):
-        """It may have handed the e-mail on before it lost sight of it."""
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_a_5xx_leaves_the_send_in_doubt(self, sender, sendgrid, status):
+        """SendGrid, or a gateway before it, may have passed the e-mail on before it failed."""
         sendgrid.fail_next(Fault(kind=Kind.REFUSE, status=status))
 
         outcome = sender.send(part(), SECRET)
 
-        assert outcome == InDoubt()
+        assert outcome == InDoubt(is_server_error=True, error_code=str(status))
+
+    def test_a_5xx_after_taking_looks_the_same(self, sender, sendgrid):
+        """The e-mail was taken."""
+        sendgrid.fail_next(Fault(kind=Kind.SERVER_ERROR_AFTER_TAKING))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(is_server_error=True, error_code="503")
+        assert len(sendgrid.mails) == 1
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
+    def test_a_4xx_without_sendgrids_own_document_proves_nothing(self, sender, sendgrid, status):
+        """A gateway before SendGrid may have answered, after it passed the e-mail on."""
+        sendgrid.fail_next(Fault(kind=Kind.PAGE, status=status))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(error_code=str(status))
+
+    def test_a_status_in_no_row_is_in_doubt_and_named(self, sender, sendgrid):
+        """Nobody knows what it means: it is the safe case, and never sent again blind."""
+        sendgrid.fail_next(Fault(kind=Kind.REFUSE, status=418))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(error_code="418")
 
     def test_a_connection_that_is_refused_is_tried_later(self):
         """Nothing left this machine, so nothing is in doubt."""
@@ -261,7 +276,7 @@ class TestOutcomes:
 
         outcome = sender.send(part(), wrong)
 
-        assert outcome == TemporaryFailure("401")
+        assert outcome == TemporaryFailure("401", is_ours_to_mend=True)
         assert sendgrid.mails == []
 
     def test_an_address_that_is_not_verified_waits_for_us(self, sender, sendgrid):
@@ -270,7 +285,7 @@ class TestOutcomes:
 
         outcome = sender.send(wanted, SECRET)
 
-        assert outcome == TemporaryFailure("403 from")
+        assert outcome == TemporaryFailure("403 from", is_ours_to_mend=True)
 
     @pytest.mark.parametrize(
         "secret", ["{", "[]", "{}", '{"public_key": "MFkw"}', '{"api_key": 7}', '{"api_key": "SG.a\\r\\nX: y"}']

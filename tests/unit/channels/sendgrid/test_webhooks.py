@@ -37,7 +37,7 @@ def provider(**settings: str) -> SendGrid:
 
 def request(body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}", **more) -> WebhookRequest:
     headers = {"content-type": content_type, **more.pop("headers", {})}
-    return WebhookRequest("https://hooks.example.com/webhooks/email", headers, body, "request-1", **more)
+    return WebhookRequest(("https://hooks.example.com/webhooks/email",), headers, body, "request-1", **more)
 
 
 def parse(email: Email, *, earlier: Sequence[str] = (), **settings: str) -> InboundMessage:

@@ -73,15 +73,15 @@ class TestSend:
 
         assert outcome == Sent(twilio.messages[0].sid)
 
-    def test_a_messaging_service_sends_in_place_of_the_number(self, sender, twilio):
-        """The service chooses the sender."""
+    def test_a_messaging_service_sends_from_the_number_that_the_customer_wrote_to(self, sender, twilio):
+        """Both are told: the service's features, and no other number of its pool."""
         wanted = part(messaging_service_sid="MG" + "2" * 32)
 
         outcome = sender.send(wanted, SECRET)
 
         (taken,) = twilio.messages
         assert outcome == Sent(taken.sid)
-        assert (taken.messaging_service_sid, taken.sender) == ("MG" + "2" * 32, None)
+        assert (taken.messaging_service_sid, taken.sender) == ("MG" + "2" * 32, wanted.sender)
 
     @pytest.mark.parametrize("body", ["Two pictures", ""])
     def test_media_go_with_a_text_or_alone(self, sender, twilio, body):
@@ -121,14 +121,17 @@ class TestOutcomes:
         [
             (Fault(kind=Kind.TOO_MANY, retry_after_seconds=7), TemporaryFailure("20429", 7)),
             (Fault(kind=Kind.TOO_MANY), TemporaryFailure("20429")),
-            (Fault(kind=Kind.SERVER_ERROR), TemporaryFailure("20500")),
+            (Fault(kind=Kind.REFUSE, code=63018), TemporaryFailure("63018")),
+            (Fault(kind=Kind.REFUSE, code=21606), TemporaryFailure("21606", is_ours_to_mend=True)),
+            (Fault(kind=Kind.REFUSE, code=21703), TemporaryFailure("21703", is_ours_to_mend=True)),
+            (Fault(kind=Kind.REFUSE, code=29999, status=403), TemporaryFailure("29999", is_ours_to_mend=True)),
             (Fault(kind=Kind.REFUSE, code=21610), PermanentFailure("21610", is_opt_out=True)),
             (Fault(kind=Kind.REFUSE, code=63016), PermanentFailure("63016")),
             (Fault(kind=Kind.REFUSE, code=21211), PermanentFailure("21211")),
         ],
     )
     def test_what_twilio_does_not_take_is_tried_later_or_never(self, sender, twilio, fault, expected):
-        """Too many requests and a fault of Twilio's: later. A refusal: never, with Twilio's code."""
+        """Too many requests, and what is ours to mend: later. A refusal: never, with Twilio's code."""
         twilio.fail_next(fault)
 
         outcome = sender.send(part(), SECRET)
@@ -153,6 +156,41 @@ class TestOutcomes:
 
         assert outcome == InDoubt()
         assert len(twilio.messages) == 1
+
+    @pytest.mark.parametrize("kind", [Kind.SERVER_ERROR, Kind.SERVER_ERROR_AFTER_TAKING])
+    def test_a_5xx_leaves_the_send_in_doubt_whether_it_was_taken_or_not(self, sender, twilio, kind):
+        """Twilio answers some creates with a 5xx after it took the message; the answer looks the same."""
+        twilio.fail_next(Fault(kind=kind))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(is_server_error=True, error_code="20500")
+        assert len(twilio.messages) == (kind is Kind.SERVER_ERROR_AFTER_TAKING)
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 413, 429])
+    def test_a_4xx_without_twilios_own_document_proves_nothing(self, sender, twilio, status):
+        """A gateway before Twilio may have answered, after it passed the message on."""
+        twilio.fail_next(Fault(kind=Kind.PAGE, status=status))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(error_code=str(status))
+
+    def test_a_408_is_in_doubt_whatever_its_code(self, sender, twilio):
+        """Twilio gave up waiting, perhaps for an answer of its own servers."""
+        twilio.fail_next(Fault(kind=Kind.REFUSE, code=20408))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(error_code="20408")
+
+    def test_a_code_in_no_row_is_in_doubt_and_named(self, sender, twilio):
+        """Nobody knows what it means: it is the safe case, and never sent again blind."""
+        twilio.fail_next(Fault(kind=Kind.REFUSE, code=29999))
+
+        outcome = sender.send(part(), SECRET)
+
+        assert outcome == InDoubt(error_code="29999")
 
     def test_a_connection_that_is_refused_is_tried_later(self):
         """Nothing left this machine, so nothing is in doubt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,6 +16,7 @@ from chalicelib.channels.registry import channels
 from chalicelib.channels.twilio.webhooks import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
+from chalicelib.messages.parts import PartLimits
 from chalicelib.settings import Settings
 from tests.fakes.clock import START, FakeClock
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, ENVIRONMENT
@@ -47,7 +49,7 @@ OF_EVERY_WHATSAPP = {
 
 
 def request(body: str | bytes, *, url: str = URL, **headers: str) -> WebhookRequest:
-    return WebhookRequest(url, headers, body if isinstance(body, bytes) else body.encode(), "request-1")
+    return WebhookRequest((url,), headers, body if isinstance(body, bytes) else body.encode(), "request-1")
 
 
 def parse(form: dict[str, str] | list[tuple[str, str]] | str | bytes, provider: Twilio = TWILIO) -> InboundMessage:
@@ -293,6 +295,12 @@ class TestForm:
         assert message.extras["extras_cut"] == "true"
         assert size <= EXTRAS_BYTES_MAX + len("extras_cuttrue") + len(big)
 
+    def test_an_extra_that_is_too_large_takes_no_other_with_it(self):
+        """Each is skipped on its own: what comes after it is kept."""
+        message = parse({**FORM, "Payload": "x" * (EXTRAS_BYTES_MAX + 1), "ButtonPayload": "yes", "ProfileName": "Ann"})
+
+        assert message.extras == {"extras_cut": "true", "button_payload": "yes", "profile_name": "Ann"}
+
 
 class TestMedia:
     @pytest.mark.parametrize("told", [None, "-1", "0", "1e9", "1000000000", "many", "", "1"])
@@ -311,6 +319,22 @@ class TestMedia:
 
         assert message.media == ()
 
+    @pytest.mark.parametrize("numbers", [(1,), (0, 2), (3, 1), (10, 9, 2), (4_711,)])
+    def test_media_are_kept_whatever_their_indexes(self, numbers: tuple[int, ...]):
+        """In the order of their numbers, each with its own type; none has to be the first."""
+        form = {f"MediaUrl{one}": f"https://a.example/{one}" for one in numbers}
+        form |= {f"MediaContentType{one}": f"image/{one}" for one in numbers}
+
+        message = parse({**FORM, **form})
+
+        assert message.media == tuple(Media(f"https://a.example/{one}", f"image/{one}") for one in sorted(numbers))
+
+    def test_a_blank_url_is_no_medium(self):
+        """There is nothing to fetch."""
+        assert parse({**FORM, "MediaUrl0": "", "MediaUrl1": "https://a.example/1"}).media == (
+            Media("https://a.example/1", ""),
+        )
+
     def test_media_are_bounded(self):
         """Above what Twilio sends with one message."""
         urls = {f"MediaUrl{number}": f"https://a.example/{number}" for number in range(MEDIA_MAX + 5)}
@@ -324,6 +348,30 @@ class TestMedia:
         message = parse({**FORM, "MediaUrl0": "https://a.example/0"})
 
         assert message.media == (Media("https://a.example/0", ""),)
+
+
+CALLBACK = {**FORM, "From": FORM["To"], "To": FORM["From"], "MessageStatus": "delivered", "SmsStatus": "delivered"}
+
+
+class TestCallbacks:
+    def test_a_status_callback_at_the_url_for_messages_is_recognised(self):
+        """It is about a message of the company's, whose number is the sender there: the company has to prove it."""
+        message = parse(CALLBACK)
+
+        assert message.refusal is Code.MISDIRECTED_CALLBACK
+        assert (message.sender, message.recipient) == (CUSTOMER, COMPANY)
+
+    def test_one_that_names_no_company_is_refused_by_the_same_name(self):
+        """A Messaging Service has not chosen a number yet: nothing can prove it."""
+        with pytest.raises(Rejected) as refusal:
+            parse({**CALLBACK, "From": ""})
+
+        assert refusal.value.code is Code.MISDIRECTED_CALLBACK
+
+    @pytest.mark.parametrize("status", ["received", "receiving", ""])
+    def test_a_message_that_bears_a_status_is_a_message(self, status: str):
+        """Twilio says `received` of what a customer sent."""
+        assert parse({**FORM, "MessageStatus": status, "SmsStatus": "received"}).refusal is None
 
 
 class TestAddresses:
@@ -389,7 +437,7 @@ class TestAddresses:
             index=Index("an-index", "gsi_company", "gsi_recipient"),
             queue_name=f"replies-engine-local-{name}",
             vendor=Vendor.TWILIO,
-            part_length_max=1_600,
+            part_limits=PartLimits(1_600),
         )
         provider = Twilio((*CHANNELS, row), FakeClock())
 
@@ -480,6 +528,19 @@ class TestProof:
         is_genuine = TWILIO.is_genuine(*self.signed(form), secret)
 
         assert is_genuine
+
+    def test_one_of_several_urls_suffices(self):
+        """The configured base, or the request's own domain."""
+        made, account, secret = *self.signed(FORM), SECRET
+        both = replace(made, urls=("https://other.example.com/webhooks/whatsapp", *made.urls))
+
+        assert TWILIO.is_genuine(both, account, secret)
+
+    def test_the_urls_that_were_checked_can_be_told(self):
+        """Without a query string, which is the company's own."""
+        made = request("", url=f"{URL}?token=secret")
+
+        assert TWILIO.signed_urls(made) == [f"{URL}?..."]
 
     @pytest.mark.parametrize(
         ("signed_url", "called_url"),
