@@ -506,7 +506,7 @@ MUTANTS = (
         "i",
         "batches/decision.py",
         (
-            "    if record.claim is None and _is_for_people(view, settings):\n        return ClaimForPeople()\n",
+            "    if record.claim is None and _is_for_people(view, routing):\n        return ClaimForPeople()\n",
             "",
         ),
     ),
