@@ -571,7 +571,7 @@ QUICK = {
 
 
 def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> None:
-    """The process of a reply died at any of its calls, and its claim has stalled since; the reply waits in its queue."""
+    """The process of a reply died at any of its calls, and its claim has stalled; the reply waits in its queue."""
     _staged(simulation, "before")
     simulation.world.clock.advance(6)
     _batch(simulation)
