@@ -29,8 +29,9 @@ class SmallWorld:
         return self.build(list(self.variants.values())[variant], memory)
 
 
-def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME, fields: Fields = ()) -> None:
-    """A tenant's customer sends messages, which its provider will deliver."""
+def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant | None = None, fields: Fields = ()) -> None:
+    """The customer of a tenant, the first one by default, sends messages, which its provider will deliver."""
+    tenant = tenant or simulation.world.tenants[0]
     simulation.course.webhooks += tuple(
         Webhook(tenant, simulation.world.new_sid(tenant), body, fields=fields) for body in bodies
     )
