@@ -1,4 +1,4 @@
-"""One reply at work, and what becomes of sending it."""
+"""One reply at work, and how its sending can end."""
 
 from __future__ import annotations
 

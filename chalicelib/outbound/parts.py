@@ -121,6 +121,7 @@ class PartSending:
             )
         except (TryAgain, Misconfigured) as fault:
             self._report(job, part, fault)
+            self._give_back(job, part)  # for another delivery of this reply, which does not know the token
             return Later(fault.code.value, 0, gives_claim_back=not plan.is_begun, unsent_claims=(part.token,))
 
     def _give_back(self, job: Job, part: Part) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Planning: which messages a reply becomes, to whom they go, and with which account.
+"""Planning: the messages of a reply, their recipient and the account that sends them.
 
 The AI answers the last message of its batch, people the customer's last. Once a part has a row, the plan is that row's:
 channel, addresses and split stay what they were, whatever the customer writes meanwhile.
@@ -28,7 +28,7 @@ from chalicelib.settings import Settings
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """What is sent, to whom, with which account."""
+    """The messages to send, their recipient and the account that sends them."""
 
     channel: Channel
     last: Entry

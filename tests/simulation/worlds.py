@@ -29,8 +29,9 @@ class SmallWorld:
         return self.build(list(self.variants.values())[variant], memory)
 
 
-def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant = ACME, fields: Fields = ()) -> None:
-    """A tenant's customer sends messages, which its provider will deliver."""
+def webhooks(simulation: Simulation, *bodies: str, tenant: Tenant | None = None, fields: Fields = ()) -> None:
+    """The customer of a tenant, the first one by default, sends messages, which its provider will deliver."""
+    tenant = tenant or simulation.world.tenants[0]
     simulation.course.webhooks += tuple(
         Webhook(tenant, simulation.world.new_sid(tenant), body, fields=fields) for body in bodies
     )
@@ -571,7 +572,7 @@ QUICK = {
 
 
 def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> None:
-    """The process of a reply died at any of its calls, and its claim has stalled since; the reply waits."""
+    """The process of a reply died at any of its calls, and its claim has stalled; the reply waits in its queue."""
     _staged(simulation, "before")
     simulation.world.clock.advance(6)
     _batch(simulation)

@@ -1,4 +1,4 @@
-"""What a context tells of an e-mail beside its text and its attachments; `threading.py` threads the answer by it.
+"""What a context says about an e-mail, beside its text and its attachments; `threading.py` threads the answer by it.
 
 Guarantee: each value is one line, and all of them together stay below what a staged row has room for.
 """

@@ -128,7 +128,7 @@ def _western(text: str) -> str:
 
 
 def role_of(said: str) -> tuple[str, str] | None:
-    """What a line of a header block tells of, and its value; None: it is no such line."""
+    """The role of a header line, and its value; None: it is no such line."""
     label, value = _label_and_value(said)
     role = _ROLES.get(unicodedata.normalize("NFC", label.lower()))
     return None if role is None else (role, value)
@@ -195,7 +195,7 @@ def header_block(said: Sequence[str], start: int, *, below_divider: bool) -> int
         end = place
     text = _western(" ".join(value[:_VALUE_SEEN] for value in values))
     has_address, has_date = bool(_ADDRESS.search(text)), bool(_DATES.search(text))
-    if unknown and unknown + len(roles) >= 3 and has_date and has_address:  # noqa: PLR2004 - who, when and to whom
+    if unknown and unknown + len(roles) >= 3 and has_date and has_address:  # noqa: PLR2004 - two roles and a date
         return end
     is_named = languages.FROM in roles and languages.SUBJECT in roles and len(roles) > 2  # noqa: PLR2004
     is_sent = languages.FROM in roles and languages.DATE in roles

@@ -396,13 +396,26 @@ class TestTryAgain:
         world = World()
         world.reply(world.burst_with_ai(), "an answer")
         calls = len(world.plan.calls)
-        world.plan.faults = {calls + 3: Fault.LOST_ANSWER, calls + 5: Fault.THROTTLED}
+        world.plan.faults = {calls + 3: Fault.LOST_ANSWER, calls + 4: Fault.THROTTLED, calls + 6: Fault.THROTTLED}
 
         world.run(600)
 
-        assert [call.operation for call in world.plan.calls[calls:][2:5]] == ["PutItem", "UpdateItem", "SendMessage"]
+        operations = [call.operation for call in world.plan.calls[calls:][2:6]]
+        assert operations == ["PutItem", "DeleteItem", "UpdateItem", "SendMessage"]
         assert world.phone.texts == ["an answer"]
         assert codes(world) == ["none"]
+
+    def test_a_delivery_that_does_not_know_of_an_unsent_claim_sends_the_reply(self):
+        """P1: the answer to the claim of the part is lost; the queue delivers the reply once more as it first was."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.queues.replies.repeat(world.queues.replies.messages[0].message_id)
+        world.plan.faults = {len(world.plan.calls) + 3: Fault.LOST_ANSWER}
+
+        world.run(600)
+
+        assert world.phone.texts == ["an answer"]
+        assert "UNKNOWN_OUTCOME" not in codes(world)
 
     def test_a_reply_that_an_earlier_try_may_have_sent_keeps_its_claim_after_a_fault_of_a_table(self):
         """P1: the first try died after its send; the claim of the part meets a fault; no second answer gets in."""
