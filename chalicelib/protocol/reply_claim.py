@@ -252,11 +252,13 @@ def record_sent(
         now: the current instant.
     """
     was_unknown = is_whole and record.last_reply_id == reply_id and is_unknown(record)  # R4
+    is_watched = record.watched_since is not None
+    ended = (ERROR_CODE, *((STARTED_AT, LOCK_SHARD) if is_watched else ()))  # L8: an answer takes it off the index.
     change = Change(
         set={LAST_ACTIVITY_AT: iso(now), **({STATUS: Status.ANSWERED.value} if was_unknown else {})},
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=(ERROR_CODE,) if was_unknown else (),
+        remove=ended if was_unknown else (),
     )
     written = table.update(record.key.item, change, when=record.unchanged)
     return Released() if isinstance(written, Written) else Changed()

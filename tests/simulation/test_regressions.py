@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.choices import Named, Replay
 from tests.simulation.deployment import ACME
 from tests.simulation.invariants import settle_and_check
-from tests.simulation.worlds import handoff_and_batch, late_reply_and_people, silent_ai
+from tests.simulation.worlds import handoff_and_batch, late_reply_and_people, reply_taken_over, silent_ai
 
 
 def test_a_batch_that_a_worker_took_for_the_ai_beside_the_switch_goes_to_people_alone():
@@ -94,6 +94,16 @@ def test_a_lock_that_the_company_sets_on_a_watched_record_begins_to_age():
 
     settle_and_check(simulation)
     assert len(simulation.world.answered_ids) == 1
+
+
+def test_a_reply_that_is_recorded_beside_the_sweep_that_gave_it_up_leaves_the_index():
+    """L8: the reply recorded what was sent between the sweep's look and its write; the record stayed in the index."""
+    simulation = reply_taken_over(4, None)
+
+    simulation.run(Replay([0, 0, 0, 1, 1, 1, 1]))
+
+    settle_and_check(simulation, is_reply_lossy=True)
+    assert "lock_shard" not in simulation.world.row_of(ACME)
 
 
 def test_a_name_that_is_no_option_is_told():

@@ -574,7 +574,7 @@ QUICK = {
 def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> None:
     """The process of a reply died at any of its calls, and its claim has stalled; the reply waits in its queue."""
     _staged(simulation, "before")
-    simulation.world.clock.advance(6)
+    simulation.world.clock.advance(45)
     _batch(simulation)
     _answered(simulation)
     budgets = simulation.course.budgets
@@ -589,7 +589,7 @@ def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> N
 def _begin_with_a_reset_batch(simulation: Simulation, _: random.Random) -> None:
     """The AI was silent, and the lock of its batch was reset."""
     _staged(simulation, "before")
-    simulation.world.clock.advance(6)
+    simulation.world.clock.advance(45)
     _batch(simulation)
     simulation.world.queues.ai.messages.clear()
     simulation.course.needs_sweep = True
