@@ -119,6 +119,8 @@ def answer_by_people(kind: type[World], fault: Fault | None = None, at: int = 0)
     """People answer while a staged message has lost its trigger, and bury what is no reply; how many calls it took."""
     world = kind(FaultPlan())
     world.deliver()
+    world.run(60)
+    world.deliver()
     world.tables.trigger_lock.expire(2**40)
     world.clock.advance(world.settings.secret_ttl_seconds + 11)  # the worker has not fetched the secret lately
     reply = {"version": "1.0", "source": "human", "reply_id": "r-1", "body": "hello"}
@@ -241,7 +243,12 @@ def meet_what_others_left(kind: type[World]) -> None:
     world.work()
     world.run(60)
     kept = {"messages": [], "messages_moved_before": iso(START), "last_batch_id": part["batch_id"]}
-    world.tables.conversations.seed({**world.row, **UNREPORTED, **kept, "last_reply_id": part["reply_id"]})
+    unreported = {**world.row, **UNREPORTED, **kept, "last_reply_id": part["reply_id"]}
+    world.tables.conversations.seed(unreported)
+    again = {**KEY.item, "version": "1.0", "batch_id": part["batch_id"], "reply_id": part["reply_id"], "body": "again"}
+    world.queues.replies.inject(json.dumps(again), group="acme")
+    world.send_replies()
+    world.tables.conversations.seed(unreported)
     world.clock.advance(400)
     world.sweep()
 
