@@ -35,7 +35,7 @@ PAGE = ROOT / "docs" / "protocol.md"
 
 CHILDREN = 2
 SEEDS = 240
-STEPS, STEPS_MAX = 1_500, 15_000
+STEPS, STEPS_MAX = 1_500, 60_000
 """How far a hunt goes: random runs; choices of each small world, and of the one in which it was found last."""
 
 _ANEW = "?"

@@ -297,9 +297,9 @@ def rolling_window(crashes: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
-def lost_claim_of_a_part(variant: str, memory: Memory | None) -> Simulation:
+def lost_claim_of_a_part(variant: dict[str, int], memory: Memory | None) -> Simulation:
     """The answer to a write of a reply is lost, or the write is throttled."""
-    simulation = Simulation(Budgets(replies=3, waits=2, **{variant: 2}), memory=memory)
+    simulation = Simulation(Budgets(replies=3, waits=2, **variant), memory=memory)
     _staged(simulation, "one")
     _batch(simulation)
     _answered(simulation)
@@ -552,7 +552,11 @@ SMALL = (
     SmallWorld(
         "a reply that a brownout delays",
         lost_claim_of_a_part,
-        {"lost answers": "losses", "throttled": "throttles"},
+        {
+            "lost answers": {"losses": 2},
+            "throttled": {"throttles": 2},
+            "a lost answer, throttled": {"losses": 1, "throttles": 2},
+        },
         is_reply_lossy=True,
     ),
     SmallWorld(
