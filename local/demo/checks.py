@@ -227,7 +227,7 @@ def _records(outcome: Outcome) -> Iterator[Check]:
         "clara": (SUNRISE, [sid("clara"), "OUTBOUND"], "user_reply_received"),
         "david": (NORDIC, [sid("david"), "OUTBOUND"], "ai_response_sent"),
         "edith": (NORDIC, [sid("edith"), "OUTBOUND"], "ai_response_sent"),
-        "frida": (NORDIC, [sid("frida"), sid("frida-stop")], "processing_error"),
+        "frida": (NORDIC, [sid("frida"), sid("frida-stop"), sid("frida-after")], "processing_error"),
         "gina": (SUNRISE, [sid("gina-first"), sid("gina-second"), "OUTBOUND"], "ai_response_sent"),
         "hugo": (NORDIC, [], "initial_message_sent"),
     }
