@@ -63,7 +63,7 @@ def _replies(author: str) -> Rights:
     return {
         **_ENSURE,
         "ConversationsTable": ("GetItem", "UpdateItem"),
-        "HistoryTable": ("BatchGetItem", "BatchWriteItem"),
+        "HistoryTable": ("BatchGetItem",),
         "StageTable": ("Query",),
         "SendsTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
         f"{author}RepliesQueue": _SEND,
@@ -97,7 +97,7 @@ RIGHTS: Mapping[str, Rights] = {
         "HumanHandoffQueue": _SEND,
         "UnknownSendersTable": ("DeleteItem", "GetItem", "UpdateItem"),
     },
-    "send_human_replies": _replies("Human"),
+    "send_human_replies": {**_replies("Human"), "HistoryTable": ("BatchGetItem", "BatchWriteItem")},
     "check_and_reset_stalled_conversations": {
         **_ENSURE,
         "ConversationsTable/LOCK_INDEX": ("Query",),

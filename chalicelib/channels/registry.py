@@ -18,7 +18,7 @@ _TOLL_FREE_KEYWORDS = {
     OptOut.START: frozenset({"START", "UNSTOP"}),
     OptOut.HELP: _HELP,
 }
-"""The network's own, which nobody can change (support.twilio.com, article 360058144374)."""
+"""The network's own, which nobody can change (support.twilio.com, the article on toll-free opt-out keywords)."""
 _SHORT_CODE_KEYWORDS = {
     OptOut.STOP: frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}),
     OptOut.START: frozenset({"START", "YES", "UNSTOP"}),

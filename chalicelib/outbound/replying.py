@@ -107,10 +107,10 @@ class Replying:
         if conversation is None:
             self._dead_letter(job, ReplyCode.NO_CONVERSATION)
             return self._refuse(job, ReplyCode.NO_CONVERSATION)
+        job.trail.bind(tenant=conversation.tenant)
         if fair_group(conversation.tenant) != job.tenant:  # who may send for one company must not send for another
             self._dead_letter(job, ReplyCode.OTHER_COMPANY)
             return self._refuse(job, ReplyCode.OTHER_COMPANY)
-        job.trail.bind(tenant=conversation.tenant)
         if job.reply.source is Source.HUMAN:
             return self._reply_of_people(job, conversation)
         return self._reply_of_ai(job, conversation)

@@ -115,6 +115,23 @@ def write_on_and_on() -> None:
         world.send_replies()
 
 
+def answer_by_people(kind: type[World], fault: Fault | None = None, at: int = 0) -> int:
+    """People answer while a staged message has lost its trigger, and bury what is no reply; how many calls it took."""
+    world = kind(FaultPlan())
+    world.deliver()
+    world.run(60)
+    world.deliver()
+    world.tables.trigger_lock.expire(2**40)
+    world.clock.advance(world.settings.secret_ttl_seconds + 11)  # the worker has not fetched the secret lately
+    reply = {"version": "1.0", "source": "human", "reply_id": "r-1", "body": "hello"}
+    for body in ("no reply", json.dumps({**KEY.item, **reply})):
+        world.queues.human_replies.inject(body, group="acme")
+    before = len(world.plan.calls)
+    world.plan.faults = {} if fault is None else {before + at: fault}
+    world.send_replies()
+    return len(world.plan.calls) - before
+
+
 class TestFiles:
     def test_the_committed_files_are_those_that_are_generated(self):
         """`make policies` would change nothing."""
@@ -211,7 +228,8 @@ def meet_what_others_left(kind: type[World]) -> None:
     world = kind()
     document = world.burst_with_ai()
     claimed = {"reply_claim": "#people", "reply_claimed_at": iso(START)}
-    world.tables.conversations.seed({**world.row, **claimed})
+    world.tables.conversations.seed({**world.row, **claimed, "messages_moved_before": iso(START)})
+    world.deliver()
     world.clock.advance(60)
     world.reply(document, "too late")
     world.send_replies()
@@ -225,7 +243,12 @@ def meet_what_others_left(kind: type[World]) -> None:
     world.work()
     world.run(60)
     kept = {"messages": [], "messages_moved_before": iso(START), "last_batch_id": part["batch_id"]}
-    world.tables.conversations.seed({**world.row, **UNREPORTED, **kept, "last_reply_id": part["reply_id"]})
+    unreported = {**world.row, **UNREPORTED, **kept, "last_reply_id": part["reply_id"]}
+    world.tables.conversations.seed(unreported)
+    again = {**KEY.item, "version": "1.0", "batch_id": part["batch_id"], "reply_id": part["reply_id"], "body": "again"}
+    world.queues.replies.inject(json.dumps(again), group="acme")
+    world.send_replies()
+    world.tables.conversations.seed(unreported)
     world.clock.advance(400)
     world.sweep()
 
@@ -264,6 +287,8 @@ class TestUse:
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
                 meet_what_others_left(kind)
+                for at in range(answer_by_people(kind)):
+                    answer_by_people(kind, Fault.UNREACHABLE, at + 1)
             meet_an_older_conversation()
             write_on_and_on()
             for way in FAILURE_MODES:

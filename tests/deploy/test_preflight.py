@@ -57,7 +57,7 @@ class TestAccount:
 
         faults = list(faults_of_account(Account.of_shell(AGAIN), dev))
 
-        assert len(faults) == 6 + 12
+        assert len(faults) == 6 + 14
         assert faults[0].startswith(
             "the table conversations-dev is missing in us-west-2: `make deploy STAGE=dev` makes it"
         )

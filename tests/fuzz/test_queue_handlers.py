@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 
 from chalicelib.channels.channel import Vendor
 from chalicelib.handlers import queues, webhooks
+from chalicelib.ports.queues import fair_group
 from tests.fuzz import rules
 from tests.fuzz.forms import TEXTS, Form, Post
 from tests.fuzz.records import world_of
@@ -41,6 +42,7 @@ JSON_VALUES = some.one_of(
     some.lists(some.integers(0, 9) | JSON_TEXTS, max_size=3),
     some.dictionaries(JSON_TEXTS, JSON_TEXTS, max_size=2),
 )
+OF_THE_COMPANY = {"MessageGroupId": fair_group("acme")}
 GROUPS = some.one_of(some.just({}), some.builds(lambda group: {"MessageGroupId": group}, TEXTS.filter(bool)))
 
 NO_OBJECTS = some.one_of(
@@ -160,7 +162,9 @@ class TestReplies:
         world, context = with_batch()
         good = json.dumps({**REPLY, "batch_id": context["meta"]["batch_id"]})
 
-        queues.process_replies(records([*bodies[:place], good, *bodies[place:]], group), CONTEXT, world.engine)
+        event = records([*bodies[:place], good, *bodies[place:]], group)
+        event["Records"][min(place, len(bodies))]["attributes"] = OF_THE_COMPANY
+        queues.process_replies(event, CONTEXT, world.engine)
 
         dead = world.queues.dead_replies.messages
         assert [message.body for message in dead] == bodies

@@ -102,7 +102,8 @@ class TestRedrive:
 
         assert told.exit_code == 2
         assert told.stderr == (
-            "Error: stage dev has no queue mail; mend: one of whatsapp, sms, email, human-handoff, ai, ai-replies\n"
+            "Error: stage dev has no queue mail; "
+            "mend: one of whatsapp, sms, email, human-handoff, ai, ai-replies, human-replies\n"
         )
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from chalice.app import Response
 from click.testing import CliRunner
 
+from chalicelib.aws.attributes import item_to_wire
 from infrastructure.stages import functions
 from local.processes import ports
 from ops.__main__ import cli
@@ -20,9 +21,10 @@ from ops.doctor.findings import Finding, Weight
 from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
 from ops.stage.target import CommandError, Target
-from tests.ops.conftest import BUCKET, REF, REGION, STAGE, Stage, turn_ttl_on
+from ops.terminal import masking
+from tests.ops.conftest import BUCKET, REF, REGION, SECRET, STAGE, Stage, turn_ttl_on
 from tests.ops.serving import answering, served
-from tests.world import AUTH_TOKEN, CUSTOMER, SECRET_REF
+from tests.world import AUTH_TOKEN, COMPANY, CUSTOMER, SECRET_REF, conversation
 
 NO_PROBE = Asked(looks_at_tenants=False, url="http://127.0.0.1:9")
 """What needs no webhook; that one is a finding of its own, which `faults` leaves out."""
@@ -353,18 +355,39 @@ class TestTenants:
     def test_a_secret_that_a_conversation_names_and_nobody_has_is_found(self, stage: Stage):
         """The name in the row is the truth, not the list of secrets."""
         other = REF.replace("acme", "other")
-        stage.put_row(conversation_id="c-2", company_id="other", gsi_company_whatsapp_number="+14155550000")
-        stage.client("dynamodb").update_item(
-            TableName="conversations-dev",
-            Key={"primary_channel": {"S": CUSTOMER}, "conversation_id": {"S": "c-2"}},
-            UpdateExpression="SET channel_config.whatsapp.credential_ref = :ref",
-            ExpressionAttributeValues={":ref": {"S": other}},
-        )
+        put_row_of_other(stage, "+14155550000", whatsapp=other, sms=other)
 
         found = faults(stage, Asked(url="http://127.0.0.1:9"))
 
         assert [one.what for one in found if one.area == "secrets"] == [f"{other} is missing, or not a text"]
         assert "python -m ops tenant add other" in found[0].mend
+
+    def test_a_secret_of_another_company_is_found(self, stage: Stage):
+        """Once for each company and channel, from however many addresses the company writes."""
+        for number in ("+14155550000", "+14155550001"):
+            put_row_of_other(stage, number, whatsapp=REF, sms=REF)
+
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "secrets"]
+
+        assert [one.what for one in found] == [
+            "a conversation of other names a secret of acme for sms",
+            "a conversation of other names a secret of acme for whatsapp",
+        ]
+        assert found[0].mend.startswith("channel_config.sms.credential_ref on it")
+
+    def test_an_address_of_two_companies_is_found(self, stage: Stage):
+        """On each channel that both write from, and without the number."""
+        other = REF.replace("acme", "other")
+        stage.client("secretsmanager").create_secret(Name=other, SecretString=json.dumps(SECRET))
+        put_row_of_other(stage, COMPANY, whatsapp=other, sms=other)
+
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "secrets"]
+
+        assert [one.what for one in found] == [
+            f"an address of {channel} ({masking.address(COMPANY)}) is in rows of acme and other"
+            for channel in ("sms", "whatsapp")
+        ]
+        assert not any(COMPANY in one.line for one in found)
 
     def test_a_conversation_that_names_no_secret_is_found(self, stage: Stage):
         """Its messages would be refused with MISSING_CREDENTIAL_CONFIG."""
@@ -652,6 +675,18 @@ def refuse(deployment: Deployment, service: str, code: str) -> None:
     deployment.account.service(service).client.meta.events.register("before-call", refusing)
 
 
+def put_row_of_other(stage: Stage, number: str, **refs: str) -> None:
+    """A conversation of a second company, from a number of its own, with the secret of each channel."""
+    row = conversation(
+        conversation_id=f"of-other-{number}",
+        company_id="other",
+        gsi_company_whatsapp_number=number,
+        gsi_company_sms_number=number,
+        channel_config={channel: {"credential_ref": ref} for channel, ref in refs.items()},
+    )
+    stage.client("dynamodb").put_item(TableName="conversations-dev", Item=item_to_wire(row))
+
+
 def test_every_function_of_the_app_is_looked_for():
     """By the names under which Chalice deploys them."""
     config = type("Config", (), {"app_name": "a"})()
@@ -662,6 +697,7 @@ def test_every_function_of_the_app_is_looked_for():
         "a-s-batch_sms",
         "a-s-batch_email",
         "a-s-send_replies",
+        "a-s-send_human_replies",
         "a-s-check_and_reset_stalled_conversations",
         "a-s-recover_orphaned_messages",
     ]

@@ -130,6 +130,60 @@ class TestRollback:
         assert world.today.answered_ids == world.today.entry_ids
 
 
+class TestOptOuts:
+    """The previous version knows `opted_out` alone; today's marks a channel in `opted_out_channels`."""
+
+    def test_a_stop_of_the_previous_version_stops_today_s_replies_until_a_start(self, both):
+        """Today's START lifts the mark for both."""
+        world = both()
+        document = world.before.burst_with_ai("one")
+        world.before.deliver("STOP", OptOutType="STOP")
+        world.today.reply(document, "answer")
+        world.today.send_replies()
+
+        world.today.deliver("START", OptOutType="START")
+
+        assert world.today.phone.texts == []
+        assert (world.today.row["opted_out"], world.today.row["opted_out_channels"]) == (False, [])
+
+    def test_a_stop_that_today_took_does_not_stop_the_previous_version_s_replies(self, both):
+        """Only the provider refuses them."""
+        world = both()
+        document = world.before.burst_with_ai("one")
+        world.today.deliver("STOP", OptOutType="STOP")
+        world.today.reply(document, "answer")
+
+        world.before.send_replies()
+
+        assert world.today.row["opted_out_channels"] == ["whatsapp"]
+        assert "opted_out" not in world.today.row
+        assert world.today.phone.texts == ["answer"]
+
+    def test_with_the_old_mark_beside_it_that_stop_stops_the_previous_version_too(self, both):
+        """What an operator does before a rollback."""
+        world = both()
+        document = world.before.burst_with_ai("one")
+        world.today.deliver("STOP", OptOutType="STOP")
+        world.today.tables.conversations.seed({**world.today.row, "opted_out": True})
+        world.today.reply(document, "answer")
+
+        world.before.send_replies()
+
+        assert world.today.phone.texts == []
+
+    def test_a_start_that_the_previous_version_takes_leaves_today_s_mark_until_the_next_one(self, both):
+        """It does not know that mark."""
+        world = both()
+        world.today.deliver("STOP", OptOutType="STOP")
+        world.before.deliver("START", OptOutType="START")
+        before_the_next = list(world.today.row["opted_out_channels"])
+
+        world.today.deliver("START", OptOutType="START")
+
+        assert before_the_next == ["whatsapp"]
+        assert world.today.row["opted_out_channels"] == []
+
+
 class TestUnreadableRows:
     """Today's rows of the stage have no `route`: the previous version stops at them, whatever else is staged."""
 

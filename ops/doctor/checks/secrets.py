@@ -22,11 +22,10 @@ def check(deployment: Deployment, lines: Sequence[TenantAddress], company: str |
     secrets = Secrets(deployment.account)
     named = {line.credential_ref for line in lines if line.credential_ref}
     listed = {str(name) for name in secrets.names() if company in (None, name.company)}
-    for line in lines:
-        if not line.credential_ref:
-            what = f"a conversation of {line.tenant} names no secret for {line.channel}"
-            mend = f"channel_config.{line.channel}.credential_ref on it, by the company's own systems"
-            yield Finding(AREA, f"{what} (MISSING_CREDENTIAL_CONFIG)", mend)
+    for tenant, channel in sorted({(line.tenant, line.channel) for line in lines if not line.credential_ref}):
+        what = f"a conversation of {tenant} names no secret for {channel}"
+        mend = f"channel_config.{channel}.credential_ref on it, by the company's own systems"
+        yield Finding(AREA, f"{what} (MISSING_CREDENTIAL_CONFIG)", mend)
     for ref in sorted(named):
         name = SecretName.of(ref)
         if name is None or name.stage != target.stage:
@@ -41,12 +40,12 @@ def check(deployment: Deployment, lines: Sequence[TenantAddress], company: str |
 
 def _bindings(lines: Sequence[TenantAddress]) -> Iterator[Finding]:
     """Rows that name another company's secret, and addresses that rows of two companies bear."""
-    for line in lines:
-        name = SecretName.of(line.credential_ref)
-        if name is not None and name.company != line.tenant:
-            what = f"a conversation of {line.tenant} names a secret of {name.company} for {line.channel}"
-            mend = f"channel_config.{line.channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
-            yield Finding(AREA, what, mend)
+    owners = {(line.tenant, line.channel, SecretName.of(line.credential_ref)) for line in lines}
+    strangers = {(tenant, channel, name.company) for tenant, channel, name in owners if name and name.company != tenant}
+    for tenant, channel, owner in sorted(strangers):
+        what = f"a conversation of {tenant} names a secret of {owner} for {channel}"
+        mend = f"channel_config.{channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
+        yield Finding(AREA, what, mend)
     companies: dict[tuple[str, str], set[str]] = {}
     for line in lines:
         companies.setdefault((line.channel, line.address), set()).add(line.tenant)
