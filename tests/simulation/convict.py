@@ -34,8 +34,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "protocol.md"
 
 CHILDREN = 2
-SEEDS = 500
-STEPS, STEPS_MAX = 6_000, 100_000
+SEEDS = 240
+STEPS, STEPS_MAX = 1_500, 60_000
 """How far a hunt goes: random runs; choices of each small world, and of the one in which it was found last."""
 
 _ANEW = "?"

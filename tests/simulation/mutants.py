@@ -59,6 +59,12 @@ MUTANTS = (
             "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
         ),
     ),
+    _mutant(
+        "a message is staged over its row, wherever it was staged before",
+        "S1",
+        "protocol/staging.py",
+        ("when=Attr(MESSAGE_SID).missing()):  # S1", "when=None):  # S1"),
+    ),
     # The trigger lock.
     _mutant(
         "the trigger lock is given up after the work",
@@ -117,6 +123,24 @@ MUTANTS = (
         ("        trigger_lock.send_again(\n", "        trigger_lock.ensure(\n"),
     ),
     # Reading.
+    _mutant(
+        "the stage is read as it was a moment ago",
+        "S2",
+        "aws/dynamodb.py",
+        ('        request |= {"ConsistentRead": True} if index', "        request |= {} if index"),
+    ),
+    _mutant(
+        "stage 2 reads the record as it was a moment ago",
+        "S2",
+        "aws/dynamodb.py",
+        ('"ConsistentRead": True, **request}', "**request}"),
+    ),
+    _mutant(
+        "a reply reads the record as it was a moment ago",
+        "S2",
+        "aws/dynamodb.py",
+        ('"Key": item_to_wire(key), "ConsistentRead": True, **', '"Key": item_to_wire(key), **'),
+    ),
     _mutant(
         "rows of another conversation of the same id are read along",
         "I7",
@@ -206,6 +230,18 @@ MUTANTS = (
         ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
     ),
     _mutant(
+        "people are sent a batch whose claim for them was refused",
+        "L7",
+        "conversations/handoff.py",
+        (
+            "        if not isinstance(outcome, Claim):\n            return outcome\n        return self.finish(",
+            "        if not isinstance(outcome, Claim):\n"
+            "            self._send(queues, conversation, trail)\n"
+            "            return outcome\n"
+            "        return self.finish(",
+        ),
+    ),
+    _mutant(
         "a claim for people waits for its stall timeout",
         "t",
         "batches/decision.py",
@@ -252,6 +288,15 @@ MUTANTS = (
         (
             "    match table.update(record.key.item, change, when=record.unchanged):  # O1",
             "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):  # O1",
+        ),
+    ),
+    _mutant(
+        "a stalled lock is reset though a reply has claimed it",
+        "R3",
+        "protocol/conversation_lock.py",
+        (
+            "  # L5: and no younger than it was seen to be.\n        & Attr(CLAIM).missing()\n",
+            "  # L5: and no younger than it was seen to be.\n",
         ),
     ),
     _mutant(
@@ -320,6 +365,15 @@ MUTANTS = (
         (
             "    return opened(Status.ERROR, answered=True, now=now, also=also)\n",
             "    return opened(Status.ERROR, answered=False, now=now, also=also)\n",
+        ),
+    ),
+    _mutant(
+        "people are sent a batch before it is claimed for them",
+        "L7",
+        "conversations/handoff.py",
+        (
+            "        outcome = reply_claim.claim(\n",
+            "        self._send(queues, conversation, trail)\n        outcome = reply_claim.claim(\n",
         ),
     ),
     _mutant(
@@ -399,11 +453,60 @@ MUTANTS = (
     ),
     # One way to people, watched records, replies that come again, identity.
     _mutant(
+        "the claim for people is a second write after the acquisition",
+        "L7",
+        "conversations/handoff.py",
+        (
+            "            for_people=True,\n",
+            "            for_people=False,\n",
+        ),
+        (
+            "        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
+            "        return self.claim(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
+        ),
+    ),
+    _mutant(
         "rows that people received are not settled",
         "b",
         "conversations/handoff.py",
         (
             "            staging.settle(tables.stage, record.key, record.unanswered_ids)\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "the webhook hands over what is staged though a stalled reply's end is not reported",
+        "L8",
+        "conversations/handoff.py",
+        (
+            "            and not record.has_unreported_end\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "the webhook sends no trigger for what did not fit into the batch for people",
+        "T2",
+        "conversations/handoff.py",
+        (
+            "            return handed if isinstance(handed, Changed) else len(taken) == len(view.staged)\n",
+            "            return handed if isinstance(handed, Changed) else True\n",
+        ),
+    ),
+    _mutant(
+        "a batch for people has their claim but keeps them waiting for the window",
+        "h",
+        "batches/decision.py",
+        (
+            "    if not view.staged or run.for_people or not run.is_all:\n",
+            "    if not view.staged or not run.is_all:\n",
+        ),
+    ),
+    _mutant(
+        "a running batch is not claimed for people who own the conversation by now",
+        "i",
+        "batches/decision.py",
+        (
+            "    if record.claim is None and _is_for_people(view, routing):\n        return ClaimForPeople()\n",
             "",
         ),
     ),
@@ -453,6 +556,15 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "a take-over holds whatever else was read of the record",
+        "R2",
+        "protocol/reply_claim.py",
+        (
+            "        & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.\n",
+            "",
+        ),
+    ),
+    _mutant(
         "a take-over does not refresh the start of the lock",
         "k",
         "protocol/reply_claim.py",
@@ -477,6 +589,15 @@ MUTANTS = (
         (
             "                    gives_back = outcome.gives_claim_back and not entries\n",
             "                    gives_back = outcome.gives_claim_back\n",
+        ),
+    ),
+    _mutant(
+        "a claim is given back though an earlier try may have sent the part",
+        "P1",
+        "outbound/parts.py",
+        (
+            "gives_claim_back=not plan.is_begun, unsent",
+            "gives_claim_back=True, unsent",
         ),
     ),
     _mutant(
@@ -507,6 +628,15 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "a claim that stays is waited for as long as one that was given back",
+        "R2",
+        "outbound/replying.py",
+        (
+            "            is_free = False\n",
+            "",
+        ),
+    ),
+    _mutant(
         "a reply is planned anew though a part of it was sent",
         "n",
         "outbound/replying.py",
@@ -516,12 +646,30 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "what was sent is recorded without a look at the history",
+        "R4",
+        "repair/reconciliation.py",
+        (
+            "    return [one for one in missing if entry_id(one) not in moved]\n",
+            "    return missing\n",
+        ),
+    ),
+    _mutant(
         "what was sent is recorded whatever the record holds of it",
         "R4",
         "repair/reconciliation.py",
         (
             "    missing = [one for one in entries if one.get(SEND_ID) not in there and entry_id(one) not in record.entry_ids]\n",
             "    missing = list(entries)\n",
+        ),
+    ),
+    _mutant(
+        "a late reply that was sent is not recorded",
+        "x",
+        "outbound/replying.py",
+        (
+            "        is_news = self._record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = True\n",
         ),
     ),
     _mutant(
@@ -540,6 +688,35 @@ MUTANTS = (
         (
             "ERROR_CODE: error_code, **_watched(key, shards, now)}",
             "ERROR_CODE: error_code}",
+        ),
+    ),
+    _mutant(
+        "a record is taken off the index before its end is reported",
+        "L8",
+        "repair/stalled_locks.py",
+        (
+            "        record = conversation.record\n        trail = trail",
+            "        record = conversation.record\n"
+            "        conversation_lock.unwatch(tables.conversations, record)\n"
+            "        trail = trail",
+        ),
+    ),
+    _mutant(
+        "a record is taken off the index whatever became of it",
+        "L8",
+        "protocol/conversation_lock.py",
+        (
+            "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
+            "        when=Attr(VERSION).exists(),\n",
+        ),
+    ),
+    _mutant(
+        "the next batch begins before a given-up end is reported",
+        "L8",
+        "batches/decision.py",
+        (
+            "    if record.has_unreported_end:\n        return ReportEnd()\n",
+            "",
         ),
     ),
     _mutant(
@@ -581,6 +758,15 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "marks are set by position, whatever stands there",
+        "t",
+        "protocol/conversation_lock.py",
+        (
+            "        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)\n",
+            "        pass\n",
+        ),
+    ),
+    _mutant(
         "the pair's older conversations are not asked for a message",
         "identity",
         "inbound/receiving.py",
@@ -606,195 +792,6 @@ MUTANTS = (
         (
             "        is_known |= is_entry or (moved is not None and moved[MESSAGE_ID] == message_sid)\n",
             "        is_known |= is_entry\n",
-        ),
-    ),
-)
-
-UNCONVICTED = (
-    _mutant(
-        "a message is staged over its row, wherever it was staged before",
-        "S1",
-        "protocol/staging.py",
-        ("when=Attr(MESSAGE_SID).missing()):  # S1", "when=None):  # S1"),
-    ),
-    _mutant(
-        "the stage is read as it was a moment ago",
-        "S2",
-        "aws/dynamodb.py",
-        ('        request |= {"ConsistentRead": True} if index', "        request |= {} if index"),
-    ),
-    _mutant(
-        "stage 2 reads the record as it was a moment ago",
-        "S2",
-        "aws/dynamodb.py",
-        ('"ConsistentRead": True, **request}', "**request}"),
-    ),
-    _mutant(
-        "a reply reads the record as it was a moment ago",
-        "S2",
-        "aws/dynamodb.py",
-        ('"Key": item_to_wire(key), "ConsistentRead": True, **', '"Key": item_to_wire(key), **'),
-    ),
-    _mutant(
-        "people are sent a batch whose claim for them was refused",
-        "L7",
-        "conversations/handoff.py",
-        (
-            "        if not isinstance(outcome, Claim):\n            return outcome\n        return self.finish(",
-            "        if not isinstance(outcome, Claim):\n"
-            "            self._send(queues, conversation, trail)\n"
-            "            return outcome\n"
-            "        return self.finish(",
-        ),
-    ),
-    _mutant(
-        "a stalled lock is reset though a reply has claimed it",
-        "R3",
-        "protocol/conversation_lock.py",
-        (
-            "  # L5: and no younger than it was seen to be.\n        & Attr(CLAIM).missing()\n",
-            "  # L5: and no younger than it was seen to be.\n",
-        ),
-    ),
-    _mutant(
-        "people are sent a batch before it is claimed for them",
-        "L7",
-        "conversations/handoff.py",
-        (
-            "        outcome = reply_claim.claim(\n",
-            "        self._send(queues, conversation, trail)\n        outcome = reply_claim.claim(\n",
-        ),
-    ),
-    _mutant(
-        "the claim for people is a second write after the acquisition",
-        "L7",
-        "conversations/handoff.py",
-        (
-            "            for_people=True,\n",
-            "            for_people=False,\n",
-        ),
-        (
-            "        return self.finish(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
-            "        return self.claim(tables, queues, Conversation.from_item(lease.item), trail)\n\n    def claim(",
-        ),
-    ),
-    _mutant(
-        "the webhook hands over what is staged though a stalled reply's end is not reported",
-        "L8",
-        "conversations/handoff.py",
-        (
-            "            and not record.has_unreported_end\n",
-            "",
-        ),
-    ),
-    _mutant(
-        "the webhook sends no trigger for what did not fit into the batch for people",
-        "T2",
-        "conversations/handoff.py",
-        (
-            "            return handed if isinstance(handed, Changed) else len(taken) == len(view.staged)\n",
-            "            return handed if isinstance(handed, Changed) else True\n",
-        ),
-    ),
-    _mutant(
-        "a batch for people has their claim but keeps them waiting for the window",
-        "h",
-        "batches/decision.py",
-        (
-            "    if not view.staged or run.for_people or not run.is_all:\n",
-            "    if not view.staged or not run.is_all:\n",
-        ),
-    ),
-    _mutant(
-        "a running batch is not claimed for people who own the conversation by now",
-        "i",
-        "batches/decision.py",
-        (
-            "    if record.claim is None and _is_for_people(view, routing):\n        return ClaimForPeople()\n",
-            "",
-        ),
-    ),
-    _mutant(
-        "a take-over holds whatever else was read of the record",
-        "R2",
-        "protocol/reply_claim.py",
-        (
-            "        & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.\n",
-            "",
-        ),
-    ),
-    _mutant(
-        "a claim is given back though an earlier try may have sent the part",
-        "P1",
-        "outbound/parts.py",
-        (
-            "gives_claim_back=not plan.is_begun, unsent",
-            "gives_claim_back=True, unsent",
-        ),
-    ),
-    _mutant(
-        "a claim that stays is waited for as long as one that was given back",
-        "R2",
-        "outbound/replying.py",
-        (
-            "            is_free = False\n",
-            "",
-        ),
-    ),
-    _mutant(
-        "what was sent is recorded without a look at the history",
-        "R4",
-        "repair/reconciliation.py",
-        (
-            "    return [one for one in missing if entry_id(one) not in moved]\n",
-            "    return missing\n",
-        ),
-    ),
-    _mutant(
-        "a late reply that was sent is not recorded",
-        "x",
-        "outbound/replying.py",
-        (
-            "        is_news = self._record(job, plan.entries, is_whole=plan.error_code is None)\n",
-            "        is_news = True\n",
-        ),
-    ),
-    _mutant(
-        "a record is taken off the index before its end is reported",
-        "L8",
-        "repair/stalled_locks.py",
-        (
-            "        record = conversation.record\n        trail = trail",
-            "        record = conversation.record\n"
-            "        conversation_lock.unwatch(tables.conversations, record)\n"
-            "        trail = trail",
-        ),
-    ),
-    _mutant(
-        "a record is taken off the index whatever became of it",
-        "L8",
-        "protocol/conversation_lock.py",
-        (
-            "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
-            "        when=Attr(VERSION).exists(),\n",
-        ),
-    ),
-    _mutant(
-        "the next batch begins before a given-up end is reported",
-        "L8",
-        "batches/decision.py",
-        (
-            "    if record.has_unreported_end:\n        return ReportEnd()\n",
-            "",
-        ),
-    ),
-    _mutant(
-        "marks are set by position, whatever stands there",
-        "t",
-        "protocol/conversation_lock.py",
-        (
-            "        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)\n",
-            "        pass\n",
         ),
     ),
     _mutant(
@@ -850,7 +847,6 @@ UNCONVICTED = (
         ),
     ),
 )
-"""Changes that no run has convicted so far: unit tests hold their guards. To hunt for one, move it up."""
 
 UNCONVICTED = frozenset(
     {
