@@ -1,4 +1,4 @@
-"""The customers' mailboxes, as the stub for SendGrid knows them: what they hold, and what befalls the next one."""
+"""The customers' mailboxes, as the stub for SendGrid knows them: what they hold, and the fault of the next e-mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The customers' phones, as the stub for Twilio knows them: what they show, and what befalls the next message."""
+"""The customers' phones, as the stub for Twilio knows them: what they show, and the fault of the next message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guards and orders that the protocol leans on, each removed or swapped: the simulation must convict every one.
+"""Guards and orders that the protocol leans on, each removed or swapped; the simulation convicts all but `UNCONVICTED`.
 
 A mutant is a change of the shipped source, applied to a copy of it; `convict` finds the run that convicts it, and the
 table in docs/protocol.md keeps that. Patterns are short, so that they outlive changes of what stands around them.

@@ -1,4 +1,4 @@
-"""The simulation convicts every mutant by the run that docs/protocol.md tells, which the shipped code passes."""
+"""The simulation convicts each mutant of the page's table by the run that stands there, which the shipped code passes."""
 
 from __future__ import annotations
 
