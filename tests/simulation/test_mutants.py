@@ -1,4 +1,4 @@
-"""The simulation convicts each mutant of the page's table by the run that stands there, which the shipped code passes."""
+"""The simulation convicts each mutant of the page's table by the run that the table names; the shipped code passes it."""
 
 from __future__ import annotations
 
