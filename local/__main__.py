@@ -35,6 +35,9 @@ _SENDGRID_PORT = click.option(
     show_default=True,
     help="Port of the stub for SendGrid's API.",
 )
+_CONSOLE_PORT = click.option(
+    "--console-port", envvar="CONSOLE_PORT", default=8012, show_default=True, help="Port of the console."
+)
 _REAL_TWILIO = click.option(
     "--real-twilio",
     is_flag=True,
@@ -55,6 +58,7 @@ def cli() -> None:
 @_HTTP_PORT
 @_TWILIO_PORT
 @_SENDGRID_PORT
+@_CONSOLE_PORT
 @_REAL_TWILIO
 @_THINKING
 def run(**options: Any) -> None:
@@ -67,6 +71,7 @@ def run(**options: Any) -> None:
 @_HTTP_PORT
 @_TWILIO_PORT
 @_SENDGRID_PORT
+@_CONSOLE_PORT
 @_REAL_TWILIO
 @_THINKING
 def aws(**options: Any) -> None:
@@ -79,6 +84,7 @@ def _run(
     http_port: int,
     twilio_port: int,
     sendgrid_port: int,
+    console_port: int,
     thinking_seconds: float,
     *,
     real_twilio: bool,
@@ -100,6 +106,7 @@ def _run(
         is_served=is_served,
         twilio_port=None if real_twilio else twilio_port,
         sendgrid_port=sendgrid_port,
+        console_port=console_port,
         own=own,
         thinking_seconds=thinking_seconds,
     )

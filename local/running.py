@@ -10,6 +10,7 @@ from rich.console import Console
 
 from local import logs, stack
 from local.aws import credentials_file
+from local.console.console import Ear, served
 from local.processes import ports, startup
 from local.processes.environment import HOST
 from local.stack import Stack
@@ -26,6 +27,7 @@ def run(
     http_port: int,
     twilio_port: int | None,
     sendgrid_port: int,
+    console_port: int,
     is_served: bool,
     own: Tenant | None,
     thinking_seconds: float,
@@ -39,6 +41,7 @@ def run(
         http_port: of the app.
         twilio_port: of the stub for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
         sendgrid_port: of the stub for SendGrid's API.
+        console_port: of the console.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
         thinking_seconds: how long the stub AI thinks.
@@ -52,10 +55,14 @@ def run(
     if twilio_port is not None:
         ports.require_free(twilio_port, "TWILIO_PORT")
     ports.require_free(sendgrid_port, "SENDGRID_PORT")
+    ports.require_free(console_port, "CONSOLE_PORT")
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
+
+    ear = Ear()
 
     def on_line(child: str, line: str) -> None:
         logs.show(console, child, line)
+        ear.on_line(child, line)
 
     try:
         with (
@@ -74,12 +81,15 @@ def run(
                 here.wait_for(here.twilio_stub(), twilio_port)
             here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
-            here.work()
-            here.ai_stub(thinking_seconds)
+            worker = here.work()
+            ai = here.ai_stub(thinking_seconds)
             if app is not None:
                 here.wait_for(app, http_port)
-            startup.show(console, here, tenants, is_served=is_served)
-            _watch(here)
+            with served(
+                here, ear, tenants, port=console_port, worker=worker, ai=ai, thinking=thinking_seconds
+            ) as address:
+                startup.show(console, here, tenants, is_served=is_served, console_address=address)
+                _watch(here)
     except KeyboardInterrupt:
         console.print("\nStopped.")
 
@@ -88,6 +98,6 @@ def _watch(here: Stack) -> None:
     """Wait for Ctrl-C; a child that ends by itself ends the run."""
     while True:
         time.sleep(_LOOK_SECONDS)
-        for child in here.children:
-            if not child.is_running:
+        for child in list(here.children):  # the console replaces some
+            if not child.is_running and not child.may_end:
                 raise click.ClickException(f"{child.name} ended with code {child.wait(1)}; its last lines are above")
