@@ -20,5 +20,5 @@ def test_the_first_trigger_of_a_burst_comes_after(policy: dict[str, object], sec
 
     world.post(world.form())
 
-    (trigger,) = world.queues.whatsapp.messages
+    (trigger,) = world.queues.triggers["whatsapp"].messages
     assert trigger.visible_at - world.clock.monotonic() == pytest.approx(seconds)
