@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
@@ -134,6 +135,7 @@ class MapOf:
         return "a map of " + "; ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
 
 
+@lru_cache
 def kind_of_setting(name: str) -> Kind:
     """How a policy is written that has the range of a setting."""
     parse: Parse = Settings.__dataclass_fields__[name].metadata["parse"]
