@@ -17,6 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
+from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict
 from chalicelib.channels.email.automatic import is_automatic, is_own
@@ -81,7 +82,7 @@ class UnreadMail:
             unread=self,
         )
 
-    def _message(self, recipient: str, author: Author, refused: Collection[str]) -> InboundMessage:
+    def _message(self, recipient: str, author: Author) -> InboundMessage:
         """The message for one of its recipients, under an id that is the same whenever it is posted."""
         notes = Notes(self._notes)
         extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name=author.name)
@@ -93,7 +94,7 @@ class UnreadMail:
         ):  # whoever knows an id could post it first, and the customer's own would be a retry
             known_by = ""
         digest = sha256(f"{known_by or self._digest}\n{recipient}".encode()).hexdigest()
-        extras |= {"authentication": author.verdict.value, "notes": str(notes)}
+        extras |= {AUTHENTICATION: author.verdict.value, "notes": str(notes)}
         return InboundMessage(
             message_sid=f"em-{digest[:40]}",
             channel=self._channel,
@@ -102,22 +103,21 @@ class UnreadMail:
             recipient=Address(AddressKind.EMAIL, recipient),
             body="",
             received_at=self._clock.now(),
-            refusal=self._refusal(recipient, author, refused),
+            refusal=self._refusal(recipient, author),
             may_be_notified=author.verdict is Verdict.PASS,
             extras={name: value for name, value in extras.items() if value},
             unread=self,
         )
 
-    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
+    def judged(self, message: InboundMessage, *, lists: Collection[str]) -> InboundMessage:
         """The message under a company's policies: its author may be another than its header From says.
 
         Args:
             message: this e-mail's, for one of its recipients.
             lists: the addresses of the company's own lists.
-            refused: the verdicts by which the company takes no e-mail.
         """
         author = author_by_list(self._mail.headers, lists, **self._mail.results) or self._author
-        return self._message(message.recipient.value, author, refused)
+        return self._message(message.recipient.value, author)
 
     def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
         """The message with all that it says.
@@ -162,11 +162,11 @@ class UnreadMail:
     def _digest(self) -> str:
         return digest_of(self._mail)
 
-    def _refusal(self, recipient: str, author: Author, refused: Collection[str]) -> Code | None:
-        """Why an e-mail is not taken: a machine wrote it, it came back to its sender, or nobody vouches for it."""
+    def _refusal(self, recipient: str, author: Author) -> Code | None:
+        """Why an e-mail is not taken: a machine wrote it, or it came back to its sender."""
         mail = self._mail
         if recipient == author.address or is_own(mail.headers, recipient):
             return Code.AUTOMATIC_MESSAGE
         if is_automatic(mail.headers, mail.envelope.return_path, author.address):
             return Code.AUTOMATIC_MESSAGE
-        return Code.SENDER_NOT_AUTHENTICATED if author.verdict in refused else None
+        return None
