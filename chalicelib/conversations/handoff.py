@@ -11,15 +11,15 @@ dedupe on `message_id`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
-from chalicelib.conversations.routing import Route, Routing, handoff_reasons
-from chalicelib.conversations.views import Gone, View
+from chalicelib.conversations.routing import Route, Routing, handoff_reasons, has_answered_enough
+from chalicelib.conversations.views import Entry, Gone, View
 from chalicelib.errors import Misconfigured
+from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, reply_claim, staging
@@ -138,10 +138,22 @@ class Handoff:
         queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
         trail.count(Metric.HANDED_OFF, len(entries))
+        routing = self._routing(conversation, trail)
+        limited = [one for one in entries if self._is_beyond_answers_max(conversation, one, routing)]
+        if limited:
+            trail.log(Step.ANSWERS_MAX_REACHED, Level.WARNING, count=len(limited))
+            trail.count(Metric.ANSWERS_MAX_REACHED, len(limited))
 
-    def _reasons(
-        self, conversation: Conversation, entries: Sequence[Mapping[str, Any]], trail: Trail
-    ) -> Mapping[str, str]:
+    @staticmethod
+    def _is_beyond_answers_max(conversation: Conversation, entry: Entry, routing: Routing) -> bool:
+        sender = Address.from_text(entry["metadata"]["sender"])
+        return has_answered_enough(conversation, entry["channel_type"], sender, routing)
+
+    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
+        policy_of = self._policies.for_channels(conversation, trail)
+        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
+
+    def _reasons(self, conversation: Conversation, entries: Sequence[Entry], trail: Trail) -> Mapping[str, str]:
         """By message id, why the routing sends a message to people; a list that cannot be read stops no hand-off."""
         try:
             return handoff_reasons(conversation, entries, self._routing(conversation, trail))
@@ -165,7 +177,3 @@ class Handoff:
             and all(one is Route.HANDOFF for one in (*carried, *staged))
             and not history.movable_count(record, self._bounds, now=routing.now)
         )
-
-    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
-        policy_of = self._policies.for_channels(conversation, trail)
-        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())

@@ -127,7 +127,7 @@ def handoff_reason(
         return HandoffReason.FLAG
     if unauthenticated_action(sender, extras, routing.policy_of(channel)) == "handoff":
         return HandoffReason.SENDER_NOT_AUTHENTICATED
-    if _has_answered_enough(conversation, channel, sender, routing):
+    if has_answered_enough(conversation, channel, sender, routing):
         return HandoffReason.ANSWERS
     return None
 
@@ -164,7 +164,8 @@ def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy
     return policy.unauthenticated_email[key]
 
 
-def _has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:
+def has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:
+    """Whether the AI has given as many answers within the last hour as the policy allows to such an address."""
     if sender.kind not in ANSWERED_BY_MACHINES:
         return False
     answers_max = routing.policy_of(channel).automatic_answers_per_hour

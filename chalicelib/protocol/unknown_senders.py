@@ -192,7 +192,7 @@ def note_sender(
     outcome, is_new = _put(table, row, now=now)
     if isinstance(outcome, AlreadyNotified):
         return outcome
-    return outcome if _count(table, row, now=now, messages_max=messages_max, is_new=is_new) else Capped()
+    return outcome if count(table, row, now=now, messages_max=messages_max, is_new=is_new) else Capped()
 
 
 def request_fallback(
@@ -234,7 +234,7 @@ def request_fallback(
         outcome, is_new = MayNotify(), False  # U2: perhaps the row is there; a reminder of one that is not is harmless
     if isinstance(outcome, AlreadyNotified):
         return outcome
-    if not _count(table, row, now=now, messages_max=messages_max, is_new=is_new):
+    if not count(table, row, now=now, messages_max=messages_max, is_new=is_new):
         return Capped()
     fallback_request = FallbackRequest(pair, message_sid)
     try:
@@ -324,7 +324,7 @@ def _put(table: Table, row: Item, *, now: datetime) -> tuple[MayNotify | Already
             return AlreadyNotified(), False
 
 
-def _count(table: Table, row: Item, *, now: datetime, messages_max: int, is_new: bool) -> bool:
+def count(table: Table, row: Item, *, now: datetime, messages_max: int, is_new: bool) -> bool:
     """Count one text of the row's company address within this hour; whether it may be sent.
 
     Raises:
