@@ -233,7 +233,9 @@ class TestPackage:
         own = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*.py")}
         assert ours == {"app.py", "chalicelib"}
         assert {name for name in names if name.startswith("chalicelib/") and not name.endswith("/")} == own
-        assert distributions(told) == {(canonicalize_name(one.name), str(one.specifier)) for one in pins(PROJECT / LOCK)}
+        assert distributions(told) == {
+            (canonicalize_name(one.name), str(one.specifier)) for one in pins(PROJECT / LOCK)
+        }
         assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
     def test_from_the_package_alone_every_function_is_built(self, deployment: Deployment, tmp_path: Path):
@@ -509,7 +511,7 @@ def alarms(stage: str) -> set[str]:
 def distributions(told: dict[str, str]) -> set[tuple[str, str]]:
     """The names and versions of the distributions whose metadata these are."""
     metadata = [Parser().parsestr(text) for text in told.values()]
-    return {(canonicalize_name(one["Name"]), f"=={one['Version']}") for one in metadata}
+    return {(str(canonicalize_name(one["Name"])), f"=={one['Version']}") for one in metadata}
 
 
 def delivered(deployment: Deployment, sids: Collection[str]) -> list[dict[str, Any]]:
