@@ -172,6 +172,9 @@ class Policy:
     batch_max_wait_seconds: int = _policy(
         "cap from the first message of a burst; below the window it becomes the window"
     )
+    window_mode: Literal["fixed", "adaptive"] = _policy(
+        "the window is always `batch_window_seconds`, or as long as this customer usually pauses, up to that"
+    )
     on_new_message: Literal["queue", "reject"] = _policy(
         "a message that comes while the AI works is staged for the next batch, or rejected"
     )
