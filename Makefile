@@ -52,10 +52,11 @@ engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over 
 
 pythons: .venv-aws/made ## all tests on each Python from 3.11 to 3.13 that the machine has
 	@set -e; for version in 3.11 3.12 3.13; do \
-	  if ! "python$$version" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
-	    echo "python$$version is not here"; continue; \
-	  fi; \
-	  echo "python$$version ..."; [ -x .venv-$$version/bin/python ] || "python$$version" -m venv --clear .venv-$$version; \
+	  found=; for python in "python$$version" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
+	    if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then echo "python$$version is not here"; continue; fi; \
+	  echo "$$found ..."; [ -x .venv-$$version/bin/python ] || "$$found" -m venv --clear .venv-$$version; \
 	  $(call INSTALL,.venv-$$version/bin/python,requirements-dev.lock); \
 	  .venv-$$version/bin/python -m pytest $(ARGS); \
 	done
