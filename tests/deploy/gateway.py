@@ -12,7 +12,7 @@ one that calculates need only be there, with its name and whom it tells.
     functions                            ready at once: Chalice looks again only after five seconds, for each of them
                                          what was unzipped for one that is replaced is removed behind the answer
     AWS::CloudWatch::Alarm               one that calculates is kept as one on the first metric that it calculates with
-    TLS                                  this machine's HTTP counts as TLS, or the queues' policies would refuse everybody;
+    TLS                                  this machine's HTTP counts as TLS, which the queues' policy demands;
                                          a request that says `X-Forwarded-Proto: http` counts as one without
 """
 
@@ -48,7 +48,7 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
     await _serve(scope, receive, send)
 
 
-def pin(source_ip: str, _has_tls: bool) -> None:  # noqa: FBT001  # as ministack calls it
+def pin(source_ip: str, _has_tls: bool) -> None:  # as ministack calls it
     _pin(source_ip, not _is_plain.get())
 
 
