@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -110,7 +111,7 @@ def model_of(chosen: argparse.Namespace) -> Model:
     return echo
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Poll until SIGTERM."""
     options = argparse.ArgumentParser(prog="python -m examples.ai_worker")
     options.add_argument("--ai", choices=["echo", "openai", "bedrock"], default="echo")
@@ -118,9 +119,10 @@ def main() -> None:
     options.add_argument("--base-url", help="of an OpenAI-compatible server; OPENAI_API_KEY holds its key")
     options.add_argument("--timeout", type=float, default=120, help="seconds that the model may take")
     options.add_argument("--parallel", type=int, default=8, help="conversations at a time")
+    options.add_argument("--wait", type=int, default=20, help="seconds of one long poll, which SIGTERM waits for")
     options.add_argument("--kept", type=Path, default=Path("ai-replies.sqlite"), help="where given replies are kept")
     options.add_argument("--conversations-table", help="read there whether a batch still holds its lock")
-    chosen = options.parse_args()
+    chosen = options.parse_args(arguments)
     sqs, stopped = boto3.client("sqs"), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     url, replies_url = (
@@ -129,7 +131,7 @@ def main() -> None:
     table = chosen.conversations_table
     reading = {"holds_lock": lock_reader(boto3.resource("dynamodb").Table(table))} if table else {}
     answering = Answering(model_of(chosen), sender(sqs, replies_url), RepliesInFile(chosen.kept), **reading)
-    Poller(sqs, url, answering, stopped).run(chosen.parallel)
+    Poller(sqs, url, answering, stopped, chosen.wait).run(chosen.parallel)
 
 
 if __name__ == "__main__":
