@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from local import logs, stack
+from local.answering import Ai
 from local.aws import credentials_file
 from local.console.console import Ear, served
 from local.processes import ports, startup
@@ -30,7 +31,7 @@ def run(
     console_port: int,
     is_served: bool,
     own: Tenant | None,
-    thinking_seconds: float,
+    ai: Ai,
 ) -> None:
     """Run until Ctrl-C.
 
@@ -44,7 +45,7 @@ def run(
         console_port: of the console.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
-        thinking_seconds: how long the stub AI thinks.
+        ai: what answers.
 
     Raises:
         click.ClickException: a port is taken, or a child ended by itself.
@@ -82,13 +83,13 @@ def run(
             here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
             worker = here.work()
-            ai = here.ai_stub(thinking_seconds)
+            stub = ai.start(here)
             if app is not None:
                 here.wait_for(app, http_port)
-            with served(
-                here, ear, tenants, port=console_port, worker=worker, ai=ai, thinking=thinking_seconds
-            ) as address:
+            thinking = ai.thinking_seconds
+            with served(here, ear, tenants, port=console_port, worker=worker, ai=stub, thinking=thinking) as address:
                 startup.show(console, here, tenants, is_served=is_served, console_address=address)
+                ai.show(console, here)
                 _watch(here)
     except KeyboardInterrupt:
         console.print("\nStopped.")

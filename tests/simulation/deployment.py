@@ -169,6 +169,7 @@ TENANTS = (ACME, GLOBEX)
 POLICIES = {
     "batch_window_seconds": (0, 3, 20, -1),
     "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "window_mode": ("fixed", "adaptive", 1),
     "on_new_message": ("queue", "reject", "sometimes"),
     "stall_action": ("warn", "handoff", 7),
 }
