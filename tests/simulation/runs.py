@@ -17,7 +17,8 @@ from tests.simulation.deployment import MAILED, TENANTS, Tenant, Violation, with
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
-from tests.simulation.worlds import SMALL, kind_of, swarm
+from tests.simulation.small import SMALL
+from tests.simulation.worlds import kind_of, swarm
 
 _WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
     "swarm": lambda _: TENANTS,
@@ -49,7 +50,7 @@ def explore(world_number: int, variant_number: int, *, steps_max: int | None = N
     world = SMALL[world_number]
     exploration = Exploration(
         partial(world.of, variant_number),
-        partial(settle_and_check, is_reply_lossy=world.is_reply_lossy),
+        world.check,
     )
     try:
         return exploration.run(steps_max=steps_max)
@@ -88,7 +89,7 @@ def replay(name: str) -> Simulation:
     simulation = world.of(int(variant))
     try:
         simulation.run(Replay([int(one) for one in schedule.split(".") if one]))
-        settle_and_check(simulation, is_reply_lossy=world.is_reply_lossy)
+        world.check(simulation)
     except Violation as violation:
         raise Violation(f"{name}\n{violation}\n{_listed(simulation)}") from violation
     return simulation

@@ -545,6 +545,8 @@ class Simulation:
                 return
             if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
                 self.course.acknowledged += (sid,)
+                if outcome == "success":
+                    self._demand_somebody_for(webhook)
             elif is_retry:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
@@ -555,6 +557,21 @@ class Simulation:
                 self.course.needs_sweep = True  # perhaps staged, and its provider comes no more
 
         self.start(f"webhook {webhook.body}", webhook, begin, on_end, retry_later)
+
+    def _demand_somebody_for(self, webhook: Webhook) -> None:
+        """T1 and T2: somebody will look at a message that was acknowledged: a trigger, a worker, the holder of a lock.
+
+        Raises:
+            Violation: nobody will, but for the sweep.
+        """
+        world, course = self.world, self.course
+        is_staged = any(row["message_sid"] == webhook.sid for row in world.tables.stage.state[0].values())
+        is_triggered = any(queue.messages for queue in world.queues.triggers.values())
+        is_held = any(is_held_record(row) for row in world.rows_of(webhook.tenant))
+        if is_staged and not (
+            is_triggered or is_held or course.actors or course.needs_sweep or course.may_lack_trigger
+        ):
+            raise Violation("I6: an acknowledged message waits for nobody")
 
     def _work(self, channel: str, queue: InMemoryQueue, message: Message) -> None:
         received = self._receive(queue, message, "deliveries")
@@ -771,6 +788,11 @@ class _Ids:
 
     def __exit__(self, *_: object) -> None:
         wiring.new_id, queues.new_id = self.before
+
+
+def is_held_record(row: Item) -> bool:
+    """Whether a batch of a conversation is in hand."""
+    return row["conversation_status"] == "processing_reply" or "reply_claim" in row
 
 
 def _answer_to_provider() -> Call:

@@ -356,14 +356,40 @@ class TestReset:
         assert locked.record.is_locked
 
     def test_a_lock_that_a_reply_has_claimed_is_kept(self, locked: Lock):
-        """Its answer may be with the customer already."""
+        """L5: the claim set a new start. Its answer may be with the customer already."""
         seen = locked.record
-        locked.seed(reply_claim="r-1")
+        locked.world.clock.advance(1)
+        locked.claim()
 
         outcome = locked.reset(seen)
 
-        assert not isinstance(outcome, Reset)
+        assert outcome == Lost()
+        assert locked.record.claim == "reply to b-1"
+
+    def test_a_lock_that_a_reply_claimed_and_gave_back_is_kept(self, locked: Lock):
+        """L5: the reply comes again, and finds the lock as young as it left it."""
+        seen = locked.record
+        locked.world.clock.advance(1)
+        locked.claim()
+        reply_claim.unclaim(locked.table, KEY, batch_id="b-1", token="token", now=locked.world.clock.now())
+
+        outcome = locked.reset(seen)
+
+        assert outcome == Lost()
         assert locked.record.is_locked
+
+    def test_a_lock_that_a_reply_has_claimed_is_not_refreshed(self, locked: Lock):
+        """L2: the batch was dispatched, and the lock's clock belongs to the reply."""
+        seen = locked.record
+        locked.world.clock.advance(1)
+        locked.claim()
+        claimed = locked.world.row
+        locked.world.clock.advance(1)
+
+        outcome = locked.refresh(seen)
+
+        assert outcome == Lost()
+        assert locked.world.row == claimed
 
     def test_a_second_sweep_s_reset_is_the_same(self, locked: Lock):
         """Two at once do no harm."""
