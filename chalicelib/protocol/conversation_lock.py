@@ -181,7 +181,7 @@ def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
     table.update(
         record.key.item,
         Change(set={STARTED_AT: iso(now), LOCK_SHARD: lock_shard(record.key, shards)}, add={VERSION: 1}),
-        when=record.unchanged & Attr(CLAIM).missing(),
+        when=record.unchanged,
     )
 
 
@@ -235,7 +235,7 @@ def unwatch(table: Table, record: Record) -> None:
     table.update(
         record.key.item,
         Change(add={VERSION: 1}, remove=(STARTED_AT, LOCK_SHARD)),
-        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),
+        when=record.unchanged,
     )
 
 

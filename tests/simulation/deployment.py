@@ -470,8 +470,7 @@ class Deployment(World):
         """
         rows = self.tables.conversations.state[0].values()
         return not self.tables.stage.state[0] and not any(
-            "processing_started_at" in row or row.get("unanswered_ids") or "lock_shard" in row or "reply_claim" in row
-            for row in rows
+            "processing_started_at" in row or _waits(row) or "lock_shard" in row or "reply_claim" in row for row in rows
         )
 
     def _see(self, body: str, group: str) -> None:
@@ -530,6 +529,12 @@ class Deployment(World):
         """Tell of a violation, wherever it happens."""
         self.broken.append(name)
         raise Violation(name)
+
+
+def _waits(row: Item) -> bool:
+    """Whether a message of the record is unanswered; one that the company took off it is none."""
+    waiting = row.get("unanswered_ids")
+    return bool(waiting) and any(one["message_id"] in waiting for one in row["messages"])
 
 
 @cache

@@ -107,6 +107,40 @@ def people_and_a_rolling_window(_: None, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def people_s_claim_is_left(_: None, memory: Memory | None) -> Simulation:
+    """A webhook died while it handed a message to people, and its provider comes no more: the sweep finds the claim."""
+    simulation = Simulation(Budgets(sweeps=1, crashes=1), memory=memory, row=_FOR_PEOPLE)
+    webhooks(simulation, "one")
+    with simulation.ids():
+        simulation._post(simulation.course.webhooks[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=5)
+    simulation.course.webhooks = ()
+    simulation.course.acknowledged += tuple(simulation.course.seen)  # what is staged is as good as acknowledged
+    simulation.course.needs_sweep = True
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def trimmed_before_it_is_answered(what: str, memory: Memory | None) -> Simulation:
+    """The company takes an unanswered message off the record."""
+    simulation = Simulation(Budgets(deliveries=2, sweeps=1, company_writes=1), memory=memory)
+    if what == "a batch that was reset":
+        _left_unanswered(simulation)
+        simulation.world.clock.advance(700)
+    else:
+        worlds._staged(simulation, "one")
+    simulation.company_acts = (("trims what is unanswered", partial(worlds._trims_unanswered, simulation, ACME)),)
+    return simulation
+
+
+def bug_before_a_dispatch(crashes: int, memory: Memory | None) -> Simulation:
+    """The first worker locks the conversation, and meets a bug before it dispatches the batch."""
+    simulation = Simulation(Budgets(deliveries=2, crashes=crashes), memory=memory)
+    simulation.buggy = "batch whatsapp#1"
+    worlds._staged(simulation, "one")
+    return simulation
+
+
 def _left_unanswered(simulation: Simulation) -> None:
     """The AI lost a batch, and its lock was reset."""
     worlds._staged(simulation, "one")
@@ -277,5 +311,12 @@ GUARD_WORLDS = (
         "a trigger that comes again beside a reply", resumed_beside_a_reply, {"one worker": None}, is_reply_lossy=True
     ),
     SmallWorld("a reset beside a reply", reset_beside_a_reply, {"the sweep": None}, is_reply_lossy=True),
+    SmallWorld("a claim for people that was left", people_s_claim_is_left, {"the sweep, a crash": None}),
+    SmallWorld(
+        "a message that is trimmed before it is answered",
+        trimmed_before_it_is_answered,
+        {one: one for one in ("a batch that begins", "a batch that was reset")},
+    ),
+    SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
 )
 """Added to those of `worlds`."""

@@ -85,7 +85,7 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
     ended = set(batches) | people | ended_by_rule | told
-    _demand(acknowledged <= ended, "I1: an acknowledged message is lost", simulation)
+    _demand(acknowledged <= ended | course.trimmed, "I1: an acknowledged message is lost", simulation)
     kept_ids = {one.get("message_id") for one in kept}
     _demand(ended & acknowledged <= kept_ids, "I1: the record has lost a message", simulation)
     partly = [sid for batch_id in world.answered_partly for sid in world.batches[batch_id]]
@@ -134,7 +134,7 @@ def _replies(simulation: Simulation) -> None:
     _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
     doubtful = {text for batch in course.told for text in world.replies.get(batch, ())}
     certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
-    if "none" not in course.told and not course.has_company_trimmed:
+    if "none" not in course.told:
         _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)
     _demand(
         world.known_send_ids <= set(send_ids), "I1: the record has lost a part that is known to be sent", simulation

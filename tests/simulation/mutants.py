@@ -697,8 +697,8 @@ MUTANTS = (
         "L8",
         "protocol/conversation_lock.py",
         (
-            "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
-            "        when=Attr(VERSION).exists(),\n",
+            "remove=(STARTED_AT, LOCK_SHARD)),\n        when=record.unchanged,\n",
+            "remove=(STARTED_AT, LOCK_SHARD)),\n        when=Attr(VERSION).exists(),\n",
         ),
     ),
     _mutant(

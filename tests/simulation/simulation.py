@@ -23,7 +23,8 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.clock import epoch
-from chalicelib.errors import Code, EngineError, ReplyCode
+from chalicelib.conversations import contexts
+from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
 from chalicelib.handlers import queues, schedules
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
@@ -56,6 +57,8 @@ _DISTURBING = ("crashes", "losses", "throttles", "refusals", "stale_reads", "ser
 """The budgets of what may happen to a call."""
 
 _SURPRISE = re.compile(r"^\w+ at \w+\.py:\d")
+
+_BATCH_CONTEXT = contexts.batch_context
 
 Option = tuple[str, Callable[[], None]]
 
@@ -145,7 +148,8 @@ class Course:
     """What messages ask for, by sid: STOP, START or HELP."""
     by_sms: frozenset[str] = frozenset()
     """The messages that came by SMS."""
-    has_company_trimmed: bool = False
+    trimmed: frozenset[str] = frozenset()
+    """The unanswered messages that the company took off the record: nobody can answer those."""
     has_5xx: bool = False
     """The provider answered a send with a 5xx and did not take the message."""
     taken_contexts: frozenset[str] = frozenset()
@@ -209,6 +213,8 @@ class Simulation:
         self.is_look_up_silent = True
         """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
+        self.buggy = ""
+        """The actor that meets a bug between the lock and the dispatch of its batch."""
         self._skewed = skewed
         self._answer = answer
         self._digests = memory.digests if memory else Digests()
@@ -790,6 +796,16 @@ class Simulation:
         """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
         return _Ids(self)
 
+    def batch_context(self, *arguments: Any, **named: Any) -> str:
+        """What the AI is sent, unless the actor meets a bug.
+
+        Raises:
+            Misconfigured: the bug.
+        """
+        if self.buggy and self.stage.running is not None and vars(self.stage.running)["name"] == self.buggy:
+            raise Misconfigured(Code.INTERNAL_ERROR, "a planted bug")
+        return _BATCH_CONTEXT(*arguments, **named)
+
     def new_id(self) -> str:
         """An id that tells who asked for it, so that it does not depend on who asks first."""
         asking: Any = self.stage.running
@@ -805,11 +821,12 @@ class _Ids:
         self.simulation = simulation
 
     def __enter__(self) -> None:
-        self.before = wiring.new_id, queues.new_id
+        self.before = wiring.new_id, queues.new_id, contexts.batch_context
         wiring.new_id = queues.new_id = self.simulation.new_id
+        contexts.batch_context = self.simulation.batch_context
 
     def __exit__(self, *_: object) -> None:
-        wiring.new_id, queues.new_id = self.before
+        wiring.new_id, queues.new_id, contexts.batch_context = self.before
 
 
 def is_held_record(row: Item) -> bool:

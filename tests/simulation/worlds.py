@@ -421,6 +421,17 @@ def _trims(simulation: Simulation, tenant: Tenant) -> None:
     _writes(simulation, tenant, without_first)
 
 
+def _trims_unanswered(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems take off the record what is unanswered."""
+
+    def without_unanswered(row: dict[str, Any]) -> dict[str, Any]:
+        waiting = set(row.get("unanswered_ids", ()))
+        simulation.course.trimmed |= waiting
+        return {**row, "messages": [one for one in row["messages"] if one["message_id"] not in waiting]}
+
+    _writes(simulation, tenant, without_unanswered)
+
+
 def _notes(count: int) -> list[dict[str, Any]]:
     return [_note(number) for number in range(count)]
 
