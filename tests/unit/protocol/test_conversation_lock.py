@@ -505,8 +505,13 @@ class TestWatched:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"conversation_version": 9}, {"processing_started_at": "2026-01-31T18:30:00+00:00"}, {"reply_claim": "r-1"}],
-        ids=["written since", "watched anew", "claimed"],
+        [
+            {"conversation_version": 9},
+            {"conversation_version": 9, "processing_started_at": "2026-01-31T18:30:00+00:00"},
+            {"conversation_version": 9, "reply_claim": "r-1"},
+            {"conversation_status": "looked_at"},
+        ],
+        ids=["written since", "watched anew", "claimed", "of another status"],
     )
     def test_one_that_changed_since_it_was_read_stays(self, locked: Lock, changes: dict[str, Any]):
         """L8: there may be another end to report."""
@@ -541,7 +546,11 @@ class TestStamp:
 
         assert lock.world.row == before
 
-    @pytest.mark.parametrize("changes", [{"conversation_status": "ai_response_sent"}, {"reply_claim": "r-1"}], ids=str)
+    @pytest.mark.parametrize(
+        "changes",
+        [{"conversation_status": "ai_response_sent"}, {"conversation_version": 9, "reply_claim": "r-1"}],
+        ids=["released", "claimed"],
+    )
     def test_what_was_released_or_claimed_meanwhile_is_left_alone(self, changes: dict[str, Any]):
         """L6: an open record has no start, and a claim brings its own."""
         lock = Lock(conversation_status="processing_reply")
