@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from local import tenants
+from local import run_file, tenants
 from local.aws import credentials_file
 from local.processes.environment import HOST
 from local.requests import emails, messages
@@ -21,6 +21,8 @@ from local.requests.messages import Answer, Message, fresh_sid, webhook_url
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
 
 _STAGE = "local"
+_DEFAULT_URL = f"http://{HOST}:8000"
+_DEFAULT_AWS_PORT = 4566
 _OF_A_PHONE = ("account_sid", "token", "media", "button", "location")
 _OF_MAIL = ("subject", "html", "attach", "header", "raw")
 
@@ -58,7 +60,7 @@ class _Ready:
 
 
 @click.command("send")
-@click.option("--url", default=f"http://{HOST}:8000", show_default=True, help="The server, or the webhook's whole URL.")
+@click.option("--url", help="The server, or the webhook's whole URL. Default: that of the newest `make run`.")
 @click.option(
     "--tenant", "tenant", type=click.Choice([one.name for one in tenants.TENANTS]), help="The company written to."
 )
@@ -88,18 +90,26 @@ class _Ready:
     "--header", multiple=True, type=_Header(), help="E-mail: one more header, as Auto-Submitted:auto-replied."
 )
 @click.option("--raw", is_flag=True, help="E-mail: send the whole MIME message as one field.")
-@click.option(
-    "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="E-mail: the local AWS, which has the keys."
-)
+@click.option("--aws-port", type=int, help="E-mail: the local AWS, which has the keys. Default: as for --url.")
 def send_command(
-    *, url: str, tenant: str | None, channel: str | None, sender: str | None, repeat: int, **told: Any
+    *,
+    url: str | None,
+    aws_port: int | None,
+    tenant: str | None,
+    channel: str | None,
+    sender: str | None,
+    repeat: int,
+    **told: Any,
 ) -> None:
     """Send one message as Twilio or SendGrid does: signed, with every parameter that they send.
 
     Without options, the first customer of the first demo tenant writes to the server on this machine. Ends with code 1
     where the answer is no success or nobody answers.
     """
-    company = tenants.named(tenant) if tenant else tenants.TENANTS[0]
+    run = run_file.at_port(aws_port) if aws_port else run_file.newest()
+    url = url or (run.url if run else _DEFAULT_URL)
+    told["aws_port"] = aws_port or (run.aws_port if run else _DEFAULT_AWS_PORT)
+    company = tenants.named(tenant) if tenant else _company_of(sender)
     customer = _customer(company, sender, channel)
     channel = channel or customer.channel
     others = _OF_A_PHONE if channel == MAIL else _OF_MAIL
@@ -163,6 +173,12 @@ def _mail(url: str, company: Tenant, customer: Customer, channel: str, **told: A
         forge=told["forge"],
     )
     return _Ready(mail.sid, post)
+
+
+def _company_of(sender: str | None) -> Tenant:
+    """The company that a customer of the demo writes to; the first one for everybody else."""
+    known = (one for one in tenants.TENANTS if any(sender in (each.name, each.address) for each in one.customers))
+    return next(known, tenants.TENANTS[0])
 
 
 def _customer(company: Tenant, told: str | None, channel: str | None) -> Customer:

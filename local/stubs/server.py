@@ -285,7 +285,7 @@ class _Request(BaseHTTPRequestHandler):
             method=self.command,
             path=tuple(parts.path.strip("/").split("/")),
             query=parse_qs(parts.query),
-            headers=self.headers,
+            headers=self.headers,  # type: ignore[arg-type]  # a Message is read like a mapping, in any case of letters
             body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
         )
         answer = self._stand_in.answer(call)

@@ -53,7 +53,7 @@ class Notes:
         self.log(step, level, **told)
 
     def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
-        """Count nothing: what an operator mends is no traffic."""
+        """Count nothing: what an operator fixes is no traffic."""
 
     def take(self) -> list[LogLine]:
         """What was noted since the last time."""

@@ -103,7 +103,7 @@ class TestRedrive:
         assert told.exit_code == 2
         assert told.stderr == (
             "Error: stage dev has no queue mail; "
-            "mend: one of whatsapp, sms, email, human-handoff, ai, ai-replies, human-replies\n"
+            "fix: one of whatsapp, sms, email, human-handoff, ai, ai-replies, human-replies\n"
         )
 
 
@@ -254,13 +254,13 @@ class TestExplain:
 
 
 @pytest.fixture
-def twilio(stage: Stage) -> Iterator[TwilioStub]:
-    with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
-        stage.configure_all(TWILIO_API_BASE_URL=running.url)
-        running.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
-        yield running
+def lost(twilio: TwilioStub) -> TwilioStub:
+    """A message that Twilio delivered and nobody took."""
+    twilio.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
+    return twilio
 
 
+@pytest.mark.usefixtures("lost")
 class TestCatchUp:
     def test_a_dry_run_tells_what_would_come_back(self, stage: Stage, twilio: TwilioStub):
         """And changes nothing."""
@@ -291,7 +291,7 @@ class TestCatchUp:
 
     def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: TwilioStub):
         """By its company_id."""
-        assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; mend")
+        assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; fix")
 
     def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: TwilioStub, monkeypatch):
         """Nothing can be asked of it."""
@@ -319,7 +319,7 @@ class TestTail:
         for one in stage.client("logs").describe_log_groups()["logGroups"]:
             stage.client("logs").delete_log_group(logGroupName=one["logGroupName"])
 
-        assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; mend: make deploy")
+        assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; fix: make deploy")
 
 
 class TestTenant:
