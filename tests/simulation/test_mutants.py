@@ -1,4 +1,4 @@
-"""The simulation convicts each mutant of the page's table by the run that the table names; the shipped code passes it."""
+"""The simulation convicts each mutant of the page's table by the named run; the shipped code passes that run."""
 
 from __future__ import annotations
 
