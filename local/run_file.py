@@ -51,6 +51,11 @@ class RunFile:
         return f"http://{HOST}:{self.twilio_port}" if self.twilio_port else ""
 
     @property
+    def sendgrid_url(self) -> str:
+        """Of the stub for SendGrid's API."""
+        return f"http://{HOST}:{self.sendgrid_port}"
+
+    @property
     def is_alive(self) -> bool:
         """Whether the process that wrote the file still runs."""
         try:

@@ -106,9 +106,11 @@ def unlock(
     at_once: bool,
     yes: bool,
 ) -> None:
-    """Let go of the lock of a conversation, as the sweep would."""
+    """Reset the lock of a conversation, as the sweep would."""
     from ops.commands import unlock as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
+    conversation_id = names.conversation(deployment.target, conversation_id)
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
@@ -132,7 +134,7 @@ def watch_unanswered(deployment: Deployment, console: Console, *, since: datetim
 
 @cli.command()
 @on_stage
-@click.argument("told", metavar="CONVERSATION_ID|MESSAGE_SID")
+@click.argument("told", metavar="CONVERSATION|MESSAGE|ADDRESS|SEND_ID")
 @PRIMARY_CHANNEL
 @click.option(
     "--since",
@@ -141,13 +143,16 @@ def watch_unanswered(deployment: Deployment, console: Console, *, since: datetim
     show_default=True,
     help="From when on logs are read: 90m, 24h, 7d, or ISO 8601.",
 )
+@JSON
 def explain(
-    deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime
+    deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime, as_json: bool
 ) -> None:
-    """Tell why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
+    """Say why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
     from ops.commands import explain as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
-    screen.explain(deployment, console, told, primary_channel, since)
+    told = names.conversation(deployment.target, told)
+    raise SystemExit(screen.explain(deployment, console, told, primary_channel, since, as_json=as_json))
 
 
 @cli.command("catch-up")
@@ -161,7 +166,9 @@ def catch_up(
 ) -> None:
     """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
     from ops.commands import catch_up as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
+    tenant = names.company(deployment.target, tenant)
     screen.catch_up(deployment, console, tenant, since, is_dry_run=dry_run, yes=yes)
 
 
@@ -171,13 +178,21 @@ def catch_up(
 @click.option("--level", type=click.Choice(LEVELS), default="INFO", show_default=True, help="Nothing quieter.")
 @click.option("--only", "words", metavar="TEXT", help="Only lines that hold this: a conversation's id, a sid, a code.")
 @click.option("--no-follow", is_flag=True, help="Show what there is, and end.")
+@JSON
 def tail(
-    deployment: Deployment, console: Console, *, since: datetime, level: str, words: str | None, no_follow: bool
+    deployment: Deployment,
+    console: Console,
+    *,
+    since: datetime,
+    level: str,
+    words: str | None,
+    no_follow: bool,
+    as_json: bool,
 ) -> None:
     """Show the log lines of all functions as one stream."""
     from ops.commands import tail as screen  # noqa: PLC0415  # as above
 
-    screen.tail(deployment, console, since, level=level, words=words, is_following=not no_follow)
+    screen.tail(deployment, console, since, level=level, words=words, is_following=not no_follow, as_json=as_json)
 
 
 @cli.command()

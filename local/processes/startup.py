@@ -25,7 +25,10 @@ def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served
         is_served: whether it is served by us.
     """
     console.print(_urls(stack, is_served=is_served))
-    console.print(_tenants(tenants))
+    console.print("Tenants\n", style="bold")
+    for line in _tenants(tenants):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print()
     console.print("Try it\n", style="bold")
     for name, lines in _hints(stack, is_served=is_served):
         for number, line in enumerate(lines):
@@ -63,15 +66,16 @@ def _urls(stack: Stack, *, is_served: bool) -> Table:
     return grid
 
 
-def _tenants(tenants: Iterable[Tenant]) -> Table:
-    table = Table(title="Tenants", title_justify="left", title_style="bold", box=box.SIMPLE)
-    for name in ("tenant", "customer", "address", "writes to", "special"):
-        table.add_column(name, no_wrap=True)
-    for one in tenants:
-        for customer in one.customers:
-            writes_to = f"{customer.channel} {one.addresses[customer.channel]}"
-            table.add_row(one.name, customer.name, customer.address, writes_to, customer.about)
-    return table
+def _tenants(tenants: Iterable[Tenant]) -> list[str]:
+    """The companies and their customers, a line each: names are typed into commands, so none is cut short."""
+    rows = [("tenant", "customer", "address", "writes to", "special")]
+    rows += [
+        (one.name, each.name, each.address, f"{each.channel} {one.addresses[each.channel]}", each.about)
+        for one in tenants
+        for each in one.customers
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _hints(stack: Stack, *, is_served: bool) -> list[tuple[str, tuple[str, ...]]]:

@@ -19,7 +19,7 @@ import click
 
 from local import run_file
 from local.aws import credentials_file
-from local.processes.environment import STUB_URL
+from local.processes.environment import SENDGRID_STUB_URL, STUB_URL
 from local.run_file import RunFile
 
 PROJECT = Path(__file__).parents[2]
@@ -118,6 +118,13 @@ class Target:
             }
             options = its_own | options
         return cls(stage, given=kept, **options)
+
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        """Where the providers' APIs are in place of what the settings say: on this machine always at stubs."""
+        sendgrid = (self.run.sendgrid_url if self.run else SENDGRID_STUB_URL) if self.is_on_this_machine else ""
+        told = {"TWILIO_API_BASE_URL": self.twilio_url, "SENDGRID_API_BASE_URL": sendgrid}
+        return {name: url for name, url in told.items() if url}
 
     def aws(self, command: str, request: Mapping[str, Any]) -> str:
         """A call of AWS's own command line, for this deployment: `dynamodb update-table` with its whole request."""

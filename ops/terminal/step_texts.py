@@ -18,7 +18,7 @@ _ALSO_TOLD = {
     Step.SIGNATURE_ACCEPTED: "the signature is accepted",
     Step.CONTEXT_LOADED: "the conversation's record is read",
     Step.RULES_PASSED: "the rules let it pass, route {route}",
-    Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
+    Step.ANSWERED: "the provider was answered: {outcome}, HTTP {status}",
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",

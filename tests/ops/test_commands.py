@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import iso
+from chalicelib.protocol import sends
 from local.stubs.twilio import Account, TwilioStub
 from ops.__main__ import cli
 from ops.tenants import providers
@@ -206,7 +207,7 @@ class TestExplain:
         assert "the customer wrote: " + SID + ", 12 characters, batch_id b1" in told
         assert "batch b1 dispatched to the AI: 1 message(s)" in told
         assert "ai-dlq" in told
-        assert told.splitlines()[-1].startswith("=> no reply yet: the AI worker failed at it: a dead letter")
+        assert told.splitlines()[-1].startswith("=> a dead letter: no reply yet: the AI worker failed at it")
         assert "diagnosis" not in told
         assert waiting(stage, "ai-dlq") == 1
 
@@ -218,7 +219,7 @@ class TestExplain:
         told = run("explain", SID).stdout
 
         assert "conversation conversation-1 of acme" in told
-        assert f"the log tells of {SID}, and no table holds it any more" in told
+        assert f"the log has {SID}, and no table holds it" in told
 
     def test_a_message_that_the_webhook_refused_is_explained_by_its_line(self, stage: Stage):
         """No conversation is known of it."""
@@ -226,7 +227,7 @@ class TestExplain:
 
         told = run("explain", SID).stdout
 
-        assert "=> no reply: it was not taken, INVALID_SIGNATURE" in told
+        assert "no reply: it was not taken, INVALID_SIGNATURE" in told
 
     @pytest.mark.parametrize("is_moved", [False, True])
     def test_a_message_that_no_log_tells_of_is_found_in_the_record_and_the_history(self, stage: Stage, is_moved: bool):
@@ -250,7 +251,47 @@ class TestExplain:
         told = {**row, "received_at": iso(datetime.now(UTC)), "expires_at": 1, "context_object": context}
         stage.client("dynamodb").put_item(TableName=f"conversations-stage-{STAGE}", Item=item_to_wire(told))
 
-        assert "=> no reply: it is staged and no trigger waits" in run("explain", SID).stdout
+        assert "no reply: it is staged and no trigger waits" in run("explain", SID).stdout
+
+    def test_a_person_s_address_leads_to_their_conversations(self, stage: Stage):
+        """Written in any way, and shown masked; the exit code is that of the last one."""
+        stage.put_row(project_status="paused")
+
+        told = run("explain", f"whatsapp:{CUSTOMER}")
+
+        assert told.exit_code == 30
+        assert "=> the project is paused" in told.stdout
+
+    def test_a_send_id_leads_to_its_conversation(self, stage: Stage):
+        """As the status callback's URL has it."""
+        row = {
+            **KEY.item,
+            "send_id": "s" * 40,
+            "tenant": "acme",
+            "channel": "whatsapp",
+            "credential_ref": REF,
+            "reply_id": "r1",
+            "part": 1,
+            "parts": 1,
+            "entry": {},
+            "state": "sent",
+            "claim_token": "t",
+            "claimed_at": "2026-01-31T18:00:00+00:00",
+            "provider_sid": "SM9",
+        }
+        names = {"state": sends.STATE, "claim_token": sends.TOKEN, "claimed_at": sends.CLAIMED_AT}
+        row = {names.get(name, name): value for name, value in row.items()}
+        stage.client("dynamodb").put_item(TableName=f"conversations-sends-{STAGE}", Item=item_to_wire(row))
+
+        assert "conversation conversation-1 of acme" in run("explain", "s" * 40).stdout
+
+    def test_an_unknown_id_has_an_exit_code_of_its_own(self, stage: Stage):
+        """And is called no fault of ours."""
+        told = run("explain", "SM404", "--json")
+
+        document = json.loads(told.stdout)
+        assert (told.exit_code, document["exit_code"]) == (60, 60)
+        assert [one["is_a_fault_of_ours"] for one in document["stories"]] == [False]
 
 
 @pytest.fixture
@@ -328,16 +369,49 @@ class TestTenant:
 
     def test_a_secret_is_made_by_the_pattern_and_what_to_do_next_is_told(self, stage: Stage):
         """What it holds is typed, and not shown."""
-        told = run("tenant", "add", "globex", "--channel", "whatsapp", "--yes", typed="AC1\ntoken-of-globex\n")
+        told = run(
+            "tenant", "add", "globex", "--channel", "whatsapp", "--no-ask", "--yes", typed="AC1\ntoken-of-globex\n"
+        )
 
         name = "ai-multi-comms/whatsapp-credentials/globex/main/twilio-dev"
         assert self.secret(stage, name) == {"account_sid": "AC1", "auth_token": "token-of-globex"}
         assert f"channel_config.whatsapp.credential_ref = {name}" in told.stdout
         assert "token-of-globex" not in told.stdout
 
-    def test_a_secret_that_is_there_is_not_overwritten(self, stage: Stage):
+    def test_a_token_that_twilio_does_not_accept_is_not_stored(self, stage: Stage, twilio: TwilioStub):
+        """Twilio is asked before anything is written; one that it accepts is."""
+        arguments = ("tenant", "add", "globex", "--channel", "whatsapp", "--yes")
+        refused = run(*arguments, typed=f"{ACCOUNT_SID}\nmistyped\n")
+        names = [one["Name"] for one in stage.client("secretsmanager").list_secrets()["SecretList"]]
+
+        stored = run(*arguments, typed=f"{ACCOUNT_SID}\n{AUTH_TOKEN}\n")
+
+        assert (refused.exit_code, names, stored.exit_code) == (2, [REF], 0)
+        assert "twilio does not accept this auth_token; nothing was stored" in refused.stderr
+
+    def test_one_channel_is_rotated_alone(self, stage: Stage, twilio: TwilioStub):
+        """A channel without a secret is answered with those that have one."""
+        told = run("tenant", "rotate", "acme", "--channel", "sms", "--yes")
+
+        assert told.exit_code == 2
+        assert "secrets are there of: acme (whatsapp)" in told.stderr
+
+    @pytest.mark.parametrize(
+        "command", [("tenant", "policy"), ("tenant", "repair"), ("tenant", "check"), ("tenant", "rotate")]
+    )
+    def test_an_unknown_company_is_answered_with_the_known_ones(self, stage: Stage, twilio: TwilioStub, command):
+        """Whatever is asked of it."""
+        more = ("numbers",) if command[-1] == "repair" else ()
+
+        told = run(*command, "nobody", *more)
+
+        assert told.exit_code != 0
+        assert "acme" in told.output
+
+    def test_a_secret_that_is_there_is_not_overwritten(self, stage: Stage, twilio: TwilioStub):
         """Unless it is asked for."""
-        typed = "AC1\nanother\n"
+        typed = f"{ACCOUNT_SID}\nanother\n"
+        twilio._accounts[ACCOUNT_SID] = Account(ACCOUNT_SID, "another")
         refused = run("tenant", "add", "acme", "--channel", "whatsapp", "--yes", typed=typed)
         kept = self.secret(stage)
         replaced = run("tenant", "add", "acme", "--channel", "whatsapp", "--replace", "--yes", typed=typed)
@@ -388,13 +462,13 @@ class TestTenant:
 
         assert sound.stdout.splitlines()[:5] == [
             "✓ tenants",
-            "✓ addresses",
+            "✓ rows",
             "✓ secrets",
             "✓ accounts",
             "✓ webhooks",
         ]
         assert (sound.exit_code, revoked.exit_code) == (0, 1)
-        assert f"the provider does not take the auth_token of {REF}" in revoked.stdout
+        assert f"twilio does not accept the auth_token of {REF}" in revoked.stdout
 
 
 class _TakesBoth(Account):
