@@ -12,6 +12,7 @@ import click
 
 from ops import VERSION
 from ops.groups import machine
+from ops.groups.dead_letters import dead_letters
 from ops.groups.profiles import profile
 from ops.groups.tenants import tenant
 from ops.options import DRY_RUN, JSON, LEVELS, PRIMARY_CHANNEL, YES, on_stage
@@ -34,6 +35,7 @@ def cli() -> None:
 
 cli.add_command(tenant)
 cli.add_command(profile)
+cli.add_command(dead_letters)
 machine.add_to(cli)
 
 
@@ -158,18 +160,29 @@ def explain(
 @cli.command("catch-up")
 @on_stage
 @click.argument("tenant")
-@click.option("--since", type=SINCE, required=True, help="From when on: 6h, 2d, or ISO 8601.")
+@click.option("--since", type=SINCE, help="From when on: 6h, 2d, or ISO 8601. With --message: 30d by default.")
+@click.option("--message", "message_sid", help="Only this message of the provider's list.")
 @DRY_RUN
 @YES
 def catch_up(
-    deployment: Deployment, console: Console, *, tenant: str, since: datetime, dry_run: bool, yes: bool
+    deployment: Deployment,
+    console: Console,
+    *,
+    tenant: str,
+    since: datetime | None,
+    message_sid: str | None,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
     from ops.commands import catch_up as screen  # noqa: PLC0415  # as above
     from ops.tenants import names  # noqa: PLC0415  # as above
 
     tenant = names.company(deployment.target, tenant)
-    screen.catch_up(deployment, console, tenant, since, is_dry_run=dry_run, yes=yes)
+    if since is None and message_sid is None:
+        raise click.UsageError("--since, or --message with one message's sid")
+    since = since or SINCE.convert("30d", None, None)
+    screen.catch_up(deployment, console, tenant, since, only=message_sid, is_dry_run=dry_run, yes=yes)
 
 
 @cli.command()

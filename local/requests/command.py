@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from local.processes.environment import HOST
 from local.requests import emails, messages
 from local.requests.emails import Attachment, Mail, fresh_message_id
 from local.requests.messages import Answer, Message, fresh_sid, webhook_url
+from local.run_file import RunFile
+from local.stubs.server import ask
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
 
 _STAGE = "local"
@@ -72,6 +74,7 @@ class _Ready:
 @click.option("--body", help="The text. Default: Hello, or blank with --media, --button, --location or --html.")
 @click.option("--sid", help="The MessageSid, or the e-mail's Message-ID. Default: a fresh one.")
 @click.option("--repeat", default=1, show_default=True, help="Send it so many times, as the provider's retries do.")
+@click.option("--lost", is_flag=True, help="Twilio: as if we had dropped it; only Twilio's list has it (catch-up).")
 @click.option("--forge", is_flag=True, help="Sign with a wrong token or key.")
 @click.option("--account-sid", help="Twilio: the account. Default: the tenant's.")
 @click.option("--token", help="Twilio: the auth token that signs. Default: the tenant's.")
@@ -115,6 +118,9 @@ def send_command(
     others = _OF_A_PHONE if channel == MAIL else _OF_MAIL
     if surplus := [name for name in others if told[name]]:
         raise click.UsageError(f"--{surplus[0].replace('_', '-')} is nothing that {channel} has")
+    if told.pop("lost"):
+        _lose(run, company, customer, channel, told)
+        return
     make = _mail if channel == MAIL else _message
     ready = make(url, company, customer, channel, **told)
     console = Console(highlight=False)
@@ -125,6 +131,29 @@ def send_command(
         console.print(answer.body, markup=False, soft_wrap=True)
         answers.append(answer)
     raise SystemExit(0 if all(answer.is_success for answer in answers) else 1)
+
+
+def _lose(run: RunFile | None, company: Tenant, customer: Customer, channel: str, told: Mapping[str, Any]) -> None:
+    """Have the stub list a message that no webhook brought, as after a fault of ours.
+
+    Raises:
+        click.UsageError: there is no stub, or SendGrid carries the channel, which keeps no list.
+    """
+    if channel == MAIL:
+        raise click.UsageError("SendGrid keeps no list of what it delivered: nothing of it can be caught up")
+    if run is None or not run.twilio_url:
+        raise click.UsageError("no stub for Twilio runs: make run, in another terminal")
+    prefix = "whatsapp:" if channel == "whatsapp" else ""
+    document = {
+        "account_sid": told["account_sid"] or company.account_sid,
+        "sender": prefix + customer.address,
+        "to": prefix + (told["recipient"] or company.addresses[channel]).removeprefix("whatsapp:"),
+        "body": told["body"] or "Hello",
+        "sid": told["sid"] or fresh_sid(),
+    }
+    ask(run.twilio_url, "inbound", document)
+    click.echo(f"{document['sid']} is in Twilio's list, and no webhook brought it")
+    click.echo(f"then: replies-engine catch-up {company.name} --since 1h --stage local --dry-run")
 
 
 def _message(url: str, company: Tenant, customer: Customer, channel: str, **told: Any) -> _Ready:

@@ -218,8 +218,8 @@ class StubServer(ABC, Generic[FaultT]):
                     return self.perform(call)
         except Refused as refusal:
             return refusal.answer
-        except (AttributeError, TypeError, ValueError) as fault:
-            return Answer.json({"message": str(fault)}, HTTPStatus.BAD_REQUEST)
+        except (AttributeError, LookupError, TypeError, ValueError) as fault:
+            return Answer.json({"message": f"{type(fault).__name__}: {fault}"}, HTTPStatus.BAD_REQUEST)
 
 
 def until_stopped(make: Callable[[Tell], StubServer[Any]]) -> None:

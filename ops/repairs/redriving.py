@@ -116,6 +116,12 @@ def redrive(
         yield Told(dead_letter, result)
 
 
+def redrive_one(dead_letters: DeadLetters, queue: Queue, letter: DeadLetter) -> None:
+    """Send one dead letter back; sent first and deleted after."""
+    queue.send(letter.body, group=letter.group, attributes=letter.attributes)
+    dead_letters.delete(letter)
+
+
 def is_readable(dead_letter: DeadLetter, read: Read) -> bool:
     """Whether the queue's reader could read a dead letter; one that it cannot would only come back."""
     try:

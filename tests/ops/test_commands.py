@@ -108,6 +108,78 @@ class TestRedrive:
         )
 
 
+class TestDeadLetters:
+    BODY = json.dumps({**KEY.item, "reply_id": "r1", "batch_id": "b1", "body": "your diagnosis"})
+
+    def the_id(self) -> str:
+        (one,) = json.loads(run("dead-letters", "list", "--json").stdout)["dead_letters"]
+        return str(one["id"])
+
+    def test_letters_of_every_queue_are_listed(self, stage: Stage):
+        """With when, whose and why; each stays where it is."""
+        send_dead_letter(stage, "ai-replies", self.BODY)
+        send_dead_letter(stage, "whatsapp", "no JSON")
+
+        told = run("dead-letters", "list").stdout
+
+        assert "ai-replies     conversation-1  it failed too often" in told
+        assert "whatsapp       no conversation  it failed too often  nobody can read it" in told
+        assert (waiting(stage, "ai-replies-dlq"), waiting(stage, "whatsapp-dlq")) == (1, 1)
+
+    def test_one_letter_is_shown_masked(self, stage: Stage):
+        """Ids whole, a text as its length, an address as its ends."""
+        send_dead_letter(stage, "ai-replies", self.BODY)
+
+        told = run("dead-letters", "show", self.the_id()).stdout
+
+        assert '"body": "14 characters"' in told
+        assert '"primary_channel": "+49…678"' in told
+        assert "diagnosis" not in told
+        assert waiting(stage, "ai-replies-dlq") == 1
+
+    def test_one_letter_is_redriven_and_the_others_stay(self, stage: Stage):
+        """By how its id begins."""
+        for _ in range(2):
+            send_dead_letter(stage, "ai-replies", self.BODY)
+        first = json.loads(run("dead-letters", "list", "ai-replies", "--json").stdout)["dead_letters"][0]["id"]
+
+        told = run("dead-letters", "redrive", first[:12], "--yes")
+
+        assert told.exit_code == 0
+        assert (waiting(stage, "ai-replies-dlq"), waiting(stage, "ai-replies")) == (1, 1)
+
+    def test_one_letter_is_dropped_with_its_reason(self, stage: Stage, tmp_path):
+        """The reason is kept; a no keeps the letter."""
+        send_dead_letter(stage, "whatsapp", "no JSON")
+        letter = self.the_id()
+        declined = run("dead-letters", "drop", letter, "--reason", "a test", typed="n\n")
+        kept = waiting(stage, "whatsapp-dlq")
+
+        told = run("dead-letters", "drop", letter, "--reason", "a test", "--yes")
+
+        assert (declined.exit_code, kept, told.exit_code, waiting(stage, "whatsapp-dlq")) == (3, 1, 0, 0)
+        entry = json.loads((tmp_path / "config" / "replies-engine" / "dropped.jsonl").read_text())
+        assert (entry["id"], entry["why"], entry["queue"]) == (letter, "a test", "whatsapp")
+
+    def test_what_nobody_can_read_is_dropped_by_queue(self, stage: Stage):
+        """What its reader can read stays."""
+        send_dead_letter(stage, "whatsapp", "no JSON")
+        send_dead_letter(stage, "whatsapp", TestRedrive.TRIGGER)
+
+        told = run("dead-letters", "drop", "whatsapp", "--unreadable", "--reason", "a test", "--yes")
+
+        assert told.stdout.splitlines()[-1] == "1 dropped"
+        assert waiting(stage, "whatsapp-dlq") == 1
+
+    @pytest.mark.parametrize("letter", ["abc", "abcdef0123"])
+    def test_an_id_that_names_no_letter_is_one_line(self, stage: Stage, letter: str):
+        """With the command that lists them."""
+        told = run("dead-letters", "show", letter)
+
+        assert (told.exit_code, told.stderr.count("\n")) == (2, 1)
+        assert "dead-letters list" in told.stderr
+
+
 class TestUnlock:
     def lock(self, stage: Stage, *, seconds_ago: float) -> None:
         at = iso(datetime.now(UTC) - timedelta(seconds=seconds_ago))
@@ -330,9 +402,22 @@ class TestCatchUp:
         assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
         assert waiting(stage, "whatsapp") == 1
 
+    def test_one_message_is_taken_in_alone(self, stage: Stage, twilio: TwilioStub):
+        """By its sid; one that the provider does not list is said to be one."""
+        twilio.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="another")
+
+        told = run("catch-up", "acme", "--message", SID, "--yes")
+        unknown = run("catch-up", "acme", "--message", "SM404", "--yes")
+
+        assert told.stdout.splitlines()[-1] == "1 taken in"
+        assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
+        assert (unknown.exit_code, "does not list SM404" in unknown.stderr) == (2, True)
+
     def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: TwilioStub):
-        """By its company_id."""
-        assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; fix")
+        """With those that are known."""
+        told = run("catch-up", "nobody", "--since", "1h").stderr
+
+        assert told == "Error: no conversation is of nobody; fix: one of the companies that there are: acme\n"
 
     def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: TwilioStub, monkeypatch):
         """Nothing can be asked of it."""
