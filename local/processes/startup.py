@@ -128,6 +128,6 @@ def _hints(stack: Stack, *, is_served: bool) -> list[tuple[str, tuple[str, ...]]
                 'make run ARGS="--real-twilio" answers it',
             ),
         ),
-        ("stage", (f"{STAGE}; a stub for the AI answers the batches",)),
+        ("stage", (STAGE,)),
     ]
     return hints if is_served else [*hints, ("the app", ("replies-engine chalice-local",))]
