@@ -240,7 +240,14 @@ def _queue_steps(account: Account, queue: QueuePlan) -> Iterator[Step]:
     dead, found = queue_attributes(account, queue.dead_name), queue_attributes(account, queue.name)
 
     def create(name: str, attributes: Mapping[str, str]) -> Callable[[], object]:
-        return lambda: account.call("sqs", "CreateQueue", name, {"QueueName": name, "Attributes": dict(attributes)})
+        def run() -> None:
+            account.call("sqs", "CreateQueue", name, {"QueueName": name, "Attributes": dict(attributes)})
+            made = queue_attributes(account, name) or {}
+            policy = json.dumps(_tls_only(made["QueueArn"]))
+            request = {"QueueUrl": made["QueueUrl"], "Attributes": {"Policy": policy}}
+            account.call("sqs", "SetQueueAttributes", name, request)
+
+        return run
 
     def correct() -> None:
         """Set visibility and redrive, once both queues are there."""
@@ -258,6 +265,19 @@ def _queue_steps(account: Account, queue: QueuePlan) -> Iterator[Step]:
     if not is_right or (found or {}).get("VisibilityTimeout") != queue.attributes["VisibilityTimeout"]:
         seconds = queue.attributes["VisibilityTimeout"]
         yield Step(f"set the visibility of {queue.name} to {seconds} s and its redrive to {queue.dead_name}", correct)
+
+
+def _tls_only(queue_arn: str) -> dict[str, Any]:
+    """The template's policy of every queue: nobody reaches it without TLS."""
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": queue_arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def redrives_to(attributes: Mapping[str, str]) -> str:
