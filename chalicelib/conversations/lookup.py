@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,6 +88,18 @@ def load(
     """
     item = table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
     return Conversation.from_item(item) if item is not None else None
+
+
+def holds_lock(table: Table, context: Mapping[str, Any]) -> bool:
+    """Whether the record still names the batch of a context, and nobody has begun to answer it."""
+    told = context["conversation"]
+    key = ConversationKey(told["primary_channel"], told["conversation_id"])
+    conversation = load(table, key, (), with_messages=False)
+    if conversation is None:
+        return False
+    record = conversation.record
+    is_current = record.batch_id == context["meta"]["batch_id"] and record.status == names.Status.PROCESSING
+    return is_current and record.claim is None
 
 
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
