@@ -10,12 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
-from chalicelib.ai_worker.answering import Answering, Model, NoReplies, echo
-from chalicelib.ai_worker.prompts import INSTRUCTIONS
-from chalicelib.aws.bedrock import Bedrock
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
@@ -53,6 +51,9 @@ from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
 
 
 def new_id() -> str:
@@ -253,6 +254,9 @@ class Engine:
     @cached_property
     def answering(self) -> Answering:
         """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
         return Answering(
             self._model,
             send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
@@ -263,6 +267,9 @@ class Engine:
 
     @cached_property
     def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
         if self.settings.ai_worker != "bedrock":
             return echo
         service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
