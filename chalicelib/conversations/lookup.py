@@ -16,6 +16,7 @@ from chalicelib.conversations.conversation import (
     Conversation,
     attributes,
     credential_ref_of,
+    is_complete,
 )
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.email_domains import other_spelling
@@ -128,7 +129,7 @@ def _pair(table: Table, channel: Channel, message: InboundMessage, customer: str
 def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:
     """The newest active conversation of a pair, and which others there are; None: none is active."""
     ordered = sorted(pair, key=_created_at, reverse=True)
-    active = [row for row in ordered if row.get(TASK_COMPLETE) == 0]
+    active = [row for row in ordered if is_complete(row.get(TASK_COMPLETE)) is False]
     if not active:
         return None
     older = tuple(_key(row) for row in ordered if row is not active[0])
