@@ -77,7 +77,7 @@ class Reply:
             content_variables=_variables(document),
             media_urls=_media_urls(document),
             attempt=_optional(document, RETRY_ATTEMPT, int, 0),
-            unsent_claims=_unsent_claims(document),
+            unsent_claims=unsent_claims_of(document),
         )
         if not (reply.body.strip() or reply.content_sid or reply.media_urls):
             raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
@@ -150,7 +150,12 @@ def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(urls)
 
 
-def _unsent_claims(document: Mapping[str, Any]) -> tuple[str, ...]:
+def unsent_claims_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tokens of claims that sent nothing.
+
+    Raises:
+        Rejected: `PARSING_ERROR`.
+    """
     claims: list[str] = _optional(document, UNSENT_CLAIMS, list, [])
     if not all(isinstance(claim, str) for claim in claims):
         raise Rejected(Code.PARSING_ERROR, f"a reply's {UNSENT_CLAIMS} are a list of texts")

@@ -72,6 +72,8 @@ class PartSending:
                 number=number,
                 count=len(plan.parts),
                 entry=self._planning.entry(job.reply, plan, wanted),
+                content_variables=wanted.content_variables,
+                resends=plan.resends,
                 token=f"{job.token}-{number}",
             )
             outcome = self._send_part(job, part, wanted, plan)

@@ -287,6 +287,16 @@ def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime
             return
 
 
+def clear_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
+    """Mark a reply as answered again whose undelivered parts the provider took a second time."""
+    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
+    is_marked = Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(error_code) & Attr(CLAIM).missing()
+    change = Change(
+        set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)
+    )
+    table.update(part.conversation.item, change, when=is_marked & is_last)
+
+
 def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:
     match table.update(record.key.item, change, when=when):
         case Written(item):

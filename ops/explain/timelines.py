@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.clock import from_iso
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, ReplyCode
@@ -42,9 +43,12 @@ MEANINGS: Mapping[str, str] = {
     ReplyCode.NO_CONVERSATION: "it named a conversation that is not there",
     ReplyCode.NO_RECIPIENT: "the record tells nobody to answer",
     ReplyCode.OUTSIDE_WINDOW: "the customer last wrote too long ago for free text: a template is needed",
-    ReplyCode.UNKNOWN_OUTCOME: "nobody can say whether the customer got it; it is never sent again",
+    ReplyCode.UNKNOWN_OUTCOME: "nobody can say whether the customer got it; it is not sent again",
+    ReplyCode.UNDELIVERED: "the provider reported no code",
 }
-"""What our codes mean to a person; the provider's own are told as they are."""
+"""What our codes mean to a person; Twilio's are in its table of outcomes."""
+
+_NO_STATUS = "no delivery status was reported"
 
 
 @dataclass(frozen=True, repr=False)
@@ -253,12 +257,19 @@ def _of_lock(facts: Facts, record: Record) -> str:
 
 
 def _delivery(facts: Facts, answer: Mapping[str, Any]) -> str:
-    told = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
-    status = (told.delivery if told is not None else None) or "no delivery status was told"
-    code = f", {told.part.error_code}" if told is not None and told.part.error_code else ""
-    return (
-        f"sent {answer.get('timestamp', 'at an unknown time')} by {answer.get('source', 'the company')}; {status}{code}"
-    )
+    sent = f"sent {answer.get('timestamp', 'at an unknown time')} by {answer.get('source', 'the company')}"
+    first = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
+    again = next((one for one in facts.parts if one.part.resends == answer.get("send_id")), None) if first else None
+    words = [_status(one) for one in (first, again) if one is not None] or [_NO_STATUS]
+    return f"{sent}; {'; sent once more: '.join(words)}"
+
+
+def _status(one: SentPart) -> str:
+    """The last word on a part: its delivery status; for a failure also its code, what it means and who must act."""
+    status = one.delivery or (one.part.state.value if one.part.resends is not None else _NO_STATUS)
+    if one.part.is_undelivered:
+        return f"NOT DELIVERED ({status}), {_meaning(one.part.error_code or ReplyCode.UNDELIVERED)}"
+    return f"{status}, {_meaning(one.part.error_code)}" if one.part.error_code else status
 
 
 def _refusal(facts: Facts) -> str | None:
@@ -270,7 +281,10 @@ def _refusal(facts: Facts) -> str | None:
 
 
 def _meaning(code: str) -> str:
-    return f"{code}: {MEANINGS[code]}" if code in MEANINGS else code
+    if code in MEANINGS:
+        return f"{code}: {MEANINGS[code]}"
+    row = TWILIO_CODES.row(code)
+    return f"{code}: {row.meaning}; {row.actor.value} must act" if row is not None else code
 
 
 def _of_entries(facts: Facts) -> Iterator[Event]:
