@@ -23,6 +23,7 @@ from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
+from chalicelib.messages.contents import Content
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.outbound.job import Done, Job, Later, NotRequeued
@@ -215,9 +216,7 @@ def _reply_of(part: Part, errand: Undelivered) -> Reply:
         source=Source(entry["source"]),
         reply_id=part.reply_id,
         batch_id=part.batch_id,
-        body=entry["content"],
-        content_sid=entry.get("content_sid"),
-        content_variables=part.content_variables,
+        contents=(Content(entry["content"], entry.get("content_sid"), part.content_variables),),
         attempt=errand.attempt,
         unsent_claims=errand.unsent_claims,
     )
