@@ -48,6 +48,7 @@ class Metric(StrEnum):
     REPLY_REFUSED = "ReplyRefused"
     REPLY_RETRIED = "ReplyRetried"
     REPLY_UNKNOWN = "ReplyUnknown"
+    ACCOUNT_FAULT = "AccountFault"
     DELIVERY = "Delivery"
     UNDELIVERED_CUSTOMER = "UndeliveredCustomer"
     UNDELIVERED_WRITER = "UndeliveredWriter"
@@ -183,6 +184,9 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.REPLY_UNKNOWN: Measure(
         "nobody can say whether a reply reached the customer: `stalled` when the sweep gave it up",
         frozenset({"stalled", ReplyCode.UNKNOWN_OUTCOME.value}),
+    ),
+    Metric.ACCOUNT_FAULT: Measure(
+        "a provider refused a part of a reply because of the company's account or its configuration; it comes again"
     ),
     Metric.DELIVERY: Measure(
         "a report raised what is known of a part that was sent", _DELIVERY_STATUSES, of_provider=True

@@ -55,6 +55,7 @@ class Step(StrEnum):
     REPLY_ENDED = "reply_ended_before"
     REPLY_REFUSED = "reply_refused"
     REPLY_ABANDONED = "stalled_reply_abandoned"
+    ACCOUNT_FAULT = "account_fault"
     REPORTED = "delivery_reported"
     UNDELIVERED = "undelivered"
     RESENT = "resent"

@@ -47,6 +47,7 @@ TOLD: dict[str, str] = {
     "released": "the reply has ended: {count} part(s) sent, error {code}",
     "reply_refused": "reply refused: {code}",
     "delivery_reported": "delivery status: {outcome}",
+    "account_fault": "the account or its configuration is at fault: {code}",
     "undelivered": "not delivered, code {code}",
     "resent": "part {count} was not delivered and is sent once more",
     "not_resent": "part is not sent once more: {outcome}",

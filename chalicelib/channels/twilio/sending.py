@@ -29,7 +29,6 @@ from chalicelib.errors import Code, Misconfigured, TryAgain
 
 Told = TypeVar("Told")
 
-_WRONG_CREDENTIALS: Final = frozenset({401})
 _LOOK_BACK = timedelta(seconds=30)
 """By how much Twilio's clock may lag behind ours."""
 _LISTED_MAX: Final = 200
@@ -105,18 +104,21 @@ class TwilioSender:
     def ask(self, secret: str, question: Callable[[Client], Told]) -> Told:
         """What Twilio answers to a question that changes nothing, asked by its library.
 
+        The table of Twilio's codes decides on a refusal. A list that is not found is an account that is not found.
+
         Raises:
             TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
-            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or its account must be mended.
         """
-        client, _ = self._client(secret)
+        client, http = self._client(secret)
         try:
             return question(client)
         except (RequestException, TwilioException, ValueError) as error:
-            status = _status_of_page(error)
-            if status in _WRONG_CREDENTIALS:
-                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {status} to a look-up") from error
-            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__} {status}") from error
+            outcome = _outcome(http.answer)
+            shown = getattr(outcome, "error_code", None) or type(error).__name__
+            if isinstance(outcome, TemporaryFailure) and outcome.is_ours_to_mend:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {shown} to a look-up") from error
+            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {shown}") from error
 
     def _client(self, secret: str) -> tuple[Client, _Http]:
         credentials = TwilioCredentials.from_secret(secret)
@@ -168,8 +170,3 @@ def _code(body: str) -> tuple[str | None, bool]:
         return None, False
     code = document.get("code")
     return (str(code) if isinstance(code, int) and not isinstance(code, bool) else None), True
-
-
-def _status_of_page(error: Exception) -> int:
-    """The HTTP status of a page that could not be fetched, which the library tells by its last argument; 0: none."""
-    return int(getattr(error, "status", 0) or getattr(error.args[-1] if error.args else None, "status_code", 0))

@@ -226,6 +226,15 @@ def a_report_tells_of_a_delivery() -> World:
     return world
 
 
+@event(Metric.ACCOUNT_FAULT, 1, "whatsapp")
+def an_account_is_suspended() -> World:
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)]
+    world.send_replies()
+    return world
+
+
 def _undelivered(code: str) -> World:
     world = a_message_is_answered()
     world.report(world.sends[0]["send_id"], "undelivered", ErrorCode=code)

@@ -291,6 +291,42 @@ class TestFind:
         with pytest.raises(TryAgain):
             sender_to(f"http://127.0.0.1:{nobody}").find(part(), SECRET, since=LONG_AGO)
 
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(kind=Kind.REFUSE, code=20003, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20005, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20403, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20404, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=403, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=404, is_of_list=True),
+        ],
+        ids=lambda fault: f"{fault.status} {fault.code}",
+    )
+    def test_a_look_up_that_the_account_is_at_fault_for_is_ours_to_mend(self, sender, twilio, fault):
+        """By the table: neither an empty list, nor a fault that time mends."""
+        twilio.fail_next(fault)
+
+        with pytest.raises(Misconfigured):
+            sender.find(part(), SECRET, since=LONG_AGO)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(kind=Kind.PAGE, status=403, is_of_list=True),
+            Fault(kind=Kind.PAGE, status=404, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=400, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20429, is_of_list=True),
+        ],
+        ids=lambda fault: f"{fault.kind} {fault.status} {fault.code}",
+    )
+    def test_a_look_up_that_a_gateway_or_an_unknown_code_refuses_is_asked_again(self, sender, twilio, fault):
+        """Who answers with a page of their own is not Twilio."""
+        twilio.fail_next(fault)
+
+        with pytest.raises(TryAgain):
+            sender.find(part(), SECRET, since=LONG_AGO)
+
     def test_a_look_up_that_twilio_does_not_allow_proves_nothing(self, sender):
         """It is an error, and no empty list."""
         wrong = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "wrong"})
