@@ -38,7 +38,7 @@ from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.messages.splitting import split
 from chalicelib.ports.queues import Queues
-from chalicelib.ports.tables import Tables
+from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level
@@ -518,6 +518,11 @@ class World:
         row = self.tables.conversations.row(KEY.item)
         assert row is not None, "the conversation is there"
         return row
+
+    @property
+    def stranger_rows(self) -> list[Item]:
+        """The rows of unknown senders, without those that count the texts of an hour."""
+        return [row for row in self.tables.unknown_senders.rows if not row["sender"].startswith("#")]
 
     @property
     def staged_ids(self) -> list[str]:

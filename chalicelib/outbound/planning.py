@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender
+from chalicelib.channels.channel import Channel, OutboundPart, Sender, threading_of
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
@@ -129,7 +129,7 @@ class Planning:
             content_variables=part.content_variables,
             media_urls=tuple(one["url"] for one in part.entry.get("media", ())),
             status_callback=self._status_callback(job, conversation, channel, send_id),
-            answers=_texts(last.get("extras")),
+            answers=threading_of(_texts(last.get("extras"))),
             is_automatic=job.reply.source is Source.AI,
         )
         return Plan(
@@ -223,7 +223,7 @@ class Planning:
                 content_variables=part.content_variables,
                 media_urls=part.media_urls,
                 status_callback=self._status_callback(job, conversation, channel, send_id_of(reply, number)),
-                answers=_texts(last.get("extras")),
+                answers=threading_of(_texts(last.get("extras"))),
                 is_automatic=reply.source is Source.AI,
             )
             for number, part in enumerate(made, start=1)

@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.channels.channel import (
+    InDoubt,
+    OutboundPart,
+    PermanentFailure,
+    SendOutcome,
+    TemporaryFailure,
+    threading_of,
+)
 from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.telemetry import Metric
@@ -127,13 +134,18 @@ QUESTION = {
     "timestamp": "2026-01-31T17:59:00+00:00",
     "channel_type": "email",
     "metadata": {"sender": "ann@example.net", "recipient": "sales@acme.example"},
-    "extras": {"subject": "Booking", "email_message_id": "<q2@example.net>", "references": "<q1@example.net>"},
+    "extras": {
+        "authentication": "pass",
+        "subject": "Booking",
+        "email_message_id": "<q2@example.net>",
+        "references": "<q1@example.net>",
+    },
 }
 EARLIER = {
     **QUESTION,
     "message_id": "mail-1",
     "metadata": {"sender": "ann@work.example", "recipient": "help@acme.example"},
-    "extras": {"subject": "Hello", "email_message_id": "<q1@example.net>"},
+    "extras": {"authentication": "pass", "subject": "Hello", "email_message_id": "<q1@example.net>"},
 }
 
 
@@ -166,7 +178,7 @@ class TestMail:
 
         ((_, part, _),) = world.phone.received
         assert (part.to, part.sender, part.body) == ("ann@example.net", "sales@acme.example", "Room 7.")
-        assert part.answers == QUESTION["extras"]
+        assert part.answers == threading_of(QUESTION["extras"])
         assert part.is_automatic
         assert part.status_callback is None
         assert world.is_at_rest
@@ -197,7 +209,7 @@ class TestMail:
 
         ((_, part, _),) = world.phone.received
         assert not part.is_automatic
-        assert part.answers == QUESTION["extras"]
+        assert part.answers == threading_of(QUESTION["extras"])
 
     def test_a_long_answer_is_one_e_mail(self):
         """Only messages to a phone are cut into parts."""
