@@ -520,21 +520,21 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "what is staged before a STOP is appended after it",
+        "what nobody answers is appended before what is staged before it",
         "I3",
-        "conversations/opt_out.py",
+        "batches/decision.py",
         (
-            "            return Request(kind, message, before)\n",
-            "            return Request(kind, message, before[:0])\n",
+            "        elif not isinstance(said, OptOut):\n            break\n",
+            "        elif not isinstance(said, OptOut):\n            continue\n",
         ),
     ),
     _mutant(
         "a STOP is kept without its mark",
-        "u",
+        "O3",
         "conversations/opt_out.py",
         (
-            "            marks = _marks_after(view.conversation.opt_out_marks, request)\n",
-            "            marks = {}\n",
+            "    return stopped_channels(view.new) - view.conversation.opt_out_marks.channels\n",
+            "    return frozenset()\n",
         ),
     ),
     _mutant(
@@ -846,6 +846,18 @@ MUTANTS = (
             "        return Resume()\n",
         ),
     ),
+    _mutant(
+        "what is staged behind a START is appended with it",
+        "I3",
+        "batches/decision.py",
+        ("        if said is OptOut.START:\n            break\n", ""),
+    ),
+    _mutant(
+        "a START takes the mark off though a later STOP is staged",
+        "O3",
+        "batches/decision.py",
+        ("    if not is_start or is_stopped_again:", "    if not is_start:"),
+    ),
 )
 
 UNCONVICTED = frozenset(
@@ -876,6 +888,7 @@ UNCONVICTED = frozenset(
         "a refresh names only the status",
         "a dispatch that may have happened is followed by an unlock",
         "what is settled for a fault is settled in place of a claim for people",
+        "a START takes the mark off though a later STOP is staged",
     }
 )
 """The changes that no run of the search has convicted; docs/protocol.md lists them. One that a hunt convicts leaves this

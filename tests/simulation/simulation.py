@@ -146,6 +146,10 @@ class Course:
     needs_sweep: bool = False
     """A trigger may be gone for good: no redelivery brings it back."""
 
+    def channel_of(self, sid: str) -> str:
+        """The channel of a customer's message: WhatsApp or SMS."""
+        return "sms" if sid in self.by_sms else "whatsapp"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -317,6 +321,8 @@ class Simulation:
                 course.may_lack_trigger,
                 course.needs_sweep,
                 course.surprises,
+                tuple(course.opt_outs),
+                tuple(sorted(world.opted_out.items(), key=repr)),
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
@@ -514,7 +520,7 @@ class Simulation:
         course.seen |= {sid}
         earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
         course.one_after_another += tuple((one, sid) for one in earlier)
-        if webhook.fields == webhook.tenant.by_sms:
+        if webhook.tenant.by_sms and set(webhook.tenant.by_sms) <= set(webhook.fields):
             course.by_sms |= {sid}
         if webhook.opt_out:
             course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
