@@ -249,6 +249,12 @@ class Settings:
     batch_max_wait_seconds: int = _setting(
         "cap from the first message; equal to the window: a fixed window", _within(int, 0, _CAP_MAX), "30"
     )
+    window_mode: Literal["fixed", "adaptive"] = _setting(
+        "the window is BATCH_WINDOW_SECONDS, or as long as this customer usually pauses, up to that",
+        _one_of(fixed="fixed", adaptive="adaptive"),
+        "fixed",
+    )
+    adaptive_window_min_seconds: int = _setting("the shortest adaptive window", _within(int, 0, _CAP_MAX), "3")
     batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
     requeue_delay_seconds: int = _setting(
         "delay before a failed trigger comes again, doubling to 300", _within(int, 1, _REQUEUE_DELAY_MAX), "15"

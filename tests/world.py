@@ -218,7 +218,7 @@ def email_conversation(**changes: Any) -> dict[str, Any]:
     }
 
 
-@lru_cache
+@lru_cache(1_024)
 def _signed(
     form: tuple[tuple[str, str], ...] | str, token: str, path: str, headers: tuple[tuple[str, str], ...]
 ) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
-from chalicelib.conversations.routing import Route, Routing
-from chalicelib.conversations.views import Gone, View
+from chalicelib.conversations.routing import Route, Routing, has_answered_enough
+from chalicelib.conversations.views import Entry, Gone, View
+from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, reply_claim, staging
@@ -135,11 +136,25 @@ class Handoff:
         queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
         trail.count(Metric.HANDED_OFF, len(entries))
+        routing = self._routing(conversation, trail)
+        limited = [one for one in entries if self._is_beyond_answers_max(conversation, one, routing)]
+        if limited:
+            trail.log(Step.ANSWERS_MAX_REACHED, Level.WARNING, count=len(limited))
+            trail.count(Metric.ANSWERS_MAX_REACHED, len(limited))
+
+    @staticmethod
+    def _is_beyond_answers_max(conversation: Conversation, entry: Entry, routing: Routing) -> bool:
+        sender = Address.from_text(entry["metadata"]["sender"])
+        return has_answered_enough(conversation, entry["channel_type"], sender, routing)
+
+    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
+        policy_of = self._policies.for_channels(conversation, trail)
+        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
 
     def _is_clear(self, view: View, trail: Trail) -> bool:
         """Whether the record is open and small, and all that it carries and all that is staged is for people."""
-        record, conversation, now = view.record, view.conversation, self._clock.now()
-        routing = Routing(self._settings.handoff_flag_routes, self._policies.for_channels(conversation, trail), now)
+        record, conversation = view.record, view.conversation
+        routing = self._routing(conversation, trail)
         carried = [views.destination_of_entry(conversation, one, routing) for one in record.unanswered]
         staged = [views.destination_of(view, one, routing) for one in view.new]
         is_ordinary = not any(one.opt_out or one.opt_out_keyword for one in view.new)
@@ -150,5 +165,5 @@ class Handoff:
             and bool(view.new)
             and len(view.new) == len(view.staged)
             and all(one is Route.HANDOFF for one in (*carried, *staged))
-            and not history.movable_count(record, self._bounds, now=now)
+            and not history.movable_count(record, self._bounds, now=routing.now)
         )

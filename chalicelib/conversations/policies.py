@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
@@ -134,6 +135,7 @@ class MapOf:
         return "a map of " + "; ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
 
 
+@lru_cache
 def kind_of_setting(name: str) -> Kind:
     """How a policy is written that has the range of a setting."""
     parse: Parse = Settings.__dataclass_fields__[name].metadata["parse"]
@@ -169,6 +171,9 @@ class Policy:
     batch_window_seconds: int = _policy("quiet period after which a burst becomes a batch")
     batch_max_wait_seconds: int = _policy(
         "cap from the first message of a burst; below the window it becomes the window"
+    )
+    window_mode: Literal["fixed", "adaptive"] = _policy(
+        "the window is always `batch_window_seconds`, or as long as this customer usually pauses, up to that"
     )
     on_new_message: Literal["queue", "reject"] = _policy(
         "a message that comes while the AI works is staged for the next batch, or rejected"

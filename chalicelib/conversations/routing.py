@@ -81,13 +81,14 @@ def determine_target_queue(conversation: Conversation, channel: str, sender: Add
         conversation.auto_queue_reply_message
         or _is_listed(conversation, sender)
         or (routing.handoff_flag_routes and conversation.hand_off_to_human)
-        or _has_answered_enough(conversation, channel, sender, routing)
+        or has_answered_enough(conversation, channel, sender, routing)
     ):
         return Route.HANDOFF
     return Route.CHANNEL
 
 
-def _has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:
+def has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:
+    """Whether the AI has given as many answers within the last hour as the policy allows to such an address."""
     if sender.kind not in ANSWERED_BY_MACHINES:
         return False
     answers_max = routing.policy_of(channel).automatic_answers_per_hour

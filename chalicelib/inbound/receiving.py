@@ -31,6 +31,7 @@ from chalicelib.conversations.opt_out import mark_at_once, opt_out_request
 from chalicelib.conversations.policies import Policies, Policy
 from chalicelib.conversations.routing import Route, Routing, determine_target_queue
 from chalicelib.conversations.rules import validate_conversation_rules
+from chalicelib.conversations.window import first_delay_seconds
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
 from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
 from chalicelib.messages.inbound import InboundMessage, OptOut
@@ -240,7 +241,7 @@ class Receiving:
             queues,
             staged,
             trail,
-            delay_seconds=policy.batch_window_seconds if is_burst else 0,
+            delay_seconds=first_delay_seconds(policy, self._settings.adaptive_window_min_seconds) if is_burst else 0,
             notice=notice,
         )
 

@@ -1,5 +1,6 @@
 """The messages that one reply becomes; pure.
 
+    of each of its contents, in order:
     the first text with the first media - the other texts - the other media, in their order - links to what is left
 
 A channel tells how long one message may be and how many media it takes: WhatsApp delivers one medium of a message and
@@ -9,8 +10,9 @@ ignores the others. SMS are numbered, because carriers do not keep the order of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chalicelib.messages.contents import Content
 from chalicelib.messages.lengths import Counting
 from chalicelib.messages.splitting import split
 
@@ -34,34 +36,40 @@ class PartLimits:
     """Whether several texts are numbered."""
 
 
-@dataclass(frozen=True, repr=False)
-class PartContent:
-    """What one message says and encloses."""
-
-    body: str
-    media_urls: tuple[str, ...] = ()
-
-
-def parts_of(body: str, media_urls: Sequence[str], limits: PartLimits, *, is_template: bool) -> list[PartContent]:
-    """The messages of a reply, in order.
+def parts_of(contents: Sequence[Content], limits: PartLimits) -> list[Content]:
+    """The messages of a reply, in order; each is a content that fits into one message of the channel.
 
     Args:
-        body: the text; ignored where a template is sent.
-        media_urls: in order.
+        contents: what the reply sends; the text of one that is a template is ignored, for a template has its own.
         limits: of the channel.
-        is_template: whether the first message is a template, which has a text of its own.
     """
+    parts: list[Content] = []
+    media_left = MEDIA_MAX
+    for content in contents:
+        parts += _parts_of_one(content, limits, media_left)
+        media_left = max(0, media_left - len(content.media_urls))
+    return parts
+
+
+def _parts_of_one(content: Content, limits: PartLimits, media_max: int) -> list[Content]:
+    media_urls = content.media_urls
     size = len(media_urls) if limits.media_max is None else limits.media_max
-    kept = media_urls if limits.media_max is None else media_urls[:MEDIA_MAX]
-    groups = [tuple(kept[at : at + size]) for at in range(0, len(kept), size)] if kept else []
-    texts = [""] if is_template else _texts(body.strip(), limits)
+    kept = media_urls if limits.media_max is None else media_urls[:media_max]
+    groups = [kept[at : at + size] for at in range(0, len(kept), size)] if kept else []
     links = _texts("\n".join(media_urls[len(kept) :]), limits) if len(media_urls) > len(kept) else []
-    first, *others = texts
+    first_media = groups[0] if groups else ()
+    if content.content_sid is not None:
+        first, others = replace(content, body="", media_urls=first_media), []
+    else:
+        text, *others = _texts(content.body.strip(), limits)
+        if links and not (text or first_media):  # nothing but media, and none of them as such
+            text, *links = links
+        first = Content(text, media_urls=first_media)
     return [
-        PartContent(first, groups[0] if groups else ()),
-        *map(PartContent, others),
-        *(PartContent("", group) for group in groups[1:]),
-        *map(PartContent, links),
+        first,
+        *map(Content, others),
+        *(Content(media_urls=group) for group in groups[1:]),
+        *map(Content, links),
     ]
 
 

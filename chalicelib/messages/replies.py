@@ -1,31 +1,35 @@
-"""What the company's AI worker and its people ask to be sent: the typed form of schemas/reply.json; pure."""
+"""What the company's AI worker and its people ask for: the typed form of schemas/reply.json; pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from chalicelib.errors import Code, Rejected
+from chalicelib.messages.contents import Content, contents_of, document_of, optional
 from chalicelib.ports.queues import RETRY_ATTEMPT, Attributes, decode_object, encode, text_of
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 
-VERSION = "1.0"
+VERSION = "1.1"
 
-CONTENT_BYTES_MAX = 49_152
-"""What a reply says, in bytes: with what the record keeps beside each part of 1,600 characters it takes less than the
-81,920 bytes that `protocol/history.py` leaves free of a record, so that a reply that was sent can always be recorded.
-"""
-
+_FIRST_VERSION = "1.0"
+"""What we write for a reply that says nothing newer: an engine of that version can still send it."""
 
 OURS = "#"
 """Begins the names that only we give."""
 
 UNSENT_CLAIMS = "unsent_claims"
 _UNSENT_CLAIMS_MAX = 20
+
+REASON_LENGTH_MAX: Final = 1_000
+"""Characters of a handoff's reason that are kept: it is stored on the record."""
+
+DRAFT_LENGTH_MAX: Final = 10_000
+"""Characters of a handoff's draft that are kept."""
 
 
 class Source(StrEnum):
@@ -35,9 +39,33 @@ class Source(StrEnum):
     HUMAN = "human"
 
 
+class Action(StrEnum):
+    """How a turn ends or goes on."""
+
+    SEND = "send"
+    NONE = "none"
+    """The AI has nothing to say."""
+    HANDOFF = "handoff"
+    """People shall answer."""
+    EXTEND = "extend"
+    """The AI needs more time."""
+    RETURN = "return"
+    """People give the conversation back to the AI."""
+
+
+_ACTIONS: Final[Mapping[Source, frozenset[Action]]] = {
+    Source.AI: frozenset({Action.SEND, Action.NONE, Action.HANDOFF, Action.EXTEND}),
+    Source.HUMAN: frozenset({Action.SEND, Action.RETURN}),
+}
+_SILENT: Final = frozenset({Action.NONE, Action.EXTEND})
+"""Actions that send nothing."""
+
+Named = TypeVar("Named", bound=StrEnum)
+
+
 @dataclass(frozen=True, repr=False)
 class Reply:
-    """One reply to be sent once."""
+    """One message of a replies queue: what to send, and how the turn ends or goes on."""
 
     conversation: ConversationKey
     source: Source
@@ -45,11 +73,21 @@ class Reply:
     """By which the same reply is known when it comes again: the sender's own, or a digest of what it says."""
     batch_id: str | None
     """The batch that it answers; None for a reply of people."""
-    body: str
-    content_sid: str | None = None
-    """A template of the provider's, sent instead of the body."""
-    content_variables: Mapping[str, str] = field(default_factory=dict)
-    media_urls: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
+    """What is sent to the customer, in order; empty where the action sends nothing."""
+    action: Action = Action.SEND
+    is_final: bool = True
+    """Whether the turn ends with it; False: an interim message."""
+    reason: str = ""
+    """Of a handoff: why people shall answer. The customer never sees it."""
+    draft: str = ""
+    """Of a handoff: what the AI would have said. The customer never sees it."""
+    handoff_id: str = ""
+    """Of a return: the handoff that people end."""
+    effects: bool = False
+    """Of an extend: the AI has done something that must not be done twice."""
+    clamped: tuple[str, ...] = ()
+    """Fields that were longer than is kept."""
     attempt: int = 0
     """How often this reply came again."""
     unsent_claims: tuple[str, ...] = ()
@@ -57,50 +95,55 @@ class Reply:
 
     @classmethod
     def from_body(cls, body: str) -> Reply:
-        """The reply that a message tells; what it tells beyond the schema is ignored.
+        """The reply in a message's body; what it has beyond the schema is ignored.
 
         Raises:
             Rejected: `PARSING_ERROR`; the detail names what is missing or malformed.
         """
         document = decode_object(body, "reply")
-        if document.get("version", VERSION) != VERSION:
-            raise Rejected(Code.PARSING_ERROR, f"a reply's version is {VERSION}")
-        source = _source(document)
+        if document.get("version", VERSION) not in (_FIRST_VERSION, VERSION):
+            raise Rejected(Code.PARSING_ERROR, f"a reply's version is {_FIRST_VERSION} or {VERSION}")
+        source = _choice(document, "source", Source, Source.AI)
+        action = _choice(document, "action", Action, Action.SEND)
+        if action not in _ACTIONS[source]:
+            raise Rejected(Code.PARSING_ERROR, f"a reply of source {source.value} has no action {action.value}")
         key = ConversationKey(text_of(document, PRIMARY_CHANNEL, "reply"), text_of(document, CONVERSATION_ID, "reply"))
+        reason, draft = _told(document, "reason"), _told(document, "draft")
+        handoff_id = optional(document, "handoff_id", str, "")
         reply = cls(
             conversation=key,
             source=source,
             reply_id=text_of(document, "reply_id", "reply") if source is Source.HUMAN else document.get("reply_id", ""),
             batch_id=text_of(document, "batch_id", "reply") if source is Source.AI else None,
-            body=_optional(document, "body", str, ""),
-            content_sid=_optional(document, "content_sid", str, "") or None,
-            content_variables=_variables(document),
-            media_urls=_media_urls(document),
-            attempt=_optional(document, RETRY_ATTEMPT, int, 0),
+            contents=contents_of(document),
+            action=action,
+            is_final=optional(document, "final", bool, default=True)
+            or action is not Action.SEND
+            or source is Source.HUMAN,
+            reason=reason[:REASON_LENGTH_MAX],
+            draft=draft[:DRAFT_LENGTH_MAX],
+            handoff_id=text_of(document, "handoff_id", "reply") if action is Action.RETURN else handoff_id,
+            effects=optional(document, "effects", bool, default=False),
+            clamped=(*_longer("reason", reason, REASON_LENGTH_MAX), *_longer("draft", draft, DRAFT_LENGTH_MAX)),
+            attempt=optional(document, RETRY_ATTEMPT, int, 0),
             unsent_claims=_unsent_claims(document),
         )
-        if not (reply.body.strip() or reply.content_sid or reply.media_urls):
-            raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid or media_urls")
-        if _content_bytes(reply) > CONTENT_BYTES_MAX:
-            raise Rejected(Code.PARSING_ERROR, f"a reply says no more than {CONTENT_BYTES_MAX} bytes")
-        if not isinstance(reply.reply_id, str) or reply.reply_id.startswith(OURS):
-            raise Rejected(Code.PARSING_ERROR, f"a reply's reply_id is a text that does not begin with {OURS}")
+        _check(reply, document)
         return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
 
     @property
     def message(self) -> str:
         """The reply as a message of the queue, for when it must come again."""
+        newer = self._newer
         return encode(
             {
-                "version": VERSION,
+                "version": VERSION if newer or len(self.contents) != 1 else _FIRST_VERSION,
                 **self.conversation.item,
                 "source": self.source.value,
                 "reply_id": self.reply_id,
                 **({"batch_id": self.batch_id} if self.batch_id is not None else {}),
-                "body": self.body,
-                **({"content_sid": self.content_sid} if self.content_sid is not None else {}),
-                "content_variables": dict(self.content_variables),
-                "media_urls": list(self.media_urls),
+                **document_of(self.contents),
+                **newer,
                 RETRY_ATTEMPT: self.attempt,
                 **({UNSENT_CLAIMS: list(self.unsent_claims)} if self.unsent_claims else {}),
             }
@@ -111,6 +154,11 @@ class Reply:
         """What is told beside the message, for whoever looks at the queue."""
         return {CONVERSATION_ID: self.conversation.conversation_id}
 
+    @property
+    def text(self) -> str:
+        """What it says, as one text: for people, where it is not sent."""
+        return "\n\n".join(one.body or one.content_sid or "\n".join(one.media_urls) for one in self.contents)
+
     def again(self) -> Reply:
         """This reply, come once more."""
         return replace(self, attempt=self.attempt + 1)
@@ -119,50 +167,63 @@ class Reply:
         """This reply, with word that these claims of its parts sent nothing."""
         return replace(self, unsent_claims=(*self.unsent_claims, *claims)[-_UNSENT_CLAIMS_MAX:])
 
+    @property
+    def _newer(self) -> dict[str, Any]:
+        """What it says that version 1.0 cannot."""
+        told = {
+            "action": self.action.value if self.action is not Action.SEND else "",
+            "final": not self.is_final,
+            "reason": self.reason,
+            "draft": self.draft,
+            "handoff_id": self.handoff_id,
+            "effects": self.effects,
+        }
+        return {name: value if name != "final" else False for name, value in told.items() if value}
 
-def _source(document: Mapping[str, Any]) -> Source:
+
+def _choice(document: Mapping[str, Any], name: str, kind: type[Named], default: Named) -> Named:
     try:
-        return Source(document.get("source", Source.AI))
+        return kind(document.get(name, default))
     except ValueError as fault:
-        raise Rejected(Code.PARSING_ERROR, "a reply's source is ai or human") from fault
+        raise Rejected(Code.PARSING_ERROR, f"a reply's {name} is one of {', '.join(kind)}") from fault
 
 
-def _optional(document: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
-    value = document.get(name, default)
-    if value is None:
-        return default
-    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
-        raise Rejected(Code.PARSING_ERROR, f"a reply's {name} is malformed")
-    return value
+def _told(document: Mapping[str, Any], name: str) -> str:
+    told: str = optional(document, name, str, "")
+    return told
 
 
-def _variables(document: Mapping[str, Any]) -> Mapping[str, str]:
-    variables: dict[str, str] = _optional(document, "content_variables", dict, {})
-    if not all(isinstance(value, str) for value in variables.values()):
-        raise Rejected(Code.PARSING_ERROR, "a reply's content_variables are texts by name")
-    return variables
+def _longer(name: str, text: str, length_max: int) -> tuple[str, ...]:
+    return (name,) if len(text) > length_max else ()
 
 
-def _media_urls(document: Mapping[str, Any]) -> tuple[str, ...]:
-    urls: list[str] = _optional(document, "media_urls", list, [])
-    if not all(isinstance(url, str) and url.startswith("https://") for url in urls):
-        raise Rejected(Code.PARSING_ERROR, "a reply's media_urls are a list of https:// URLs")
-    return tuple(urls)
+def _check(reply: Reply, document: Mapping[str, Any]) -> None:
+    """What the fields of a reply demand of each other."""
+    if reply.action is Action.SEND and not reply.contents:
+        raise Rejected(Code.PARSING_ERROR, "a reply has a body, a content_sid, media_urls or messages")
+    if reply.action in _SILENT and reply.contents:
+        raise Rejected(Code.PARSING_ERROR, f"a reply of action {reply.action.value} sends nothing")
+    if not isinstance(reply.reply_id, str) or reply.reply_id.startswith(OURS):
+        raise Rejected(Code.PARSING_ERROR, f"a reply's reply_id is a text that does not begin with {OURS}")
+    if not isinstance(document.get("batch_id", ""), str | None):
+        raise Rejected(Code.PARSING_ERROR, "a reply's batch_id is a text")
 
 
 def _unsent_claims(document: Mapping[str, Any]) -> tuple[str, ...]:
-    claims: list[str] = _optional(document, UNSENT_CLAIMS, list, [])
+    claims: list[str] = optional(document, UNSENT_CLAIMS, list, [])
     if not all(isinstance(claim, str) for claim in claims):
         raise Rejected(Code.PARSING_ERROR, f"a reply's {UNSENT_CLAIMS} are a list of texts")
     return tuple(claims[-_UNSENT_CLAIMS_MAX:])
 
 
-def _content_bytes(reply: Reply) -> int:
-    content = [reply.body, reply.content_sid or "", dict(reply.content_variables), list(reply.media_urls)]
-    return len(encode({"": content}).encode())
-
-
 def _digest(reply: Reply) -> str:
     """The same for the same reply, however often it is delivered or sent by its worker."""
-    told = [reply.batch_id, reply.body, reply.content_sid, dict(reply.content_variables), list(reply.media_urls)]
+    (first, *others) = reply.contents or (Content(),)
+    # A reply that version 1.0 could say keeps the digest that it had there.
+    newer = [
+        [one.told for one in others],
+        reply.action.value if reply.action is not Action.SEND else "",
+        "interim" if not reply.is_final else "",
+    ]
+    told = [reply.batch_id, *first.told, *([newer] if any(newer) else [])]
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -148,7 +148,7 @@ class Planning:
         """Why a reply is not even shown to the provider."""
         if conversation.is_opted_out_of(channel.name):
             return ReplyCode.OPTED_OUT
-        if channel.free_text_hours is None or reply.content_sid is not None:
+        if channel.free_text_hours is None or all(one.content_sid is not None for one in reply.contents):
             return None
         silent = self._clock.now() - from_iso(last["timestamp"])
         return ReplyCode.OUTSIDE_WINDOW if silent > timedelta(hours=channel.free_text_hours) else None
@@ -156,24 +156,23 @@ class Planning:
     def _parts(
         self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
     ) -> tuple[OutboundPart, ...]:
-        """The messages that a reply becomes; a template is the first of them."""
-        is_template = reply.content_sid is not None
-        contents = parts_of(reply.body, reply.media_urls, channel.part_limits, is_template=is_template)
+        """The messages that a reply becomes, in the order of its contents."""
+        made = parts_of(reply.contents, channel.part_limits)
         return tuple(
             OutboundPart(
                 send_id=send_id_of(reply, number),
                 to=channel.address_prefix + last["metadata"]["sender"],
                 sender=channel.address_prefix + last["metadata"]["recipient"],
                 messaging_service_sid=conversation.messaging_service_sid(channel.name),
-                body=content.body,
-                content_sid=reply.content_sid if number == 1 else None,
-                content_variables=reply.content_variables if number == 1 else {},
-                media_urls=content.media_urls,
+                body=part.body,
+                content_sid=part.content_sid,
+                content_variables=part.content_variables,
+                media_urls=part.media_urls,
                 status_callback=self._status_callback(channel.vendor, send_id_of(reply, number)),
                 answers=_texts(last.get("extras")),
                 is_automatic=reply.source is Source.AI,
             )
-            for number, content in enumerate(contents, start=1)
+            for number, part in enumerate(made, start=1)
         )
 
     def _status_callback(self, vendor: Vendor, send_id: str) -> str | None:

@@ -36,6 +36,7 @@ class Metric(StrEnum):
     DISPATCHED = "Dispatched"
     RECEIPT_TO_DISPATCH = "ReceiptToDispatch"
     HANDED_OFF = "HandedOff"
+    ANSWERS_MAX_REACHED = "AnswersMaxReached"
     CONTENTION = "LockContention"
     REQUEUED = "Requeued"
     DEAD_LETTER = "DeadLetter"
@@ -144,6 +145,9 @@ MEASURES: Mapping[Metric, Measure] = {
         "from the receipt of a batch's first new message to its dispatch, crashes included", unit=MetricUnit.Seconds
     ),
     Metric.HANDED_OFF: Measure("messages that were sent to people"),
+    Metric.ANSWERS_MAX_REACHED: Measure(
+        "messages of these for a conversation that had as many automatic answers within the hour as its policy allows"
+    ),
     Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
     Metric.REQUEUED: Measure(
         "a trigger was sent again, by why: `CONVERSATION_LOCKED`, or the code that it failed with", _CODES

@@ -36,6 +36,7 @@ class Step(StrEnum):
     DISPATCHED = "dispatched"
     SETTLED = "settled"
     HANDED_OFF = "handed_off"
+    ANSWERS_MAX_REACHED = "answers_max_reached"
     EMERGENCY_UNLOCK = "emergency_unlock"
     STAMPED = "stamped_foreign_lock"
     MOVED_HISTORY = "moved_history"

@@ -96,7 +96,7 @@ def test_a_batch_gets_one_reply_that_the_engine_takes(sqs, worker):
     assert Draft202012Validator(SCHEMA).is_valid(json.loads(message["Body"]))
     assert reply.conversation == KEY
     assert reply.batch_id == json.loads(body)["meta"]["batch_id"]
-    assert reply.body == "Thank you for your 2 message(s)!"
+    assert reply.text == "Thank you for your 2 message(s)!"
     assert message["Attributes"]["MessageGroupId"] == fair_group("acme")
     assert left(sqs) == 0
 

@@ -22,6 +22,7 @@ from chalice.app import Response
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.channels.registry import channels
+from chalicelib.messages.contents import Content
 from chalicelib.messages.parts import parts_of
 from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
 from chalicelib.protocol.opt_outs import OptOutMarks
@@ -168,6 +169,7 @@ TENANTS = (ACME, GLOBEX)
 POLICIES = {
     "batch_window_seconds": (0, 3, 20, -1),
     "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "window_mode": ("fixed", "adaptive", 1),
     "on_new_message": ("queue", "reject", "sometimes"),
     "stall_action": ("warn", "handoff", 7),
 }
@@ -508,10 +510,7 @@ class Deployment(World):
 
 @cache
 def _splits(text: str, settings: Settings) -> list[list[str]]:
-    found = (
-        [one.body for one in parts_of(text, (), channel.part_limits, is_template=False)]
-        for channel in channels(settings)
-    )
+    found = ([one.body for one in parts_of([Content(text)], channel.part_limits)] for channel in channels(settings))
     return [list(one) for one in dict.fromkeys(map(tuple, found))]
 
 

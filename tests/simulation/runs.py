@@ -6,8 +6,10 @@ world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its compan
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
@@ -22,6 +24,20 @@ _WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
     "mail": lambda _: MAILED,
     "policies": with_policies,
 }
+
+
+@contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """While this is entered, the garbage collector skips what was imported before, and looks at what runs leave."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 3, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def explore(world_number: int, variant_number: int, *, steps_max: int | None = None) -> Explored:

@@ -33,6 +33,8 @@ from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 from tests.simulation.reached import REACHED
 
+INFINITE = float("inf")
+
 OUTSIDE_WINDOW = "63016"
 """The provider's code for free text that came too late."""
 
@@ -341,12 +343,15 @@ class Simulation:
     def options(self) -> list[Option]:
         """What may happen next, each with its name; a disturbance's begins with an exclamation mark."""
         actors, budgets = self.course.actors, self.course.budgets
-        options: list[Option] = [(f"{one.name}: {one.before.detail}", partial(self._step, one, None)) for one in actors]
+        options: list[Option] = [(one.title, partial(self._step, one, None)) for one in actors]
         options += self._deliveries()
         options += self._outside()
-        if budgets.crashes or budgets.losses or budgets.throttles or budgets.refusals or budgets.stale_reads:
+        left = (budgets.crashes, budgets.losses, budgets.throttles, budgets.refusals, budgets.stale_reads)
+        if any(left):
             for actor in actors:
-                options += self._disturbances(actor)
+                if actor.disturbances is None or actor.disturbances[0] != left:
+                    actor.disturbances = left, list(self._disturbances(actor))
+                options += actor.disturbances[1]
         return options
 
     def _deliveries(self) -> Iterable[Option]:
@@ -441,7 +446,7 @@ class Simulation:
             self._end(actor, point.stretch.next)
         else:
             on = Actor(actor.name, actor.role, actor.begin, actor.on_end, actor.on_crash, actor.skew, point)
-            self.course.actors = tuple(on if one is actor else one for one in self.course.actors)
+            self.course.actors = tuple([on if one is actor else one for one in self.course.actors])
 
     def _end(self, actor: Actor, end: Ended) -> None:
         if end.error is not None:
@@ -450,7 +455,7 @@ class Simulation:
             actor.on_end(end.result)
 
     def _leave(self, actor: Actor) -> None:
-        self.course.actors = tuple(one for one in self.course.actors if one is not actor)
+        self.course.actors = tuple([one for one in self.course.actors if one is not actor])
 
     def start(
         self,
@@ -702,11 +707,10 @@ class Simulation:
 
     def _seconds_until_next(self) -> float:
         """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
-        now = self.world.clock.monotonic()
         queues = self.world.queues
         many = (*queues.triggers.values(), queues.replies, queues.human_replies)
-        due = [one.visible_at - now for queue in many for one in queue.messages]
-        return max(0.0, min((one for one in due if one != float("inf")), default=0.0))
+        due = min((one.visible_at for queue in many if queue.messages for one in queue.messages), default=INFINITE)
+        return 0.0 if due == INFINITE else max(0.0, due - self.world.clock.monotonic())
 
     def _has_expired(self) -> bool:
         now = epoch(self.world.clock.instant)
@@ -715,7 +719,7 @@ class Simulation:
     def _receive(self, queue: InMemoryQueue, message: Message, budget: str) -> Received:
         """A message is delivered, and invisible until it is given back: how late it comes again is a choice."""
         self._spend(budget)
-        return queue.take(message, invisible_until=float("inf"))
+        return queue.take(message, invisible_until=INFINITE)
 
     def _acknowledge(self, queue: InMemoryQueue, received: Received) -> None:
         """SQS deletes what a function took without an error; a point of choice, for a crash may come just before."""
@@ -723,7 +727,7 @@ class Simulation:
         self.stage.perform(call, lambda _: queue.delete(received.receipt))
 
     def _count(self, role: str) -> int:
-        return sum(actor.role == role for actor in self.course.actors)
+        return [actor.role for actor in self.course.actors].count(role)
 
     def _hear(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """What an operator was told of the ends of replies, and of faults that the sweep mends."""
@@ -780,4 +784,6 @@ def _answer_to_provider() -> Call:
 
 
 def _less(budgets: Budgets, name: str) -> Budgets:
-    return replace(budgets, **{name: getattr(budgets, name) - 1})
+    left = copy.copy(budgets)
+    vars(left)[name] -= 1
+    return left

@@ -56,6 +56,45 @@ HUMAN = {name: REPLY[name] for name in ("conversation_id", "primary_channel", "b
     "reply_id": "r-1",
 }
 
+_INSTANT = "2026-01-01T00:00:00.000000+00:00"
+CONTEXT_1_0 = {
+    "meta": {
+        "request_id": "r-1",
+        "channel_type": "whatsapp",
+        "timestamp": _INSTANT,
+        "version": "1.0",
+        "batch_id": "b-1",
+        "trimmed": 0,
+    },
+    "conversation": {
+        "conversation_id": "c-1",
+        "primary_channel": "+4915112345678",
+        "conversation_status": "processing_reply",
+        "hand_off_to_human": False,
+        "thread_id": None,
+    },
+    "messages": [
+        {
+            "from": "+4915112345678",
+            "to": "+14155238886",
+            "body": "Hello",
+            "message_id": "SM1",
+            "timestamp": _INSTANT,
+            "channel_type": "whatsapp",
+            "media": [],
+            "extras": {},
+        }
+    ],
+    "history": [],
+    "company": {"company_id": "acme", "project_id": None, "company_name": None, "credentials_reference": None},
+    "processing": {
+        "validation_status": "valid",
+        "ai_response": None,
+        "sent_response": None,
+        "processing_timestamps": {"received": _INSTANT, "validated": _INSTANT, "queued": _INSTANT},
+    },
+}
+
 
 def schema(name: str) -> dict[str, Any]:
     return json.loads((SCHEMAS / f"{name}.json").read_text())
@@ -102,6 +141,24 @@ def test_a_schema_is_one_bears_its_version_and_describes_every_field(name: str):
     assert document["$id"] == f"urn:replies-engine:{name}:{version}"
     assert document["title"].endswith(f"version {version}")
     assert [one for one in fields(document) if not one.get("description")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_property_has_a_type(name: str):
+    """Generators make exact types of it: a property without one would be `unknown`."""
+    document = schema(name)
+
+    untyped = [one for one in fields(document) if "type" not in one]
+
+    assert untyped == []
+
+
+@pytest.mark.parametrize("name", ["context", "reply"])
+def test_a_document_of_version_1_0_is_valid(name: str):
+    """A worker and an engine of either version understand each other."""
+    document = {"context": CONTEXT_1_0, "reply": {**REPLY, "version": "1.0"}}[name]
+
+    assert is_valid(name, document)
 
 
 class TestTrigger:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.channels.registry import channels
+from chalicelib.messages.contents import CONTENT_BYTES_MAX, MESSAGES_MAX, Content
 from chalicelib.messages.lengths import Counting
 from chalicelib.messages.parts import MEDIA_MAX, PartLimits, parts_of
-from chalicelib.messages.replies import CONTENT_BYTES_MAX
 from chalicelib.protocol import history
 from chalicelib.settings import Settings
 from tests.world import ENVIRONMENT
@@ -23,7 +23,8 @@ def urls(count: int) -> list[str]:
 
 def parts(body: str, count: int, limits: PartLimits, *, is_template: bool = False) -> list[tuple[str, list[str]]]:
     """Texts, and the numbers of the media with each."""
-    made = parts_of(body, urls(count), limits, is_template=is_template)
+    content = Content(body, content_sid="HX1" if is_template else None, media_urls=tuple(urls(count)))
+    made = parts_of([content], limits)
     return [(one.body, [url.rpartition("/")[2].removesuffix(".png") for url in one.media_urls]) for one in made]
 
 
@@ -50,7 +51,7 @@ class TestMedia:
     @pytest.mark.parametrize("limits", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_what_is_beyond_ten_media_goes_as_links(self, limits: PartLimits):
         """Nothing is dropped, and the number of parts stays bounded."""
-        made = parts_of("Look!", urls(12), limits, is_template=False)
+        made = parts_of([Content("Look!", media_urls=tuple(urls(12)))], limits)
 
         assert sum(len(one.media_urls) for one in made) == MEDIA_MAX
         assert made[-1].body == "\n".join(urls(12)[10:])
@@ -91,7 +92,7 @@ class TestTexts:
     @given(st.text(max_size=4_000), st.sampled_from([WHATSAPP, SMS]))
     def test_every_part_fits(self, body: str, limits: PartLimits):
         """Twilio refuses none for its length (21617)."""
-        made = parts_of(body, (), limits, is_template=False)
+        made = parts_of([Content(body)], limits)
 
         assert all(limits.counting.units(one.body) <= limits.length_max for one in made)
         assert all(one.body for one in made) or not body.strip()
@@ -110,11 +111,54 @@ def test_the_longest_reply_fits_into_what_is_left_of_a_record(sign: str, limits:
         "metadata": {"sender": "x" * 40, "recipient": "x" * 40},
     }
 
-    made = parts_of(body, media, limits, is_template=False)
+    made = parts_of([Content(body, media_urls=tuple(media))], limits)
     entries = [{**beside, "content": one.body, "media": [{"url": url} for url in one.media_urls]} for one in made]
 
     assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
     assert len(made) < 99, "the number of a part has two digits"
+
+
+class TestSeveralContents:
+    def test_each_content_is_messages_of_its_own_in_order(self):
+        """Each with its own media and template."""
+        contents = [Content("one", media_urls=tuple(urls(2))), Content(content_sid="HX1"), Content("three")]
+
+        made = parts_of(contents, WHATSAPP)
+
+        assert [(one.body, len(one.media_urls), one.content_sid) for one in made] == [
+            ("one", 1, None),
+            ("", 1, None),
+            ("", 0, "HX1"),
+            ("three", 0, None),
+        ]
+
+    def test_media_are_counted_over_all_contents(self):
+        """What is beyond the bound goes as links, so the number of parts stays bounded."""
+        contents = [Content(media_urls=tuple(urls(6)))] * 2
+
+        made = parts_of(contents, WHATSAPP)
+
+        assert sum(len(one.media_urls) for one in made) == MEDIA_MAX
+        assert made[-1].body == "\n".join(urls(6)[4:])
+
+    def test_a_content_whose_media_are_all_links_makes_no_empty_message(self):
+        """The links are its text."""
+        contents = [Content(media_urls=tuple(urls(MEDIA_MAX))), Content(media_urls=tuple(urls(1)))]
+
+        made = parts_of(contents, WHATSAPP)
+
+        assert made[-1] == Content(urls(1)[0])
+
+    def test_the_most_messages_fit_into_what_is_left_of_a_record(self):
+        """With media and the longest texts."""
+        body = "a" * (CONTENT_BYTES_MAX // MESSAGES_MAX - 200)
+        contents = [Content(body, media_urls=("https://cdn.example.com/" + "m" * 40,))] * MESSAGES_MAX
+        beside = dict.fromkeys(("message_id", "direction", "timestamp", "channel_type", "source"), "x" * 40)
+
+        made = parts_of(contents, WHATSAPP)
+        entries = [{**beside, "content": one.body, "media": [{"url": url} for url in one.media_urls]} for one in made]
+
+        assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
 
 
 def test_lengths_are_counted_by_the_channel():

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
+from chalicelib.messages.contents import Content
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.decision import (
     AtWork,
@@ -26,7 +27,7 @@ from chalicelib.protocol.record import Record
 from tests.fakes.clock import START
 from tests.world import KEY, conversation
 
-REPLY = Reply(KEY, Source.AI, "r-1", "b-1", "an answer")
+REPLY = Reply(KEY, Source.AI, "r-1", "b-1", (Content("an answer"),))
 ENDED = {"last_batch_id": "b-1", "unanswered_ids": []}
 
 

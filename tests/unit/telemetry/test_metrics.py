@@ -131,6 +131,13 @@ def a_customer_says_stop() -> World:
     return world
 
 
+@event(Metric.ANSWERS_MAX_REACHED, 1, "email")
+def a_machine_is_answered_no_more() -> World:
+    world = World(None, email_conversation(), automatic_answers_per_hour="0")
+    world.post_email(Email())
+    return world
+
+
 @event(Metric.HANDED_OFF, 1, "whatsapp")
 def a_message_goes_to_people() -> World:
     world = World(None, conversation(auto_queue_reply_message=True))
