@@ -549,7 +549,7 @@ class Simulation:
             if status >= 500:
                 retry_later()
                 return
-            if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
+            if outcome in ("success", "OPTED_OUT") or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
             elif is_retry:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
