@@ -43,14 +43,12 @@ class Found:
     """As the company wrote it; `policies` reads it."""
 
 
-def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by the company's and the customer's address; else the company alone; else None.
+def find_pair(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by the company's and the customer's address; None: there is none that is active.
 
     Among several active conversations the newest `created_at` wins.
     """
-    return _newest(_pair(table, channel, message, message.sender.value), channel) or find_company(
-        table, channel, message.recipient
-    )
+    return _newest(_pair(table, channel, message, message.sender.value), channel)
 
 
 def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:

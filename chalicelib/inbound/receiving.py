@@ -23,6 +23,7 @@ from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.binding import is_own_secret
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
@@ -74,6 +75,7 @@ class Receiving:
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
         policies: Policies,
+        companies: Companies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -88,6 +90,7 @@ class Receiving:
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
         self._policies = policies
+        self._companies = companies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -137,8 +140,8 @@ class Receiving:
             self._verification.verify(request, message.account_id, credential_ref, deadline, trail)
         except Rejected:
             if found.key is not None:
-                # A stranger's request has cost this query too: a forger must not learn who is a customer.
-                lookup.find_company(tables.conversations, channel, message.recipient)
+                # A stranger's request has asked for this too: a forger must not learn who is a customer.
+                self._companies.find(tables.conversations, channel, message.recipient)
             raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
@@ -311,7 +314,10 @@ class Receiving:
         return message.unread.judged(message, lists=lists)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        found = lookup.find(tables.conversations, channel, message)
+        """The conversation by the two addresses; else the company alone."""
+        found = lookup.find_pair(tables.conversations, channel, message) or self._companies.find(
+            tables.conversations, channel, message.recipient
+        )
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.opt_out import mark_opted_out
+from chalicelib.errors import Code, Misconfigured
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.sends import Part, State
@@ -66,6 +68,9 @@ class DeliveryReports:
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, part.credential_ref, part.tenant):
+            detail = f"a part of tenant {part.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
         trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(

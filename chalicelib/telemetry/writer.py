@@ -13,8 +13,8 @@ import traceback
 from typing import Unpack
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
+from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
 from chalicelib.telemetry.metrics import DIMENSIONS, MEASURES, NONE, Metric, bounded_channel, bounded_outcome
 from chalicelib.telemetry.steps import Fields, Level, Step
@@ -31,6 +31,7 @@ class CloudWatch:
 
     def __init__(self, stage: str, level: str) -> None:
         self._stage = stage
+        self._clock = SystemClock()
         # The place in the code would always be the one below.
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
 
@@ -44,11 +45,14 @@ class CloudWatch:
 
     def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
         known = {"stage": self._stage, "channel": bounded_channel(channel), "outcome": bounded_outcome(metric, outcome)}
-        in_detail, summed_up = ({name: known[name] for name in names} for names in DIMENSIONS)
-        blob = AmazonCloudWatchEMFProvider(namespace=SERVICE, dimension_set=in_detail)
-        blob.add_dimensions(**summed_up)
-        blob.add_metric(metric.value, MEASURES[metric].unit, value)
-        print(json.dumps(blob.serialize_metric_set(), separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
+        described = {
+            "Namespace": SERVICE,
+            "Dimensions": DIMENSIONS,
+            "Metrics": [{"Name": metric.value, "Unit": MEASURES[metric].unit.value}],
+        }
+        head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
+        blob = {"_aws": head, **known, metric.value: [float(value)]}
+        print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
 
 
 _PRIVATE = re.compile(

@@ -20,6 +20,7 @@ from ops.doctor.checks import (
     queues,
     relations,
     secrets,
+    shared_addresses,
     stack,
     tables,
     webhooks,
@@ -71,6 +72,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     if asked.looks_at_tenants and not _hides_tenants(found, deployment):
         yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
         yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
+        yield _looked(deployment, shared_addresses.AREA, lambda: shared_addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
 
@@ -88,6 +90,7 @@ def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     lines: list[TenantAddress] = []
     yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
     yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
+    yield _looked(deployment, shared_addresses.AREA, lambda: shared_addresses.check(deployment, asked.tenants))
     yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
     yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))

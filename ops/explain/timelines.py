@@ -55,6 +55,10 @@ class SentPart:
     delivery: str | None
 
 
+_REPLIES = ("ai-replies", "human-replies")
+"""The queues of replies, by their roles."""
+
+
 @dataclass(frozen=True, repr=False)
 class Dead:
     """One dead letter of the conversation in a dead-letter queue."""
@@ -174,12 +178,19 @@ def _of_staged(facts: Facts, staged: StagedMessage) -> str:
     return f"no reply: it is staged and no trigger waits{again}; the sweep triggers it within a minute"
 
 
+def _dead(dead: Dead) -> str:
+    """A dead letter, with its reason and what sends it back."""
+    return f"a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive {dead.role}"
+
+
 def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> str | None:
     """What an entry tells of its own end; None: its batch has to tell."""
     if entry.get("direction") == "OUTBOUND":
         return f"this is a reply: {_delivery(facts, entry)}"
     if entry.get("handed_off"):
-        return "no reply of the AI: it was handed off to people"
+        dead = facts.dead_in("human-replies")
+        told = "" if dead is None else f"; their reply is {_dead(dead)}"
+        return f"no reply of the AI: it was handed off to people{told}"
     if "refused" in entry:
         return f"no reply: it was refused, {_meaning(str(entry['refused']))}"
     if "opt_out" in entry:
@@ -200,16 +211,16 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> str:
         return f"answered: {_delivery(facts, own)}"
     is_last = record is not None and record.batch_id == entry.get("batch_id")
     if record is not None and is_last and record.last_reply_id == PEOPLE:
-        return "no reply of the AI: people have the batch"
+        dead = facts.dead_in("human-replies")
+        told = "" if dead is None else f"; their reply is {_dead(dead)}"
+        return f"no reply of the AI: people have the batch{told}"
     if record is not None and is_last and record.error_code is not None:
         return f"no reply: it was refused, {_meaning(record.error_code)}"
     # Carried into a later batch, it has that one's end.
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
-    dead = facts.dead_in("ai-replies", batch_id=batch_id)
+    dead = facts.dead_in(*_REPLIES, batch_id=batch_id)
     if dead is not None:
-        return (
-            f"no reply: one is a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive ai-replies"
-        )
+        return f"no reply: one is {_dead(dead)}"
     lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
     refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
@@ -233,10 +244,10 @@ def _of_lock(facts: Facts, record: Record) -> str:
         is_old = seconds > facts.settings.reconcile_after_seconds
         what = "its send is in doubt and will be looked up at the provider" if doubt and is_old else "it is being sent"
         return f"a reply has claimed batch {record.batch_id}, {seconds:.0f} s ago; {what}"
-    dead = facts.dead_in("ai", "ai-replies", batch_id=record.batch_id)
+    dead = facts.dead_in("ai", *_REPLIES, batch_id=record.batch_id)
     if dead is not None:
-        what = "the AI worker failed at it" if dead.role == "ai" else "its reply could not be sent"
-        return f"{what}: a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive {dead.role}"
+        known = {"ai": "the AI worker failed at it", "ai-replies": "its reply could not be sent"}
+        return f"{known.get(dead.role, 'a reply of people could not be sent')}: {_dead(dead)}"
     if not record.is_locked:
         why = {
             Status.TIMEOUT.value: "the AI did not answer batch {} in time",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.registry import channels
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
@@ -45,11 +46,16 @@ MADE = "2026-01-01T00:00:00+00:00"
 """When the conversation was made."""
 
 
+def find(asked: InMemoryTable, channel: Channel, message: InboundMessage) -> lookup.Found | None:
+    """As a webhook asks: for the pair of addresses, then for the company."""
+    return lookup.find_pair(asked, channel, message) or lookup.find_company(asked, channel, message.recipient)
+
+
 class TestFind:
     @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_a_conversation_is_found_by_company_and_customer(self, channel):
         """With the name of the company's secret for that channel."""
-        found = lookup.find(table(conversation()), channel, MESSAGE)
+        found = find(table(conversation()), channel, MESSAGE)
 
         config = conversation()["channel_config"]
         assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, MADE, channel_config=config)
@@ -59,7 +65,7 @@ class TestFind:
         """Wherever it stands, on whatever page."""
         rows = [row(2), row(3), row(1), row(4, task_complete=1)]
 
-        found = lookup.find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
+        found = find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
 
         assert found is not None
         assert found.key == ConversationKey(CUSTOMER, "c-3")
@@ -79,7 +85,7 @@ class TestFind:
     @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
     def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
         """So that the provider can be proven before it is told that the sender is unknown."""
-        found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
         config = conversation()["channel_config"]
         assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
@@ -88,7 +94,7 @@ class TestFind:
         """Its policies apply to senders without a conversation too, and cost no further read."""
         config = {"whatsapp": {"credential_ref": SECRET_REF, "policy": {"unknown_sender_text": "Who are you?"}}}
 
-        found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
         assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
@@ -96,7 +102,7 @@ class TestFind:
         """Nothing proves anything then."""
         stranger = conversation(gsi_company_whatsapp_number="+19995550000")
 
-        found = lookup.find(table(stranger), WHATSAPP, MESSAGE)
+        found = find(table(stranger), WHATSAPP, MESSAGE)
 
         assert found is None
 
@@ -105,7 +111,7 @@ class TestFind:
         rows = [conversation(conversation_id=f"c-{number}", gsi_recipient_tel=f"+4{number}") for number in range(50)]
         many = table(*rows)
 
-        lookup.find(many, WHATSAPP, MESSAGE)
+        find(many, WHATSAPP, MESSAGE)
 
         assert [call.operation for call in many.plan.calls] == ["Query", "Query"]
         assert many.consumed.read_units <= 1
@@ -115,7 +121,7 @@ class TestFind:
     )
     def test_a_missing_reference_is_our_fault(self, config):
         """Told by the attribute and the tenant."""
-        found = lookup.find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
         assert found is not None
 
         with pytest.raises(Misconfigured) as fault:
