@@ -276,6 +276,10 @@ SendOutcome = Sent | PermanentFailure | TemporaryFailure | InDoubt
 class Sender(Protocol):
     """What `replying` needs of a provider."""
 
+    @property
+    def lists_every_message(self) -> bool:
+        """Whether `find` finds every message that was taken a minute ago, so that a miss proves something."""
+
     def extras(self, part: OutboundPart) -> Mapping[str, str]:
         """What the message bears beyond its text, by the names of an inbound message's extras; the record keeps it."""
 
