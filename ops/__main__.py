@@ -8,10 +8,10 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from chalicelib.errors import EngineError
 from chalicelib.telemetry import Level
+from local.terminal import Console
 from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
 from ops.stage.target import Config, Target

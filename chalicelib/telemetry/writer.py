@@ -8,7 +8,6 @@ is logged with its own words, which name resources only; of any other error only
 from __future__ import annotations
 
 import json
-import re
 import traceback
 from typing import Unpack
 
@@ -16,6 +15,7 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
+from chalicelib.telemetry import private
 from chalicelib.telemetry.metrics import DIMENSIONS, MEASURES, NONE, Metric, bounded_channel, bounded_outcome
 from chalicelib.telemetry.steps import Fields, Level, Step
 
@@ -36,7 +36,7 @@ class CloudWatch:
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
-        told = {name: redacted(value) if isinstance(value, str) else value for name, value in fields.items()}
+        told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
@@ -55,20 +55,26 @@ class CloudWatch:
         print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
 
 
-_PRIVATE = re.compile(
-    r"""\+\d[\d ().-]{4,}\d        # a number as the world writes it: +49 151 12345678
-    |   [^\s<>"'@]+@[^\s<>"'@]+   # an address
-    """,
-    re.VERBOSE,
-)
-
-
 COVERED = "[private]"
 
+_IDS = frozenset(
+    {
+        "request_id",
+        "api_request_id",
+        "sqs_message_id",
+        "sender_trace_id",
+        "message_sid",
+        "conversation_id",
+        "trigger_id",
+        "batch_id",
+    }
+)
+"""Fields that find something again; an id may be a number, so only what is certainly private is covered in them."""
 
-def redacted(text: str) -> str:
+
+def redacted(text: str, field: str = "") -> str:
     """`text` with every number and address covered. The net below `Fields`: nothing of the sort is given to a line."""
-    return _PRIVATE.sub(COVERED, text)
+    return private.replaced(text, lambda _: COVERED, certain_only=field in _IDS)
 
 
 def describe(error: BaseException) -> Fields:

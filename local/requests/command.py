@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from local import tenants
 from local.aws import credentials_file
@@ -19,6 +18,7 @@ from local.requests import emails, messages
 from local.requests.emails import Attachment, Mail, fresh_message_id
 from local.requests.messages import Answer, Message, fresh_sid, webhook_url
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
+from local.terminal import Console
 
 _STAGE = "local"
 _OF_A_PHONE = ("account_sid", "token", "media", "button", "location")

@@ -19,6 +19,7 @@ import click
 
 from local.aws import credentials_file
 from local.processes.environment import STUB_URL
+from local.terminal import visible_line
 
 PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
@@ -36,6 +37,10 @@ class CommandError(click.ClickException):
         super().__init__(f"{what}; mend: {mend}")
         self.what = what
         self.mend = mend
+
+    def format_message(self) -> str:
+        """One line without control characters: what a company's row says may be part of it."""
+        return visible_line(self.message)
 
 
 @dataclass(frozen=True)
