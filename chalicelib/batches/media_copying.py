@@ -115,7 +115,8 @@ class MediaCopying:
         told = wanted.medium["content_type"]
 
         def refuse(size_bytes: int, content_type: str) -> str | None:
-            return problem_of(wanted.number, size_bytes, content_type or told, self._settings)
+            filename = wanted.medium.get("filename")
+            return problem_of(wanted.number, size_bytes, content_type or told, self._settings, filename=filename)
 
         problem = refuse(0, told)
         if problem is not None:
