@@ -87,7 +87,8 @@ def problem_of(
 
 def _ending(filename: str) -> str:
     """What a name ends with, as Windows reads it: without dots and blanks behind it, without a stream's name."""
-    return filename.partition(":")[0].rstrip(". \t\u00a0").lower().rpartition(".")[2].strip()
+    _, dot, ending = filename.partition(":")[0].rstrip(". \t\u00a0").lower().rpartition(".")
+    return ending.strip() if dot else ""
 
 
 def _is_allowed(bare: str, patterns: Sequence[str]) -> bool:
