@@ -29,7 +29,7 @@ from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import OptOuts, opt_out_request
-from chalicelib.conversations.policies import Policies, Policy
+from chalicelib.conversations.policies import Policies, Policy, PolicyOf
 from chalicelib.conversations.routing import Route, Routing, determine_target_queue, unauthenticated_action
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.conversations.window import first_delay_seconds
@@ -191,7 +191,7 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)
-        _require_authentication(message, self._policies.of(found, channel.name, trail))
+        _require_authentication(message, self._policies.for_channels(found, trail))
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
@@ -477,13 +477,13 @@ def _pass_or_refuse(message: InboundMessage) -> None:
         raise Rejected(message.refusal, f"refused by the channel {message.channel}")
 
 
-def _require_authentication(message: InboundMessage, policy: Policy) -> None:
+def _require_authentication(message: InboundMessage, policy_of: PolicyOf) -> None:
     """Refuse an e-mail whose sender is not authenticated, where the company's policy says so.
 
     Raises:
         Rejected: `SENDER_NOT_AUTHENTICATED`.
     """
-    if unauthenticated_action(message.sender, message.extras, policy) == "refuse":
+    if unauthenticated_action(message.sender, message.extras, message.channel, policy_of) == "refuse":
         raise Rejected(Code.SENDER_NOT_AUTHENTICATED, "refused by the policy unauthenticated_email")
 
 
