@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from local.terminal import visible_line
+from local.visible import visible_line
 
 
 class Declined(SystemExit):

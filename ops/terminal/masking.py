@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chalicelib.telemetry import private
-from local.terminal import visible_line
+from local.visible import visible_line
 
 _HEAD, _TAIL = 3, 3
 _LONG = 7

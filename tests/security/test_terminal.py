@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from local.logs import show
-from local.terminal import Console, visible, visible_line
+from local.terminal import Console
+from local.visible import visible, visible_line
 from ops.stage.target import CommandError
 from ops.terminal import confirmation, masking
 
