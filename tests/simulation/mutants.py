@@ -859,6 +859,15 @@ MUTANTS = (
             "",
         ),
     ),
+    _mutant(
+        "a redriven reply gives its claim back between its tries",
+        "R1",
+        "outbound/replying.py",
+        (
+            "        is_free = later.gives_claim_back and not is_redriven\n",
+            "        is_free = later.gives_claim_back\n",
+        ),
+    ),
 )
 
 
