@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, ReplyCode
@@ -26,7 +27,7 @@ from chalicelib.protocol.sends import State
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES
 from chalicelib.telemetry import Step
-from ops.explain.timelines import Facts
+from ops.explain.timelines import Facts, SentPart
 
 
 class Kind(Enum):
@@ -122,10 +123,13 @@ MEANINGS: Mapping[str, Meaning] = {
         _REPLY, "the customer last wrote too long ago for free text: a template is needed"
     ),
     ReplyCode.UNKNOWN_OUTCOME: Meaning(
-        Kind.IN_DOUBT, "nobody can say whether the customer got it; it is never sent again"
+        Kind.IN_DOUBT, "nobody can say whether the customer got it; it is not sent again"
     ),
+    ReplyCode.UNDELIVERED: Meaning(Kind.UNDELIVERED, "the provider reported no code"),
 }
-"""What our codes mean to a person; the provider's own are shown as they are."""
+"""What our codes mean to a person; Twilio's are in its table of outcomes."""
+
+_NO_STATUS = "no delivery status was reported"
 
 _NOT_DELIVERED = frozenset({"failed", "undelivered", "canceled"})
 """Statuses by which a provider says that the customer has not got it."""
@@ -314,15 +318,27 @@ def _of_lock(facts: Facts, record: Record) -> Verdict:
 
 
 def _delivery(facts: Facts, answer: Mapping[str, Any]) -> tuple[Kind, str]:
-    """How an answer arrived, as the provider says."""
-    part = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
-    status = (part.delivery if part is not None else None) or "no delivery status was reported"
-    code = f", {part.part.error_code}" if part is not None and part.part.error_code else ""
-    kind = Kind.UNDELIVERED if status in _NOT_DELIVERED else Kind.ANSWERED
-    if part is not None and part.part.state is State.REFUSED:
+    """How an answer arrived, as the provider says; of one that was sent once more, both."""
+    first = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
+    again = next((one for one in facts.parts if one.part.resends == answer.get("send_id")), None) if first else None
+    sends = [one for one in (first, again) if one is not None]
+    last = sends[-1] if sends else None
+    kind = Kind.ANSWERED
+    if last is not None and (last.part.is_undelivered or last.delivery in _NOT_DELIVERED):
+        kind = Kind.UNDELIVERED
+    if last is not None and last.part.state is State.REFUSED:
         kind = _REPLY
     at, source = answer.get("timestamp", "at an unknown time"), answer.get("source", "the company")
-    return kind, f"sent {at} by {source}; {status}{code}"
+    words = [_status(one) for one in sends] or [_NO_STATUS]
+    return kind, f"sent {at} by {source}; {'; sent once more: '.join(words)}"
+
+
+def _status(one: SentPart) -> str:
+    """The last word on a part: its delivery status; for a failure also its code, what it means and who must act."""
+    status = one.delivery or (one.part.state.value if one.part.resends is not None else _NO_STATUS)
+    if one.part.is_undelivered:
+        return f"NOT DELIVERED ({status}), {_meaning(one.part.error_code or ReplyCode.UNDELIVERED)}"
+    return f"{status}, {_meaning(one.part.error_code)}" if one.part.error_code else status
 
 
 def _refusal(facts: Facts) -> Verdict | None:
@@ -343,4 +359,7 @@ def _kind(code: str, otherwise: Kind) -> Kind:
 
 
 def _meaning(code: str) -> str:
-    return f"{code}: {MEANINGS[code].words}" if code in MEANINGS else code
+    if code in MEANINGS:
+        return f"{code}: {MEANINGS[code].words}"
+    row = TWILIO_CODES.row(code)
+    return f"{code}: {row.meaning}; {row.actor.value} must act" if row is not None else code

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from chalicelib.channels.channel import TemporaryFailure
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
+from tests.simulation.invariants import people_have_all, settle_and_check
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 
 
@@ -23,6 +26,18 @@ class SmallWorld:
     variants: dict[str, Any]
     """What each variant adds, and what `build` is told of it."""
     is_reply_lossy: bool = False
+    is_for_people: bool = False
+    """Whether people have all messages when nothing is left to choose: they wait for no window, and for no AI."""
+
+    def check(self, simulation: Simulation) -> None:
+        """Let the world come to rest, and check every invariant.
+
+        Raises:
+            Violation: one does not hold.
+        """
+        if self.is_for_people:
+            people_have_all(simulation)
+        settle_and_check(simulation, is_reply_lossy=self.is_reply_lossy)
 
     def of(self, variant: int, memory: Memory | None = None) -> Simulation:
         """One variant, as it begins."""
@@ -326,6 +341,23 @@ def reply_of_people_answered_5xx(variant: dict[str, int], memory: Memory | None)
     return simulation
 
 
+def reply_redriven(variant: dict[str, int], memory: Memory | None) -> Simulation:
+    """A reply was dead-lettered because of the account and is redriven, while the customer writes again."""
+    budgets = Budgets(**{"replies": 3, "waits": 1, "deliveries": 1, "throttles": 1, **variant})
+    simulation = Simulation(budgets, memory=memory, reply_attempts_max="4")
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    simulation.world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)] * 5
+    simulation.undisturbed(600)
+    simulation.world.telemetry.lines.clear()
+    for document in simulation.world.take(simulation.world.queues.dead_replies):
+        simulation.world.queues.replies.inject(json.dumps(document), group=ACME.name)
+    simulation.course.budgets = budgets
+    webhooks(simulation, "two")
+    return simulation
+
+
 def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
     """The process of a reply died; the reply comes again when its claim has stalled, beside the sweep."""
     budgets = Budgets(replies=2, sweeps=1, throttles=1, waits=1)
@@ -406,6 +438,17 @@ def _trims(simulation: Simulation, tenant: Tenant) -> None:
         return {**row, "messages": row["messages"][1:]} if is_theirs else row
 
     _writes(simulation, tenant, without_first)
+
+
+def _trims_unanswered(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems take off the record what is unanswered."""
+
+    def without_unanswered(row: dict[str, Any]) -> dict[str, Any]:
+        waiting = set(row.get("unanswered_ids", ()))
+        simulation.course.trimmed |= waiting
+        return {**row, "messages": [one for one in row["messages"] if one["message_id"] not in waiting]}
+
+    _writes(simulation, tenant, without_unanswered)
 
 
 def _notes(count: int) -> list[dict[str, Any]]:
@@ -602,6 +645,16 @@ SMALL = (
         "a reply of people that is answered with a 5xx",
         reply_of_people_answered_5xx,
         {"two workers": {}, "a lost answer": {"losses": 1}, "a crash": {"crashes": 1}},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a redriven reply and a new batch",
+        reply_redriven,
+        {
+            "throttled": {},
+            "a crash": {"crashes": 1, "throttles": 0},
+            "delivered twice": {"duplicates": 1, "workers": 2},
+        },
         is_reply_lossy=True,
     ),
 )

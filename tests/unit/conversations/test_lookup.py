@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from chalicelib.telemetry import Step
 from tests.emails import COMPANY_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
+from tests.unit.messages.test_phone_numbers import PAIRS
 from tests.world import (
     COMPANY,
     CUSTOMER,
@@ -196,6 +198,36 @@ class TestFindRespelled:
         found = lookup.find_respelled(rows, EMAIL, replace(MESSAGE, sender=Address(AddressKind.EMAIL, own)))
 
         assert (found, rows.plan.calls) == (None, [])
+
+    @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+    @pytest.mark.parametrize("is_customers_respelled", [False, True], ids=["company", "both"])
+    @pytest.mark.parametrize("written", [0, 1], ids=["today's", "the other"])
+    def test_a_company_may_store_its_own_number_in_the_other_spelling(
+        self, pair: tuple[str, str], written: int, is_customers_respelled: bool
+    ):
+        """In both directions, for each country; the company alone is found before its provider is proven."""
+        told, stored = pair[written], pair[1 - written]
+        customer = ("+525512345678", "+5215512345678") if is_customers_respelled else (CUSTOMER, CUSTOMER)
+        rows = table(conversation(gsi_company_whatsapp_number=stored, gsi_recipient_tel=customer[0]))
+        phone = partial(Address, AddressKind.PHONE)
+        message = replace(MESSAGE, sender=phone(customer[1]), recipient=phone(told))
+
+        company = lookup.find(rows, WHATSAPP, message)
+        found = lookup.find_respelled(rows, WHATSAPP, message)
+
+        assert company is not None
+        assert (company.key, company.credential_ref) == (None, SECRET_REF)
+        assert found is not None
+        assert found.key == KEY
+
+    def test_a_company_whose_number_is_found_at_once_costs_nothing_more(self):
+        """Also where the number has other spellings."""
+        rows = table(conversation(gsi_company_whatsapp_number="+525512345678"))
+        message = replace(MESSAGE, recipient=Address(AddressKind.PHONE, "+525512345678"))
+
+        lookup.find(rows, WHATSAPP, message)
+
+        assert len(rows.plan.calls) == 1
 
     def test_a_number_with_one_spelling_is_not_asked_for_again(self):
         """No call."""
