@@ -1,8 +1,8 @@
 """Adopting: what a company's own conversations table lacks, and what is added to it.
 
-Indexes are added one after the other, by `restoring`. Attributes are added by the kinds of `row_faults`, where a row says
-what they must be: a missing look-up key, the one secret of the company, a number in another spelling. What only a person
-can decide is reported.
+Indexes are added one after the other, by `restoring`. Attributes are added by the kinds of `row_faults`, where a row
+says what they must be: a missing look-up key, the one secret of the company, a number in another spelling. What only a
+person can decide is reported.
 """
 
 from __future__ import annotations
