@@ -35,12 +35,14 @@ from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.outbound.delivery_reports import DeliveryReports
+from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
+from chalicelib.repair.handing_over import HandingOver
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLocks
 from chalicelib.repair.sweeping import Sweeping
@@ -208,7 +210,7 @@ class Engine:
             planning=planning,
             parts=parts,
             handoff=self._handoff,
-            retriggering=self.retriggering,
+            endings=Endings(self.retriggering, self.clock, self.settings),
             clock=self.clock,
             settings=self.settings,
         )
@@ -254,6 +256,10 @@ class Engine:
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def handing_over(self) -> HandingOver:
+        return HandingOver(self._handoff, self.retriggering)
 
     @cached_property
     def retriggering(self) -> Retriggering:

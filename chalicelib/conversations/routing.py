@@ -69,7 +69,8 @@ def destination(conversation: Conversation, channel: str, sender: str, routing: 
 def determine_target_queue(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> Route:
     """The route of a message from `sender`.
 
-    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
+    People get it while a handoff by the AI, a stall, an undelivered reply or an operator stands. They get it where the
+    conversation queues every reply for them, where the sender is on the list for its kind of
     address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human. They also get an
     e-mail once the AI has given as many answers within the last hour as the policy `automatic_answers_per_hour` allows:
     two machines would answer each other without end.
@@ -78,7 +79,8 @@ def determine_target_queue(conversation: Conversation, channel: str, sender: Add
         Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
     """
     if (
-        conversation.auto_queue_reply_message
+        conversation.record.handed_off_by is not None
+        or conversation.auto_queue_reply_message
         or _is_listed(conversation, sender)
         or (routing.handoff_flag_routes and conversation.hand_off_to_human)
         or _has_answered_enough(conversation, channel, sender, routing)

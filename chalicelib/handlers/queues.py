@@ -15,7 +15,7 @@ from chalicelib.batches.batching import Job
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
-from chalicelib.messages.replies import Action, Reply, Source
+from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Job as ReplyJob
 from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
@@ -92,8 +92,6 @@ def _errand(
     reply = Reply.from_body(body)
     if reply.source is not source:
         raise Rejected(Code.PARSING_ERROR, f"a reply of source {reply.source.value} has a queue of its own")
-    if reply.action is not Action.SEND or not reply.is_final:
-        raise Rejected(Code.PARSING_ERROR, f"this version does not take a reply of action {reply.action.value}")
     trail = carried.with_fields(
         conversation_id=reply.conversation.conversation_id,
         tenant=tenant,

@@ -1,7 +1,8 @@
 """Runs of the simulation by name, so that one that failed is replayed exactly: `python -m tests.simulation.runs NAME`.
 
 A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED` of the large
-world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own.
+world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own,
+and in `turns/SEED` the AI and the operators do all that they may.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from tests.simulation.deployment import MAILED, TENANTS, Tenant, Violation, with
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
-from tests.simulation.worlds import SMALL, kind_of, swarm
+from tests.simulation.worlds import SMALL, kind_of, swarm, whole_turns
 
 _WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
     "swarm": lambda _: TENANTS,
     "mail": lambda _: MAILED,
     "policies": with_policies,
+    "turns": lambda _: TENANTS,
 }
 
 
@@ -50,6 +52,8 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     """
     simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
     searched = kind_of(seed)
+    if kind == "turns":
+        whole_turns(simulation, seed)
     try:
         simulation.run(Seeded(seed, searched.preferred, searched.late))
         settle_and_check(simulation, is_reply_lossy=True)

@@ -76,6 +76,21 @@ def test_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int)
         swarm_run(seed, "policies")
 
 
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The AI says nothing, hands off, sends interim messages and heartbeats; operators and people take their part."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "turns")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 4_000, 1_000))
+def test_many_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "turns")
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, 2_000, 1_000))
 def test_many_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int):
@@ -216,6 +231,28 @@ class TestTheChecker:
         simulation.world.phone.received.append((sid + "2", replace(part, body="another answer"), at))
 
         with pytest.raises(Violation, match="I2"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_a_second_part_after_people_took_over_is_one_too_many(self):
+        """I8: of the same batch; the first may have been under way."""
+        simulation = self.ended()
+        world = simulation.world
+        send_id = next(iter(world.tables.sends.state[0].values()))["send_id"]
+        world.tables.conversations.change(
+            ACME.key.item, lambda row: {**row, "auto_queue_reply_message_from_number": [ACME.customer]}
+        )
+        world.see_send(send_id)
+
+        with pytest.raises(Violation, match="I8"):
+            world.see_send(send_id)
+
+    def test_a_message_to_which_the_ai_had_nothing_to_say_is_not_answered_too(self):
+        """I2."""
+        simulation = self.ended()
+        (ids,) = simulation.world.batches.values()
+        simulation.world.silent = tuple(ids)
+
+        with pytest.raises(Violation, match="I2: a message without a reply"):
             check(simulation, is_reply_lossy=False)
 
     def test_a_later_message_before_an_earlier_one_is_out_of_order(self):
