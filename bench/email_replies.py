@@ -7,9 +7,9 @@ plain. Cases with a `gold`, the text that is new in them, are counted, by their 
 is new by our reader. Peers - quotequail, mail-parser-reply, email-reply-parser, talon - are measured where they are
 installed; they get HTML as the text that our reader makes of it, with its quotations marked.
 
-right: the same words. missing: a word of the gold is not there. history: of the words too many, some are an
-introduction's, a header block's or quoted. signature: words too many of any other sort. A case can be both missing and
-one of the latter.
+right: the same words. quoting: the same words, and beside them only lines that are marked as quoted, above an answer to
+them. missing: a word of the gold is not there. history: of the words too many, some are an introduction's, a header
+block's or quoted. signature: words too many of any other sort. A case can be both missing and one of the latter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from chalicelib.channels.email.texts import tidied
 
 Case = Mapping[str, str]
 Reader = Callable[[str], str]
-COUNTED = ("right", "missing", "history", "signature")
+COUNTED = ("right", "quoting", "missing", "history", "signature")
 
 _WORD = re.compile(r"\w+")
 _HISTORY = re.compile(
@@ -103,10 +103,18 @@ def judged(gold: str, told: str) -> list[str]:
     verdict = ["missing"] if missing else []
     if extra:
         lines = {line.strip() for line in gold.splitlines()}
+        answer = [line for line in told.splitlines() if not line.startswith(">") or line.strip() in lines]
+        if not missing and Counter(_WORD.findall("\n".join(answer).lower())) == wanted and not _is_quoted(told):
+            return ["quoting"]
         left = "\n".join(line for line in told.splitlines() if line.strip() not in lines)
         is_history = _HISTORY.search(left) or sum(extra.values()) > _WORDS_OF_HISTORY
         verdict.append("history" if is_history else "signature")
     return verdict
+
+
+def _is_quoted(told: str) -> bool:
+    """Whether a text ends with what it quotes: then nothing answers it."""
+    return told.rstrip().rpartition("\n")[2].startswith(">")
 
 
 def _quotequail(module: Any) -> Reader:

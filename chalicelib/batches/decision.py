@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from math import ceil
 
-from chalicelib.conversations import opt_out, views
+from chalicelib.conversations import opt_out, views, window
 from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.routing import Destination, Refusal, Route, Routing
@@ -202,7 +202,7 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
     if not view.staged:
         # Another system locked a watched record: the lock must begin to age, or what is unanswered waits for ever.
         return StampLock() if record.watched_since is not None and record.unanswered_ids else Stop()
-    wait = _wait(view, routing, _run(view, routing))
+    wait = _wait(view, settings, routing, _run(view, routing))
     if wait is not None:
         return wait
     if not view.fresh:
@@ -239,7 +239,7 @@ def _open(view: View, settings: Settings, routing: Routing, *, may_trim: bool) -
     if view.staged and not view.fresh:
         return SettleDuplicates()
     kept, run = _kept(view, settings, routing), _run(view, routing)
-    wait = _wait(view, routing, run) if kept is None else None
+    wait = _wait(view, settings, routing, run) if kept is None else None
     if wait is not None:
         return wait
     trim = _trim(view, now, settings, may_trim=may_trim)
@@ -304,19 +304,22 @@ def _kept(view: View, settings: Settings, routing: Routing) -> Keep | None:
     return Keep(fitting, marks) if fitting else None
 
 
-def _wait(view: View, routing: Routing, run: _Run) -> Wait | None:
+def _wait(view: View, settings: Settings, routing: Routing, run: _Run) -> Wait | None:
     """How long the customer may go on typing; None: the burst is over, old enough, or for people.
 
     The window is the policy of the newest message's channel, the cap that of the oldest one's: which channel's trigger
-    looks makes no difference.
+    looks makes no difference. An adaptive window learns from the messages of all channels.
     """
     if not view.staged or run.for_people or not run.is_all:
         return None
     oldest, newest = view.staged[0], view.staged[-1]
     policy_of, now = routing.policy_of, routing.now
-    quiet = timedelta(seconds=policy_of(newest.channel).batch_window_seconds) - (now - newest.received_at)
-    patience = timedelta(seconds=policy_of(oldest.channel).batch_max_wait_seconds) - (now - oldest.received_at)
-    remaining = min(quiet, patience).total_seconds()
+    cap = policy_of(oldest.channel).batch_max_wait_seconds
+    heard = [*window.received(view.record.entries or ()), *(one.received_at for one in view.staged)]
+    quiet = window.quiet_seconds(policy_of(newest.channel), settings.adaptive_window_min_seconds, cap, heard)
+    remaining = min(
+        timedelta(seconds=quiet) - (now - newest.received_at), timedelta(seconds=cap) - (now - oldest.received_at)
+    ).total_seconds()
     return Wait(remaining) if remaining > 0 else None
 
 

@@ -114,6 +114,18 @@ def sender_of(context: Document) -> str:
     return sender
 
 
+def extras_of(context: Document) -> Mapping[str, Any]:
+    """The extras of a staged message."""
+    extras: Mapping[str, Any] = context["messages"][0]["extras"]
+    return extras
+
+
+def extras_of_entry(one: Document) -> Mapping[str, Any]:
+    """The extras of an entry; the company may have written anything in their place."""
+    extras = one.get("extras")
+    return extras if isinstance(extras, Mapping) else {}
+
+
 def media_of(context: Document) -> Sequence[Mapping[str, Any]]:
     """The media of a staged message."""
     media: Sequence[Mapping[str, Any]] = context["messages"][0]["media"]
@@ -181,6 +193,7 @@ def handoff_context(
     entries: Sequence[Mapping[str, Any]],
     *,
     draft: Draft | None = None,
+    reasons: Mapping[str, str],
     request_id: str,
     context_attributes: Sequence[str],
     now: datetime,
@@ -191,6 +204,7 @@ def handoff_context(
         conversation: as read, under the handoff if there is one.
         entries: the messages; none where people get a draft alone.
         draft: what the AI would have answered.
+        reasons: by message id, why the routing sends a message to people.
         request_id: of the invocation.
         context_attributes: the company's own attributes that it carries.
         now: the current instant.
@@ -202,6 +216,7 @@ def handoff_context(
         conversation,
         entries,
         batch_id=None,
+        reasons=reasons,
         request_id=request_id,
         context_attributes=context_attributes,
         now=now,
@@ -231,12 +246,13 @@ def _context(
     request_id: str,
     context_attributes: Sequence[str],
     now: datetime,
+    reasons: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     channel = entries[-1]["channel_type"] if entries else _last_channel(conversation)
     return {
         "meta": _meta(channel, request_id=request_id, batch_id=batch_id, now=now),
         "conversation": _conversation(conversation, context_attributes),
-        "messages": [_message(one, batch_id) for one in entries],
+        "messages": [_message(one, batch_id, (reasons or {}).get(one[ID])) for one in entries],
         "company": _company(conversation, channel),
         "processing": _processing(received=entries[0]["timestamp"] if entries else iso(now), validated=now, queued=now),
     }
@@ -267,7 +283,7 @@ def _fitted(context: dict[str, Any], history: Sequence[Any]) -> str:
     return encode({**context, "history": kept})
 
 
-def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
+def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str | None) -> dict[str, Any]:
     is_carried = batch_id is not None and one.get("batch_id") != batch_id
     return {
         "from": one["metadata"]["sender"],
@@ -280,6 +296,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
         "media": one.get("media", []),
         "extras": one.get("extras", {}),
         **({"carried": True} if is_carried else {}),
+        **({"handoff_reason": handoff_reason} if handoff_reason is not None else {}),
     }
 
 

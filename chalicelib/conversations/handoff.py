@@ -10,19 +10,21 @@ dedupe on `message_id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup, views
 from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
-from chalicelib.conversations.routing import Route, Routing
-from chalicelib.conversations.views import Gone, View
+from chalicelib.conversations.routing import Route, Routing, handoff_reasons, has_answered_enough
+from chalicelib.conversations.views import Entry, Gone, View
+from chalicelib.errors import Misconfigured
+from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, handoffs, history, reply_claim, staging
-from chalicelib.protocol.conversation_lock import Changed, Entry, Lease
+from chalicelib.protocol.conversation_lock import Changed, Lease
 from chalicelib.protocol.handoffs import HandedOver, RequestedBy
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.reply_claim import Claim, Released
@@ -219,8 +221,15 @@ class Handoff:
         return handoffs.Handoff(requested_by, self._new_id(), reason)
 
     def belongs_to_people(self, conversation: Conversation, trail: Trail) -> bool:
-        """Whether all that is unanswered goes to people, as the company routes now or a handoff stands."""
-        return views.belongs_to_people(conversation, self._routing(conversation, trail))
+        """Whether all that is unanswered goes to people, as the company routes now or a handoff stands.
+
+        A list that cannot be read sends nothing to people: the batch is with the AI already, and its answer goes out.
+        """
+        try:
+            return views.belongs_to_people(conversation, self._routing(conversation, trail))
+        except Misconfigured as fault:
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            return False
 
     def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
         policy_of = self._policies.for_channels(conversation, trail)
@@ -239,6 +248,7 @@ class Handoff:
             conversation,
             entries,
             draft=draft,
+            reasons=self._reasons(conversation, entries, trail),
             request_id=trail.request_id,
             context_attributes=self._settings.context_attributes,
             now=self._clock.now(),
@@ -249,6 +259,24 @@ class Handoff:
         trail.log(Step.HANDED_OFF, batch_id=batch_id, count=len(entries), outcome=outcome)
         if entries:
             trail.count(Metric.HANDED_OFF, len(entries))
+        routing = self._routing(conversation, trail)
+        limited = [one for one in entries if self._is_beyond_answers_max(conversation, one, routing)]
+        if limited:
+            trail.log(Step.ANSWERS_MAX_REACHED, Level.WARNING, count=len(limited))
+            trail.count(Metric.ANSWERS_MAX_REACHED, len(limited))
+
+    @staticmethod
+    def _is_beyond_answers_max(conversation: Conversation, entry: Entry, routing: Routing) -> bool:
+        sender = Address.from_text(entry["metadata"]["sender"])
+        return has_answered_enough(conversation, entry["channel_type"], sender, routing)
+
+    def _reasons(self, conversation: Conversation, entries: Sequence[Entry], trail: Trail) -> Mapping[str, str]:
+        """By message id, why the routing sends a message to people; a list that cannot be read stops no hand-off."""
+        try:
+            return handoff_reasons(conversation, entries, self._routing(conversation, trail))
+        except Misconfigured as fault:
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            return {}
 
     def _is_clear(self, view: View, trail: Trail) -> bool:
         """Whether the record is open and small, and all that it carries and all that is staged is for people."""

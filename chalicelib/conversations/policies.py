@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
 from chalicelib.messages import splitting
-from chalicelib.settings import OneOf, Parse, Settings, Within
+from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
 from chalicelib.telemetry import Level, Step, Trail
 
 POLICY = "policy"
@@ -134,6 +135,7 @@ class MapOf:
         return "a map of " + "; ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
 
 
+@lru_cache
 def kind_of_setting(name: str) -> Kind:
     """How a policy is written that has the range of a setting."""
     parse: Parse = Settings.__dataclass_fields__[name].metadata["parse"]
@@ -142,6 +144,8 @@ def kind_of_setting(name: str) -> Kind:
             return Number(int(low), int(high))
         case OneOf(meanings):
             return Word(meanings)
+        case Assignments(defaults=defaults, words=words):
+            return MapOf({each: Word(words.meanings) for each in defaults})
         case _ if parse is str:
             return Text()
         case _:
@@ -170,6 +174,9 @@ class Policy:
     batch_max_wait_seconds: int = _policy(
         "cap from the first message of a burst; below the window it becomes the window"
     )
+    window_mode: Literal["fixed", "adaptive"] = _policy(
+        "the window is always `batch_window_seconds`, or as long as this customer usually pauses, up to that"
+    )
     on_new_message: Literal["queue", "reject"] = _policy(
         "a message that comes while the AI works is staged for the next batch, or rejected"
     )
@@ -192,6 +199,14 @@ class Policy:
     )
     automatic_answers_per_hour: int = _policy(
         "answers of the AI that a conversation may have within an hour before people get its next e-mail"
+    )
+    unauthenticated_email: Mapping[str, Literal["handoff", "keep", "refuse"]] = _policy(
+        "what happens to an e-mail whose sender is not authenticated. `failed`: SPF and DKIM do not vouch for the "
+        "sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is routed like any other; "
+        "`refuse`: it is refused"
+    )
+    unknown_sender_messages_per_hour: int = _policy(
+        "messages to unknown senders that one address of the company sends within a clock hour; 0: none"
     )
 
 

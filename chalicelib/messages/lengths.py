@@ -7,6 +7,7 @@ pages on the character limit of messages.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from itertools import accumulate, takewhile
 
@@ -15,7 +16,7 @@ _GSM = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
-_BEYOND_16_BITS = 0x10000
+_ALL_GSM = _GSM | _GSM_EXTENSION
 
 
 class Counting(Enum):
@@ -26,31 +27,34 @@ class Counting(Enum):
 
     def units(self, text: str) -> int:
         """The length of a text."""
-        return sum(map(_gsm_units if self is Counting.SMS and is_gsm(text) else _utf_16_units, text))
+        return _gsm_units(text) if self is Counting.SMS and is_gsm(text) else _utf_16_units(text)
 
     def longest_start(self, text: str, units_max: int) -> int:
         """How many characters of a text, from its start, have a length of at most `units_max`; at least one."""
-        in_utf_16 = _fitting(map(_utf_16_units, text), units_max)
+        start = text[:units_max]  # no character is shorter than a unit
+        in_utf_16 = _fitting(start, _utf_16_units, units_max)
         if self is Counting.UTF_16:
             return max(in_utf_16, 1)
-        in_gsm = len(list(takewhile(is_gsm, text)))
+        in_gsm = len(start) if is_gsm(start) else len(list(takewhile(is_gsm, start)))
         if in_utf_16 > in_gsm:
             return in_utf_16  # it reaches beyond the alphabet, and is counted in UCS-2 as a whole
-        return max(_fitting(map(_gsm_units, text[:in_gsm]), units_max), 1)
+        return max(_fitting(start[:in_gsm], _gsm_units, units_max), 1)
 
 
 def is_gsm(text: str) -> bool:
     """Whether every character is in the GSM 7-bit alphabet or its extension table."""
-    return all(one in _GSM or one in _GSM_EXTENSION for one in text)
+    return _ALL_GSM.issuperset(text)
 
 
-def _gsm_units(one: str) -> int:
-    return 2 if one in _GSM_EXTENSION else 1
+def _gsm_units(text: str) -> int:
+    return len(text) + sum(map(text.count, _GSM_EXTENSION))
 
 
-def _utf_16_units(one: str) -> int:
-    return 2 if ord(one) >= _BEYOND_16_BITS else 1
+def _utf_16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _fitting(sizes: map[int], units_max: int) -> int:
-    return len(list(takewhile(lambda total: total <= units_max, accumulate(sizes))))
+def _fitting(text: str, units: Callable[[str], int], units_max: int) -> int:
+    if units(text) <= units_max:
+        return len(text)
+    return len(list(takewhile(lambda total: total <= units_max, accumulate(map(units, text)))))

@@ -36,6 +36,7 @@ class Metric(StrEnum):
     DISPATCHED = "Dispatched"
     RECEIPT_TO_DISPATCH = "ReceiptToDispatch"
     HANDED_OFF = "HandedOff"
+    ANSWERS_MAX_REACHED = "AnswersMaxReached"
     CONTENTION = "LockContention"
     REQUEUED = "Requeued"
     DEAD_LETTER = "DeadLetter"
@@ -114,8 +115,9 @@ MEASURES: Mapping[Metric, Measure] = {
     ),
     Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
     Metric.UNKNOWN_SENDER: Measure(
-        "a proven provider told of a sender who has no active conversation, by whether they are told so",
-        frozenset({"sent", "silent", "sent_before", "failed"}),
+        "a sender without an active conversation wrote, by whether they receive a text; `capped`: the company's "
+        "address has sent as many within this hour as the policy `unknown_sender_messages_per_hour` allows",
+        frozenset({"sent", "silent", "sent_before", "capped", "failed"}),
     ),
     Metric.FALLBACK_NOT_SENT: Measure(
         "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",
@@ -145,6 +147,9 @@ MEASURES: Mapping[Metric, Measure] = {
         "from the receipt of a batch's first new message to its dispatch, crashes included", unit=MetricUnit.Seconds
     ),
     Metric.HANDED_OFF: Measure("messages that were sent to people"),
+    Metric.ANSWERS_MAX_REACHED: Measure(
+        "messages of these for a conversation that had as many automatic answers within the hour as its policy allows"
+    ),
     Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
     Metric.REQUEUED: Measure(
         "a trigger was sent again, by why: `CONVERSATION_LOCKED`, or the code that it failed with", _CODES

@@ -21,7 +21,10 @@ INTRODUCTION = "On Mon, Jan 5, 2026 at 10:00 AM Acme <help@acme.example> wrote:"
         ("Yes.", ["missing"]),
         ("", ["missing"]),
         ("Yes, please.\n\nAnn", ["signature"]),
+        ("> Do you?\n\nYes, please.", ["quoting"]),
+        ("Yes,\n> Do you?\nplease.", ["quoting"]),
         ("Yes, please.\n\n> Do you?", ["history"]),
+        ("> Do you?\n\nYes, please. Ann", ["history"]),
         (f"Yes, please.\n{INTRODUCTION}", ["history"]),
         ("Yes, please." + " word" * 50, ["history"]),
         ("Yes.\n> Do you?", ["missing", "history"]),
@@ -48,8 +51,8 @@ def test_results_are_written_and_counted(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads((tmp_path / "out.json").read_text()) == {"plain": "Yes", "html": "No", "unknown": "Perhaps"}
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if " ours " in line]
     assert [row for row in rows if row[0] in {"ALL", "mine"}] == [
-        ["ALL", "ours", "2", "1", "1", "0", "1"],
-        ["mine", "ours", "1", "1", "0", "0", "0"],
+        ["ALL", "ours", "2", "1", "0", "1", "0", "1"],
+        ["mine", "ours", "1", "1", "0", "0", "0", "0"],
     ]
 
 

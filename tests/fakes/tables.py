@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
@@ -70,6 +71,13 @@ class _Store:
     page_bytes: int
     rows: dict[RowId, Item] = field(default_factory=dict)
     consumed: Consumed = field(default_factory=Consumed)
+
+
+@cache
+def _call(
+    operation: str, resource: str, kind: Literal["read", "write"], is_conditional: bool, index: str | None
+) -> Call:
+    return Call(operation, resource, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional, index)
 
 
 class _HasSchema(Protocol):
@@ -212,9 +220,7 @@ class InMemoryTable:
     ) -> Any:
         if self.deadline is not None:
             self.deadline.check(f"{operation} {resource or self.name}", Code.DB_TRANSIENT_ERROR)
-        call = Call(
-            operation, resource or self.name, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional, index
-        )
+        call = _call(operation, resource or self.name, kind, is_conditional, index)
 
         def applied(fault: Fault | None) -> Any:
             answer = apply()

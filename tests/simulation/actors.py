@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from greenlet import getcurrent, greenlet
@@ -96,7 +97,7 @@ class Moment(NamedTuple):
     elapsed_seconds: float
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Actor:
     """One invocation of a function, under way: replaced where it goes on."""
 
@@ -109,6 +110,8 @@ class Actor:
     skew: timedelta
     """By how much its clock is off."""
     point: Point
+    disturbances: tuple[Any, list[Any]] | None = None
+    """What may disturb its next call, by the budgets that are left: it stands before that for many choices."""
 
     @property
     def before(self) -> Before:
@@ -116,6 +119,11 @@ class Actor:
         before = self.point.stretch.next
         assert isinstance(before, Before), "an actor that ended has left"
         return before
+
+    @cached_property
+    def title(self) -> str:
+        """Its name and its next call."""
+        return f"{self.name}: {self.before.detail}"
 
 
 class Digests:

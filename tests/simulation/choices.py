@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Protocol
 
@@ -78,13 +81,16 @@ class Seeded:
         self.taken: list[int] = []
 
     def choose(self, options: Sequence[str]) -> int:
-        weights = [self._weight(option) for option in options]
-        (choice,) = self.random.choices(range(len(options)), weights)
+        preferred, late = self.preferred, self.late
+        weights = list(accumulate([_weight(option, preferred, late) for option in options]))
+        choice = bisect(weights, self.random.random() * weights[-1], 0, len(weights) - 1)
         self.taken.append(choice)
         return choice
 
-    def _weight(self, option: str) -> int:
-        if not option.startswith("!"):
-            return DISTURBANCE_WEIGHT if option.startswith(self.late) else STEP_WEIGHT
-        base = EARLY_WEIGHT if option.startswith("!webhook") else DISTURBANCE_WEIGHT
-        return base * next((weight for part, weight in self.preferred if part in option), 1)
+
+@cache
+def _weight(option: str, preferred: tuple[tuple[str, int], ...], late: tuple[str, ...]) -> int:
+    if not option.startswith("!"):
+        return DISTURBANCE_WEIGHT if option.startswith(late) else STEP_WEIGHT
+    base = EARLY_WEIGHT if option.startswith("!webhook") else DISTURBANCE_WEIGHT
+    return base * next((weight for part, weight in preferred if part in option), 1)

@@ -113,7 +113,8 @@ def _ask_child(runs: Mapping[str, tuple[Path, str]]) -> dict[str, Any]:
 def _be_child() -> None:
     for number, (folder, run) in json.loads(sys.stdin.read()).items():
         runs = _import_from(folder)
-        found = _tried(runs, run.removeprefix(_ANEW)) or (_searched(runs, run) if run.startswith(_ANEW) else None)
+        with runs.collecting_rarely():
+            found = _tried(runs, run.removeprefix(_ANEW)) or (_searched(runs, run) if run.startswith(_ANEW) else None)
         print(json.dumps((number, found)), flush=True)  # noqa: T201 - read by the parent
 
 

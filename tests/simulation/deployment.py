@@ -170,6 +170,7 @@ TENANTS = (ACME, GLOBEX)
 POLICIES = {
     "batch_window_seconds": (0, 3, 20, -1),
     "batch_max_wait_seconds": (0, 5, 40, "soon"),
+    "window_mode": ("fixed", "adaptive", 1),
     "on_new_message": ("queue", "reject", "sometimes"),
     "stall_action": ("warn", "handoff", 7),
 }
@@ -421,9 +422,10 @@ class Deployment(World):
 
     def give_back(self, tenant: Tenant) -> None:
         """People give the tenant's conversation back to the AI, by the handoff that stands."""
-        told = {"version": "1.1", "source": "human", "action": "return", "reply_id": f"return-{self.row_of(tenant)['handoff_id']}"}
-        handoff = {"handoff_id": self.row_of(tenant)["handoff_id"]}
-        self.queues.human_replies.inject(json.dumps({**tenant.key.item, **told, **handoff}), group=tenant.name)
+        handoff_id = self.row_of(tenant)["handoff_id"]
+        told = {"version": "1.1", "source": "human", "action": "return", "reply_id": f"return-{handoff_id}"}
+        reply = {**tenant.key.item, **told, "handoff_id": handoff_id}
+        self.queues.human_replies.inject(json.dumps(reply), group=tenant.name)
 
     def hand_over(self, tenant: Tenant) -> None:
         """An operator hands the tenant's conversation to people."""

@@ -7,8 +7,10 @@ and in `turns/SEED` the AI and the operators do all that they may.
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
@@ -24,6 +26,20 @@ _WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
     "policies": with_policies,
     "turns": lambda _: TENANTS,
 }
+
+
+@contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """While this is entered, the garbage collector skips what was imported before, and looks at what runs leave."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 3, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def explore(world_number: int, variant_number: int, *, steps_max: int | None = None) -> Explored:

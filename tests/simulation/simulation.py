@@ -25,6 +25,7 @@ from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, ReplyCode
 from chalicelib.handlers import queues, schedules
+from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
@@ -32,6 +33,8 @@ from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Mem
 from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 from tests.simulation.reached import REACHED
+
+INFINITE = float("inf")
 
 OUTSIDE_WINDOW = "63016"
 """The provider's code for free text that came too late."""
@@ -48,6 +51,9 @@ _LAST_CALLS = ("DeleteMessage", "Answer")
 
 _MENDED_BY_SWEEP = ("QUEUE_ERROR", "TRIGGER_LOCK_WRITE_ERROR")
 """Outcomes of a webhook that are acknowledged: the message is staged, and its trigger may be missing."""
+
+_DISTURBING = ("crashes", "losses", "throttles", "refusals", "stale_reads", "server_errors")
+"""The budgets of what may happen to a call."""
 
 _SURPRISE = re.compile(r"^\w+ at \w+\.py:\d")
 
@@ -90,6 +96,8 @@ class Budgets:
     """Batches that the AI never answers."""
     second_answers: int = 0
     """Batches that the AI answers twice, in different words."""
+    server_errors: int = 0
+    """Sends that the provider answers with a 5xx, whether it takes the message or not."""
     delays: int = 0
     """Pauses that let the deadline of a webhook pass between two of its calls."""
 
@@ -140,6 +148,8 @@ class Course:
     by_sms: frozenset[str] = frozenset()
     """The messages that came by SMS."""
     has_company_trimmed: bool = False
+    has_5xx: bool = False
+    """The provider answered a send with a 5xx and did not take the message."""
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
@@ -328,6 +338,7 @@ class Simulation:
                 course.told,
                 course.unknown,
                 course.in_doubt,
+                course.has_5xx,
                 course.overdue,
                 course.may_lack_trigger,
                 course.needs_sweep,
@@ -355,12 +366,15 @@ class Simulation:
     def options(self) -> list[Option]:
         """What may happen next, each with its name; a disturbance's begins with an exclamation mark."""
         actors, budgets = self.course.actors, self.course.budgets
-        options: list[Option] = [(f"{one.name}: {one.before.detail}", partial(self._step, one, None)) for one in actors]
+        options: list[Option] = [(one.title, partial(self._step, one, None)) for one in actors]
         options += self._deliveries()
         options += self._outside()
-        if budgets.crashes or budgets.losses or budgets.throttles or budgets.refusals or budgets.stale_reads:
+        left = tuple(getattr(budgets, name) for name in _DISTURBING)
+        if any(left):
             for actor in actors:
-                options += self._disturbances(actor)
+                if actor.disturbances is None or actor.disturbances[0] != left:
+                    actor.disturbances = left, list(self._disturbances(actor))
+                options += actor.disturbances[1]
         return options
 
     def _deliveries(self) -> Iterable[Option]:
@@ -427,6 +441,9 @@ class Simulation:
             yield f"!{name}: throttled", partial(self._disturb, actor, "throttles", Fault.THROTTLED)
         if budgets.refusals:
             yield f"!{name}: refused for good", partial(self._disturb, actor, "refusals", Fault.MISCONFIGURED)
+        if budgets.server_errors and call.kind == "create":
+            for fault in (Fault.ANSWERED_5XX, Fault.TAKEN_5XX):
+                yield f"!{name}: {fault}", partial(self._disturb, actor, "server_errors", fault)
         if budgets.stale_reads and may_be_stale(call):
             yield f"!{name}: a stale read", partial(self._read_stale, actor)
 
@@ -455,7 +472,7 @@ class Simulation:
             self._end(actor, point.stretch.next)
         else:
             on = Actor(actor.name, actor.role, actor.begin, actor.on_end, actor.on_crash, actor.skew, point)
-            self.course.actors = tuple(on if one is actor else one for one in self.course.actors)
+            self.course.actors = tuple([on if one is actor else one for one in self.course.actors])
 
     def _end(self, actor: Actor, end: Ended) -> None:
         if end.error is not None:
@@ -464,7 +481,7 @@ class Simulation:
             actor.on_end(end.result)
 
     def _leave(self, actor: Actor) -> None:
-        self.course.actors = tuple(one for one in self.course.actors if one is not actor)
+        self.course.actors = tuple([one for one in self.course.actors if one is not actor])
 
     def start(
         self,
@@ -492,11 +509,16 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
+        call = actor.before.call
         if REACHED.is_on:
-            REACHED.faults[f"{fault} {actor.before.call.operation}"] += 1
+            REACHED.faults[f"{fault} {call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
         self.course.needs_sweep |= is_lost or actor.role == "sweep"  # what a sweep leaves the next one finds
         self.course.may_lack_trigger |= is_lost
+        if fault is Fault.ANSWERED_5XX:
+            self.course.has_5xx = True
+        elif self.course.has_5xx and call.resource == self.world.tables.sends.name:
+            self.course.in_doubt |= frozenset(self.world.replies)  # the row may not tell which kind of doubt it is
         self._step(actor, fault)
 
     def _see_record(self, old: Item | None, new: Item | None) -> None:
@@ -525,8 +547,13 @@ class Simulation:
         read: Callable[[], Any] = partial(before.apply, None)
         for table in tables:
             read = partial(table.read_stale, read)
-        # The provider's list is late too: it does not have the message yet.
-        self._go_on(actor, Answered(read() if tables else []))
+        self._go_on(actor, Answered(read() if tables else self._late_list(before.apply(None))))
+
+    def _late_list(self, sids: Sequence[str]) -> list[str]:
+        """What the provider's list has at its latest: messages appear there within a minute."""
+        since = self.world.clock.instant - timedelta(seconds=LISTED_AFTER_SECONDS)
+        old = {sid for sid, _, at in self.world.phone.received if at <= since}
+        return [sid for sid in sids if sid in old]
 
     def _note(self, webhook: Webhook) -> None:
         """What the checkers ask of a message that comes in for the first time."""
@@ -656,7 +683,7 @@ class Simulation:
                 if fields is None:
                     self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
                 else:
-                    said = {"body": f"to {batch_id} {fields['body']} {batch_id}"} if "body" in fields else {}
+                    said = {"body": f"beside {batch_id} {fields['body']} {batch_id}"} if "body" in fields else {}
                     self.world.turn(document, **{**fields, **said})
 
     def _reports(self) -> Iterable[Option]:
@@ -722,11 +749,10 @@ class Simulation:
 
     def _seconds_until_next(self) -> float:
         """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
-        now = self.world.clock.monotonic()
         queues = self.world.queues
         many = (*queues.triggers.values(), queues.replies, queues.human_replies)
-        due = [one.visible_at - now for queue in many for one in queue.messages]
-        return max(0.0, min((one for one in due if one != float("inf")), default=0.0))
+        due = min((one.visible_at for queue in many if queue.messages for one in queue.messages), default=INFINITE)
+        return 0.0 if due == INFINITE else max(0.0, due - self.world.clock.monotonic())
 
     def _has_expired(self) -> bool:
         now = epoch(self.world.clock.instant)
@@ -735,7 +761,7 @@ class Simulation:
     def _receive(self, queue: InMemoryQueue, message: Message, budget: str) -> Received:
         """A message is delivered, and invisible until it is given back: how late it comes again is a choice."""
         self._spend(budget)
-        return queue.take(message, invisible_until=float("inf"))
+        return queue.take(message, invisible_until=INFINITE)
 
     def _acknowledge(self, queue: InMemoryQueue, received: Received) -> None:
         """SQS deletes what a function took without an error; a point of choice, for a crash may come just before."""
@@ -743,7 +769,7 @@ class Simulation:
         self.stage.perform(call, lambda _: queue.delete(received.receipt))
 
     def _count(self, role: str) -> int:
-        return sum(actor.role == role for actor in self.course.actors)
+        return [actor.role for actor in self.course.actors].count(role)
 
     def _hear(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """What an operator was told of the ends of replies, and of faults that the sweep mends."""
@@ -804,4 +830,6 @@ def _answer_to_provider() -> Call:
 
 
 def _less(budgets: Budgets, name: str) -> Budgets:
-    return replace(budgets, **{name: getattr(budgets, name) - 1})
+    left = copy.copy(budgets)
+    vars(left)[name] -= 1
+    return left

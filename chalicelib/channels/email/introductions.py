@@ -41,8 +41,14 @@ _DATES = re.compile(
     r"|(?<!\d)\d{1,2}(?!\d)\D{1,30}(?<!\d)\d{1,2}[:.h]\d\d(?!\d)"  # Apr 3, at 4:19 PM
 )
 _TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d\d(?!\d)")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d [^\s\d]\D{0,80}")
+"""Gmail's own spelling of when, with a name alone: no person writes a date so."""
+_BROKEN_ADDRESS = re.compile(r"<[^<>]{0,320}>")
+_GAP = ":  "
+"""Between an introduction and a quoted text on the same line, as Yahoo's programs for phones write it."""
 
 _VERBS = tuple(languages.VERBS.split("|"))
+_VERBS_AT_END = tuple(f" {verb}" for verb in _VERBS)
 _ROLES: Final = {label: role for role, labels in languages.LABELS.items() for label in reversed(labels.split("|"))}
 _COLON = re.compile("[:\uff1a]")
 _INNER_LABELS_MAX = 8
@@ -59,6 +65,8 @@ class Introduction:
     """Whether it ends as an introduction does: with a colon."""
     is_framed: bool
     """Whether it stands between dashes."""
+    is_divider: bool
+    """Whether only a mail program writes such a line: `---- Ann wrote ----`, or a date as Gmail spells it."""
     is_balanced: bool
     ends_with_address: bool
     is_exact: bool
@@ -71,6 +79,8 @@ class Introduction:
     @property
     def is_hard(self) -> bool:
         """Whether it is one, whatever follows: it names a date and an address, and who does what."""
+        if self.is_divider:
+            return True
         if not (self.has_date and self.is_balanced and (self.ends or self.has_verb)):
             return False
         if self.is_framed and self.has_verb:
@@ -95,16 +105,18 @@ class Introduction:
 
 def introduction(text: str) -> Introduction:
     """What speaks for it that `text`, of one line or a few joined ones, introduces a quotation."""
-    said = _western(text[: marks.LINE_LENGTH_MAX].strip())
+    said = _BROKEN_ADDRESS.sub(_whole, _western(text[: marks.LINE_LENGTH_MAX].strip()))
     bare = said.strip("-_*~ \t")
     ends = bare.endswith(marks.COLONS)
     core = bare.rstrip(":\uff1a \t")
+    is_framed = said.startswith("---") and said.endswith("--")
     return Introduction(
         has_date=bool(_DATES.search(said)),
         has_address=bool(_BRACKETED.search(said) or _ADDRESS.search(said)),
         has_verb=marks.has_word(said.lower(), _VERBS),
         ends=ends,
-        is_framed=said.startswith("---") and said.endswith("--"),
+        is_framed=is_framed,
+        is_divider=bool(_STAMP.fullmatch(bare)) or (is_framed and core.lower().endswith(_VERBS_AT_END)),
         is_balanced=said.count("<") == said.count(">"),
         ends_with_address=ends and bool(_ENDS_WITH_ADDRESS.search(core)),
         is_exact=bool(_BRACKETED.search(said) or _TIME.search(said)),
@@ -116,7 +128,18 @@ def may_end_introduction(said: str) -> bool:
     if not said or len(said) > marks.LINE_LENGTH_MAX:
         return False
     end = said[-40:].rstrip("-_*~ \t\u200e\u200f\u202a\u202b\u202c\u2069")
-    return end.endswith(marks.COLONS) or end.lower().endswith(_VERBS)
+    return end.endswith(marks.COLONS) or end.lower().endswith(_VERBS) or (" GMT" in said[:22] and said[0].isdigit())
+
+
+def part_before_gap(said: str) -> str:
+    """What may be an introduction with the beginning of its quotation behind it; empty: nothing is."""
+    introduced, gap, _ = said[: marks.LINE_LENGTH_MAX].partition(_GAP)
+    return f"{introduced}:" if gap and "@" in introduced else ""
+
+
+def _whole(found: re.Match[str]) -> str:
+    """An address in brackets as it was before a mail program broke it."""
+    return "".join(found[0].split()) if "@" in found[0] else found[0]
 
 
 def _western(text: str) -> str:

@@ -188,6 +188,19 @@ CLOSINGS: Final = (
 )
 """How a message ends; such a line below a quotation answers nothing in it."""
 
+GREETINGS: Final = (
+    "hello|hi|hey|dear|good morning|good afternoon|good evening|good day|hallo|guten tag|guten morgen|guten abend|"
+    "moin|servus|grüß gott|liebe|lieber|sehr geehrte|sehr geehrter|bonjour|bonsoir|salut|cher|chère|hola|buenos días|"
+    "buenas tardes|buenas|estimado|estimada|ciao|buongiorno|buonasera|salve|gentile|olá|oi|bom dia|boa tarde|prezado|"
+    "prezada|goedemorgen|goedemiddag|goedendag|dag|beste|geachte|hej|hei|goddag|kære|kjære|god morgon|hejsan|moi|"
+    "hyvää päivää|cześć|dzień dobry|witam|ahoj|dobrý den|dobrý deň|szia|jó napot|kedves|bună|bună ziua|здравей|"
+    "здравейте|привет|здравствуйте|добрый день|привіт|добрий день|вітаю|bok|dobar dan|zdravo|pozdravljeni|živjo|"
+    "labas|sveiki|tere|γεια|καλημέρα|καλησπέρα|merhaba|selam|iyi günler|مرحبا|السلام عليكم|أهلا|שלום|היי|سلام|"
+    "नमस्ते|สวัสดี|xin chào|chào|halo|selamat pagi|selamat siang|こんにちは|お世話になっております|안녕하세요|你好|您好|"
+    "bon dia|kaixo|halló|përshëndetje"
+)
+"""How a message begins; one that is nothing else has said nothing yet."""
+
 CLIENTS: Final = (
     "iphone|ipad|android|samsung|galaxy|blackberry|huawei|xiaomi|redmi|oneplus|pixel|nokia|motorola|htc|wiko|"
     "sony|xperia|windows phone|windows mail|windows 10|windows 11|outlook|yahoo|aol|gmx|web.de|proton mail|"

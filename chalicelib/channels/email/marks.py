@@ -18,6 +18,8 @@ _ENDING_LINES_MAX = 6
 """A greeting, a name, and how to reach it."""
 _CLOSING_LENGTH_MAX = 60
 _ENDING_LENGTH_MAX = 80
+_GREETING_WORDS_MAX = 3
+"""Behind the greeting: the name of its reader."""
 _CLIENT_LENGTH_MAX = 120
 """A program's name and a link."""
 _SEEN_LINES = 30
@@ -28,7 +30,7 @@ _INITIALS = re.compile(r"[A-Za-z]{1,12}>(?=\s|$)")
 """How some old programs quote: `Richard> Hello`."""
 
 
-_POINTERS, _SENT_WITH, _CLIENTS, _REPLY_ABOVE, _ORIGINALS, _FORWARDS, _CLOSINGS = (
+_POINTERS, _SENT_WITH, _CLIENTS, _REPLY_ABOVE, _ORIGINALS, _FORWARDS, _CLOSINGS, _GREETINGS = (
     tuple(table.split("|"))
     for table in (
         languages.POINTERS,
@@ -38,6 +40,7 @@ _POINTERS, _SENT_WITH, _CLIENTS, _REPLY_ABOVE, _ORIGINALS, _FORWARDS, _CLOSINGS 
         languages.ORIGINALS,
         languages.FORWARDS,
         languages.CLOSINGS,
+        languages.GREETINGS,
     )
 )
 _ADVERTS = re.compile(
@@ -146,6 +149,15 @@ def is_closing(lines: Sequence[str]) -> bool:
         len(one) <= _ENDING_LENGTH_MAX and "?" not in one for one in said
     )
     return is_short and _begins_with(first, _CLOSINGS) is not None
+
+
+def is_greeting(lines: Sequence[str]) -> bool:
+    """Whether lines only greet: `Hello Ann,`."""
+    said = [line.strip() for line in lines if line.strip()]
+    if len(said) != 1 or len(said[0]) > _CLOSING_LENGTH_MAX or "?" in said[0]:
+        return False
+    name = _begins_with(said[0], _GREETINGS)
+    return name is not None and len(name.split()) <= _GREETING_WORDS_MAX
 
 
 def is_signature_alone(lines: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ a person could have typed too is told as `is_certain = False`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 from chalicelib.channels.email import introductions, marks
 from chalicelib.channels.email.earlier import Earlier
 from chalicelib.channels.email.relations import Relation
-from chalicelib.channels.email.signatures import without_signature
+from chalicelib.channels.email.signatures import is_list_footer, without_signature
 
 TEXT_LENGTH_MAX: Final = 262_144
 LINES_MAX: Final = 5_000
@@ -113,7 +113,7 @@ class _Reading:
             introduction = self._take_back(start)
             if marks.is_reply_above(self._said[start]):
                 return True
-            if not introductions.introduction(" ".join(self._said[one] for one in introduction)).is_human:
+            if not self._is_human(start, introduction):
                 introduction = []
             following = self._following(place)
             if following is not None and self._depths[following]:
@@ -137,7 +137,7 @@ class _Reading:
                 continue
             answer = self._pieces[number + 1].places
             said = [self._said[place] for place in answer]
-            if not any(said) or (number and marks.is_closing(said)):
+            if not any(said) or (number and (marks.is_closing(said) or is_list_footer(said))):
                 _part(told)
                 continue
             quoted = [place for place in piece.places if self._said[place]]
@@ -205,6 +205,15 @@ class _Reading:
             self._pieces[-1].places.append(place)
             place += 1
 
+    def _is_human(self, start: int, introduction: list[int]) -> bool:
+        """Whether a customer may have written what stands above a quotation, and not a mail program."""
+        said = self._said[start]
+        is_programs = self._is_drawn(start) or marks.is_original_marker(said) or introductions.role_of(said) is not None
+        return not is_programs and introductions.introduction(self._joined(introduction)).is_human
+
+    def _joined(self, places: Iterable[int]) -> str:
+        return " ".join(self._said[place] for place in places)
+
     def _is_repeated(self, place: int) -> bool:
         return bool(self._ours[place] or self._edges[place] or self._depths[place])
 
@@ -228,6 +237,11 @@ class _Reading:
     def _introduction(self, place: int) -> tuple[int, int] | None:
         """The introduction that ends at a line; None: none does."""
         said = self._said[place]
+        before_gap = introductions.part_before_gap(said)
+        if before_gap:
+            self._looks += 1
+            if introductions.introduction(before_gap).is_hard:
+                return place, place + 1
         may_end = introductions.may_end_introduction(said)
         if not may_end and "@" not in said:
             return None
@@ -247,7 +261,7 @@ class _Reading:
             start -= 1
             if not self._said[start] or self._depths[start] or len(self._said[start]) > marks.LINE_LENGTH_MAX:
                 break
-            longer = introductions.introduction(" ".join(self._said[start : place + 1]))
+            longer = introductions.introduction(self._joined(range(start, place + 1)))
             if longer.weight > best.weight or (longer.is_balanced and not best.is_balanced):
                 chosen, best = start, longer
         return chosen, best

@@ -209,6 +209,16 @@ def test_a_stop_waits_for_no_lock_and_no_window(row: dict[str, Any]):
     assert (action.request.message, list(action.request.before)) == (STOPPED, [B])
 
 
+def test_an_adaptive_window_learns_from_the_record_and_the_stage():
+    """Gaps of 2 s: the burst is over after 3 s of quiet, and the fixed window would go on."""
+    settings = settings_of((("window_mode", "adaptive"),))
+    quick = {"messages": [entry(str(number), timestamp=ago(60 - 2 * number)) for number in range(5)]}
+
+    assert decide(quick, [YOUNG], settings=settings) == Acquire([YOUNG], for_people=False)
+    assert isinstance(decide(quick, [YOUNG]), Wait)
+    assert isinstance(decide({}, [YOUNG], settings=settings), Wait)
+
+
 def test_a_stop_that_is_in_the_record_already_is_a_duplicate():
     """It was marked then."""
     assert decide({"messages": [entry("S")], "opted_out": True}, [STOPPED]) == SettleDuplicates()

@@ -245,7 +245,7 @@ class TestOneRecipient:
             ({"return_path": ""}, {}, 200, "AUTOMATIC_MESSAGE", Metric.AUTOMATIC_MESSAGE),
             (
                 {"spf": "fail", "dkim": "none"},
-                {"email_authentication": "refuse"},
+                {"unauthenticated_email": "failed=refuse"},
                 403,
                 "SENDER_NOT_AUTHENTICATED",
                 Metric.UNAUTHENTICATED_EMAIL,
@@ -486,7 +486,7 @@ def test_a_staged_row_stays_small_whatever_the_e_mail(is_raw: bool):
         company_name="Acme " * 12,
         conversation_id="d" * 64,
     )
-    world = World(None, row)
+    world = World(None, row, unauthenticated_email="failed=keep")
 
     response = world.post_email(email)
 
@@ -603,6 +603,26 @@ class TestAnswersPerHour:
         assert [len(documents) for documents in handed] == [0, 0, 0, 1, 1]
         assert handed[3][0]["messages"][0]["body"] == "machine 3"
         assert [part.body for _, part, _ in world.phone.received] == ["answer 0", "answer 1", "answer 2"]
+
+    def test_operators_learn_that_the_bound_is_reached(self):
+        """By a line and a metric for each e-mail that people get because of it, and for no other."""
+        world = World(None, email_conversation(), automatic_answers_per_hour="1")
+
+        for number in range(3):
+            self.exchange(world, number)
+
+        reached = [one for one in world.telemetry.lines if one["step"] == "answers_max_reached"]
+        assert [(one["level"], one["count"]) for one in reached] == [("warning", 1), ("warning", 1)]
+        assert world.telemetry.total(Metric.ANSWERS_MAX_REACHED) == 2
+
+    def test_an_e_mail_that_people_get_for_another_reason_is_not_counted(self):
+        """The conversation is theirs anyway."""
+        world = World(None, email_conversation(auto_queue_reply_message=True))
+
+        world.post_email(Email())
+
+        assert len(world.take(world.queues.handoff)) == 1
+        assert world.telemetry.total(Metric.ANSWERS_MAX_REACHED) == 0
 
     def test_an_hour_later_the_ai_answers_again(self):
         """A person may have written all of them."""

@@ -119,7 +119,7 @@ def a_holiday_notice_comes() -> World:
 
 @event(Metric.UNAUTHENTICATED_EMAIL, 1, "email", "SENDER_NOT_AUTHENTICATED")
 def somebody_writes_in_a_customer_s_name() -> World:
-    world = World(None, email_conversation(), email_authentication="refuse")
+    world = World(None, email_conversation(), unauthenticated_email="failed=refuse")
     world.post_email(Email(spf="softfail", dkim="none"))
     return world
 
@@ -135,6 +135,13 @@ def a_project_is_closed() -> World:
 def a_customer_says_stop() -> World:
     world = World()
     world.deliver("STOP", OptOutType="STOP")
+    return world
+
+
+@event(Metric.ANSWERS_MAX_REACHED, 1, "email")
+def a_machine_is_answered_no_more() -> World:
+    world = World(None, email_conversation(), automatic_answers_per_hour="0")
+    world.post_email(Email())
     return world
 
 

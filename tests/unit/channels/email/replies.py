@@ -57,6 +57,7 @@ Dnia 5 stycznia 2026 10:00 Help Desk <help@acme.example> napisał(a):
 05.01.2026, 10:00, "Help Desk" <help@acme.example>:
 Help Desk <help@acme.example> hat am 05.01.2026 10:00 CET geschrieben:
 ---- On Mon, 05 Jan 2026 10:00:00 +0100 Help Desk <help@acme.example> wrote ----
+2026-01-05 10:00 GMT+01:00 Help Desk <help@acme.example>:
 """.splitlines()
 """Each names a date and an address: it introduces a quotation, marked or not."""
 
@@ -202,6 +203,9 @@ From: Help Desk <help@acme.example>
 Sent: 5 January 2026 10:00
 To: Ann <ann@customer.example>
 Subject: Your order""",
+    "a stamp": "2026-01-05 10:00 GMT+01:00 Help Desk",
+    "a divider with a name": "---- Help Desk wrote ----",
+    "a divider with a name, in German": "-------- Help Desk schrieb --------",
     "a bare divider": "-----Original Message-----",
     "a help desk": "##- Please type your reply above this line -##",
 }

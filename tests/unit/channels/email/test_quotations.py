@@ -23,6 +23,10 @@ Best regards
 Help desk"""
 INTRODUCTION = "On Mon, Jan 5, 2026 at 10:00 AM Help Desk <help@acme.example> wrote:"
 HEADER_BLOCK = BLOCKS["notes"]
+LIST_FOOTER = f"""\
+{"_" * 47}
+orders mailing list -- orders@lists.acme.example
+To unsubscribe send an email to orders-leave@lists.acme.example"""
 _LINE_LENGTH = 20
 """Of an introduction that is long enough to be broken."""
 FOREVER_SECONDS = 60
@@ -80,6 +84,19 @@ class TestIntroductions:
         """As Apple's program does."""
         assert new_text(f"{NEW}\n\n{marked(f'{INTRODUCTION}{chr(10)}{OLD}')}").text == NEW
 
+    @pytest.mark.parametrize("quoted", [OLD, marked()])
+    def test_an_address_that_was_broken_within_itself_is_read_as_one(self, quoted: str):
+        """A long one takes a line of its own."""
+        introduction = f"On Jan 5, 2026, at 10:00 AM, Help Desk <\n{'5f3a' * 14}\n@mail.acme.example> wrote:"
+
+        assert new_text(f"{NEW}\n\n{introduction}\n\n{quoted}", relation=Relation.REPLY).text == NEW
+
+    def test_an_introduction_may_have_its_quotation_on_the_same_line(self):
+        """As Yahoo's programs for phones write it."""
+        introduction = "On Mon, Jan 5, 2026 at 10:00, Help Desk<help@acme.example> wrote:"
+
+        assert new_text(f"{NEW}\n\n {introduction}   {OLD}", relation=Relation.REPLY).text == NEW
+
     def test_an_address_that_was_broken_before_its_bracket_is_no_quotation(self):
         """The second line begins with `>`."""
         introduction = 'Am 21.04.2026 17:48 schrieb "Eins Zwei" <eins.zwei@a-rather-long-name.example\n>:'
@@ -106,6 +123,9 @@ class TestEvidence:
             "-----\nFrom: Berlin\nTo: Munich\nDate: 5 May 2026",
             "Order: 4711\nDate: 5 May 2026\nContact: ann@customer.example",
             "Original message:",
+            "At 10:00 I wrote to Bob <bob@acme.example>:  We need it on Tuesday.",
+            "--- as I wrote to you before ---",
+            "2026-01-05 10:00 I called you:",
             "The original message - sent on 5 May - said this:",
             "____________\nform: filled",
             "- one\n- two\n- three",
@@ -175,6 +195,8 @@ class TestAnswers:
             ("Yes\n\n{i}\n> Which colour?\n\nRegards, Ann", "Yes\n\nRegards, Ann"),
             ("Yes\n\n{i}\n> Which colour?\n\nSent from my iPhone", "Yes\n\nSent from my iPhone"),
             ("Richard> Which colour?\n\nBlue.", "> Which colour?\n\nBlue."),
+            ("Hi\n\n-----Original Message-----\n{b}\n\n> Colour?\n\nBlue.", "Hi\n\n> Colour?\n\nBlue."),
+            ("Yes\n\n{i}\n> Which colour?\n" + LIST_FOOTER, "Yes"),
         ],
     )
     def test_answers_are_kept_with_the_lines_that_they_answer(self, text: str, new: str):
@@ -352,6 +374,7 @@ class TestSignatures:
             (f"{NEW}\n--\nAnn\nTel. +49 30 1234567", False),
             (f"{NEW}\n--\nSent from my Android device with K-9 Mail.", False),
             (f"{NEW}\n\nGet Outlook for iOS<https://aka.ms/o0ukef>", True),
+            (f"{NEW}\n\n{LIST_FOOTER}\n{'_' * 47}", False),
         ],
     )
     def test_a_signature_is_left_out(self, text: str, is_certain: bool):
@@ -359,6 +382,11 @@ class TestSignatures:
         new = new_text(text, relation=Relation.REPLY)
 
         assert (new.text, new.is_certain) == (NEW, is_certain)
+
+    @pytest.mark.parametrize("signature", ["Ann\nann@customer.example", "Sent with K-9 Mail on Android"])
+    def test_below_a_greeting_a_signature_shows_itself(self, signature: str):
+        """By how to reach somebody, or as a mail program's line."""
+        assert new_text(f"Hello,\n\n-- \n{signature}", relation=Relation.REPLY).text == "Hello,"
 
     @pytest.mark.parametrize(
         "text",
@@ -368,6 +396,9 @@ class TestSignatures:
             "-- \n" + "a long text after two dashes\n" * 60 + "x",
             "Best regards\nOne more thing: cancel it.",
             "Sent from my iPhone is what I want removed",
+            "Hello\n-- \nplease cancel my order",
+            "Guten Tag Herr Meier,\n\n-- \nbitte stornieren Sie alles.",
+            f"Two orders:\n{'_' * 30}\n4711: call +49 30 1234567\n4712: keep it",
         ],
     )
     def test_words_below_dashes_are_words(self, text: str):
