@@ -380,6 +380,8 @@ class Deployment(World):
         """The messages to which the AI had nothing to say."""
         self.begun: Mapping[str, int] = {}
         """By batch, the parts of its replies that began while the conversation belonged to people."""
+        self.switched: Mapping[tuple[str, str], str | None] = {}
+        """The claim's token at the moment in which people took a conversation over, by conversation."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:
@@ -512,6 +514,8 @@ class Deployment(World):
         if new["conversation_status"] == "ai_no_reply" and old.get("unanswered_ids") and not new["unanswered_ids"]:
             self.silent += tuple(old["unanswered_ids"])
         key = new["conversation_id"], new["primary_channel"]
+        if self._is_with_people(new) and not self._is_with_people(old):
+            self.switched = {**self.switched, key: new.get("reply_claim_token")}
         if {"opted_out", "opted_out_channels"} & new.keys():
             before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
@@ -538,13 +542,19 @@ class Deployment(World):
     def _see_takeover(self, part: Item, row: Item) -> None:
         """I8: once people own the conversation at most one part of a reply of the AI begins."""
         batch_id = part.get("batch_id")
-        listed = row.get("auto_queue_reply_message_from_number", ())
-        is_with_people = "handed_off_by" in row or any(one.customer in listed for one in self.tenants)
-        if batch_id is None or not is_with_people:
+        if batch_id is None or not self._is_with_people(row):
             return
+        key = row["conversation_id"], row["primary_channel"]
+        is_of_batch = row.get("last_batch_id") == batch_id and "reply_claim" in row
+        if is_of_batch and key in self.switched and row["reply_claim_token"] != self.switched[key]:
+            self.violate("I8: a reply was claimed after people had taken the conversation over")
         self.begun = {**self.begun, batch_id: self.begun.get(batch_id, 0) + 1}
         if self.begun[batch_id] > 1:
             self.violate("I8: a part of a reply began after people had taken the conversation over")
+
+    def _is_with_people(self, row: Item) -> bool:
+        listed = row.get("auto_queue_reply_message_from_number", ())
+        return "handed_off_by" in row or any(one.customer in listed for one in self.tenants)
 
     def violate(self, name: str) -> None:
         """Tell of a violation, wherever it happens."""

@@ -177,6 +177,7 @@ class Saved:
     taken: frozenset[str]
     silent: tuple[str, ...]
     begun: Mapping[str, int]
+    switched: Mapping[tuple[str, str], str | None]
 
 
 class Simulation:
@@ -295,6 +296,7 @@ class Simulation:
             world.taken,
             world.silent,
             world.begun,
+            world.switched,
         )
 
     def load(self, saved: Saved) -> None:
@@ -314,6 +316,7 @@ class Simulation:
         world.with_people = list(saved.with_people)
         world.asides = {batch_id: list(texts) for batch_id, texts in saved.asides.items()}
         world.taken, world.silent, world.begun = saved.taken, saved.silent, saved.begun
+        world.switched = saved.switched
         world.telemetry.lines.clear()
 
     def digest(self) -> int:
@@ -352,6 +355,7 @@ class Simulation:
                 tuple(world.asides),
                 world.silent,
                 tuple(sorted(world.begun.items())),
+                tuple(sorted(world.switched.items())),
                 course.taken_over,
             )
         )
