@@ -12,8 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from chalice import package as chalice_package
 from chalice.cli.factory import CLIFactory
 from chalice.deploy import deployer
+from chalice.deploy.appgraph import ApplicationGraphBuilder
+from chalice.deploy.models import Application, RestAPI
 from chalice.utils import UI
 
 from infrastructure.account import DeploymentError, in_one_line
@@ -36,6 +39,21 @@ class Packager:
         package = Package(Path(project_dir), self._architecture)
         assert python_version == package.python, python_version
         return str(package.file())
+
+
+class Graph(ApplicationGraphBuilder):
+    """Traces the function behind the routes, and not the API: an API's trace has the URL, which can hold a token.
+
+    Chalice has one setting for both, `xray` of `api_handler`. It is off, so a plain `chalice deploy` traces neither.
+    """
+
+    def build(self, config: Any, stage_name: str) -> Application:
+        """Chalice's model of everything that it deploys."""
+        application = super().build(config, stage_name)
+        for one in application.resources:
+            if isinstance(one, RestAPI):
+                one.lambda_function.xray, one.xray = True, False
+        return application
 
 
 def deploy(stage: Stage, url: str | None, again: str) -> None:
@@ -87,7 +105,10 @@ def _package(stage: str, folder: str) -> None:
 
 
 def _main(verb: str, stage: str, *arguments: str) -> int:
-    vars(deployer)["LambdaDeploymentPackager"] = Packager  # both commands look it up there when they build
+    # Chalice looks these up in its modules when it builds, and takes no others.
+    vars(deployer)["LambdaDeploymentPackager"] = Packager
+    for module in (deployer, chalice_package):
+        vars(module)["ApplicationGraphBuilder"] = Graph
     again = arguments[0] if verb == "deploy" else f"python -m infrastructure package --stage {stage} FOLDER"
     try:
         (_deploy if verb == "deploy" else _package)(stage, *arguments)
