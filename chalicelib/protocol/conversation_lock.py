@@ -3,8 +3,8 @@
     open --e: acquire--> processing --claim, release: see reply_claim--> open
      |                    |   |  ^
      |                    |   |  |-- g: refresh, for the same trigger came again and resumes
-     |                    |   |  `-- G: extend, for the AI needs more time: see turns
-     |                    |   |----- H: end without reply, for the AI has nothing to say: see turns (ai_no_reply)
+     |                    |   |  `-- H: extend, for the AI needs more time: see turns
+     |                    |   |----- I: end without reply, for the AI has nothing to say: see turns (ai_no_reply)
      |                    |   `----- f: reset, for the lock stalled (open, and watched)
      |                    `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
      |-- u: append, of messages that no batch takes; to a locked record too

@@ -1,7 +1,7 @@
 """Handoffs that last: a conversation stays with people until they give it back.
 
-    with the AI --I: hand over, or a claim for people by the AI, a stall or an operator--> with people
-    with people --J: give back, by people who name the handoff--> with the AI
+    with the AI --J: hand over, or a claim for people by the AI, a stall or an operator--> with people
+    with people --K: give back, by people who name the handoff--> with the AI
 
 Guarantees
     K1  Each handoff has an id of its own. People give back the handoff that they name, and no later one.

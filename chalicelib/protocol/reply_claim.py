@@ -4,7 +4,7 @@
         ^  ^  ^                | |  ^
         |  |  |                | |  `-- k: take over, for the same reply comes again, after a pause or a death
         |  |  `-- j: unclaim --' |----- m: give up, for the claim stalled (processing_error, watched until reported)
-        |  `----- K: end interim | ---- L: pass to people, who claim it in the reply's place
+        |  `----- L: end interim | ---- M: pass to people, who claim it in the reply's place
         |                        `----- t: end with people, for they were sent the batch (user_reply_received)
         `-- i: claim, of the batch of a slow AI, whose lock was reset and after which nothing newer began
 

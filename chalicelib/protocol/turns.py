@@ -1,7 +1,7 @@
 """The AI's turn, beside its reply: it takes more time, or ends without a reply.
 
-    processing --G: extend--> processing, and the lock is young again
-    processing --H: end without reply--> open (ai_no_reply)
+    processing --H: extend--> processing, and the lock is young again
+    processing --I: end without reply--> open (ai_no_reply)
 
 Guarantees
     A1  A turn is extended only while its batch holds the lock and nobody has claimed it. The write raises no version:

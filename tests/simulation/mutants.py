@@ -926,7 +926,7 @@ MUTANTS = (
     ),
     _mutant(
         "a claim that ends with people opens the conversation",
-        "L",
+        "M",
         "outbound/replying.py",
         (
             " or claimed.claim_end is ClaimEnd.PEOPLE:\n            return self._pass",
@@ -935,7 +935,7 @@ MUTANTS = (
     ),
     _mutant(
         "an interim message opens the conversation",
-        "K",
+        "L",
         "outbound/replying.py",
         (
             "        if claimed.claim_end is ClaimEnd.UNCLAIM:\n            return self._end_interim",
@@ -944,7 +944,7 @@ MUTANTS = (
     ),
     _mutant(
         "a stalled claim that ends with people is given up",
-        "L",
+        "M",
         "repair/stalled_locks.py",
         ("            return PassToPeople(RequestedBy.AI)\n", "            return GiveUp()\n"),
     ),
@@ -959,7 +959,7 @@ MUTANTS = (
     ),
     _mutant(
         "a reply that meets an interim message's claim is a second one",
-        "K",
+        "L",
         "outbound/decision.py",
         (
             "    if record.claim != reply.reply_id:\n"
@@ -969,13 +969,13 @@ MUTANTS = (
     ),
     _mutant(
         "an interim message is recorded as often as it comes",
-        "K",
+        "L",
         "outbound/replying.py",
         ("entries=unrecorded(job.tables, claimed, done.entries),", "entries=done.entries,"),
     ),
     _mutant(
         "an interim message that is ended leaves its parts out of the record",
-        "K",
+        "L",
         "protocol/reply_claim.py",
         (
             "        set={STARTED_AT: iso(now), LAST_ACTIVITY_AT: iso(now)},\n"
