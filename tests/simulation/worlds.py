@@ -439,6 +439,22 @@ def taken_over(variant: tuple[str, int, int], memory: Memory | None) -> Simulati
     return simulation
 
 
+def died_and_taken_over(calls: int, memory: Memory | None) -> Simulation:
+    """The process of a reply in parts died; the company switches to people while the reply comes again."""
+    budgets = Budgets(replies=2, company_writes=1, waits=1)
+    simulation = Simulation(budgets, memory=memory, answer="answer " * 300)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
+    simulation.course.budgets = budgets
+    simulation.world.clock.advance(200)
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
+    return simulation
+
+
 def given_back(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     """People give a conversation back to the AI while the customer writes."""
     crashes, duplicates = variant
@@ -774,6 +790,12 @@ SMALL = (
         "people give a conversation back",
         given_back,
         {"undisturbed": (0, 0), "a crash": (1, 0), "delivered twice": (0, 1)},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "people take over a reply whose process died",
+        died_and_taken_over,
+        {"claimed": 2, "a part claimed": 3, "a part sent": 5, "two parts sent": 8},
         is_reply_lossy=True,
     ),
 )
