@@ -9,8 +9,8 @@ from chalicelib.messages.replies import REASON_LENGTH_MAX
 from chalicelib.telemetry import Trail
 from ops.repairs.dry_run import dry_run_of
 from ops.stage import search
-from ops.stage.target import CommandError
 from ops.stage.deployment import Deployment
+from ops.stage.target import CommandError
 from ops.terminal import masking
 from ops.terminal.confirmation import ask
 from ops.terminal.step_texts import in_words
