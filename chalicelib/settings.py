@@ -312,6 +312,11 @@ class Settings:
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
     )
+    typing_indicator: bool = _setting(
+        "whether the customer sees that an answer is being written, where the channel shows that",
+        _flag,
+        "false",
+    )
     opt_out_keywords: Literal["none", "default"] = _setting(
         "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "
         "Opt-Out; a company's policy says it for its own",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import Any
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -39,6 +40,7 @@ from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
+from chalicelib.outbound.typing import TypingIndicators
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
@@ -211,9 +213,16 @@ class Engine:
             parts=parts,
             handoff=self._handoff,
             endings=Endings(self.retriggering, self.clock, self.settings),
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def typing_indicators(self) -> TypingIndicators:
+        shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
+        indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
+        return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
 
     @cached_property
     def fallback_sending(self) -> FallbackSending:
@@ -348,7 +357,7 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.fallback_sending, made.typing_indicators, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name.startswith("batch_"):

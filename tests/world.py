@@ -145,6 +145,8 @@ class Phone:
         self.plan = plan
         self.received: list[tuple[str, OutboundPart, datetime]] = []
         """What was delivered: sid, message and instant, in order."""
+        self.typing: list[str] = []
+        """The messages on which it was shown that an answer is being written."""
         self.outcomes: list[SendOutcome | Taken] = []
         """What the next sends are answered instead of being delivered."""
         self.asked: set[str] = set()
@@ -166,6 +168,11 @@ class Phone:
             return InDoubt() if fault.maybe_applied else TemporaryFailure("503")
         except Misconfigured:
             return PermanentFailure("21211")
+
+    def show_typing(self, message_id: str, secret: str) -> str | None:  # any account's
+        call = Call("ShowTyping", "twilio", "create", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
+        self.plan.perform(call, lambda _: self.typing.append(message_id))
+        return None
 
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
         call = Call("ListMessages", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)

@@ -29,6 +29,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import OptOuts, report_refusal, report_request
 from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.typing import request_typing
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
@@ -337,6 +338,7 @@ class Batching:
             )
             emergency.pop_all()
         job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
+        request_typing(job.queues, conversation, self._policies, job.trail)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)

@@ -193,6 +193,10 @@ class Policy:
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )
+    typing_indicator: bool = _policy(
+        "after a dispatch and with each heartbeat WhatsApp shows for 25 seconds that an answer is being written, and "
+        "the customer's message as read"
+    )
     list_addresses: tuple[str, ...] = _policy(
         "addresses of the company's that are mailing lists, such as a Google Group: "
         "an e-mail that one of them passed on is its author's"

@@ -16,7 +16,9 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
 from chalicelib.messages.replies import Reply, Source
+from chalicelib.messages.typing import TypingErrand
 from chalicelib.outbound.job import Job as ReplyJob
+from chalicelib.outbound.typing import Job as TypingJob
 from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest
@@ -79,6 +81,11 @@ def _errand(
         Rejected: it is neither; nobody speaks as a person on the AI's queue, nor as the AI on people's.
     """
     tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), new_id()
+    typing = TypingErrand.from_body(body) if source is Source.AI else None
+    if typing is not None:
+        trail = carried.with_fields(conversation_id=typing.conversation.conversation_id, tenant=tenant)
+        to_show = TypingJob(typing, tenant, tables, last_send, trail)
+        return partial(engine.typing_indicators.process, to_show), lambda _: None, trail  # it is never repeated
     fallback_request = FallbackRequest.from_body(body) if source is Source.AI else None
     if fallback_request is not None:
         trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)

@@ -21,6 +21,7 @@ from chalicelib.conversations import lookup, views
 from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import GRACE_SECONDS, Handoff
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages.replies import Action, Source
 from chalicelib.outbound import decision
@@ -52,6 +53,7 @@ class Replying:
         parts: PartSending,
         handoff: Handoff,
         endings: Endings,
+        policies: Policies,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -59,7 +61,7 @@ class Replying:
         self._parts = parts
         self._handoff = handoff
         self._endings = endings
-        self._turns = Turns(handoff, endings, clock, settings)
+        self._turns = Turns(handoff, endings, policies, clock, settings)
         self._people = PeoplesReplies(planning, parts, endings, clock, settings)
         self._clock = clock
         self._settings = settings

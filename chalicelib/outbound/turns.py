@@ -8,6 +8,8 @@ from chalicelib.clock import Clock
 from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.typing import request_typing
 from chalicelib.errors import ReplyCode
 from chalicelib.messages.replies import Action, Reply
 from chalicelib.outbound import decision
@@ -31,6 +33,7 @@ class Turns:
 
     handoff: Handoff
     endings: Endings
+    policies: Policies
     clock: Clock
     settings: Settings
 
@@ -48,6 +51,7 @@ class Turns:
                 outcome = turns.extend(job.tables.conversations, record, effects=job.reply.effects, now=now)
                 if isinstance(outcome, Extended):
                     job.trail.log(Step.EXTENDED)
+                    request_typing(job.queues, conversation, self.policies, job.trail)
                     return True
                 return outcome
 

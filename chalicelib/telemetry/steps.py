@@ -57,6 +57,7 @@ class Step(StrEnum):
     INTERIM_ENDED = "interim_ended"
     GIVEN_BACK = "given_back"
     CLAMPED = "clamped"
+    TYPING = "typing_indicator"
     REPLY_ENDED = "reply_ended_before"
     REPLY_REFUSED = "reply_refused"
     REPLY_ABANDONED = "stalled_reply_abandoned"

@@ -1075,6 +1075,10 @@ UNCONVICTED = frozenset(
         "a refresh names only the status",
         "a dispatch that may have happened is followed by an unlock",
         "what is settled for a fault is settled in place of a claim for people",
+        "the stage is not looked at after a turn without a reply",
+        "the stage is not looked at after the AI handed off",
+        "a handoff ends whichever people name",
+        "a handoff replaces the one that stands",
     }
 )
 """The changes that no run of the search has convicted; docs/protocol.md lists them. One that a hunt convicts leaves this
