@@ -61,6 +61,7 @@ class ReplyCode(StrEnum):
     RECORD_FULL = "RECORD_FULL"
     OTHER_HANDOFF = "OTHER_HANDOFF"
     UNKNOWN_OUTCOME = "UNKNOWN_OUTCOME"
+    UNDELIVERED = "UNDELIVERED"
 
 
 class EngineError(Exception):

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
-from chalicelib.errors import ReplyCode
+from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Reply
 from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, Record, Status
+from chalicelib.protocol.sends import SEND_ID
 from chalicelib.settings import Settings
 
 INTERIM_SECONDS: Final = 5
@@ -162,3 +163,16 @@ def decide_extend(reply: Reply, record: Record, *, now: datetime, settings: Sett
     is_news = reply.effects and not record.has_turn_effects
     is_soon = record.lock_age(now) < timedelta(seconds=EXTEND_SECONDS_MIN)
     return Refusal(ReplyCode.TOO_SOON) if is_soon and not is_news else Extend()
+
+
+def may_be_redriven(reply: Reply, record: Record) -> bool:
+    """Whether a reply that has ended may be sent: it is redriven, and nothing of it was sent; pure.
+
+    The caller holds: `decide` says `Ended`, so no newer batch began; and no part of the reply has a row.
+    """
+    is_refused_by_us = record.error_code in {*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG}
+    was_sent = any(
+        isinstance(one, Mapping) and SEND_ID in one and one.get("batch_id") == reply.batch_id
+        for one in record.entries or ()
+    )
+    return reply.attempt == 0 and record.error_code is not None and not is_refused_by_us and not was_sent

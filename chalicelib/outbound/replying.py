@@ -167,7 +167,8 @@ class Replying:
             else self._parts.send(job, conversation, plan, still_ours=partial(self._is_still_ours, job, conversation))
         )
         if isinstance(sent, Later):
-            return self._postpone(job, sent, claimed)
+            # The batch of a redriven reply has ended: without the claim nothing would tell that it is being answered.
+            return self._postpone(job, sent, claimed, is_redriven=not conversation.record.unanswered_ids)
         unanswered = conversation.record.unanswered
         if sent.error_code is None and unanswered and claimed.claim_end is not ClaimEnd.UNCLAIM:
             job.trail.count(Metric.RECEIPT_TO_REPLY, waited(unanswered, self._clock.now()).total_seconds())
@@ -279,7 +280,7 @@ class Replying:
             self._endings.record(job, done.entries, is_whole=done.error_code is None)
         return self._endings.ended(job, done.entries, done.error_code)
 
-    def _postpone(self, job: Job, later: Later, claimed: Record) -> bool:
+    def _postpone(self, job: Job, later: Later, claimed: Record, *, is_redriven: bool) -> bool:
         """See to it that a claimed reply comes again; after its last try its claim ends."""
         job = replace(job, reply=job.reply.without_sending(later.unsent_claims))
         if job.reply.attempt >= self._settings.reply_attempts_max:
@@ -287,9 +288,9 @@ class Replying:
             self._conclude(job, Done(later.entries, code), claimed)
             self._endings.dead_letter(job, later.code)
             return True
-        is_free = later.gives_claim_back
+        is_free = later.gives_claim_back and not is_redriven
         try:
-            self._keep_or_give_back(job, later)
+            self._keep_or_give_back(job, is_free=is_free)
         except (TryAgain, Misconfigured) as fault:
             # The claim stays, and is taken over when it is too old for this process to be alive.
             is_free = False
@@ -300,10 +301,10 @@ class Replying:
         self._endings.requeue(job, later, longest=longest)
         return True
 
-    def _keep_or_give_back(self, job: Job, later: Later) -> None:
+    def _keep_or_give_back(self, job: Job, *, is_free: bool) -> None:
         table, key, now = job.tables.conversations, job.reply.conversation, self._clock.now()
         batch_id = job.reply.batch_id or ""
-        if later.gives_claim_back:
+        if is_free:
             reply_claim.unclaim(table, key, batch_id=batch_id, token=job.token, now=now)
         else:
             reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
@@ -344,7 +345,9 @@ class Replying:
         return draft_of(job.reply, None if first_part(job) is None else "")
 
     def _end_again(self, job: Job, conversation: Conversation) -> bool | Changed:
-        """The reply has ended, and whoever ended it may have died before reporting that."""
+        """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""
+        if decision.may_be_redriven(job.reply, conversation.record) and first_part(job) is None:
+            return self._claim_and_send(job, conversation, is_taken_over=False)
         job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:
