@@ -25,13 +25,15 @@ from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
 from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import holds_lock
-from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
@@ -40,6 +42,7 @@ from chalicelib.outbound.delivery_reports import DeliveryReports
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
+from chalicelib.outbound.undelivered import UndeliveredMessages
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
@@ -159,11 +162,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -174,8 +177,9 @@ class Engine:
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            refusals=REFUSALS,
+            codes=TWILIO_CODES,
             tables=self.tables,
+            queues=self.queues,
             clock=self.clock,
             settings=self.settings,
         )
@@ -195,25 +199,23 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        planning = Planning(
-            senders=self.senders,
-            channels=self.channels,
-            credentials=self.credentials,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        parts = PartSending(
-            planning=planning,
-            senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
-            clock=self.clock,
-            settings=self.settings,
-        )
         return Replying(
-            planning=planning,
-            parts=parts,
+            planning=self._planning,
+            parts=self._parts,
             handoff=self._handoff,
             retriggering=self.retriggering,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def undelivered_messages(self) -> UndeliveredMessages:
+        return UndeliveredMessages(
+            planning=self._planning,
+            parts=self._parts,
+            channels=self.channels,
+            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
@@ -232,7 +234,6 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -305,12 +306,29 @@ class Engine:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
-    def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, new_id, self.settings)
+    def _planning(self) -> Planning:
+        return Planning(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
 
     @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
+    def _parts(self) -> PartSending:
+        return PartSending(
+            planning=self._planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _handoff(self) -> Handoff:
+        return Handoff(self.policies, self.clock, new_id, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -371,7 +389,7 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name == "answer_batches":
