@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -30,8 +31,9 @@ from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
-from chalicelib.conversations.opt_out import OptOuts
+from chalicelib.conversations.lookup import holds_lock
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
@@ -52,6 +54,9 @@ from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
 
 
 def new_id() -> str:
@@ -157,11 +162,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -229,7 +234,6 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -247,6 +251,30 @@ class Engine:
         timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
         fetchers: Mapping[Vendor, Fetcher] = {Vendor.TWILIO: TwilioMedia(*timeouts, base_url=names.twilio_api_base_url)}
         return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
+
+    @cached_property
+    def answering(self) -> Answering:
+        """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
+        return Answering(
+            self._model,
+            send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
+            replies=NoReplies(),
+            holds_lock=partial(holds_lock, self.tables.conversations),
+            instructions=self.settings.ai_worker_instructions or INSTRUCTIONS,
+        )
+
+    @cached_property
+    def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
+        if self.settings.ai_worker != "bedrock":
+            return echo
+        service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
+        return Bedrock(service, self.settings.ai_worker_model)
 
     @cached_property
     def sweeping(self) -> Sweeping:
@@ -301,10 +329,6 @@ class Engine:
     @cached_property
     def _handoff(self) -> Handoff:
         return Handoff(self.policies, self.clock, new_id, self.settings)
-
-    @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -368,6 +392,8 @@ def build_on_lambda() -> None:
         _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
+    elif name == "answer_batches":
+        _ = made.answering
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -17,6 +17,7 @@ from chalicelib.conversations.conversation import (
     Conversation,
     attributes,
     credential_ref_of,
+    is_complete,
 )
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.email_domains import other_spelling
@@ -45,14 +46,12 @@ class Found:
     """As the company wrote it; `policies` reads it."""
 
 
-def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by the company's and the customer's address; else the company alone; else None.
+def find_pair(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by the company's and the customer's address; None: there is none that is active.
 
     Among several active conversations the newest `created_at` wins.
     """
-    return _newest(_pair(table, channel, message.recipient.value, message.sender.value), channel) or find_company(
-        table, channel, message.recipient
-    )
+    return _newest(_pair(table, channel, message.recipient.value, message.sender.value), channel)
 
 
 def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
@@ -70,8 +69,8 @@ def find_company(table: Table, channel: Channel, recipient: Address) -> Found | 
 def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
     """Find the conversation by other spellings of the two addresses, or by the customer's id; None: there is none.
 
-    One query for each pair of spellings; two addresses with one spelling each cost none. The caller holds: `find` found
-    the company alone, and its secret has proven the provider.
+    One query for each pair of spellings; two addresses with one spelling each cost none. The caller holds: `find_pair`
+    found nothing, and the secret of the company has proven the provider.
     """
     own, known_as = message.sender.value, message.sender_id
     if channel.address_kind is AddressKind.EMAIL:
@@ -80,7 +79,7 @@ def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> F
         others = [*other_spellings(own), known_as if known_as != own else None]
     customers = dict.fromkeys((own, *(one for one in others if one is not None)))
     companies = _companys_spellings(channel, message.recipient)
-    _, *pairs = product(companies, customers)  # `find` has asked for the first
+    _, *pairs = product(companies, customers)  # `find_pair` has asked for the first
     rows = [row for company, customer in pairs for row in _pair(table, channel, company, customer)]
     return _newest(rows, channel)
 
@@ -95,6 +94,18 @@ def load(
     """
     item = table.get(key.item, attributes=attributes(context_attributes, with_messages=with_messages))
     return Conversation.from_item(item) if item is not None else None
+
+
+def holds_lock(table: Table, context: Mapping[str, Any]) -> bool:
+    """Whether the record still names the batch of a context, and nobody has begun to answer it."""
+    told = context["conversation"]
+    key = ConversationKey(told["primary_channel"], told["conversation_id"])
+    conversation = load(table, key, (), with_messages=False)
+    if conversation is None:
+        return False
+    record = conversation.record
+    is_current = record.batch_id == context["meta"]["batch_id"] and record.status == names.Status.PROCESSING
+    return is_current and record.claim is None
 
 
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
@@ -130,7 +141,7 @@ def _pair(table: Table, channel: Channel, company: str, customer: str) -> list[I
 def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:
     """The newest active conversation of a pair, and which others there are; None: none is active."""
     ordered = sorted(pair, key=_created_at, reverse=True)
-    active = [row for row in ordered if row.get(TASK_COMPLETE) == 0]
+    active = [row for row in ordered if is_complete(row.get(TASK_COMPLETE)) is False]
     if not active:
         return None
     older = tuple(_key(row) for row in ordered if row is not active[0])

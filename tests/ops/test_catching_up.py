@@ -158,6 +158,8 @@ class TestWishes:
         ]
 
         assert [result for result, _ in caught(world, *wishes)] == [Result.TAKEN, Result.TAKEN]
+        world.run(60)
+        assert [entry["opt_out"] for entry in world.row["messages"]] == ["STOP", "START"]
         assert world.row["opted_out_channels"] == []
 
 
@@ -268,7 +270,7 @@ class TestTwilioSList:
         assert len(self.inbound(twilio, world)) == 1_005
 
     def test_credentials_that_twilio_does_not_take_are_told(self, twilio: TwilioStub, world: World):
-        """The secret is mended, not the list."""
+        """The secret is fixed, not the list."""
         world.secrets.texts[SECRET_REF] = world.secrets.texts[SECRET_REF].replace(AUTH_TOKEN, "another")
 
         with pytest.raises(Misconfigured, match="Twilio answered 20003"):

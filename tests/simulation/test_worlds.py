@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,12 @@ import pytest
 from chalicelib.ports.tables import Attr
 from tests.simulation.actors import Memory
 from tests.simulation.choices import Replay
-from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Violation
-from tests.simulation.invariants import check, settle_and_check
+from tests.simulation.deployment import ACME
 from tests.simulation.reached import REACHED, Reached
 from tests.simulation.runs import explore, replay, swarm_run, variants
 from tests.simulation.simulation import Budgets, Simulation
-from tests.simulation.worlds import KINDS, QUICK, SMALL, swarm, webhooks
+from tests.simulation.small import QUICK, SMALL
+from tests.simulation.worlds import KINDS, swarm
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
@@ -186,167 +185,3 @@ def _walk(simulation: Simulation, rng: random.Random) -> list[int]:
 
 def _rows(simulation: Simulation) -> list[object]:
     return [table.state[0] for table in simulation.world.all_tables]
-
-
-class TestTheChecker:
-    """A checker that cannot fail is none: each planted fault is convicted by the name of its invariant."""
-
-    def ended(self, budgets: Budgets | None = None) -> Simulation:
-        simulation = Simulation(budgets or Budgets(), tenants=TENANTS)
-        webhooks(simulation, "one")
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        return simulation
-
-    def test_a_message_that_is_nowhere_is_lost(self):
-        """I1."""
-        simulation = self.ended()
-        simulation.course.acknowledged += ("SM-of-nowhere",)
-
-        with pytest.raises(Violation, match="I1"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_in_two_answered_batches_was_answered_twice(self):
-        """I2."""
-        simulation = self.ended()
-        (ids,) = simulation.world.batches.values()
-        simulation.world.batches["another"] = ids
-        simulation.world.replies["another"] = ["another answer"]
-        sid, part, at = simulation.world.phone.received[0]
-        simulation.world.phone.received.append((sid + "2", replace(part, body="another answer"), at))
-
-        with pytest.raises(Violation, match="I2"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_later_message_before_an_earlier_one_is_out_of_order(self):
-        """I3."""
-        simulation = self.ended()
-        (entry,) = [one for one in simulation.world.row_of(ACME)["messages"] if one["direction"] == "INBOUND"]
-        later = simulation.world.new_sid(ACME)
-        simulation.world.tables.conversations.change(
-            ACME.key.item, lambda row: {**row, "messages": [{**entry, "message_id": later}, *row["messages"]]}
-        )
-        simulation.course.one_after_another += ((entry["message_id"], later),)
-
-        with pytest.raises(Violation, match="I3"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_that_people_receive_before_an_earlier_one_is_out_of_order(self):
-        """I3: the record is in order, and people's first receipt is not."""
-        simulation = self.handed_off("one", "two")
-        simulation.world.with_people.reverse()
-
-        with pytest.raises(Violation, match="I3: people"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_mark_on_a_message_that_people_never_received_is_wrong(self):
-        """I2."""
-        simulation = self.handed_off("one", "two")
-        simulation.world.with_people.pop()
-        simulation.course.acknowledged = simulation.course.acknowledged[:1]
-
-        with pytest.raises(Violation, match="I2: a message is marked"):
-            check(simulation, is_reply_lossy=False)
-
-    def handed_off(self, *bodies: str) -> Simulation:
-        simulation = Simulation(Budgets(), row={"auto_queue_reply_message": True})
-        webhooks(simulation, *bodies)
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        return simulation
-
-    def test_a_reply_that_is_in_no_record_is_lost(self):
-        """I1: the customer got it."""
-        simulation = self.ended()
-        simulation.world.tables.conversations.change(
-            ACME.key.item,
-            lambda row: {**row, "messages": [one for one in row["messages"] if one["direction"] == "INBOUND"]},
-        )
-
-        with pytest.raises(Violation, match="I1: the record has lost a reply"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_reply_of_which_the_provider_was_never_asked_is_not_of_unknown_outcome(self):
-        """I1: unless a process ended between the claim of a part and its send."""
-        simulation = self.ended()
-        simulation.course.unknown |= {"a-batch"}
-
-        with pytest.raises(Violation, match="I1: a reply that nobody asked"):
-            check(simulation, is_reply_lossy=False)
-        simulation.course.in_doubt |= {"a-batch"}
-        check(simulation, is_reply_lossy=False)
-
-    def test_a_stop_without_its_mark_is_lost(self):
-        """I1."""
-        simulation = Simulation(Budgets())
-        webhooks(simulation, "STOP", fields=(("OptOutType", "STOP"),))
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, "opted_out_channels": []})
-
-        with pytest.raises(Violation, match="I1: a STOP"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_part_of_a_person_s_reply_is_no_reply(self):
-        """I5."""
-        simulation = self.ended()
-        simulation.world.replies_of_people.append("what nobody got")
-
-        with pytest.raises(Violation, match="I5: a reply of people"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_trigger_lock_without_a_trigger_is_seen(self):
-        """I6."""
-        simulation = Simulation(Budgets(deliveries=0))
-        webhooks(simulation, "one")
-        simulation.run(Replay([]))
-        simulation.world.queues.triggers["whatsapp"].messages.clear()
-
-        with pytest.raises(Violation, match="I6: a trigger lock"):
-            settle_and_check(simulation)
-
-    def test_a_lock_that_is_taken_from_its_holder_is_seen_at_once(self):
-        """I4."""
-        simulation = Simulation(Budgets())
-        table = simulation.world.tables.conversations
-        locked = {"conversation_status": "processing_reply", "last_batch_id": "b-1"}
-        table.change(ACME.key.item, lambda row: {**row, **locked})
-
-        with pytest.raises(Violation, match="I4"):
-            table.change(ACME.key.item, lambda row: {**row, "last_batch_id": "b-2"})
-
-    def test_a_reply_that_the_phone_shows_twice_was_delivered_twice(self):
-        """I5."""
-        simulation = self.ended()
-        simulation.world.phone.received *= 2
-
-        with pytest.raises(Violation, match="I5"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_conversation_that_stays_locked_is_not_at_rest(self):
-        """I6."""
-        simulation = self.ended()
-        locked = {"conversation_status": "processing_reply", "processing_started_at": "2026-01-31T18:00:00+00:00"}
-        simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, **locked})
-
-        with pytest.raises(Violation, match="I6"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_under_the_name_of_another_tenant_is_seen_at_once(self):
-        """I7."""
-        world = self.ended().world
-        row = world.row_of(ACME)
-        body = f'{{"primary_channel": "{row["primary_channel"]}"}}'
-
-        with pytest.raises(Violation, match="I7"):
-            world.queues.triggers["whatsapp"].inject(body, group=GLOBEX.name)
-
-    def test_a_violation_within_a_function_is_told_though_its_door_catches_everything(self):
-        """I4: as a watcher of the tables would raise it, in the middle of a worker."""
-        simulation = Simulation(Budgets())
-        webhooks(simulation, "one")
-        simulation.run(Replay([0] * 6))
-        simulation.world.broken.append("I4: seen in the middle")
-
-        with pytest.raises(Violation, match="I4"):
-            simulation.undisturbed(60)
