@@ -889,6 +889,7 @@ MUTANTS = (
         "batches/decision.py",
         ("    if not is_start or is_stopped_again:", "    if not is_start:"),
     ),
+    _mutant(
         "a redriven reply gives its claim back between its tries",
         "R1",
         "outbound/replying.py",
