@@ -34,7 +34,6 @@ from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import holds_lock
-from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
@@ -163,7 +162,6 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
@@ -236,7 +234,6 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -332,10 +329,6 @@ class Engine:
     @cached_property
     def _handoff(self) -> Handoff:
         return Handoff(self.policies, self.clock, new_id, self.settings)
-
-    @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:

@@ -28,7 +28,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import OptOuts, opt_out_request
+from chalicelib.conversations.opt_out import mark_at_once, opt_out_request
 from chalicelib.conversations.policies import Policies, Policy, PolicyOf
 from chalicelib.conversations.routing import Route, Routing, determine_target_queue, unauthenticated_action
 from chalicelib.conversations.rules import validate_conversation_rules
@@ -70,7 +70,6 @@ class Receiving:
         tables: Tables,
         queues: Queues,
         verification: Verification,
-        opt_outs: OptOuts,
         handoff: Handoff,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
@@ -85,7 +84,6 @@ class Receiving:
         self._tables = tables
         self._queues = queues
         self._verification = verification
-        self._opt_outs = opt_outs
         self._handoff = handoff
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
@@ -261,11 +259,14 @@ class Receiving:
         request: OptOut,
         trail: Trail,
     ) -> Outcome:
-        """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
+        """Stage a STOP, START or HELP; a STOP marks its channel at once, and stage 2 does the rest in its turn."""
         staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
-        if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
+        if staged is None:
             return Outcome(code)
+        if request is OptOut.STOP:
+            names = self._settings.context_attributes
+            self._tried(lambda: mark_at_once(tables, conversation.key, self._clock, names), trail)
         outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
         return outcome if outcome.code is not None else Outcome(code)
 

@@ -115,6 +115,9 @@ MEANINGS: Mapping[str, Meaning] = {
         _FAULT, "Secrets Manager did not answer in time; the provider was asked to retry"
     ),
     Code.STAGE_WRITE_ERROR: Meaning(_FAULT, "it could not be staged; the provider was asked to retry"),
+    Code.RECIPIENTS_LEFT: Meaning(_FAULT, "its recipients were not all looked up in time; the provider retries"),
+    ReplyCode.OTHER_COMPANY: Meaning(_REPLY, "its message group is not the company of the conversation's row"),
+    ReplyCode.PARTS_CHANGED: Meaning(_REPLY, "a part of it was sent, and its text would be split otherwise now"),
     ReplyCode.STALE: Meaning(_REPLY, "it answered a batch that is no longer the conversation's"),
     ReplyCode.SECOND: Meaning(_REPLY, "it was the second answer to its batch"),
     ReplyCode.NO_CONVERSATION: Meaning(_REPLY, "it named a conversation that is not there"),
