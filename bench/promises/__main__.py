@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 
+from bench.promises.contenders.agent_connect import AgentConnect
 from bench.promises.contenders.buffer import MessageBuffer
 from bench.promises.contenders.debounce import Debounce
 from bench.promises.contenders.engine import ThisEngine
@@ -26,7 +27,7 @@ from bench.tables import show
 from local.aws.clients import LocalAws
 from local.processes import ports
 
-CONTENDERS: Sequence[type[Contender]] = (ThisEngine, ObviousBuild, MessageBuffer, Debounce)
+CONTENDERS: Sequence[type[Contender]] = (ThisEngine, ObviousBuild, MessageBuffer, Debounce, AgentConnect)
 
 
 def play(aws: LocalAws, kind: type[Contender], seed: int) -> Counted:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from local.stubs.server import Kind
 
 MINUTES = 30
+PROBE_SECONDS = 1_200
 CUSTOMERS = 8
 BURST_PAUSES = (1.0, 6.0)
 """Seconds between two messages of a burst."""
@@ -32,7 +33,7 @@ class Line:
     burst: int
     """Counts the bursts of the customer."""
     kind: str = "text"
-    """`text`, `photo`, `forged`, `STOP`, or `probe`: the last message, an hour later, that shows what is stuck."""
+    """`text`, `photo`, `forged`, `STOP`, or `probe`: the last message, much later, that shows what is stuck."""
     is_retried: bool = False
     """Whether the provider sends the request again although it was answered."""
 
@@ -99,7 +100,7 @@ def _customer(chance: random.Random, customer: int) -> Iterator[Line]:
     if stops:
         yield Line(now, customer, "STOP", burst + 1, "STOP")
     else:
-        yield Line(MINUTES * 60 + 3_600, customer, f"c{customer}probe", burst + 1, "probe")
+        yield Line(MINUTES * 60 + PROBE_SECONDS, customer, f"c{customer}probe", burst + 1, "probe")
 
 
 def _faults(chance: random.Random) -> Faults:

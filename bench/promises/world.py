@@ -31,7 +31,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from greenlet import getcurrent, greenlet
 
-from bench.promises.script import Line, Script
+from bench.promises.script import MINUTES, PROBE_SECONDS, Line, Script
 from infrastructure.template import load
 from local.aws import ministack, resources
 from local.aws.clients import LocalAws
@@ -41,7 +41,7 @@ from local.stubs.twilio import Account, Fault, TwilioStub
 
 START = datetime(2036, 1, 5, 18, tzinfo=UTC)
 """In the future: the local AWS deletes what has expired by its own clock, which is the real one."""
-END_SECONDS = 7_200.0
+END_SECONDS = MINUTES * 60 + PROBE_SECONDS + 1_200.0
 STAGE = "dev"
 COMPANY = "+447700900100"
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "1" * 32, "token-of-the-company"
