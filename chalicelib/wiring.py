@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -24,23 +25,30 @@ from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
 from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
-from chalicelib.conversations.opt_out import OptOuts
+from chalicelib.conversations.lookup import holds_lock
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.outbound.delivery_reports import DeliveryReports
+from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
+from chalicelib.outbound.typing import TypingIndicators
+from chalicelib.outbound.undelivered import UndeliveredMessages
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
+from chalicelib.repair.handing_over import HandingOver
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLocks
 from chalicelib.repair.sweeping import Sweeping
@@ -49,6 +57,9 @@ from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
 
 
 def new_id() -> str:
@@ -154,11 +165,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -169,8 +180,9 @@ class Engine:
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            refusals=REFUSALS,
+            codes=TWILIO_CODES,
             tables=self.tables,
+            queues=self.queues,
             clock=self.clock,
             settings=self.settings,
         )
@@ -190,25 +202,30 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        planning = Planning(
-            senders=self.senders,
-            channels=self.channels,
-            credentials=self.credentials,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        parts = PartSending(
-            planning=planning,
-            senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
-            clock=self.clock,
-            settings=self.settings,
-        )
         return Replying(
-            planning=planning,
-            parts=parts,
+            planning=self._planning,
+            parts=self._parts,
             handoff=self._handoff,
-            retriggering=self.retriggering,
+            endings=Endings(self.retriggering, self.clock, self.settings),
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def typing_indicators(self) -> TypingIndicators:
+        shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
+        indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
+        return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
+
+    @cached_property
+    def undelivered_messages(self) -> UndeliveredMessages:
+        return UndeliveredMessages(
+            planning=self._planning,
+            parts=self._parts,
+            channels=self.channels,
+            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
@@ -227,7 +244,6 @@ class Engine:
     def batching(self) -> Batching:
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -247,6 +263,30 @@ class Engine:
         return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
 
     @cached_property
+    def answering(self) -> Answering:
+        """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
+        return Answering(
+            self._model,
+            send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
+            replies=NoReplies(),
+            holds_lock=partial(holds_lock, self.tables.conversations),
+            instructions=self.settings.ai_worker_instructions or INSTRUCTIONS,
+        )
+
+    @cached_property
+    def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
+        if self.settings.ai_worker != "bedrock":
+            return echo
+        service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
+        return Bedrock(service, self.settings.ai_worker_model)
+
+    @cached_property
     def sweeping(self) -> Sweeping:
         return Sweeping(
             stalled_locks=self._stalled_locks,
@@ -254,6 +294,10 @@ class Engine:
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def handing_over(self) -> HandingOver:
+        return HandingOver(self._handoff, self.retriggering)
 
     @cached_property
     def retriggering(self) -> Retriggering:
@@ -276,12 +320,29 @@ class Engine:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
-    def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, new_id, self.settings)
+    def _planning(self) -> Planning:
+        return Planning(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
 
     @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
+    def _parts(self) -> PartSending:
+        return PartSending(
+            planning=self._planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _handoff(self) -> Handoff:
+        return Handoff(self.policies, self.clock, new_id, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -342,9 +403,12 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.typing_indicators
+        _ = made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
+    elif name == "answer_batches":
+        _ = made.answering
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

@@ -53,6 +53,7 @@ def _batches(channel: str) -> Rights:
         "SendsTable": ("GetItem",),
         "AiQueue": _SEND,
         "HumanHandoffQueue": _SEND,
+        "AiRepliesQueue": _SEND,
         f"{channel}Queue": _SEND,
         f"{channel}DeadLetterQueue": _SEND,
     }
@@ -113,6 +114,9 @@ RIGHTS: Mapping[str, Rights] = {
         "StageTable": ("Scan", "UpdateItem"),
     },
 }
+
+AI_WORKER: Rights = {"ConversationsTable": ("GetItem",), "AiRepliesQueue": _SEND}
+"""What the AI worker does, on a stage that has it, beside asking its model."""
 
 _COPIES: Rights = {"AttachmentsBucket": ("PutObject",), SECRETS: ("GetSecretValue",)}
 

@@ -21,7 +21,21 @@ CHALICE = PROJECT / ".chalice"
 HTTP_FUNCTION = "api_handler"
 """What Chalice calls the function behind the routes."""
 
+AI_FUNCTION = "answer_batches"
+"""The AI worker, which only the stages have that switch it on."""
+
+AI_READER: Mapping[str, str] = {AI_FUNCTION: "replies-engine-local-ai"}
+"""The queue that it reads, as `queue_readers` tells it."""
+
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
+
+_NAMED = {
+    "ConversationsTableName": "CONVERSATIONS_TABLE",
+    "WhatsappIndexName": "WHATSAPP_INDEX",
+    "SmsIndexName": "SMS_INDEX",
+    "EmailIndexName": "EMAIL_INDEX",
+    "LockIndexName": "LOCK_INDEX",
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +66,20 @@ class Stage:
         """The name of the stack of its alarms and its dashboard."""
         return f"{self.stack_name}-monitoring"
 
+    @property
+    def resource_names(self) -> dict[str, str]:
+        """The template's parameters that name the conversations table and its indexes, as the stage's settings do."""
+        return {parameter: self.setting(variable) for parameter, variable in _NAMED.items() if self.setting(variable)}
+
     def function_name(self, function: str) -> str:
         """The name of a function as Lambda knows it."""
         short = f"{self.app_name}-{self.name}"
         return short if function == HTTP_FUNCTION else f"{short}-{function}"
+
+    @property
+    def has_ai_worker(self) -> bool:
+        """Whether the AI worker is a function of it."""
+        return self.setting("AI_WORKER") != "off"
 
     def setting(self, variable: str) -> str:
         """The text of a setting: the stage's own, or the default."""
@@ -77,14 +101,16 @@ def stages() -> dict[str, Stage]:
     }
 
 
-def queue_readers() -> dict[str, str]:
-    """The queue, as the local stage names it, of each function that an event source mapping feeds."""
-    return {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
+def queue_readers(stage: Stage | None = None) -> dict[str, str]:
+    """The queue, as the local stage names it, of each function of a stage that an event source mapping feeds."""
+    readers = {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
+    return {**readers, **(AI_READER if stage is not None and stage.has_ai_worker else {})}
 
 
-def functions() -> list[str]:
-    """Every function of the app, the one behind the routes first."""
-    return [HTTP_FUNCTION, *(one.name for one in _event_sources())]
+def functions(stage: Stage | None = None) -> list[str]:
+    """Every function of a stage, or of all stages, the one behind the routes first."""
+    ours = [HTTP_FUNCTION, *(one.name for one in _event_sources())]
+    return list(dict.fromkeys([*ours, *([AI_FUNCTION] if stage is not None and stage.has_ai_worker else [])]))
 
 
 def webhooks() -> list[str]:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 
-from bench.promises.contenders.agent_connect import AgentConnect
 from bench.promises.contenders.buffer import MessageBuffer
 from bench.promises.contenders.debounce import Debounce
 from bench.promises.contenders.engine import ThisEngine
@@ -27,7 +26,18 @@ from bench.tables import show
 from local.aws.clients import LocalAws
 from local.processes import ports
 
-CONTENDERS: Sequence[type[Contender]] = (ThisEngine, ObviousBuild, MessageBuffer, Debounce, AgentConnect)
+
+def contenders() -> Sequence[type[Contender]]:
+    """The designs; Agent Connect only where its package is installed."""
+    ours: list[type[Contender]] = [ThisEngine, ObviousBuild, MessageBuffer, Debounce]
+    if find_spec("tac") is None:
+        return ours
+    from bench.promises.contenders.agent_connect import AgentConnect  # noqa: PLC0415  # its package may be missing
+
+    return [*ours, AgentConnect]
+
+
+CONTENDERS = contenders()
 
 
 def play(aws: LocalAws, kind: type[Contender], seed: int) -> Counted:

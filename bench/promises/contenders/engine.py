@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from chalice.app import Request
 from chalice.local import LambdaContext
 
-from bench.promises.world import BASE_URL, STAGE, Contender, World
+from bench.promises.world import BASE_URL, STAGE, START, Contender, World
 from chalicelib.channels.channel import Vendor
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
@@ -21,6 +23,14 @@ VISIBILITY_SECONDS: Final = 180.0
 AI_VISIBILITY_SECONDS: Final = 300.0
 
 
+_PATIENT = {
+    "AWS_READ_TIMEOUT_SECONDS": "20",
+    "AWS_CONNECT_TIMEOUT_SECONDS": "10",
+    "PROVIDER_READ_TIMEOUT_SECONDS": "20",
+}
+"""Real seconds: the faults of an evening are those of its script, and not of a busy machine."""
+
+
 class ThisEngine(Contender):
     """Stage, trigger, lock, batch, reply, and a sweep that repairs."""
 
@@ -29,7 +39,9 @@ class ThisEngine(Contender):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         os.environ.update(environment.of_stage(STAGE))
-        os.environ.update({"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), "LOG_LEVEL": "ERROR"})
+        os.environ.update(
+            {"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), "LOG_LEVEL": "ERROR", **_PATIENT}
+        )
         self.redeploy()
         names = self.engine.settings
         world.consume(names.whatsapp_queue, self._batch, batch_size=10, visibility_seconds=VISIBILITY_SECONDS)
@@ -39,7 +51,7 @@ class ThisEngine(Contender):
         world.every(SWEEP_ORPHANS_MINUTES * 60, lambda: schedules.recover_orphaned_messages(_context(60), self.engine))
 
     def redeploy(self) -> None:
-        self.engine = Engine()
+        self.engine = Engine(WorldClock(self.world))
 
     def webhook(self, event: dict[str, Any]) -> int:
         request = Request(event, _context(15))
@@ -72,6 +84,19 @@ class ThisEngine(Contender):
         queue.send(
             {"MessageBody": json.dumps(told), "MessageGroupId": context["company"]["company_id"]}, self.world.now
         )
+
+
+@dataclass(frozen=True)
+class WorldClock:
+    """Virtual time."""
+
+    world: World
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.world.now)
+
+    def monotonic(self) -> float:
+        return self.world.now
 
 
 def _context(seconds: int) -> Any:
