@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 
 from bench.promises.contenders.buffer import MessageBuffer
