@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -19,8 +20,6 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
-from chalicelib.batches.batching import Batching
-from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
@@ -34,21 +33,23 @@ from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
-from chalicelib.outbound.delivery_reports import DeliveryReports
-from chalicelib.outbound.parts import PartSending
-from chalicelib.outbound.planning import Planning
-from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.stalled_locks import StalledLocks
-from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
-from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.batches.batching import Batching
+    from chalicelib.batches.media_copying import MediaCopying
+    from chalicelib.outbound.delivery_reports import DeliveryReports
+    from chalicelib.outbound.replying import Replying
+    from chalicelib.repair.retriggering import Retriggering
+    from chalicelib.repair.stalled_locks import StalledLocks
+    from chalicelib.repair.sweeping import Sweeping
+    from chalicelib.unknown_senders.fallback_message import FallbackSending
 
 
 def new_id() -> str:
@@ -166,6 +167,8 @@ class Engine:
 
     @cached_property
     def delivery_reports(self) -> DeliveryReports:
+        from chalicelib.outbound.delivery_reports import DeliveryReports  # noqa: PLC0415 - a function loads what it serves
+
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
@@ -190,6 +193,10 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
+        from chalicelib.outbound.parts import PartSending  # noqa: PLC0415 - a function loads what it serves
+        from chalicelib.outbound.planning import Planning  # noqa: PLC0415 - a function loads what it serves
+        from chalicelib.outbound.replying import Replying  # noqa: PLC0415 - a function loads what it serves
+
         planning = Planning(
             senders=self.senders,
             channels=self.channels,
@@ -215,6 +222,8 @@ class Engine:
 
     @cached_property
     def fallback_sending(self) -> FallbackSending:
+        from chalicelib.unknown_senders.fallback_message import FallbackSending  # noqa: PLC0415 - a function loads what it serves
+
         return FallbackSending(
             senders=self.senders,
             channels=self.channels,
@@ -225,6 +234,8 @@ class Engine:
 
     @cached_property
     def batching(self) -> Batching:
+        from chalicelib.batches.batching import Batching  # noqa: PLC0415 - a function loads what it serves
+
         return Batching(
             handoff=self._handoff,
             opt_outs=self._opt_outs,
@@ -248,6 +259,8 @@ class Engine:
 
     @cached_property
     def sweeping(self) -> Sweeping:
+        from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
+
         return Sweeping(
             stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
@@ -257,6 +270,8 @@ class Engine:
 
     @cached_property
     def retriggering(self) -> Retriggering:
+        from chalicelib.repair.retriggering import Retriggering  # noqa: PLC0415 - a function loads what it serves
+
         return Retriggering(self.clock, new_id)
 
     def _provider(self, vendor: Vendor) -> Provider:
@@ -285,6 +300,8 @@ class Engine:
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
+        from chalicelib.repair.stalled_locks import StalledLocks  # noqa: PLC0415 - a function loads what it serves
+
         return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
@@ -292,6 +309,8 @@ class Engine:
         """None: media stay where they are, and nothing that fetches is loaded."""
         if not self.settings.media_copying:
             return None
+        from chalicelib.batches.media_copying import MediaCopying  # noqa: PLC0415 - a function loads what it serves
+
         return MediaCopying(
             fetchers=self.fetchers,
             bucket=self.bucket,

@@ -87,6 +87,11 @@ def functions() -> list[str]:
     return [HTTP_FUNCTION, *(one.name for one in _event_sources())]
 
 
+def handlers() -> tuple[str, ...]:
+    """The handlers of the functions, as Lambda calls them."""
+    return ("app.app", *(f"app.{name}" for name in functions()[1:]))
+
+
 def webhooks() -> list[str]:
     """The paths that a provider's console is given: each webhook but those with a part that varies."""
     return [path for path in _app().routes if path.startswith("/webhooks/") and "{" not in path]
