@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,12 @@ from chalicelib.ports.tables import Attr
 from tests.simulation.actors import Memory
 from tests.simulation.choices import Replay
 from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Violation
-from tests.simulation.invariants import check, settle_and_check
+from tests.simulation.invariants import check, people_have_all, settle_and_check
 from tests.simulation.reached import REACHED, Reached
 from tests.simulation.runs import explore, replay, swarm_run, variants
 from tests.simulation.simulation import Budgets, Simulation
-from tests.simulation.worlds import KINDS, QUICK, SMALL, swarm, webhooks
+from tests.simulation.small import QUICK, SMALL
+from tests.simulation.worlds import KINDS, swarm, webhooks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
@@ -248,6 +250,30 @@ class TestTheChecker:
         with pytest.raises(Violation, match="I2: a message is marked"):
             check(simulation, is_reply_lossy=False)
 
+    def test_a_message_that_people_received_without_a_mark_is_wrong(self):
+        """I2."""
+        simulation = self.handed_off("one")
+        self.change_entries(simulation, lambda one: {name: one[name] for name in one if name != "handed_off"})
+
+        with pytest.raises(Violation, match="I2: a message that people received is not marked"):
+            check(simulation, is_reply_lossy=False)
+
+    def test_an_entry_that_comes_back_from_the_history_is_wrong(self):
+        """I2: behind entries that never left the record."""
+        simulation = self.ended()
+        world = simulation.world
+        answer = world.row_of(ACME)["messages"][-1]
+        key = {"conversation_id": ACME.key.conversation_id, "message_id": answer["message_id"]}
+        world.tables.history.create({**key, "primary_channel": ACME.key.primary_channel, "entry": answer})
+
+        with pytest.raises(Violation, match="I2: what was moved"):
+            check(simulation, is_reply_lossy=False)
+
+    def change_entries(self, simulation: Simulation, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        simulation.world.tables.conversations.change(
+            ACME.key.item, lambda row: {**row, "messages": [change(one) for one in row["messages"]]}
+        )
+
     def handed_off(self, *bodies: str) -> Simulation:
         simulation = Simulation(Budgets(), row={"auto_queue_reply_message": True})
         webhooks(simulation, *bodies)
@@ -265,6 +291,15 @@ class TestTheChecker:
 
         with pytest.raises(Violation, match="I1: the record has lost a reply"):
             check(simulation, is_reply_lossy=False)
+
+    def test_a_part_that_is_known_to_be_sent_is_in_the_record_though_its_end_was_reported(self):
+        """I1."""
+        simulation = self.ended()
+        simulation.course.told += tuple(simulation.world.batches)
+        self.change_entries(simulation, lambda one: {name: one[name] for name in one if name != "send_id"})
+
+        with pytest.raises(Violation, match="I1: the record has lost a part"):
+            check(simulation, is_reply_lossy=True)
 
     def test_a_reply_of_which_the_provider_was_never_asked_is_not_of_unknown_outcome(self):
         """I1: unless a process ended between the claim of a part and its send."""
@@ -314,6 +349,46 @@ class TestTheChecker:
 
         with pytest.raises(Violation, match="I4"):
             table.change(ACME.key.item, lambda row: {**row, "last_batch_id": "b-2"})
+
+    def test_a_claimed_lock_whose_clock_another_sets_is_seen_at_once(self):
+        """I4: a dead reply would never stall."""
+        table = Simulation(Budgets()).world.tables.conversations
+        claimed = {"reply_claim": "r-1", "reply_claim_token": "token", "processing_started_at": "earlier"}
+        table.change(ACME.key.item, lambda row: {**row, **claimed})
+
+        with pytest.raises(Violation, match="I4: the clock"):
+            table.change(ACME.key.item, lambda row: {**row, "processing_started_at": "later"})
+
+    def test_a_dispatched_batch_that_loses_its_lock_is_seen_at_once(self):
+        """I4: nothing would bring an answer that never comes."""
+        world = Simulation(Budgets()).world
+        table, started = world.tables.conversations, "processing_started_at"
+        world.batches = {"b-1": ["SM1"]}
+        locked = {"last_batch_id": "b-1", "unanswered_ids": ["SM1"], started: "earlier"}
+        table.change(ACME.key.item, lambda row: {**row, **locked})
+
+        with pytest.raises(Violation, match="I4: a batch that was dispatched"):
+            table.change(ACME.key.item, lambda row: {name: row[name] for name in row if name != started})
+
+    def test_an_acknowledged_message_that_nobody_will_look_at_is_seen_at_once(self):
+        """I6: its trigger is gone when the provider is answered."""
+        simulation = Simulation(Budgets(deliveries=0))
+        webhooks(simulation, "one")
+        with simulation.ids():
+            while not simulation.world.queues.triggers["whatsapp"].messages:
+                simulation.options()[0][1]()
+        simulation.world.queues.triggers["whatsapp"].messages.clear()
+
+        with pytest.raises(Violation, match="I6: an acknowledged message"):
+            simulation.run(Replay([]))
+
+    def test_people_who_wait_though_all_is_for_them_are_seen(self):
+        """I6."""
+        simulation = self.handed_off("one")
+        simulation.world.with_people.clear()
+
+        with pytest.raises(Violation, match="I6: people wait"):
+            people_have_all(simulation)
 
     def test_a_reply_that_the_phone_shows_twice_was_delivered_twice(self):
         """I5."""
