@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
+from chalicelib.ai_worker.answering import Answering, Model, NoReplies, echo
+from chalicelib.ai_worker.prompts import INSTRUCTIONS
+from chalicelib.aws.bedrock import Bedrock
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
@@ -28,6 +31,7 @@ from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.lookup import holds_lock
 from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
@@ -258,6 +262,24 @@ class Engine:
         return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
 
     @cached_property
+    def answering(self) -> Answering:
+        """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        return Answering(
+            self._model,
+            send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
+            replies=NoReplies(),
+            holds_lock=partial(holds_lock, self.tables.conversations),
+            instructions=self.settings.ai_worker_instructions or INSTRUCTIONS,
+        )
+
+    @cached_property
+    def _model(self) -> Model:
+        if self.settings.ai_worker != "bedrock":
+            return echo
+        service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
+        return Bedrock(service, self.settings.ai_worker_model)
+
+    @cached_property
     def sweeping(self) -> Sweeping:
         from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
 
@@ -364,6 +386,8 @@ def build_on_lambda() -> None:
         _ = made.replying, made.fallback_sending, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
+    elif name == "answer_batches":
+        _ = made.answering
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

@@ -38,7 +38,7 @@ _RUNTIME_FILES = ("chalice/__init__.py", "chalice/app.py")
 _LEFT_OUT = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """What an installation writes about itself."""
 
-SERVICES = frozenset({"dynamodb", "s3", "secretsmanager", "sqs", "sts"})
+SERVICES = frozenset({"bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs", "sts"})
 """The services of AWS that the functions call. botocore brings the models of all, and lists them at each start."""
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)

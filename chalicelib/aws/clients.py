@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 AMAZON_ROOTS = Path(__file__).with_name("amazon_roots.pem")
+_MODEL_SECONDS = 100
 
 
 class Clients:
@@ -51,6 +52,8 @@ class Clients:
                 s3={"payload_signing_enabled": True},
             )
         )
+        # A model thinks: two tries fit into the worker's timeout.
+        self._thinking = self._config.merge(Config(read_timeout=_MODEL_SECONDS))
         self._session = Session()
         self._verify: str | None = None
         self._making = threading.Lock()  # a session makes one client at a time
@@ -64,7 +67,7 @@ class Clients:
         """
         with self._making:
             if service not in self._made:
-                config = self._patient if service == "s3" else self._config
+                config = {"s3": self._patient, "bedrock-runtime": self._thinking}.get(service, self._config)
                 try:
                     self._verify = self._verify or trusted(self._session)
                     self._made[service] = self._session.create_client(service, config=config, verify=self._verify)

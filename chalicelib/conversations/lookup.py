@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from chalicelib.conversations.conversation import (
     Conversation,
     attributes,
     credential_ref_of,
+    is_complete,
 )
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.email_domains import other_spelling
@@ -89,6 +90,18 @@ def load(
     return Conversation.from_item(item) if item is not None else None
 
 
+def holds_lock(table: Table, context: Mapping[str, Any]) -> bool:
+    """Whether the record still names the batch of a context, and nobody has begun to answer it."""
+    told = context["conversation"]
+    key = ConversationKey(told["primary_channel"], told["conversation_id"])
+    conversation = load(table, key, (), with_messages=False)
+    if conversation is None:
+        return False
+    record = conversation.record
+    is_current = record.batch_id == context["meta"]["batch_id"] and record.status == names.Status.PROCESSING
+    return is_current and record.claim is None
+
+
 def reading(table: Table, key: ConversationKey, context_attributes: Sequence[str]) -> Read:
     """The read that `load` makes with messages, to be made together with others."""
     return Read(table, key.item, attributes(context_attributes, with_messages=True))
@@ -116,7 +129,7 @@ def _pair(table: Table, channel: Channel, message: InboundMessage, customer: str
 def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:
     """The newest active conversation of a pair, and which others there are; None: none is active."""
     ordered = sorted(pair, key=_created_at, reverse=True)
-    active = [row for row in ordered if row.get(TASK_COMPLETE) == 0]
+    active = [row for row in ordered if is_complete(row.get(TASK_COMPLETE)) is False]
     if not active:
         return None
     older = tuple(_key(row) for row in ordered if row is not active[0])

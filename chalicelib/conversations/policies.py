@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from chalicelib.conversations.conversation import CHANNEL_CONFIG
+from chalicelib.conversations.conversation import CHANNEL_CONFIG, config_of
 from chalicelib.messages import splitting
 from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
 from chalicelib.telemetry import Level, Step, Trail
@@ -317,8 +317,8 @@ class Policies:
 
 def _written(channel_config: Any, channel: str, findings: list[Finding]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """A channel's configuration and the policies in it; empty where there are none, or what is there is no map."""
-    of_channel = channel_config.get(channel) if isinstance(channel_config, Mapping) else None
-    if not isinstance(of_channel, Mapping):
+    of_channel = config_of(channel_config, channel)
+    if not of_channel:
         return {}, {}
     written = of_channel.get(POLICY)
     if isinstance(written, Mapping):

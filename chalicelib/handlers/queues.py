@@ -109,6 +109,23 @@ def _errand(
     )
 
 
+def answer_batches(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
+    """Answer an SQS event's batches by the AI worker of this stage.
+
+    Raises:
+        EngineError: a batch was not answered; SQS delivers it again, and the worker hands it off in the end.
+    """
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    for record in event["Records"]:
+        carried = trail.with_fields(**_carrier(record))
+        try:
+            engine.answering.answer(record["body"], int(record["attributes"]["ApproximateReceiveCount"]))
+        except Exception as surprise:
+            error = surprise if isinstance(surprise, EngineError) else as_engine_error(surprise)
+            report(error, carried)
+            raise error from surprise
+
+
 def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engine) -> None:
     """Process an SQS event's triggers, each on its own; those that fail come again.
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup, views
-from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
+from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, is_complete
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
@@ -132,7 +132,7 @@ def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage])
         )
     ]
     found = Known()
-    active = [row for row in rows if not row.get(TASK_COMPLETE)]
+    active = [row for row in rows if is_complete(row.get(TASK_COMPLETE)) is False]
     created = [at for at in map(_created_at, active) if at is not None]
     found.since = max(created, default=None)
     for row in rows:

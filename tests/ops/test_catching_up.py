@@ -252,7 +252,7 @@ class TestTwilioSList:
         assert len(self.inbound(twilio, world)) == 1_005
 
     def test_credentials_that_twilio_does_not_take_are_told(self, twilio: TwilioStub, world: World):
-        """The secret is mended, not the list."""
+        """The secret is fixed, not the list."""
         world.secrets.texts[SECRET_REF] = world.secrets.texts[SECRET_REF].replace(AUTH_TOKEN, "another")
 
         with pytest.raises(Misconfigured, match="Twilio answered 401"):

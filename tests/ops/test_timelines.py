@@ -13,7 +13,7 @@ from chalicelib.conversations import lookup
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.sends import Part
 from local.logs import LogLine
-from ops.explain import timelines
+from ops.explain import timelines, verdicts
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
 from ops.stage.dead_letters import DeadLetter
 from ops.terminal import masking
@@ -39,7 +39,7 @@ def facts(world: World, sid: str | None = None, **more) -> Facts:
 
 
 def verdict(world: World, sid: str | None = None, **more) -> str:
-    return timelines.verdict(facts(world, sid, **more))
+    return verdicts.verdict(facts(world, sid, **more)).text
 
 
 def dead_letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
@@ -123,7 +123,7 @@ class TestWithTheAi:
         world.burst_with_ai("more")
         crashed = replace(facts(world, sid), staged=[row])
 
-        assert timelines.verdict(crashed).startswith("no reply yet: batch ")
+        assert verdicts.verdict(crashed).text.startswith("no reply yet: batch ")
 
     def test_a_batch_that_stalled_is_carried(self, world: World):
         """The sweep has let go of its lock."""
@@ -185,7 +185,7 @@ class TestAtTheEnd:
         world.send_replies()
         again = replace(facts(world, sid), staged=[row])
 
-        assert timelines.verdict(again).startswith("answered: sent ")
+        assert verdicts.verdict(again).text.startswith("answered: sent ")
 
     def test_a_batch_that_stalled_and_went_to_people_says_so(self):
         """The entry bears the mark, whoever appended it."""
@@ -243,16 +243,17 @@ class TestAtTheEnd:
 
 
 class TestWhatNeverCameIn:
-    def test_what_nothing_knows_of_may_be_caught_up(self, world: World):
-        """It never came, or a fault of ours dropped it."""
-        assert verdict(world, "SM404").endswith("catch-up brings it back")
+    def test_what_nothing_knows_of_is_unknown_and_no_fault_of_ours(self, world: World):
+        """Whether the provider delivered it is asked of the provider."""
+        assert verdict(world, "SM404").startswith("SM404 is unknown: no table, and no log line of that time holds it")
+        assert "fault of ours" not in verdict(world, "SM404")
 
     def test_the_log_tells_why_the_webhook_took_nothing(self, world: World):
         """Even where no conversation is known of it."""
         line = logged(world, "refused", message_sid="SM1", code="INVALID_SIGNATURE")
         unknown = replace(facts(world, "SM1", logged=[line]), conversation=None)
 
-        assert timelines.verdict(unknown).startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
+        assert verdicts.verdict(unknown).text.startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
 
     def test_another_message_s_refusal_is_not_taken_for_it(self, world: World):
         """Lines are told apart by their sid."""
@@ -262,7 +263,7 @@ class TestWhatNeverCameIn:
 
     def test_a_conversation_in_which_nobody_wrote_says_so(self, world: World):
         """There is nothing to explain."""
-        assert verdict(world) == "nothing was ever received in this conversation"
+        assert verdict(world) == "nothing was ever received here"
 
 
 class TestTimeline:
@@ -293,7 +294,7 @@ class TestTimeline:
         world.send_replies()
         told = facts(world)
 
-        lines = [*(one.what for one in timelines.events(told)), timelines.verdict(told)]
+        lines = [*(one.what for one in timelines.events(told)), verdicts.verdict(told).text]
         shown = "\n".join(masking.text(one, timelines.addresses(told)) for one in lines)
 
         assert "12 characters" in shown

@@ -308,5 +308,6 @@ class TestDocs:
             ("PROVIDER_CONNECT_TIMEOUT_SECONDS", "WORKER_TIMEOUT_SECONDS"),
             ("WEBHOOK_DEADLINE_SECONDS", "BUCKET_READ_TIMEOUT_SECONDS"),
             ("MEDIA_COPYING_SECONDS", "WORKER_TIMEOUT_SECONDS"),
+            ("AI_WORKER", "AI_WORKER_MODEL"),
         ):
             assert re.search(rf"- `{first}`[^-]*`{second}`", relations), (first, second)

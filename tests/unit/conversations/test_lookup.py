@@ -87,6 +87,22 @@ class TestFind:
         assert (warning["level"], warning["count"], warning["tenant"]) == ("warning", 2, "acme")
         assert [staged["conversation_id"] for staged in world.tables.stage.rows] == ["c-2"]
 
+    @pytest.mark.parametrize("value", [0, False, "0", "false", " False "])
+    def test_a_conversation_that_says_in_any_way_that_it_goes_on_is_active(self, value: object):
+        """Zero and false mean one thing, as a number, a boolean or a text."""
+        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+
+        assert found is not None
+        assert found.key is not None
+
+    @pytest.mark.parametrize("value", [1, True, "1", "true", None, "", "no", "open", 2, [0]])
+    def test_what_does_not_say_so_is_not_active(self, value: object):
+        """An ambiguous value is not guessed: the doctor reports it."""
+        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+
+        assert found is not None
+        assert found.key is None
+
     @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
     def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
         """So that the provider can be proven before it is told that the sender is unknown."""
