@@ -303,6 +303,16 @@ class Settings:
     stall_action: Literal["warn", "handoff"] = _setting(
         "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
     )
+    undelivered_action: Literal["none", "resend"] = _setting(
+        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe",
+        _one_of(none="none", resend="resend"),
+        "none",
+    )
+    status_callbacks: bool = _setting(
+        "whether the provider is asked to report on each message; `false` only while `UNDELIVERED_ACTION` is `none`",
+        _flag,
+        "true",
+    )
     reply_attempts_max: int = _setting("times a reply comes again before its dead letter", _within(int, 1, 50), "10")
     reconcile_after_seconds: int = _setting(
         "age at which a reply whose outcome is unknown is looked up at the provider", _within(int, 2, 900), "60"
@@ -472,6 +482,9 @@ def _broken_relations(settings: Settings) -> list[str]:
             <= settings.worker_timeout_seconds
         ),
         "AI_WORKER bedrock needs AI_WORKER_MODEL": settings.ai_worker != "bedrock" or bool(settings.ai_worker_model),
+        "STATUS_CALLBACKS may be false only while UNDELIVERED_ACTION is none": (
+            settings.status_callbacks or settings.undelivered_action == "none"
+        ),
         f"STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, {_CAP_MAX} s": (
             settings.stage_ttl_hours * 3_600 > horizon + _CAP_MAX
         ),

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
-from chalicelib.ai_worker.answering import Answering, Model, NoReplies, echo
-from chalicelib.ai_worker.prompts import INSTRUCTIONS
-from chalicelib.aws.bedrock import Bedrock
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
@@ -26,13 +23,15 @@ from chalicelib.aws.sqs import SqsQueue
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
 from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import holds_lock
-from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
@@ -46,10 +45,14 @@ from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
     from chalicelib.batches.batching import Batching
     from chalicelib.batches.media_copying import MediaCopying
     from chalicelib.outbound.delivery_reports import DeliveryReports
+    from chalicelib.outbound.parts import PartSending
+    from chalicelib.outbound.planning import Planning
     from chalicelib.outbound.replying import Replying
+    from chalicelib.outbound.undelivered import UndeliveredMessages
     from chalicelib.repair.retriggering import Retriggering
     from chalicelib.repair.stalled_locks import StalledLocks
     from chalicelib.repair.sweeping import Sweeping
@@ -159,11 +162,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -176,8 +179,9 @@ class Engine:
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            refusals=REFUSALS,
+            codes=TWILIO_CODES,
             tables=self.tables,
+            queues=self.queues,
             clock=self.clock,
             settings=self.settings,
         )
@@ -197,29 +201,27 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        from chalicelib.outbound.parts import PartSending  # noqa: PLC0415 - a function loads what it serves
-        from chalicelib.outbound.planning import Planning  # noqa: PLC0415 - a function loads what it serves
         from chalicelib.outbound.replying import Replying  # noqa: PLC0415 - a function loads what it serves
 
-        planning = Planning(
-            senders=self.senders,
-            channels=self.channels,
-            credentials=self.credentials,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        parts = PartSending(
-            planning=planning,
-            senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
-            clock=self.clock,
-            settings=self.settings,
-        )
         return Replying(
-            planning=planning,
-            parts=parts,
+            planning=self._planning,
+            parts=self._parts,
             handoff=self._handoff,
             retriggering=self.retriggering,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def undelivered_messages(self) -> UndeliveredMessages:
+        from chalicelib.outbound.undelivered import UndeliveredMessages  # noqa: PLC0415 - a function loads what it serves
+
+        return UndeliveredMessages(
+            planning=self._planning,
+            parts=self._parts,
+            channels=self.channels,
+            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
@@ -242,7 +244,6 @@ class Engine:
 
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -264,6 +265,9 @@ class Engine:
     @cached_property
     def answering(self) -> Answering:
         """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
         return Answering(
             self._model,
             send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
@@ -274,6 +278,9 @@ class Engine:
 
     @cached_property
     def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
         if self.settings.ai_worker != "bedrock":
             return echo
         service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
@@ -313,12 +320,33 @@ class Engine:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
-    def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, new_id, self.settings)
+    def _planning(self) -> Planning:
+        from chalicelib.outbound.planning import Planning  # noqa: PLC0415 - a function loads what it serves
+
+        return Planning(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
 
     @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
+    def _parts(self) -> PartSending:
+        from chalicelib.outbound.parts import PartSending  # noqa: PLC0415 - a function loads what it serves
+
+        return PartSending(
+            planning=self._planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _handoff(self) -> Handoff:
+        return Handoff(self.policies, self.clock, new_id, self.settings)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -383,7 +411,7 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name == "answer_batches":

@@ -476,6 +476,8 @@ class Deployment(World):
     def _see(self, body: str, group: str) -> None:
         """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
         document = json.loads(body)
+        if "send_id" in document:  # an errand of ours names a part's row, and nothing else
+            document = self.tables.sends.state[0][RowId(document["send_id"], "")]
         primary_channel = document.get("conversation", document)["primary_channel"]
         (owner,) = (one for one in self.tenants if one.key.primary_channel == primary_channel)
         ids = [one["message_id"] for name in ("messages", "history") for one in document.get(name, ())]
@@ -502,6 +504,18 @@ class Deployment(World):
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def unmarked(self, old: Item, new: Item) -> list[str]:
+        """The channels whose opt-out mark a write takes off."""
+        if not {"opted_out", "opted_out_channels"} & old.keys():
+            return []
+        before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
+        return [one for one in self.queues.triggers if before.stops(one) and not after.stops(one)]
+
+    @staticmethod
+    def keys_of(row: Item) -> tuple[str, str]:
+        """The conversation of a row."""
+        return row["primary_channel"], row["conversation_id"]
 
     def _see_let_go(self, row: Item) -> None:
         """L8: a batch that the AI has keeps its lock, or is watched, until it has an end."""
