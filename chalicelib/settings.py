@@ -447,7 +447,7 @@ def ai_worker_is_on() -> bool:
 
 def lambda_handler() -> str | None:
     """Which function of the app this process serves, as Lambda names its handler; None elsewhere."""
-    return os.environ.get("_HANDLER") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+    return os.environ.get("_HANDLER") if is_on_lambda() else None
 
 
 def _value(one: Field[Any], environment: Mapping[str, str]) -> Any:
@@ -500,3 +500,13 @@ def _broken_relations(settings: Settings) -> list[str]:
         ),
     }
     return [relation for relation, holds in relations.items() if not holds]
+
+
+def is_on_lambda() -> bool:
+    """Whether this process is a function's."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def names_aws_endpoint() -> bool:
+    """Whether the environment names an endpoint for any of AWS's services, which then need not be AWS's own."""
+    return any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)

@@ -20,8 +20,6 @@ from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
-from chalicelib.batches.batching import Batching
-from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
@@ -38,28 +36,29 @@ from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
-from chalicelib.outbound.delivery_reports import DeliveryReports
-from chalicelib.outbound.endings import Endings
-from chalicelib.outbound.parts import PartSending
-from chalicelib.outbound.planning import Planning
-from chalicelib.outbound.replying import Replying
-from chalicelib.outbound.typing import TypingIndicators
-from chalicelib.outbound.undelivered import UndeliveredMessages
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.repair.handing_over import HandingOver
-from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.stalled_locks import StalledLocks
-from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
-from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
 
 if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Answering, Model
+    from chalicelib.batches.batching import Batching
+    from chalicelib.batches.media_copying import MediaCopying
+    from chalicelib.outbound.delivery_reports import DeliveryReports
+    from chalicelib.outbound.parts import PartSending
+    from chalicelib.outbound.planning import Planning
+    from chalicelib.outbound.replying import Replying
+    from chalicelib.outbound.typing import TypingIndicators
+    from chalicelib.outbound.undelivered import UndeliveredMessages
+    from chalicelib.repair.handing_over import HandingOver
+    from chalicelib.repair.retriggering import Retriggering
+    from chalicelib.repair.stalled_locks import StalledLocks
+    from chalicelib.repair.sweeping import Sweeping
+    from chalicelib.unknown_senders.fallback_message import FallbackSending
 
 
 def new_id() -> str:
@@ -177,6 +176,8 @@ class Engine:
 
     @cached_property
     def delivery_reports(self) -> DeliveryReports:
+        from chalicelib.outbound.delivery_reports import DeliveryReports  # noqa: PLC0415 - a function loads what it serves
+
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
@@ -202,6 +203,9 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
+        from chalicelib.outbound.endings import Endings  # noqa: PLC0415 - a function loads what it serves
+        from chalicelib.outbound.replying import Replying  # noqa: PLC0415 - a function loads what it serves
+
         return Replying(
             planning=self._planning,
             parts=self._parts,
@@ -214,12 +218,16 @@ class Engine:
 
     @cached_property
     def typing_indicators(self) -> TypingIndicators:
+        from chalicelib.outbound.typing import TypingIndicators  # noqa: PLC0415 - a function loads what it serves
+
         shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
         indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
         return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
 
     @cached_property
     def undelivered_messages(self) -> UndeliveredMessages:
+        from chalicelib.outbound.undelivered import UndeliveredMessages  # noqa: PLC0415 - a function loads what it serves
+
         return UndeliveredMessages(
             planning=self._planning,
             parts=self._parts,
@@ -232,6 +240,8 @@ class Engine:
 
     @cached_property
     def fallback_sending(self) -> FallbackSending:
+        from chalicelib.unknown_senders.fallback_message import FallbackSending  # noqa: PLC0415 - a function loads what it serves
+
         return FallbackSending(
             senders=self.senders,
             channels=self.channels,
@@ -242,6 +252,8 @@ class Engine:
 
     @cached_property
     def batching(self) -> Batching:
+        from chalicelib.batches.batching import Batching  # noqa: PLC0415 - a function loads what it serves
+
         return Batching(
             handoff=self._handoff,
             stalled_locks=self._stalled_locks,
@@ -288,6 +300,8 @@ class Engine:
 
     @cached_property
     def sweeping(self) -> Sweeping:
+        from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
+
         return Sweeping(
             stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
@@ -297,10 +311,14 @@ class Engine:
 
     @cached_property
     def handing_over(self) -> HandingOver:
+        from chalicelib.repair.handing_over import HandingOver  # noqa: PLC0415 - a function loads what it serves
+
         return HandingOver(self._handoff, self.retriggering)
 
     @cached_property
     def retriggering(self) -> Retriggering:
+        from chalicelib.repair.retriggering import Retriggering  # noqa: PLC0415 - a function loads what it serves
+
         return Retriggering(self.clock, new_id)
 
     def _provider(self, vendor: Vendor) -> Provider:
@@ -321,6 +339,8 @@ class Engine:
 
     @cached_property
     def _planning(self) -> Planning:
+        from chalicelib.outbound.planning import Planning  # noqa: PLC0415 - a function loads what it serves
+
         return Planning(
             senders=self.senders,
             channels=self.channels,
@@ -332,6 +352,8 @@ class Engine:
 
     @cached_property
     def _parts(self) -> PartSending:
+        from chalicelib.outbound.parts import PartSending  # noqa: PLC0415 - a function loads what it serves
+
         return PartSending(
             planning=self._planning,
             senders=self.senders,
@@ -346,6 +368,8 @@ class Engine:
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
+        from chalicelib.repair.stalled_locks import StalledLocks  # noqa: PLC0415 - a function loads what it serves
+
         return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
@@ -353,6 +377,8 @@ class Engine:
         """None: media stay where they are, and nothing that fetches is loaded."""
         if not self.settings.media_copying:
             return None
+        from chalicelib.batches.media_copying import MediaCopying  # noqa: PLC0415 - a function loads what it serves
+
         return MediaCopying(
             fetchers=self.fetchers,
             bucket=self.bucket,

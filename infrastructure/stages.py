@@ -113,6 +113,11 @@ def functions(stage: Stage | None = None) -> list[str]:
     return list(dict.fromkeys([*ours, *([AI_FUNCTION] if stage is not None and stage.has_ai_worker else [])]))
 
 
+def handlers() -> tuple[str, ...]:
+    """The handlers of the functions, as Lambda calls them."""
+    return ("app.app", *(f"app.{name}" for name in functions()[1:]))
+
+
 def webhooks() -> list[str]:
     """The paths that a provider's console is given: each webhook but those with a part that varies."""
     return [path for path in _app().routes if path.startswith("/webhooks/") and "{" not in path]
