@@ -55,7 +55,9 @@ class Deployment:
             EngineError: AWS cannot be asked.
         """
         stage = account.target.stage
-        functions = {name: _function(account, full_name(config, stage, name)) for name in app_functions()}
+        # A stage on this machine is never deployed: neither the app is loaded nor Lambda asked.
+        names = [] if account.target.is_on_this_machine else app_functions()
+        functions = {name: _function(account, full_name(config, stage, name)) for name in names}
         if stage not in config.stages and not any(functions.values()):
             known = ", ".join(config.stages)
             raise CommandError(f"stage {stage} is in no .chalice/config.json", f"one of its stages: --stage {known}")
