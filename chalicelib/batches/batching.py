@@ -23,10 +23,10 @@ from math import ceil
 from chalicelib.batches import decision
 from chalicelib.batches.media_copying import Copies, MediaCopying
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import contexts, views
+from chalicelib.conversations import contexts, opt_out, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
-from chalicelib.conversations.opt_out import OptOuts, report_refusal, report_request
+from chalicelib.conversations.opt_out import report_refusal, report_request
 from chalicelib.conversations.policies import Policies
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
@@ -83,7 +83,6 @@ class Batching:
         self,
         *,
         handoff: Handoff,
-        opt_outs: OptOuts,
         stalled_locks: StalledLocks,
         policies: Policies,
         media_copying: MediaCopying | None,
@@ -92,7 +91,6 @@ class Batching:
         settings: Settings,
     ) -> None:
         self._handoff = handoff
-        self._opt_outs = opt_outs
         self._stalled_locks = stalled_locks
         self._policies = policies
         self._media_copying = media_copying  # None: media stay where they are
@@ -165,8 +163,8 @@ class Batching:
             case decision.ReportEnd():
                 self._stalled_locks.report_end(tables, conversation, trail)
                 return Next.LOOK
-            case decision.MarkOptOut(request):
-                return _next(self._opt_outs.apply(tables, view, request, trail))
+            case decision.MarkOptOut(channels):
+                return _next(opt_out.mark(tables, view, channels, self._clock))
             case decision.FinishPeople():
                 return _next(self._handoff.finish(tables, queues, conversation, trail))
             case decision.ClaimForPeople():
@@ -281,13 +279,17 @@ class Batching:
 
     def _keep(self, job: Job, view: View, action: decision.Keep) -> Next | Changed:
         """Append messages that nobody answers, and settle them."""
+        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:
+            return Changed()  # O3: read once more, after the record: a STOP may have come in.
         entries = [
             contexts.entry(one.context, refused=action.marks[one.message_sid])
             if one.message_sid in action.marks
             else contexts.entry(one.context, opt_out=one.opt_out or one.opt_out_keyword)
             for one in action.messages
         ]
-        outcome = conversation_lock.append(job.tables.conversations, view.record, entries, now=self._clock.now())
+        outcome = conversation_lock.append(
+            job.tables.conversations, view.record, entries, now=self._clock.now(), marks=action.opt_out_marks
+        )
         if isinstance(outcome, Appended):
             for entry in entries:
                 _report_kept(entry, job.trail)
@@ -371,7 +373,9 @@ def _next(outcome: object) -> Next | Changed:
 
 
 def _report_kept(entry: views.Entry, trail: Trail) -> None:
-    """Report why nobody answers a message."""
+    """Report why nobody answers a message, under the message's own channel."""
+    channel = entry.get("channel_type")
+    trail = trail.with_fields(channel=channel) if isinstance(channel, str) else trail
     if "refused" in entry:
         report_refusal(entry[contexts.ID], entry["refused"], trail)
     else:

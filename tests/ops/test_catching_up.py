@@ -158,6 +158,8 @@ class TestWishes:
         ]
 
         assert [result for result, _ in caught(world, *wishes)] == [Result.TAKEN, Result.TAKEN]
+        world.run(60)
+        assert [entry["opt_out"] for entry in world.row["messages"]] == ["STOP", "START"]
         assert world.row["opted_out_channels"] == []
 
 

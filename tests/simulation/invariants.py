@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chalicelib.errors import Code
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.opt_outs import OptOutMarks
 from tests.simulation.deployment import Tenant, Violation
@@ -101,20 +102,38 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
 
 
 def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
-    """I2: what comes in after a STOP was acknowledged, and before a START came in, reaches nobody."""
+    """I1 and I2: a STOP counts from its acknowledgement until a START comes in, and a START from then on."""
     course, world = simulation.course, simulation.world
     kept_only = {sid for sid, kind in course.opt_outs.items() if kind != "START"}  # to many, "yes" is an answer
     _demand(not reached & kept_only, "I2: a STOP or HELP was answered", simulation)
-    stops = {sid for sid, kind in course.opt_outs.items() if kind == "STOP"}
-    starts = {sid for sid, kind in course.opt_outs.items() if kind == "START"}
-    if starts:
-        return
-    for sid in stops & set(course.acknowledged):
+    for sid in {sid for sid, kind in course.opt_outs.items() if kind in ("STOP", "START")} & set(course.acknowledged):
         rows = world.rows_of(world.owners[sid])
-        is_marked = any(OptOutMarks.from_item(row).stops("whatsapp") for row in rows)
-        _demand(is_marked, "I1: a STOP is lost", simulation)
-        late = {then for first, then in course.one_after_another if first == sid and len(rows) == 1} - course.by_sms
+        if len(rows) == 1:
+            _opt_out(simulation, sid, rows[0], reached)
+
+
+def _opt_out(simulation: Simulation, sid: str, row: Item, reached: set[str]) -> None:
+    """What must hold of one acknowledged STOP or START of a customer with one conversation."""
+    course, world = simulation.course, simulation.world
+    channel, kind = course.channel_of(sid), course.opt_outs[sid]
+    opposite = "START" if kind == "STOP" else "STOP"
+    alike = {
+        one for one in world.owners if world.owners[one] is world.owners[sid] and course.channel_of(one) == channel
+    }
+    opposed = {one for one, said in course.opt_outs.items() if said == opposite} & alike
+    pairs = course.one_after_another
+    if any((one, sid) not in pairs for one in opposed):
+        return  # an opposite request came beside it or after it
+    is_stopped = OptOutMarks.from_item(row).stops(channel)
+    late = {then for first, then in pairs if first == sid} & alike
+    if kind == "STOP":
+        _demand(is_stopped, "I1: a STOP is lost", simulation)
         _demand(not late & reached, "I2: a message after a STOP was answered", simulation)
+        return
+    _demand(not is_stopped, "I1: a START is lost", simulation)
+    moved, kept = world.entries_of(row)
+    refused = {one["message_id"] for one in (*moved, *kept) if one.get("refused") == Code.OPTED_OUT}
+    _demand(not late & refused, "I1: a message after a START was refused", simulation)
 
 
 def _replies(simulation: Simulation) -> None:

@@ -160,6 +160,10 @@ class Course:
     needs_sweep: bool = False
     """A trigger may be gone for good: no redelivery brings it back."""
 
+    def channel_of(self, sid: str) -> str:
+        """The channel of a customer's message: WhatsApp or SMS."""
+        return "sms" if sid in self.by_sms else "whatsapp"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -334,6 +338,8 @@ class Simulation:
                 course.may_lack_trigger,
                 course.needs_sweep,
                 course.surprises,
+                tuple(course.opt_outs),
+                tuple(sorted(world.opted_out.items(), key=repr)),
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
@@ -512,10 +518,21 @@ class Simulation:
         if old is None or new is None:
             return
         self.world.see_lock(old, new)
+        for channel in self.world.unmarked(old, new):
+            if any(self._is_stop(row, new, channel) for row in self.world.tables.stage.state[0].values()):
+                self.world.violate("I2: a customer who opted out is marked as opted in")
         before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
         if self.course.overdue and after not in (None, before):
             taken = (new.get("last_batch_id"), before)
             self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
+
+    def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
+        """O3: whether a staged row is an acknowledged STOP of a channel that is not in the record yet."""
+        sid = staged["message_sid"]
+        is_later = all(one["message_id"] != sid for one in record["messages"])
+        is_of_record = self.world.keys_of(staged) == self.world.keys_of(record)
+        is_stop = (staged.get("opt_out"), staged["channel"]) == ("STOP", channel)
+        return is_stop and is_of_record and is_later and sid in self.course.acknowledged
 
     def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
         """Whether a trigger lock may be left that stands for no trigger, until it expires."""
@@ -547,7 +564,7 @@ class Simulation:
         course.seen |= {sid}
         earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
         course.one_after_another += tuple((one, sid) for one in earlier)
-        if webhook.fields == webhook.tenant.by_sms:
+        if webhook.tenant.by_sms and set(webhook.tenant.by_sms) <= set(webhook.fields):
             course.by_sms |= {sid}
         if webhook.opt_out:
             course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
@@ -571,7 +588,7 @@ class Simulation:
             if status >= 500:
                 retry_later()
                 return
-            if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
+            if outcome in ("success", "OPTED_OUT") or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
                 if outcome == "success":
                     self._demand_somebody_for(webhook)

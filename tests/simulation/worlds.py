@@ -57,16 +57,16 @@ def _says(kind: str) -> Fields:
     return (("OptOutType", kind),)
 
 
-def _staged(simulation: Simulation, body: str) -> str:
+def _staged(simulation: Simulation, body: str, fields: Fields = ()) -> str:
     """A message was received before the choices begin; its sid."""
     world = simulation.world
     tenant = world.tenants[0]
     sid = world.new_sid(tenant)
+    simulation._note(Webhook(tenant, sid, body, fields=fields))
     with simulation.ids():
-        world.receive(tenant, sid, body)
+        world.receive(tenant, sid, body, fields)
     world.telemetry.lines.clear()
     simulation.course.acknowledged += (sid,)
-    simulation.course.seen |= {sid}
     return sid
 
 
@@ -409,6 +409,51 @@ def history_and_carried(crashes: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def opt_out_beside_another_channel(variant: tuple[str, dict[str, int]], memory: Memory | None) -> Simulation:
+    """A customer opts out of one channel, or in again, while a message of the other waits for its batch."""
+    kinds, budgets = variant
+    simulation = Simulation(Budgets(**{"deliveries": 2, "answers": 1, **budgets}), memory=memory)
+    _staged(simulation, "one")
+    for kind in kinds.split():
+        webhooks(simulation, kind, fields=(*ACME.by_sms, *_says(kind)))
+    simulation.company_acts = (
+        ("sets a status", partial(_sets_a_status, simulation, ACME)),
+        ("switches to people", partial(_switches_to_people, simulation, ACME)),
+    )
+    return simulation
+
+
+def opt_out_beside_a_reply(variant: tuple[str, str, int], memory: Memory | None) -> Simulation:
+    """A customer opts out of a channel while a reply is sent, to that channel or to the other, in two parts."""
+    batch_by, opts_out_by, crashes = variant
+    fields = {"SMS": ACME.by_sms, "WhatsApp": ()}
+    simulation = Simulation(
+        Budgets(deliveries=1, replies=2, crashes=crashes),
+        memory=memory,
+        answer="answer " * 300 if not crashes else "answer",
+    )
+    _staged(simulation, "one", fields[batch_by])
+    _batch(simulation)
+    _answered(simulation)
+    webhooks(simulation, "STOP", fields=(*fields[opts_out_by], *_says("STOP")))
+    return simulation
+
+
+def opt_out_and_in(variant: tuple[bool, int], memory: Memory | None) -> Simulation:
+    """A STOP, a START and a message of one channel are staged behind one of another channel, with or without a lock."""
+    is_locked, crashes = variant
+    simulation = Simulation(Budgets(deliveries=2, replies=1, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    if is_locked:
+        _batch(simulation)
+        _answered(simulation)
+        _staged(simulation, "two")
+    for kind in ("STOP", "START"):
+        _staged(simulation, kind, (*ACME.by_sms, *_says(kind)))
+    webhooks(simulation, "three", fields=ACME.by_sms)
+    return simulation
+
+
 def company_and_batch(act: Callable[[Simulation, Tenant], None], memory: Memory | None) -> Simulation:
     """The company's own systems write to the record at any time, up to twice."""
     simulation = Simulation(Budgets(deliveries=2, company_writes=2, sweeps=1, answers=1, replies=1), memory=memory)
@@ -645,6 +690,42 @@ SMALL = (
         "a reply of people that is answered with a 5xx",
         reply_of_people_answered_5xx,
         {"two workers": {}, "a lost answer": {"losses": 1}, "a crash": {"crashes": 1}},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "an opt-out beside a message of another channel",
+        opt_out_beside_another_channel,
+        {
+            "STOP": ("STOP", {}),
+            "STOP, a crash": ("STOP", {"crashes": 1}),
+            "STOP, throttled": ("STOP", {"throttles": 1}),
+            "STOP, a lost answer": ("STOP", {"losses": 1}),
+            "STOP, two workers": ("STOP", {"workers": 2}),
+            "STOP, and the company writes": ("STOP", {"company_writes": 1}),
+            "STOP and START": ("STOP START", {}),
+            "STOP and HELP": ("STOP HELP", {}),
+        },
+    ),
+    SmallWorld(
+        "an opt-out while a reply is sent",
+        opt_out_beside_a_reply,
+        {
+            "on its channel": ("SMS", "SMS", 0),
+            "on its channel, a crash": ("SMS", "SMS", 1),
+            "on another channel": ("WhatsApp", "SMS", 0),
+            "on another channel, a crash": ("WhatsApp", "SMS", 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a STOP and a START behind a message of another channel",
+        opt_out_and_in,
+        {
+            "nothing is locked": (False, 0),
+            "nothing is locked, a crash": (False, 1),
+            "a batch is with the AI": (True, 0),
+            "a batch is with the AI, a crash": (True, 1),
+        },
         is_reply_lossy=True,
     ),
     SmallWorld(

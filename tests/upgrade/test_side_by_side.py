@@ -142,6 +142,7 @@ class TestOptOuts:
         world.today.send_replies()
 
         world.today.deliver("START", OptOutType="START")
+        world.today.work()
 
         assert world.today.phone.texts == []
         assert (world.today.row["opted_out"], world.today.row["opted_out_channels"]) == (False, [])
@@ -175,10 +176,12 @@ class TestOptOuts:
         """It does not know that mark."""
         world = both()
         world.today.deliver("STOP", OptOutType="STOP")
+        world.today.work()
         world.before.deliver("START", OptOutType="START")
         before_the_next = list(world.today.row["opted_out_channels"])
 
         world.today.deliver("START", OptOutType="START")
+        world.today.work()
 
         assert before_the_next == ["whatsapp"]
         assert world.today.row["opted_out_channels"] == []

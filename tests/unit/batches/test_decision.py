@@ -44,9 +44,18 @@ OURS, ANOTHER = "our trigger", "another trigger"
 TO_PEOPLE = {"auto_queue_reply_message": True}
 OFF = {"project_status": "closed"}
 SETTINGS = settings_of((("batch_messages_max", "25"),))
+LEAN = settings_of((("messages_keep", "8"),))
 
 
-def staged(sid: str, *, ago: float = 60, sender: str = CUSTOMER, text: str = "hello", **more: Any) -> StagedMessage:
+def staged(
+    sid: str,
+    *,
+    ago: float = 60,
+    sender: str = CUSTOMER,
+    text: str = "hello",
+    channel: str = "whatsapp",
+    **more: Any,
+) -> StagedMessage:
     """A row, received so many seconds ago."""
     at = START - timedelta(seconds=ago)
     document = {
@@ -55,11 +64,11 @@ def staged(sid: str, *, ago: float = 60, sender: str = CUSTOMER, text: str = "he
         "body": text,
         "message_id": sid,
         "timestamp": iso(at),
-        "channel_type": "whatsapp",
+        "channel_type": channel,
         "media": [],
         "extras": {},
     }
-    return StagedMessage(KEY, sid, "whatsapp", "acme", at, {"messages": [document]}, **more)
+    return StagedMessage(KEY, sid, channel, "acme", at, {"messages": [document]}, **more)
 
 
 def entry(sid: str, **marks: Any) -> dict[str, Any]:
@@ -198,12 +207,46 @@ def test_a_look_asks_for_one_action(row: dict[str, Any], rows: list[StagedMessag
 @pytest.mark.parametrize(
     "row", [{}, locked(), locked(by=OURS), locked(reply_claim="r-1")], ids=["open", "locked", "ours", "claimed"]
 )
-def test_a_stop_waits_for_no_lock_and_no_window(row: dict[str, Any]):
-    """What was staged before it comes with it."""
-    action = decide(row, [B, STOPPED, C])
+def test_the_mark_of_a_stop_waits_for_no_lock_and_no_window(row: dict[str, Any]):
+    """O3: before anything else is done with the stage, and without room in the record."""
+    assert decide({**row, "messages": [*OLD, *row.get("messages", [])]}, [B, STOPPED, C], settings=LEAN) == MarkOptOut(
+        frozenset({"whatsapp"})
+    )
 
-    assert isinstance(action, MarkOptOut)
-    assert (action.request.message, list(action.request.before)) == (STOPPED, [B])
+
+SMS = staged("X", ago=5, channel="sms")
+STARTED = staged("T", ago=3, opt_out="START")
+STOPPED_AGAIN = staged("Z", ago=1, opt_out="STOP")
+MARKED = {"opted_out_channels": ["whatsapp"]}
+LIFTED = {"opted_out_channels": []}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([STOPPED], Keep([STOPPED], {})),
+        ([B, STOPPED, YOUNG], Keep([B, STOPPED, YOUNG], {"B": "OPTED_OUT", "Y": "OPTED_OUT"})),
+        ([SMS, STOPPED], Acquire([SMS], for_people=False)),
+        ([STOPPED, SMS], Keep([STOPPED], {})),
+        ([B, STARTED, YOUNG], Keep([B, STARTED], {"B": "OPTED_OUT"}, LIFTED)),
+        ([SMS, STARTED], Acquire([SMS], for_people=False)),
+        ([STOPPED, STARTED], Keep([STOPPED, STARTED], {}, LIFTED)),
+        ([STARTED, STOPPED_AGAIN], Keep([STARTED], {})),
+    ],
+    ids=[
+        "a STOP",
+        "what was staged before and after it",
+        "another channel first",
+        "another channel last",
+        "a START",
+        "a START behind another channel",
+        "a START behind a STOP",
+        "a START before a STOP",
+    ],
+)
+def test_the_entries_of_a_stop_and_a_start_are_appended_in_their_turn(rows: list[StagedMessage], expected: Action):
+    """I3: a START takes the mark off with its entry, unless a STOP follows (O3); what is behind it is judged anew."""
+    assert decide(MARKED, rows) == expected
 
 
 def test_an_adaptive_window_learns_from_the_record_and_the_stage():
@@ -246,13 +289,12 @@ def test_what_is_carried_for_the_ai_does_not_go_to_people_with_a_new_message():
 
 
 OLD = [{**entry(f"old-{number}"), "timestamp": "2020-01-01T00:00:00+00:00"} for number in range(40)]
-LEAN = settings_of((("messages_keep", "8"),))
 
 
 @pytest.mark.parametrize(
     ("changes", "rows"),
-    [({}, [B]), (OFF, [B]), ({}, [STOPPED]), (locked(messages=[*OLD, entry("A")]), [HELP])],
-    ids=["a batch", "refused", "a stop", "beside a lock"],
+    [({}, [B]), (OFF, [B]), (MARKED, [STOPPED]), (MARKED, [B]), (locked(messages=[*OLD, entry("A")]), [HELP])],
+    ids=["a batch", "refused", "a stop", "after a stop", "beside a lock"],
 )
 def test_a_record_that_has_outgrown_its_bounds_is_trimmed_before_anything_is_appended(
     changes: dict[str, Any], rows: list[StagedMessage]

@@ -324,6 +324,7 @@ class TestRefused:
         assert not world.phone.texts
         assert world.row["conversation_status"] == "processing_error"
         assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
+        world.run(60)
         assert world.is_at_rest
 
     @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_an_invariant_of_the_page_is_checked_and_its_checker_is_tested():
         for name in ("invariants.py", "deployment.py", "simulation.py")
         for label in re.findall(r'"(I[1-9]): ', (CHECKERS / name).read_text())
     }
-    planted = set(re.findall(r'match="(I[1-9])"', (CHECKERS / "test_worlds.py").read_text()))
+    planted = set(re.findall(r'@planted\("(I[1-9]): ', (CHECKERS / "test_checkers.py").read_text()))
 
     assert on_the_page == listed
     assert on_the_page == demanded | set(re.findall(r'f"(I[1-9]): ', (CHECKERS / "invariants.py").read_text()))

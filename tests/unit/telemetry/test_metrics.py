@@ -127,6 +127,7 @@ def a_project_is_closed() -> World:
 def a_customer_says_stop() -> World:
     world = World()
     world.deliver("STOP", OptOutType="STOP")
+    world.work()
     return world
 
 
