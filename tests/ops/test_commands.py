@@ -545,9 +545,10 @@ class TestTenant:
         with served() as (_, url):
             revoked = run("tenant", "check", "acme", "--url", url)
 
-        assert sound.stdout.splitlines()[:5] == [
+        assert sound.stdout.splitlines()[:6] == [
             "✓ tenants",
             "✓ rows",
+            "✓ shared addresses",
             "✓ secrets",
             "✓ accounts",
             "✓ webhooks",
