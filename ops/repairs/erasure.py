@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
@@ -25,12 +25,14 @@ from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.wiring import Engine
-from infrastructure.template import TableSchema
 from ops.stage import search
 from ops.stage.bucket import Objects
 from ops.stage.dead_letters import DEAD_LETTERS_MAX, DeadLetters, leave, take_all
 from ops.stage.target import CommandError
 from ops.tenants.rows import every_row
+
+if TYPE_CHECKING:
+    from infrastructure.template import TableSchema
 
 _TRIES = 4
 

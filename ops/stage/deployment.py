@@ -56,7 +56,9 @@ class Deployment:
         """
         stage = account.target.stage
         has_ai_worker = config.environment(stage).get("AI_WORKER", "off") != "off"
-        names = [*app_functions(), *([AI_FUNCTION] if has_ai_worker else [])]
+        further = [AI_FUNCTION] if has_ai_worker else []
+        # A stage on this machine is never deployed: neither the app is loaded nor Lambda asked.
+        names = [] if account.target.is_on_this_machine else [*app_functions(), *further]
         functions = {name: _function(account, full_name(config, stage, name)) for name in names}
         if stage not in config.stages and not any(functions.values()):
             known = ", ".join(config.stages)
