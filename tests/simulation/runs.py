@@ -1,7 +1,8 @@
 """Runs of the simulation by name, so that one that failed is replayed exactly: `python -m tests.simulation.runs NAME`.
 
 A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED` of the large
-world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own.
+world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own, and in
+`opt-outs/SEED` its customers opt out and in on two channels.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from contextlib import contextmanager
 from functools import partial
 
 from tests.simulation.choices import Replay, Seeded
-from tests.simulation.deployment import MAILED, TENANTS, Tenant, Violation, with_policies
+from tests.simulation.deployment import MAILED, Violation, with_policies
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
-from tests.simulation.worlds import SMALL, kind_of, swarm
+from tests.simulation.worlds import SMALL, kind_of, swarm, swarm_of_opt_outs
 
-_WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
-    "swarm": lambda _: TENANTS,
-    "mail": lambda _: MAILED,
-    "policies": with_policies,
+_WORLDS: dict[str, Callable[[int], Simulation]] = {
+    "swarm": swarm,
+    "mail": partial(swarm, tenants=MAILED),
+    "policies": lambda seed: swarm(seed, with_policies(seed), are_all_there=True),
+    "opt-outs": swarm_of_opt_outs,
 }
+"""The large worlds, by the first part of the names of their runs."""
 
 
 @contextmanager
@@ -64,7 +67,7 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
+    simulation = _WORLDS[kind](seed)
     searched = kind_of(seed)
     try:
         simulation.run(Seeded(seed, searched.preferred, searched.late))
@@ -81,7 +84,7 @@ def replay(name: str) -> Simulation:
         Violation: as it did before; the message tells the run step by step.
     """
     kind, _, rest = name.partition("/")
-    if kind in _WRITERS:
+    if kind in _WORLDS:
         return swarm_run(int(rest), kind)
     number, variant, schedule = rest.split("/")
     world = SMALL[int(number)]
