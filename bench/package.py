@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import median
 
 from bench.tables import ratio, show
-from infrastructure import chalice_deploy
 
 ROOT = Path(__file__).parent.parent
 STAGE = "dev"
@@ -66,12 +65,11 @@ def main() -> None:
 
 def packaged(folder: Path) -> Path:
     """The package, made by Chalice."""
-    command = [str(Path(sys.executable).with_name("chalice")), "package", "--stage", STAGE, str(folder)]
-    chalice_deploy.clear_caches()
-    environment = os.environ | _ANY_REGION | chalice_deploy.NO_CACHES
+    command = [sys.executable, "-m", "infrastructure", "package", "--stage", STAGE, str(folder)]
+    environment = os.environ | _ANY_REGION
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"chalice package failed:\n{done.stderr}")
+        raise SystemExit(f"packaging failed:\n{done.stderr}")
     return folder / "deployment.zip"
 
 

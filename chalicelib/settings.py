@@ -82,6 +82,26 @@ class OneOf:
         return f"one of {', '.join(self.meanings)}"
 
 
+@dataclass(frozen=True)
+class Assignments:
+    """Reads `name=word` pairs, separated by commas; a name that is left out has the word of `defaults`."""
+
+    defaults: Mapping[str, str]
+    words: OneOf
+
+    def __call__(self, text: str) -> Mapping[str, str]:
+        told = dict(self.defaults)
+        for pair in _names(text):
+            name, _, word = (part.strip() for part in pair.partition("="))
+            if name not in told:
+                raise ValueError(f"must assign to {', '.join(self.defaults)}")
+            try:
+                told[name] = self.words(word)
+            except ValueError as fault:
+                raise ValueError(f"{name} {fault}") from None
+        return told
+
+
 def _within(kind: type[int | float], low: float, high: float) -> Parse:
     return Within(kind, low, high)
 
@@ -125,7 +145,8 @@ _flag = _one_of(true=True, false=False)
 
 def _setting(note: str, parse: Parse = str, default: str | None = None) -> Any:
     """One setting: what it means, how its text is read, and its default as text (None: required)."""
-    return field(metadata={"note": note, "parse": parse, "default": default})
+    is_hashable = not isinstance(parse, Assignments)
+    return field(metadata={"note": note, "parse": parse, "default": default}, hash=None if is_hashable else False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,10 +224,17 @@ class Settings:
         "Please contact us in another way.",
     )
     unknown_sender_hours: int = _setting("a sender is told that once in so many hours", _within(int, 1, 8_760), "24")
-    email_authentication: Literal["keep", "refuse"] = _setting(
-        "an e-mail that fails SPF and DKIM is taken, with the results in its context, or refused",
-        _one_of(keep="keep", refuse="refuse"),
-        "keep",
+    unknown_sender_messages_per_hour: int = _setting(
+        "messages to unknown senders that one address of a company sends within a clock hour; 0: none",
+        _within(int, 0, 10_000),
+        "100",
+    )
+    unauthenticated_email: Mapping[str, str] = _setting(
+        "what happens to an e-mail whose sender is not authenticated: `failed`: SPF and DKIM do not vouch for the "
+        "sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is routed like any other; "
+        "`refuse`: it is refused. Pairs `name=word`, separated by commas",
+        Assignments({"failed": "handoff", "none": "keep"}, OneOf({one: one for one in ("handoff", "keep", "refuse")})),
+        "failed=handoff,none=keep",
     )
     list_addresses: tuple[str, ...] = _setting(
         "addresses of the company's that are mailing lists, such as a Google Group, separated by commas: "

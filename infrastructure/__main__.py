@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from infrastructure import deploying
+from infrastructure import chalice_deploy, deploying
 from infrastructure import policies as policy_files
 from infrastructure.stages import PROJECT
 
@@ -43,6 +45,21 @@ def create(stage: str, parameters: tuple[str, ...]) -> None:
 def deploy(stage: str, parameters: tuple[str, ...], alarm_topic: str | None) -> None:
     """Do all of it - create, chalice deploy, post-deploy, watch - and tell the webhooks' URLs."""
     deploying.deploy(deploying.stage_named(stage), _pairs(parameters), alarm_topic, click.echo)
+
+
+@cli.command()
+@_STAGE
+def functions(stage: str) -> None:
+    """Deploy the functions, the API and the schedules with Chalice and the locked package."""
+    deploying.functions(deploying.stage_named(stage), click.echo)
+
+
+@cli.command()
+@_STAGE
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def package(stage: str, folder: Path) -> None:
+    """Write the locked package and its SAM template into FOLDER."""
+    chalice_deploy.package(deploying.stage_named(stage), folder)
 
 
 @cli.command()

@@ -86,16 +86,28 @@ def deploy(stage: Stage, parameters: dict[str, str], alarm_topic: str | None, te
     again = command("deploy", stage, parameters, alarm_topic)
     _stop_at(preflight.faults_of_topic(Account.of_shell(again), alarm_topic))
     account = create(stage, parameters, tell, again)
-    with in_one_line(again):
-        for name in chalice_state.restore(account, stage):
-            tell(f"{name} was found in the account; Chalice knows it again")
-    api = chalice_state.api(stage)
-    chalice_deploy.deploy(stage, api and api[1], again)
+    functions(stage, tell, account)
     post_deploy_step(stage, tell, account)
     watch(stage, alarm_topic, tell, account)
     tell("Webhooks, to be pasted into the provider's console:")
     for provider, url in webhook_urls(stage, chalice_state.api(stage)):
         tell(f"  {provider:<9} {url}")
+
+
+def functions(stage: Stage, tell: Tell, account: Account | None = None) -> None:
+    """Deploy the functions, the API and the schedules of a stage with Chalice.
+
+    Raises:
+        DeploymentError: something is missing.
+        SystemExit: Chalice gave up, and has said why.
+    """
+    again = command("deploy", stage)
+    account = account or Account.of_shell(again)
+    with in_one_line(again):
+        for name in chalice_state.restore(account, stage):
+            tell(f"{name} was found in the account; Chalice knows it again")
+    api = chalice_state.api(stage)
+    chalice_deploy.deploy(stage, api and api[1], again)
 
 
 def post_deploy_step(stage: Stage, tell: Tell, account: Account | None = None) -> None:

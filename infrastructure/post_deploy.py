@@ -3,7 +3,10 @@
 - Recursion. Lambda cuts a chain of messages between functions and queues after about 16 hops. A trigger that comes
   again, and a conversation in which batch follows reply, are such chains, bounded by our own counts: the functions that
   read queues are let recurse.
-- Throttling of the API, for every method.
+- The API's stage: throttling of every method, the access log, and no tracing. A trace has the URL, and a URL can hold a
+  company's token; the functions are traced.
+- The API's own endpoint, by the stage's `close_execute_api_endpoint` in `.chalice/config.json`: `true` closes it,
+  `false` opens it, and without the key it is left as it is.
 - The public URL, which only the API's making tells: the function that sends replies names it to the provider for its
   status callbacks. A `PUBLIC_BASE_URL` in `.chalice/config.json`, such as a domain of one's own, goes before. The
   webhook needs none: each request tells it.
@@ -17,6 +20,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infrastructure import access_logs
 from infrastructure.account import Account, DeploymentError, error_code
 from infrastructure.stages import Stage, queue_readers
 
@@ -60,7 +64,8 @@ def apply(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[s
     try:
         return [
             *_recursion(account.client("lambda"), stage),
-            *_throttling(account.client("apigateway"), stage, api_id),
+            *_endpoint(account.client("apigateway"), stage, api_id),
+            *_api_stage(account, stage, api_id),
             *_public_url(account.client("lambda"), stage, url),
         ]
     except ClientError as error:
@@ -77,24 +82,46 @@ def _recursion(client: Any, stage: Stage) -> Iterator[str]:
             yield f"{name} may recurse"
 
 
-def _throttling(client: Any, stage: Stage, api: str) -> Iterator[str]:
-    wanted = throttling(stage)
-    now = client.get_stage(restApiId=api, stageName=stage.api_stage)
-    settings = now.get("methodSettings", {}).get("*/*", {})
-    if (settings.get("throttlingRateLimit"), settings.get("throttlingBurstLimit")) == (wanted.per_second, wanted.burst):
+def _endpoint(client: Any, stage: Stage, api: str) -> Iterator[str]:
+    wanted = stage.closes_execute_api
+    if wanted is None or bool(client.get_rest_api(restApiId=api).get("disableExecuteApiEndpoint")) is wanted:
         return
-    values = {"rateLimit": wanted.per_second, "burstLimit": wanted.burst}
-    client.update_stage(
-        restApiId=api,
-        stageName=stage.api_stage,
-        patchOperations=[
-            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)} for name, value in values.items()
-        ],
-    )
-    # API Gateway's guide has settings of a stage take effect with its next deployment.
-    traced = bool(now.get("tracingEnabled"))
-    client.create_deployment(restApiId=api, stageName=stage.api_stage, tracingEnabled=traced)
-    yield f"the API takes {wanted.per_second} requests a second, {wanted.burst} at once"
+    value = {"op": "replace", "path": "/disableExecuteApiEndpoint", "value": str(wanted).lower()}
+    client.update_rest_api(restApiId=api, patchOperations=[value])
+    _redeploy(client, stage, api)
+    yield f"the execute-api endpoint is {'closed' if wanted else 'open'}"
+
+
+def _api_stage(account: Account, stage: Stage, api: str) -> Iterator[str]:
+    client, limits = account.client("apigateway"), throttling(stage)
+    now = client.get_stage(restApiId=api, stageName=stage.api_stage)
+    methods, logs = now.get("methodSettings", {}).get("*/*", {}), now.get("accessLogSettings", {})
+    log = {"destinationArn": access_logs.destination(account, stage), "format": access_logs.FORMAT}
+    changes: dict[str, str] = {}
+    if (methods.get("throttlingRateLimit"), methods.get("throttlingBurstLimit")) != (limits.per_second, limits.burst):
+        changes["/*/*/throttling/rateLimit"] = str(limits.per_second)
+        changes["/*/*/throttling/burstLimit"] = str(limits.burst)
+        yield f"the API takes {limits.per_second} requests a second, {limits.burst} at once"
+    if {name: logs.get(name) for name in log} != log:
+        if access_logs.let_api_gateway_write(account):
+            yield f"API Gateway writes its logs as {access_logs.ROLE}, in the whole account and region"
+        changes |= {f"/accessLogSettings/{name}": value for name, value in log.items()}
+        yield f"the API's access log is {access_logs.group(stage)}"
+    if now.get("tracingEnabled"):
+        changes["/tracingEnabled"] = "false"
+        yield "the API is not traced any more: traces hold URLs"
+    if changes:
+        client.update_stage(
+            restApiId=api,
+            stageName=stage.api_stage,
+            patchOperations=[{"op": "replace", "path": path, "value": value} for path, value in changes.items()],
+        )
+        _redeploy(client, stage, api)
+
+
+def _redeploy(client: Any, stage: Stage, api: str) -> None:
+    """API Gateway's guide has settings take effect with the next deployment."""
+    client.create_deployment(restApiId=api, stageName=stage.api_stage, tracingEnabled=False)
 
 
 def _public_url(client: Any, stage: Stage, url: str) -> Iterator[str]:

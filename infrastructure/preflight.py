@@ -36,6 +36,11 @@ def faults_of_configuration(stage: Stage) -> Iterator[str]:
                 f"{variable} of the stage {stage.name} names {name}, which is nothing of that stage: "
                 "name one of infrastructure/template.yaml in .chalice/config.json, then `make policies`"
             )
+    if stage.closes_execute_api and not stage.variables.get("PUBLIC_BASE_URL"):
+        yield (
+            f"close_execute_api_endpoint of the stage {stage.name} would leave it without a URL: set PUBLIC_BASE_URL "
+            "to its own domain in .chalice/config.json"
+        )
     if stale := policies.stale():
         names = ", ".join(one.name for one in stale)
         yield f"{names} are not what the table of rights says: `make policies` writes them, and wants to be committed"

@@ -82,7 +82,7 @@ RIGHTS: Mapping[str, Rights] = {
         "HistoryTable": ("BatchGetItem",),
         "StageTable": ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query"),
         "SendsTable": ("GetItem", "UpdateItem"),
-        "UnknownSendersTable": ("DeleteItem", "PutItem"),
+        "UnknownSendersTable": ("DeleteItem", "PutItem", "UpdateItem"),
         "AttachmentsBucket": ("PutObject",),
         "HumanHandoffQueue": _SEND,
         "AiRepliesQueue": _SEND,

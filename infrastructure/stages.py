@@ -34,6 +34,8 @@ class Stage:
     """The environment of its functions."""
     api_stage: str
     """The stage of the API, the first part of each URL's path."""
+    closes_execute_api: bool | None = None
+    """Whether the API answers on the stage's own domain alone; None: nothing is said, and nothing is changed."""
 
     @property
     def is_deployable(self) -> bool:
@@ -69,6 +71,7 @@ def stages() -> dict[str, Stage]:
             app_name=config["app_name"],
             variables=one.get("environment_variables", {}),
             api_stage=one["api_gateway_stage"],
+            closes_execute_api=one.get("close_execute_api_endpoint"),
         )
         for name, one in config["stages"].items()
     }

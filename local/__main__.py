@@ -40,6 +40,18 @@ _REAL_TWILIO = click.option(
     is_flag=True,
     help="Send replies through your own Twilio account, to your own phone. They are real messages, and cost money.",
 )
+_AI = click.option(
+    "--ai",
+    type=click.Choice(["stub", "echo", "openai"]),
+    default="stub",
+    show_default=True,
+    help="What answers: the stub, or the worker of examples/ai_worker with a model.",
+)
+_NO_AI = click.option("--no-ai", is_flag=True, help="Leave the AI queue to a worker of your own.")
+_MODEL = click.option("--model", default="", help="The name of the model, for --ai openai.")
+_BASE_URL = click.option(
+    "--base-url", default="", help="Of an OpenAI-compatible server, for --ai openai; without it OpenAI's own."
+)
 _THINKING = click.option(
     "--thinking-seconds", default=5.0, show_default=True, help="How long the stub AI thinks about a batch."
 )
@@ -56,6 +68,10 @@ def cli() -> None:
 @_TWILIO_PORT
 @_SENDGRID_PORT
 @_REAL_TWILIO
+@_AI
+@_NO_AI
+@_MODEL
+@_BASE_URL
 @_THINKING
 def run(**options: Any) -> None:
     """Local AWS, app, workers, stubs and two demo tenants, until Ctrl-C."""
@@ -68,6 +84,10 @@ def run(**options: Any) -> None:
 @_TWILIO_PORT
 @_SENDGRID_PORT
 @_REAL_TWILIO
+@_AI
+@_NO_AI
+@_MODEL
+@_BASE_URL
 @_THINKING
 def aws(**options: Any) -> None:
     """The same without the app's HTTP server, so that `chalice local --stage local` works beside it."""
@@ -80,11 +100,15 @@ def _run(
     twilio_port: int,
     sendgrid_port: int,
     thinking_seconds: float,
+    ai: str,
+    model: str,
+    base_url: str,
     *,
+    no_ai: bool,
     real_twilio: bool,
     is_served: bool,
 ) -> None:
-    from local import running, tenants  # noqa: PLC0415  # a child command must not load what only the parent needs
+    from local import answering, running, tenants  # noqa: PLC0415  # a child command must not load what only the parent needs
 
     shell = _become_parent()
     names = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_NUMBER", "CUSTOMER_NUMBER")
@@ -101,7 +125,7 @@ def _run(
         twilio_port=None if real_twilio else twilio_port,
         sendgrid_port=sendgrid_port,
         own=own,
-        thinking_seconds=thinking_seconds,
+        ai=answering.Ai.chosen(answering.NOBODY if no_ai else ai, model, base_url, thinking_seconds, shell),
     )
 
 
@@ -164,6 +188,16 @@ def sendgrid_stub(port: int) -> None:
     from local.stubs import sendgrid  # noqa: PLC0415  # a child loads only what it needs
 
     sendgrid.serve_stub(port, tenants.mail_accounts(LocalAws.of_environment()))
+
+
+@cli.command("ai-worker", hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def ai_worker(arguments: tuple[str, ...]) -> None:
+    """Run the worker of examples/ai_worker (a child of `run`)."""
+    parent_watch.end_with_parent()
+    from examples.ai_worker import __main__ as worker  # noqa: PLC0415  # builds clients
+
+    worker.main(arguments)
 
 
 @cli.command("stub-ai", hidden=True)

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from local import logs, stack
+from local.answering import Ai
 from local.aws import credentials_file
 from local.processes import ports, startup
 from local.processes.environment import HOST
@@ -28,7 +29,7 @@ def run(
     sendgrid_port: int,
     is_served: bool,
     own: Tenant | None,
-    thinking_seconds: float,
+    ai: Ai,
 ) -> None:
     """Run until Ctrl-C.
 
@@ -41,7 +42,7 @@ def run(
         sendgrid_port: of the stub for SendGrid's API.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
-        thinking_seconds: how long the stub AI thinks.
+        ai: what answers.
 
     Raises:
         click.ClickException: a port is taken, or a child ended by itself.
@@ -75,10 +76,11 @@ def run(
             here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
             here.work()
-            here.ai_stub(thinking_seconds)
+            ai.start(here)
             if app is not None:
                 here.wait_for(app, http_port)
             startup.show(console, here, tenants, is_served=is_served)
+            ai.show(console, here)
             _watch(here)
     except KeyboardInterrupt:
         console.print("\nStopped.")

@@ -38,7 +38,7 @@ from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.messages.splitting import split
 from chalicelib.ports.queues import Queues
-from chalicelib.ports.tables import Tables
+from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level
@@ -48,7 +48,7 @@ from infrastructure.template import load
 from tests.emails import COMPANY_EMAIL, CUSTOMER_EMAIL, Email, keys, signature
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import Call, Crash, FaultPlan
+from tests.fakes.faults import Call, Crash, Fault, FaultPlan
 from tests.fakes.media import InMemoryMedia
 from tests.fakes.queues import InMemoryQueue
 from tests.fakes.secrets import InMemorySecrets
@@ -138,6 +138,8 @@ class Taken:
 class Phone:
     """The customer's phone and mailbox, and the sending before them: a `Sender` whose calls pass the plan of faults."""
 
+    lists_every_message = True
+
     def __init__(self, clock: FakeClock, plan: FaultPlan) -> None:
         self.clock = clock
         self.plan = plan
@@ -157,9 +159,9 @@ class Phone:
         return Heading.of(part).extras if "@" in part.to else {}
 
     def send(self, part: OutboundPart, secret: str) -> SendOutcome:
-        call = Call("CreateMessage", "twilio", "write", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
+        call = Call("CreateMessage", "twilio", "create", Code.QUEUE_ERROR, Code.QUEUE_ERROR)
         try:
-            return self.plan.perform(call, lambda _: self._deliver(part, secret))
+            return self.plan.perform(call, lambda fault: self._answer(part, secret, fault))
         except TryAgain as fault:
             return InDoubt() if fault.maybe_applied else TemporaryFailure("503")
         except Misconfigured:
@@ -170,6 +172,14 @@ class Phone:
         return self.plan.perform(
             call, lambda _: [sid for sid, one, at in self.received if one.body == part.body and at >= since - BEFORE]
         )
+
+    def _answer(self, part: OutboundPart, secret: str, fault: Fault | None) -> SendOutcome:
+        """What the provider answers to a send: a 5xx where the plan says so, whether it takes the message or not."""
+        if fault is Fault.ANSWERED_5XX:
+            self.asked.add(part.body)
+            return InDoubt(is_server_error=True)
+        outcome = self._deliver(part, secret)
+        return InDoubt(is_server_error=True) if fault is Fault.TAKEN_5XX else outcome
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
         self.asked.add(part.body)
@@ -508,6 +518,11 @@ class World:
         row = self.tables.conversations.row(KEY.item)
         assert row is not None, "the conversation is there"
         return row
+
+    @property
+    def stranger_rows(self) -> list[Item]:
+        """The rows of unknown senders, without those that count the texts of an hour."""
+        return [row for row in self.tables.unknown_senders.rows if not row["sender"].startswith("#")]
 
     @property
     def staged_ids(self) -> list[str]:

@@ -210,6 +210,21 @@ class OutboundPart:
 THREADING: Final = ("subject", "email_message_id", "in_reply_to", "references")
 """The extras of a message by which an answer to it is put into its thread."""
 
+AUTHENTICATION: Final = "authentication"
+"""The extra of an e-mail that holds the verdict on its sender: `pass`, `fail` or `none`."""
+
+
+def threading_of(extras: Mapping[str, str]) -> dict[str, str]:
+    """The extras by which an answer is put into its thread, without the subject where nobody vouches for the sender.
+
+    An answer goes to the address that the message names as its sender. Whoever forges that address would otherwise have
+    us send words of their own to it, from the company.
+    """
+    told = {name: extras[name] for name in THREADING if name in extras}
+    if extras.get(AUTHENTICATION) != "pass":
+        told.pop("subject", None)
+    return told
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -260,6 +275,10 @@ SendOutcome = Sent | PermanentFailure | TemporaryFailure | InDoubt
 
 class Sender(Protocol):
     """What `replying` needs of a provider."""
+
+    @property
+    def lists_every_message(self) -> bool:
+        """Whether `find` finds every message that was taken a minute ago, so that a miss proves something."""
 
     def extras(self, part: OutboundPart) -> Mapping[str, str]:
         """What the message bears beyond its text, by the names of an inbound message's extras; the record keeps it."""

@@ -112,6 +112,18 @@ def sender_of(context: Document) -> str:
     return sender
 
 
+def extras_of(context: Document) -> Mapping[str, Any]:
+    """The extras of a staged message."""
+    extras: Mapping[str, Any] = context["messages"][0]["extras"]
+    return extras
+
+
+def extras_of_entry(one: Document) -> Mapping[str, Any]:
+    """The extras of an entry; the company may have written anything in their place."""
+    extras = one.get("extras")
+    return extras if isinstance(extras, Mapping) else {}
+
+
 def media_of(context: Document) -> Sequence[Mapping[str, Any]]:
     """The media of a staged message."""
     media: Sequence[Mapping[str, Any]] = context["messages"][0]["media"]
@@ -147,11 +159,20 @@ def handoff_context(
     conversation: Conversation,
     entries: Sequence[Mapping[str, Any]],
     *,
+    reasons: Mapping[str, str],
     request_id: str,
     context_attributes: Sequence[str],
     now: datetime,
 ) -> str:
     """The body that hands messages off: these entries, and the record's others as history.
+
+    Args:
+        conversation: as read.
+        entries: to be handed off.
+        reasons: by message id, why the routing sends a message to people.
+        request_id: of the invocation.
+        context_attributes: the company's own attributes that contexts carry.
+        now: the current instant.
 
     Raises:
         Misconfigured: `INTERNAL_ERROR`; the messages alone are larger than a message of the queue.
@@ -160,6 +181,7 @@ def handoff_context(
         conversation,
         entries,
         batch_id=None,
+        reasons=reasons,
         request_id=request_id,
         context_attributes=context_attributes,
         now=now,
@@ -174,6 +196,7 @@ def _context(
     request_id: str,
     context_attributes: Sequence[str],
     now: datetime,
+    reasons: Mapping[str, str] | None = None,
 ) -> str:
     if not entries:
         raise Misconfigured(Code.INTERNAL_ERROR, "the record no longer holds the entries of its batch")
@@ -182,7 +205,7 @@ def _context(
     context = {
         "meta": _meta(channel, request_id=request_id, batch_id=batch_id, now=now),
         "conversation": _conversation(conversation, context_attributes),
-        "messages": [_message(one, batch_id) for one in entries],
+        "messages": [_message(one, batch_id, (reasons or {}).get(one[ID])) for one in entries],
         "company": _company(conversation, channel),
         "processing": _processing(received=entries[0]["timestamp"], validated=now, queued=now),
     }
@@ -205,7 +228,7 @@ def _fitted(context: dict[str, Any], history: Sequence[Any]) -> str:
     return encode({**context, "history": kept})
 
 
-def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
+def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str | None) -> dict[str, Any]:
     is_carried = batch_id is not None and one.get("batch_id") != batch_id
     return {
         "from": one["metadata"]["sender"],
@@ -218,6 +241,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None) -> dict[str, Any]:
         "media": one.get("media", []),
         "extras": one.get("extras", {}),
         **({"carried": True} if is_carried else {}),
+        **({"handoff_reason": handoff_reason} if handoff_reason is not None else {}),
     }
 
 

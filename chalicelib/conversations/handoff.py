@@ -10,14 +10,15 @@ dedupe on `message_id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
-from chalicelib.conversations.routing import Route, Routing, has_answered_enough
+from chalicelib.conversations.routing import Route, Routing, handoff_reasons, has_answered_enough
 from chalicelib.conversations.views import Entry, Gone, View
+from chalicelib.errors import Misconfigured
 from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
@@ -129,6 +130,7 @@ class Handoff:
         body = contexts.handoff_context(
             conversation,
             entries,
+            reasons=self._reasons(conversation, entries, trail),
             request_id=trail.request_id,
             context_attributes=self._settings.context_attributes,
             now=self._clock.now(),
@@ -150,6 +152,14 @@ class Handoff:
     def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
         policy_of = self._policies.for_channels(conversation, trail)
         return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
+
+    def _reasons(self, conversation: Conversation, entries: Sequence[Entry], trail: Trail) -> Mapping[str, str]:
+        """By message id, why the routing sends a message to people; a list that cannot be read stops no hand-off."""
+        try:
+            return handoff_reasons(conversation, entries, self._routing(conversation, trail))
+        except Misconfigured as fault:
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            return {}
 
     def _is_clear(self, view: View, trail: Trail) -> bool:
         """Whether the record is open and small, and all that it carries and all that is staged is for people."""

@@ -18,6 +18,7 @@ from chalicelib.conversations.conversation import (
     credential_ref_of,
 )
 from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages.email_domains import other_spelling
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Item, Read, Table
@@ -62,15 +63,17 @@ def find_company(table: Table, channel: Channel, recipient: Address) -> Found | 
 
 
 def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by another spelling of the customer's number, or by their id; None: there is none by any.
+    """Find the conversation by another spelling of the customer's address, or by their id; None: there is none by any.
 
-    One query for each of these; a number with one spelling costs none. The caller holds: `find` found the company
+    One query for each of these; an address with one spelling costs none. The caller holds: `find` found the company
     alone, and its secret has proven the provider.
     """
-    if channel.address_kind is not AddressKind.PHONE:
-        return None
     own, known_as = message.sender.value, message.sender_id
-    spellings = dict.fromkeys((*other_spellings(own), *([known_as] if known_as not in (None, own) else ())))
+    if channel.address_kind is AddressKind.EMAIL:
+        others: Sequence[str | None] = [other_spelling(own)]
+    else:
+        others = [*other_spellings(own), known_as if known_as != own else None]
+    spellings = dict.fromkeys(one for one in others if one is not None)
     return _newest([row for one in spellings for row in _pair(table, channel, message, one)], channel)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
 from chalicelib.messages import splitting
-from chalicelib.settings import OneOf, Parse, Settings, Within
+from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
 from chalicelib.telemetry import Level, Step, Trail
 
 POLICY = "policy"
@@ -144,6 +144,8 @@ def kind_of_setting(name: str) -> Kind:
             return Number(int(low), int(high))
         case OneOf(meanings):
             return Word(meanings)
+        case Assignments(defaults=defaults, words=words):
+            return MapOf({each: Word(words.meanings) for each in defaults})
         case _ if parse is str:
             return Text()
         case _:
@@ -197,6 +199,14 @@ class Policy:
     )
     automatic_answers_per_hour: int = _policy(
         "answers of the AI that a conversation may have within an hour before people get its next e-mail"
+    )
+    unauthenticated_email: Mapping[str, Literal["handoff", "keep", "refuse"]] = _policy(
+        "what happens to an e-mail whose sender is not authenticated. `failed`: SPF and DKIM do not vouch for the "
+        "sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is routed like any other; "
+        "`refuse`: it is refused"
+    )
+    unknown_sender_messages_per_hour: int = _policy(
+        "messages to unknown senders that one address of the company sends within a clock hour; 0: none"
     )
 
 

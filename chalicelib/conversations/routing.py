@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
+from chalicelib.channels.channel import AUTHENTICATION
+from chalicelib.channels.email.authentication import Verdict
+from chalicelib.conversations.contexts import extras_of_entry
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.policies import PolicyOf
+from chalicelib.conversations.policies import Policy, PolicyOf
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind
 from chalicelib.messages.phone_numbers import all_spellings, bare
 from chalicelib.protocol.answers import recent_answers
+from chalicelib.protocol.record import MESSAGE_ID
 
 ANSWERED_BY_MACHINES: Final = frozenset({AddressKind.EMAIL})
 """Addresses where a machine may answer our answers, and does not say that it is one."""
+
+
+_UNAUTHENTICATED: Final = {Verdict.FAIL.value: "failed", Verdict.NONE.value: "none"}
+"""The keys of the policy `unauthenticated_email`, by verdict."""
 
 
 class Route(StrEnum):
@@ -26,6 +35,18 @@ class Route(StrEnum):
     """The AI, by the batches of its channel."""
     HANDOFF = "handoff"
     """People."""
+
+
+class HandoffReason(StrEnum):
+    """Why the routing sends a message to people; their context has it."""
+
+    CONVERSATION = "conversation_queued_for_people"
+    """`auto_queue_reply_message`."""
+    SENDER = "sender_listed"
+    FLAG = "hand_off_to_human"
+    SENDER_NOT_AUTHENTICATED = "sender_not_authenticated"
+    """The policy `unauthenticated_email`."""
+    ANSWERS = "automatic_answers_per_hour"
 
 
 @dataclass(frozen=True)
@@ -48,13 +69,16 @@ class Routing:
     now: datetime
 
 
-def destination(conversation: Conversation, channel: str, sender: str, routing: Routing) -> Destination:
+def destination(
+    conversation: Conversation, channel: str, sender: str, extras: Mapping[str, object], routing: Routing
+) -> Destination:
     """What the rules and the routing say now of a message.
 
     Args:
         conversation: as read.
         channel: the name of the message's channel.
         sender: the address that it came from.
+        extras: of the message.
         routing: the rest.
 
     Raises:
@@ -63,28 +87,81 @@ def destination(conversation: Conversation, channel: str, sender: str, routing: 
     refused = validate_conversation_rules(conversation, channel, lock_matters=False)
     if refused is not None:
         return Refusal(refused)
-    return determine_target_queue(conversation, channel, Address.from_text(sender), routing)
+    address = Address.from_text(sender)
+    if unauthenticated_action(address, extras, routing.policy_of(channel)) == "refuse":
+        return Refusal(Code.SENDER_NOT_AUTHENTICATED)
+    return determine_target_queue(conversation, channel, address, extras, routing)
 
 
-def determine_target_queue(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> Route:
+def determine_target_queue(
+    conversation: Conversation, channel: str, sender: Address, extras: Mapping[str, object], routing: Routing
+) -> Route:
     """The route of a message from `sender`.
-
-    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
-    address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human. They also get an
-    e-mail once the AI has given as many answers within the last hour as the policy `automatic_answers_per_hour` allows:
-    two machines would answer each other without end.
 
     Raises:
         Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
     """
-    if (
-        conversation.auto_queue_reply_message
-        or _is_listed(conversation, sender)
-        or (routing.handoff_flag_routes and conversation.hand_off_to_human)
-        or has_answered_enough(conversation, channel, sender, routing)
-    ):
-        return Route.HANDOFF
-    return Route.CHANNEL
+    reason = handoff_reason(conversation, channel, sender, extras, routing)
+    return Route.CHANNEL if reason is None else Route.HANDOFF
+
+
+def handoff_reason(
+    conversation: Conversation, channel: str, sender: Address, extras: Mapping[str, object], routing: Routing
+) -> HandoffReason | None:
+    """Why people get a message from `sender`; None: the AI gets it.
+
+    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
+    address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human. They also get an
+    e-mail whose sender is not authenticated, where the policy `unauthenticated_email` says so, and an e-mail once the
+    AI has given as many answers within the last hour as the policy `automatic_answers_per_hour` allows: two machines
+    would answer each other without end.
+
+    Raises:
+        Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
+    """
+    if conversation.auto_queue_reply_message:
+        return HandoffReason.CONVERSATION
+    if _is_listed(conversation, sender):
+        return HandoffReason.SENDER
+    if routing.handoff_flag_routes and conversation.hand_off_to_human:
+        return HandoffReason.FLAG
+    if unauthenticated_action(sender, extras, routing.policy_of(channel)) == "handoff":
+        return HandoffReason.SENDER_NOT_AUTHENTICATED
+    if has_answered_enough(conversation, channel, sender, routing):
+        return HandoffReason.ANSWERS
+    return None
+
+
+def handoff_reasons(
+    conversation: Conversation, entries: Sequence[Mapping[str, Any]], routing: Routing
+) -> Mapping[str, HandoffReason]:
+    """By message id, why people get these entries of the record; one that the routing would not send is left out.
+
+    Raises:
+        Misconfigured: `ROUTING_ERROR`; the list of senders is no list of texts.
+    """
+    reasons = {
+        one[MESSAGE_ID]: handoff_reason(
+            conversation,
+            one["channel_type"],
+            Address.from_text(one["metadata"]["sender"]),
+            extras_of_entry(one),
+            routing,
+        )
+        for one in entries
+    }
+    return {message_id: reason for message_id, reason in reasons.items() if reason is not None}
+
+
+def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy: Policy) -> str:
+    """What the policy says of a message by its sender's authentication: `handoff`, `keep` or `refuse`.
+
+    `keep` for every other kind of address: the provider vouches for a number.
+    """
+    key = _UNAUTHENTICATED.get(str(extras.get(AUTHENTICATION, "")))
+    if sender.kind is not AddressKind.EMAIL or key is None:
+        return "keep"
+    return policy.unauthenticated_email[key]
 
 
 def has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:

@@ -117,14 +117,14 @@ def look_again(act: Callable[[], Outcome | Changed]) -> Outcome:
 
 def destination_of(view: View, message: StagedMessage, routing: Routing) -> Destination:
     """Who answers a staged message, by today's rules."""
-    sender = contexts.sender_of(message.context)
-    return destination(view.conversation, message.channel, sender, routing)
+    sender, extras = contexts.sender_of(message.context), contexts.extras_of(message.context)
+    return destination(view.conversation, message.channel, sender, extras, routing)
 
 
 def destination_of_entry(conversation: Conversation, entry: Entry, routing: Routing) -> Destination:
     """Who answers a message that is in the record already, by today's rules."""
     channel, sender = entry["channel_type"], entry["metadata"]["sender"]
-    return destination(conversation, channel, sender, routing)
+    return destination(conversation, channel, sender, contexts.extras_of_entry(entry), routing)
 
 
 def belongs_to_people(conversation: Conversation, routing: Routing) -> bool:

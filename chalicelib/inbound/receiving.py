@@ -29,7 +29,7 @@ from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_loo
 from chalicelib.conversations.lookup import Found
 from chalicelib.conversations.opt_out import mark_at_once, opt_out_request
 from chalicelib.conversations.policies import Policies, Policy
-from chalicelib.conversations.routing import Route, Routing, determine_target_queue
+from chalicelib.conversations.routing import Route, Routing, determine_target_queue, unauthenticated_action
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.conversations.window import first_delay_seconds
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
@@ -186,6 +186,7 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)
+        _require_authentication(message, self._policies.of(found, channel.name, trail))
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
@@ -215,7 +216,7 @@ class Receiving:
         if refusal is not None and refusal is not Code.OPTED_OUT:
             raise Rejected(refusal, "refused by the conversation's rules")
         routing = Routing(self._settings.handoff_flag_routes, lambda _: policy, self._clock.now())
-        route = determine_target_queue(conversation, channel.name, message.sender, routing)
+        route = determine_target_queue(conversation, channel.name, message.sender, message.extras, routing)
         trail.log(Step.RULES_PASSED, Level.DEBUG, route=route.value)
         message, deadline = _with_content(message, conversation, deadline)
         attachments.extend(deadline)
@@ -307,9 +308,8 @@ class Receiving:
         """A verified message under its own id, from its author by the company's policy."""
         if message.unread is None:
             return message
-        refused = {"fail"} if self._settings.email_authentication == "refuse" else set()
         lists = self._policies.of(found, message.channel, trail).list_addresses
-        return message.unread.judged(message, lists=lists, refused=refused)
+        return message.unread.judged(message, lists=lists)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
         found = lookup.find(tables.conversations, channel, message)
@@ -470,6 +470,16 @@ def _pass_or_refuse(message: InboundMessage) -> None:
         raise Misconfigured(message.refusal, "a status callback was sent to the URL for messages")
     if message.refusal is not None:
         raise Rejected(message.refusal, f"refused by the channel {message.channel}")
+
+
+def _require_authentication(message: InboundMessage, policy: Policy) -> None:
+    """Refuse an e-mail whose sender is not authenticated, where the company's policy says so.
+
+    Raises:
+        Rejected: `SENDER_NOT_AUTHENTICATED`.
+    """
+    if unauthenticated_action(message.sender, message.extras, policy) == "refuse":
+        raise Rejected(Code.SENDER_NOT_AUTHENTICATED, "refused by the policy unauthenticated_email")
 
 
 def _with_content(

@@ -88,13 +88,12 @@ class Unread(Protocol):
     def seconds_spent(self) -> float:
         """On reading, for all recipients of the message together."""
 
-    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
-        """The message under its own id, with who wrote it and whether it is taken.
+    def judged(self, message: InboundMessage, *, lists: Collection[str]) -> InboundMessage:
+        """The message under its own id, with its author and what SPF and DKIM say of them.
 
         Args:
             message: the one that was verified, for one of its recipients.
             lists: the addresses of the company's own lists.
-            refused: the verdicts on its sender by which the company takes no message.
         """
 
     def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:

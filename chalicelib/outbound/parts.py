@@ -2,6 +2,9 @@
 
 A part whose claim or whose giving back met a fault of a table was certainly not sent. The reply comes again with the
 token of that claim, so that its next try claims the part anew instead of taking it for one in doubt.
+
+Two kinds of doubt end differently if the provider's list lacks the part. After a lost answer, or a crash, the outcome
+is unknown. After a 5xx the list is read once more, and then the part is sent once more.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ from chalicelib.protocol import sends
 from chalicelib.protocol.sends import Part, State
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
+
+LISTED_AFTER_SECONDS = 60
+"""Age at which a message that the provider's list lacks was not taken."""
 
 
 class PartSending:
@@ -84,7 +90,7 @@ class PartSending:
         """Send one part, unless it was sent or is in doubt: then find out. A text is an error's code."""
         if plan.refusal is not None or job.deadline.has_passed:
             before = sends.find(job.tables.sends, part.send_id)
-            if before is None or before.token in job.reply.unsent_claims:
+            if before is None or (before.token in job.reply.unsent_claims and not before.is_sent_again):
                 return plan.refusal or Later("NO_TIME_LEFT", 0, gives_claim_back=True)
             found = before
         else:
@@ -102,8 +108,11 @@ class PartSending:
                 return code
             case State.CLAIMED if found.token == part.token:
                 return self._send_once(job, part, wanted, plan)
+            case State.CLAIMED if found.is_sent_again and found.token in job.reply.unsent_claims:
+                unsent = self._give_back(job, found)
+                return Later("IN_DOUBT", 0, gives_claim_back=False, unsent_claims=unsent)
             case State.CLAIMED | State.UNKNOWN:
-                return self._reconcile(job, found, wanted, plan)
+                return self._reconcile(job, part, found, wanted, plan)
 
     def _claim(self, job: Job, part: Part, plan: Plan) -> Part | Later:
         """The part's row; or later, where it may be claimed and this try has certainly not sent it.
@@ -124,6 +133,16 @@ class PartSending:
             self._give_back(job, part)  # for another delivery of this reply, which does not know the token
             return Later(fault.code.value, 0, gives_claim_back=not plan.is_begun, unsent_claims=(part.token,))
 
+    def _claim_again(self, job: Job, part: Part, found: Part) -> Part | Later:
+        """The part's row, claimed for its second send or as another process left it; or later, as `_claim` says."""
+        again = replace(found, token=part.token, first_claimed_at=found.claimed_at)
+        try:
+            return sends.claim_again(job.tables.sends, found, token=part.token, now=self._clock.now())
+        except (TryAgain, Misconfigured) as fault:
+            self._report(job, part, fault)
+            self._give_back(job, again)
+            return Later(fault.code.value, 0, gives_claim_back=False, unsent_claims=(part.token,))
+
     def _give_back(self, job: Job, part: Part) -> tuple[str, ...]:
         """Free a part that was certainly not sent; its token, where that met a fault."""
         try:
@@ -142,7 +161,7 @@ class PartSending:
             unsent = self._give_back(job, part)
             job.trail.fault(Step.FAILED, fault, count=part.number)
             job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
-            return Later(fault.code.value, 0, gives_claim_back=True, unsent_claims=unsent)
+            return Later(fault.code.value, 0, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
         match outcome:
             case Sent(sid) as sent:
                 sends.conclude(table, part, State.SENT, sid=sid)
@@ -156,27 +175,49 @@ class PartSending:
                 return code
             case TemporaryFailure(code, after_seconds):
                 unsent = self._give_back(job, part)
-                return Later(code, after_seconds, gives_claim_back=True, unsent_claims=unsent)
-            case InDoubt():
-                sends.conclude(table, part, State.UNKNOWN)
-                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number)
+                return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
+            case InDoubt(is_server_error, code):
+                is_provable = is_server_error and self._senders[plan.channel.name].lists_every_message
+                sends.conclude(table, part, State.UNKNOWN, is_server_error=is_provable)
+                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code or "none")
                 return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
 
-    def _reconcile(self, job: Job, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
-        """A part that was claimed and never concluded: ask the provider, and never send it again."""
-        left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.age(self._clock.now())
+    def _reconcile(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """A part that is in doubt: look it up in the provider's list; after a 5xx it may be sent once more."""
+        left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.unread(self._clock.now())
         if left > timedelta(0):
             return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
         # What the record or another part's row knows of is no proof of this one, though it may say the same.
         taken = self._sids_of_other_parts(job, found) | plan.known_sids
-        listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.claimed_at))
+        listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.tried_since))
         sids = [sid for sid in listed if sid not in taken]
-        if not sids:
-            sends.conclude(job.tables.sends, found, State.REFUSED, error_code=ReplyCode.UNKNOWN_OUTCOME)
-            return ReplyCode.UNKNOWN_OUTCOME
-        sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
-        job.trail.log(Step.RECONCILED, Level.WARNING, message_sid=sids[-1], count=found.number)
-        return Sent(sids[-1])
+        if sids:
+            sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
+            job.trail.log(Step.RECONCILED, Level.WARNING, message_sid=sids[-1], count=found.number)
+            return Sent(sids[-1])
+        if found.may_be_sent_again and plan.refusal is None:
+            return self._missed(job, part, found, wanted, plan)
+        sends.conclude(job.tables.sends, found, State.REFUSED, error_code=ReplyCode.UNKNOWN_OUTCOME)
+        return ReplyCode.UNKNOWN_OUTCOME
+
+    def _missed(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
+        """The provider answered with a 5xx, and its list lacks the part: read it again, then send once more."""
+        now = self._clock.now()
+        too_young = timedelta(seconds=LISTED_AFTER_SECONDS) - found.age(now)
+        if too_young > timedelta(0):
+            return Later("IN_DOUBT", ceil(too_young.total_seconds()), gives_claim_back=False)
+        if found.misses + 1 < sends.MISSES_NEEDED:
+            sends.miss(job.tables.sends, found, now=now)
+            return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
+        if job.deadline.has_passed:
+            return Later("NO_TIME_LEFT", 0, gives_claim_back=False)
+        claimed = self._claim_again(job, part, found)
+        if isinstance(claimed, Later):
+            return claimed
+        if claimed.token != part.token or claimed.state is not State.CLAIMED:
+            return Later("IN_DOUBT", 0, gives_claim_back=False)  # another process has claimed it, or it is proven
+        job.trail.log(Step.SENT_AGAIN, Level.WARNING, count=part.number)
+        return self._send_once(job, replace(part, first_claimed_at=claimed.first_claimed_at), wanted, plan)
 
     def _sids_of_other_parts(self, job: Job, found: Part) -> frozenset[str]:
         """The provider's ids of the parts before this one, which may say the same."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender, Vendor
+from chalicelib.channels.channel import Channel, OutboundPart, Sender, Vendor, threading_of
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
@@ -173,7 +173,7 @@ class Planning:
                 content_variables=part.content_variables,
                 media_urls=part.media_urls,
                 status_callback=self._status_callback(channel.vendor, send_id_of(reply, number)),
-                answers=_texts(last.get("extras")),
+                answers=threading_of(_texts(last.get("extras"))),
                 is_automatic=reply.source is Source.AI,
             )
             for number, part in enumerate(made, start=1)

@@ -224,7 +224,7 @@ class Replying:
         batch_id = job.reply.batch_id or ""
         if later.gives_claim_back:
             reply_claim.unclaim(table, key, batch_id=batch_id, token=job.token, now=now)
-        elif later.entries:
+        else:
             reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
 
     def _leave_to_people(self, job: Job, conversation: Conversation) -> bool | Changed:

@@ -138,7 +138,7 @@ def unclaim(table: Table, key: ConversationKey, *, batch_id: str, token: str, no
 
 
 def pause(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
-    """Keep the claim for the same reply, which comes again and may take it over at once: a part of it was sent."""
+    """Keep the claim for the same reply, which comes again and may take it over at once: a part is sent or in doubt."""
     change = Change(set={CLAIMED_AT: _LONG_AGO, STARTED_AT: iso(now)}, add={VERSION: 1})
     table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
 

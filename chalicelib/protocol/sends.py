@@ -4,6 +4,10 @@
         ^                     |                                |
         `-- p: give back -----'            q: report, reconcile `--> sent
 
+    unknown --y: claim again--> claimed, for the second and last send
+       ^                           |
+       `------ p: give back -------'
+
 Guarantees
     P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is
         claimed and not concluded is in doubt, and never sent again blind - unless its claimer left word that it never
@@ -11,6 +15,8 @@ Guarantees
     P2  What is known is not unlearned: `sent` stands, and what was concluded as unknown only a proof changes.
     P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
         order of reports end in the same row.
+    P4  A part is sent again only if the provider answered its send with a 5xx and its list lacked the part at
+        `MISSES_NEEDED` reads. One process claims it again, from exactly the row that it read, and never a second time.
 """
 
 from __future__ import annotations
@@ -33,8 +39,15 @@ TOKEN = "claim_token"
 CLAIMED_AT = "claimed_at"
 PROVIDER_SID = "provider_sid"
 ERROR_CODE = "error_code"
+IS_SERVER_ERROR = "answered_server_error"
+MISSES = "list_misses"
+MISSED_AT = "list_missed_at"
+FIRST_CLAIMED_AT = "first_claimed_at"
 DELIVERY = "delivery_status"
 DELIVERY_RANK = "delivery_rank"
+
+MISSES_NEEDED = 2
+"""Reads of the provider's list that lack a part before it is sent again."""
 
 _RANKS = {
     name: rank
@@ -85,10 +98,37 @@ class Part:
     claimed_at: str = ""
     provider_sid: str | None = None
     error_code: str | None = None
+    is_server_error: bool = False
+    """Whether the provider answered the send with a 5xx; False: its answer was lost, or the process died."""
+    misses: int = 0
+    """Reads of the provider's list that lacked the part."""
+    missed_at: str | None = None
+    """When the last of them was."""
+    first_claimed_at: str | None = None
+    """When it was first claimed, if it is being sent again."""
 
     def age(self, now: datetime) -> timedelta:
         """How long ago it was claimed."""
         return age(self.claimed_at, now)
+
+    def unread(self, now: datetime) -> timedelta:
+        """How long ago it was claimed, or was last looked for in the provider's list in vain."""
+        return age(max(self.claimed_at, self.missed_at or ""), now)
+
+    @property
+    def is_sent_again(self) -> bool:
+        """Whether this claim is for the second send of the part."""
+        return self.first_claimed_at is not None
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """Whether the part is sent once more if the provider's list lacks it."""
+        return self.state is State.UNKNOWN and self.is_server_error and not self.is_sent_again
+
+    @property
+    def tried_since(self) -> str:
+        """Since when the provider may have the part."""
+        return self.first_claimed_at or self.claimed_at
 
     @classmethod
     def from_item(cls, item: Item) -> Part:
@@ -108,6 +148,10 @@ class Part:
             claimed_at=item[CLAIMED_AT],
             provider_sid=item.get(PROVIDER_SID),
             error_code=item.get(ERROR_CODE),
+            is_server_error=item.get(IS_SERVER_ERROR, False),
+            misses=int(item.get(MISSES, 0)),
+            missed_at=item.get(MISSED_AT),
+            first_claimed_at=item.get(FIRST_CLAIMED_AT),
         )
 
 
@@ -153,7 +197,8 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
     }
     is_free = Attr(SEND_ID).missing()
     for one in unsent:
-        is_free |= Attr(TOKEN).eq(one) & Attr(STATE).eq(State.CLAIMED.value)
+        # A claim for a second send is given back instead: the row has to remember the first.
+        is_free |= Attr(TOKEN).eq(one) & Attr(STATE).eq(State.CLAIMED.value) & Attr(FIRST_CLAIMED_AT).missing()
     match table.put(row, when=is_free):  # P1: one process claims a part.
         case Written():
             return Part.from_item(row)
@@ -161,20 +206,72 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
             return Part.from_item(item)
 
 
+def claim_again(table: Table, found: Part, *, token: str, now: datetime) -> Part:
+    """The part's row as it stands now: claimed for its second send by this token, or as another process left it (P4).
+
+    The caller holds: `found.may_be_sent_again`.
+    """
+    change = Change(
+        set={STATE: State.CLAIMED.value, TOKEN: token, CLAIMED_AT: iso(now), FIRST_CLAIMED_AT: found.claimed_at}
+    )
+    is_as_read = (
+        Attr(STATE).eq(State.UNKNOWN.value)  # P2: no report has proven it since,
+        & Attr(TOKEN).eq(found.token)  # P4: and no other process has claimed it again.
+        & Attr(MISSES).stays(found.misses or None)
+        & Attr(FIRST_CLAIMED_AT).missing()
+    )
+    match table.update({SEND_ID: found.send_id}, change, when=is_as_read):
+        case Written(item):
+            return Part.from_item(item)
+        case Refused(item):
+            return Part.from_item(item) if item else found
+
+
+def miss(table: Table, found: Part, *, now: datetime) -> None:
+    """Count a read of the provider's list that lacked the part; of two at once one counts."""
+    change = Change(set={MISSES: found.misses + 1, MISSED_AT: iso(now)})
+    is_as_read = Attr(STATE).eq(State.UNKNOWN.value) & Attr(TOKEN).eq(found.token)
+    table.update({SEND_ID: found.send_id}, change, when=is_as_read & Attr(MISSES).stays(found.misses or None))  # P4
+
+
 def give_back(table: Table, part: Part, *, token: str) -> None:
-    """Free a part that was certainly not sent, so that the reply's next try may claim it."""
+    """Free a part that was certainly not sent, so that the reply's next try may claim it.
+
+    Of a second send only that claim is taken back: the first send stays in doubt.
+    """
     is_ours_and_open = Attr(TOKEN).eq(token) & Attr(STATE).eq(State.CLAIMED.value)
-    table.delete({SEND_ID: part.send_id}, when=is_ours_and_open)  # P1: only our own.
+    if part.first_claimed_at is None:
+        table.delete({SEND_ID: part.send_id}, when=is_ours_and_open)  # P1: only our own.
+        return
+    first = Change(set={STATE: State.UNKNOWN.value, CLAIMED_AT: part.first_claimed_at}, remove=(FIRST_CLAIMED_AT,))
+    table.update({SEND_ID: part.send_id}, first, when=is_ours_and_open)  # P1, P4
 
 
-def conclude(table: Table, part: Part, state: State, *, sid: str | None = None, error_code: str | None = None) -> None:
-    """Write down what became of a part."""
-    told: Mapping[str, Any] = {PROVIDER_SID: sid, ERROR_CODE: error_code}
+def conclude(
+    table: Table,
+    part: Part,
+    state: State,
+    *,
+    sid: str | None = None,
+    error_code: str | None = None,
+    is_server_error: bool = False,
+) -> None:
+    """Store the outcome of a part's send.
+
+    Args:
+        table: of sends.
+        part: as claimed, or as read.
+        state: what is known of it now.
+        sid: the provider's, if it is sent.
+        error_code: why it is not.
+        is_server_error: whether the provider answered with a 5xx, so that the part may be sent again.
+    """
+    told: Mapping[str, Any] = {PROVIDER_SID: sid, ERROR_CODE: error_code, IS_SERVER_ERROR: is_server_error or None}
     is_in_doubt = Attr(STATE).eq(State.CLAIMED.value) | Attr(STATE).eq(State.UNKNOWN.value)
     table.update(
         {SEND_ID: part.send_id},
         Change(set={STATE: state.value, **{name: value for name, value in told.items() if value is not None}}),
-        when=is_in_doubt,  # P2: what is known is not unlearned.
+        when=is_in_doubt & Attr(TOKEN).eq(part.token),  # P2: what is known is not unlearned. P4: nor another's claim.
     )
 
 

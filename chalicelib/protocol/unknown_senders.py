@@ -5,6 +5,8 @@
        ^                  |  ^                   |
        `---- F: drop -----'  `-- E: give back ---'
 
+    (no row, or fewer than the cap) --G: count--> one text more of this address within this hour
+
 A row that has expired is as good as none.
 
 Guarantees
@@ -17,6 +19,9 @@ Guarantees
     U4  A row from which nobody will send is dropped while it is pending, so that the sender's next message is told.
     U5  The queue's message only names a row. What is sent, to whom and with whose secret, is what the row says, which
         a webhook wrote after its provider was proven: who may write to the queue cannot choose any of it.
+    U6  Within a clock hour an address of a company sends at most `messages_max` texts to unknown senders: each is
+        counted before it may be sent, by one update that is conditional on the count. A row whose text the cap refuses
+        is dropped by the webhook that wrote it, so that the sender's next message is told.
 
 A courtesy and no promise: at most once, and what a crash or a lost answer takes away is not made up for. DynamoDB
 removes expired rows days late, so every condition compares `expires_at` itself.
@@ -44,6 +49,8 @@ STATE = "notice_state"
 NOTED_AT = "noted_at"
 EXPIRES_AT = "expires_at"
 TOKEN = "claim_token"
+SENT_COUNT = "sent_count"
+"""Of the row that counts the texts of one address within one hour."""
 LETTER = "letter"
 """The attribute of the fallback message. Rows of earlier versions have it, so the name stays."""
 
@@ -168,12 +175,24 @@ class AlreadyNotified:
     """The sender was told by an earlier message, or is being told by this one already."""
 
 
+@dataclass(frozen=True)
+class Capped:
+    """The company's address has sent as many texts to unknown senders within this hour as it may."""
+
+
 def note_sender(
-    table: Table, pair: Pair, *, message_sid: str, now: datetime, hours: int
-) -> MayNotify | AlreadyNotified:
-    """Write down that the answer to this message tells its sender, unless they were told before."""
+    table: Table, pair: Pair, *, message_sid: str, now: datetime, hours: int, messages_max: int
+) -> MayNotify | AlreadyNotified | Capped:
+    """Write down that the answer to this message tells its sender, unless they were told before.
+
+    Raises:
+        TryAgain, Misconfigured: the row is not written, or the text is not counted.
+    """
     row = _row(pair, message_sid, State.ANSWERED, now=now, hours=hours)
-    return _put(table, row, now=now)
+    outcome, is_new = _put(table, row, now=now)
+    if isinstance(outcome, AlreadyNotified):
+        return outcome
+    return outcome if count(table, row, now=now, messages_max=messages_max, is_new=is_new) else Capped()
 
 
 def request_fallback(
@@ -185,8 +204,9 @@ def request_fallback(
     message_sid: str,
     now: datetime,
     hours: int,
+    messages_max: int,
     group: str,
-) -> MayNotify | AlreadyNotified:
+) -> MayNotify | AlreadyNotified | Capped:
     """Have a fallback message sent to the sender of this message, unless they were told before.
 
     Args:
@@ -197,20 +217,25 @@ def request_fallback(
         message_sid: of the sender's message.
         now: the current instant.
         hours: how long nothing more is told.
+        messages_max: how many texts the address sends to unknown senders within an hour.
         group: the queue's fairness group.
 
     Raises:
-        TryAgain, Misconfigured: the row is not written, or nobody is reminded of it, or perhaps nobody is.
+        TryAgain, Misconfigured: the row is not written, or the text is not counted, or nobody is reminded of it, or
+            perhaps nobody is.
     """
     row = {**_row(pair, message_sid, State.PENDING, now=now, hours=hours), LETTER: fallback.item}
+    outcome: MayNotify | AlreadyNotified
     try:
-        outcome = _put(table, row, now=now)
+        outcome, is_new = _put(table, row, now=now)
     except TryAgain as fault:
         if not fault.maybe_applied:
             raise
-        outcome = MayNotify()  # U2: perhaps the row is there; a reminder of one that is not is harmless
+        outcome, is_new = MayNotify(), False  # U2: perhaps the row is there; a reminder of one that is not is harmless
     if isinstance(outcome, AlreadyNotified):
         return outcome
+    if not count(table, row, now=now, messages_max=messages_max, is_new=is_new):
+        return Capped()
     fallback_request = FallbackRequest(pair, message_sid)
     try:
         queue.send(fallback_request.body, group=group)
@@ -284,18 +309,50 @@ def _row(pair: Pair, message_sid: str, state: State, *, now: datetime, hours: in
     }
 
 
-def _put(table: Table, row: Item, *, now: datetime) -> MayNotify | AlreadyNotified:
+def _put(table: Table, row: Item, *, now: datetime) -> tuple[MayNotify | AlreadyNotified, bool]:
+    """What the row lets its webhook do, and whether it is written just now."""
     is_new = Attr(MESSAGE_SID).missing()
     # A message that comes again days later was told in its time.
     is_past = Attr(EXPIRES_AT).le(epoch(now)) & Attr(MESSAGE_SID).ne(row[MESSAGE_SID])
     match table.put(row, when=is_new | is_past):  # U1: told once while a row lives.
         case Written():
-            return MayNotify()
+            return MayNotify(), True
         case Refused(item) if item.get(MESSAGE_SID) == row[MESSAGE_SID]:
             # U2: this very message, come again.
-            return MayNotify() if item[STATE] in (State.ANSWERED, State.PENDING) else AlreadyNotified()
+            return (MayNotify() if item[STATE] in (State.ANSWERED, State.PENDING) else AlreadyNotified()), False
         case Refused():
-            return AlreadyNotified()
+            return AlreadyNotified(), False
+
+
+def count(table: Table, row: Item, *, now: datetime, messages_max: int, is_new: bool) -> bool:
+    """Count one text of the row's company address within this hour; whether it may be sent.
+
+    Raises:
+        TryAgain, Misconfigured: it may not, for nobody knows whether it is counted; a row that is new is dropped.
+    """
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    key = {COMPANY_ADDRESS: row[COMPANY_ADDRESS], SENDER: f"#{hour:%Y-%m-%dT%H}"}  # no address has this form
+    change = Change(add={SENT_COUNT: 1}, set={EXPIRES_AT: epoch(hour + timedelta(hours=2))})
+    has_room = Attr(SENT_COUNT).missing() | Attr(SENT_COUNT).lt(messages_max)
+    try:
+        write = table.update(key, change, when=has_room)  # U6: at most so many within an hour.
+    except (TryAgain, Misconfigured):
+        if is_new:
+            with suppress(TryAgain, Misconfigured):
+                _drop_own(table, row)
+        raise
+    if isinstance(write, Written):
+        return True
+    if is_new:
+        with suppress(TryAgain, Misconfigured):
+            _drop_own(table, row)
+    return False
+
+
+def _drop_own(table: Table, row: Item) -> None:
+    """Take away a row that this webhook wrote, and from which nothing is sent."""
+    is_same = Attr(STATE).eq(row[STATE]) & Attr(MESSAGE_SID).eq(row[MESSAGE_SID])
+    table.delete({COMPANY_ADDRESS: row[COMPANY_ADDRESS], SENDER: row[SENDER]}, when=is_same)  # U6: nobody else's.
 
 
 def _is_claimed_by(token: str) -> Condition:

@@ -114,8 +114,9 @@ MEASURES: Mapping[Metric, Measure] = {
     ),
     Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
     Metric.UNKNOWN_SENDER: Measure(
-        "a proven provider told of a sender who has no active conversation, by whether they are told so",
-        frozenset({"sent", "silent", "sent_before", "failed"}),
+        "a sender without an active conversation wrote, by whether they receive a text; `capped`: the company's "
+        "address has sent as many within this hour as the policy `unknown_sender_messages_per_hour` allows",
+        frozenset({"sent", "silent", "sent_before", "capped", "failed"}),
     ),
     Metric.FALLBACK_NOT_SENT: Measure(
         "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",

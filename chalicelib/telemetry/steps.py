@@ -49,6 +49,7 @@ class Step(StrEnum):
     CLAIMED = "claimed"
     SENT = "sent"
     IN_DOUBT = "send_in_doubt"
+    SENT_AGAIN = "sent_again"
     RECONCILED = "reconciled"
     RELEASED = "released"
     REPLY_ENDED = "reply_ended_before"

@@ -12,9 +12,10 @@ its sake would cost more than it is worth, and where the sender is not told it i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.channels.channel import THREADING, Channel
+from chalicelib.channels.channel import Channel, threading_of
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
 from chalicelib.conversations.opt_out import opt_out_request
@@ -25,12 +26,16 @@ from chalicelib.messages.inbound import AddressKind, InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import AlreadyNotified, Fallback, MayNotify, Pair
+from chalicelib.protocol.unknown_senders import AlreadyNotified, Capped, Fallback, MayNotify, Pair
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _THREADING_BYTES_MAX = 4_096
 """Of what the row keeps of the sender's message; what does not fit is left out whole."""
+
+
+_CAPS_MAX = 1_000
+"""How many addresses a process remembers to have reached their cap."""
 
 
 class Notification(StrEnum):
@@ -41,6 +46,8 @@ class Notification(StrEnum):
     SILENT = "silent"
     """The company wants nothing told, or this message is none that is answered."""
     SENT_BEFORE = "sent_before"
+    CAPPED = "capped"
+    """The company's address has sent as many texts within this hour as it may."""
     FAILED = "failed"
     """They should have been told, and were not for certain."""
 
@@ -52,6 +59,8 @@ class UnknownSenderPolicy:
         self._policies = policies
         self._clock = clock
         self._settings = settings
+        self._caps: dict[str, tuple[datetime, int]] = {}
+        """By the company's address, the hour and the cap that were found reached: no call is made again until then."""
 
     def respond(
         self,
@@ -79,8 +88,9 @@ class UnknownSenderPolicy:
         text = "" if is_silent else self._text(channel, found, message, trail)
         told = Notification.SILENT
         if text:
+            messages_max = self._policies.of(found, channel.name, trail).unknown_sender_messages_per_hour
             try:
-                told = self._tell(tables, queues, channel, found, message, text)
+                told = self._tell_within_cap(tables, queues, channel, found, message, text, messages_max)
             except (TryAgain, Misconfigured) as fault:
                 level = Level.ERROR if isinstance(fault, Misconfigured) else Level.WARNING
                 trail.fault(Step.FAILED, fault, level)
@@ -97,14 +107,46 @@ class UnknownSenderPolicy:
         text = self._policies.of(found, channel.name, trail).unknown_sender_text
         return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]
 
+    def _tell_within_cap(
+        self,
+        tables: Tables,
+        queues: Queues,
+        channel: Channel,
+        found: Found,
+        message: InboundMessage,
+        text: str,
+        messages_max: int,
+    ) -> Notification:
+        address, hour = message.recipient.value, self._clock.now().replace(minute=0, second=0, microsecond=0)
+        if messages_max == 0 or self._caps.get(address) == (hour, messages_max):
+            return Notification.CAPPED
+        told = self._tell(tables, queues, channel, found, message, text, messages_max)
+        if told is Notification.CAPPED:
+            if len(self._caps) >= _CAPS_MAX:
+                self._caps.clear()
+            self._caps[address] = hour, messages_max
+        return told
+
     def _tell(
-        self, tables: Tables, queues: Queues, channel: Channel, found: Found, message: InboundMessage, text: str
+        self,
+        tables: Tables,
+        queues: Queues,
+        channel: Channel,
+        found: Found,
+        message: InboundMessage,
+        text: str,
+        messages_max: int,
     ) -> Notification:
         pair = Pair(message.recipient.value, message.sender.value)
         now, hours = self._clock.now(), self._settings.unknown_sender_hours
         if channel.vendor.answer_style.carries_text:
             outcome = unknown_senders.note_sender(
-                tables.unknown_senders, pair, message_sid=message.message_sid, now=now, hours=hours
+                tables.unknown_senders,
+                pair,
+                message_sid=message.message_sid,
+                now=now,
+                hours=hours,
+                messages_max=messages_max,
             )
         else:
             outcome = unknown_senders.request_fallback(
@@ -121,6 +163,7 @@ class UnknownSenderPolicy:
                 message_sid=message.message_sid,
                 now=now,
                 hours=hours,
+                messages_max=messages_max,
                 group=fair_group(found.tenant),
             )
         match outcome:
@@ -128,6 +171,8 @@ class UnknownSenderPolicy:
                 return Notification.SENT
             case AlreadyNotified():
                 return Notification.SENT_BEFORE
+            case Capped():
+                return Notification.CAPPED
 
 
 def code_of(channel: Channel, message: InboundMessage) -> Code:
@@ -149,9 +194,9 @@ def _threading(extras: Mapping[str, str]) -> dict[str, str]:
     """The extras by which the text is put into the sender's thread, within a bound."""
     kept: dict[str, str] = {}
     room = _THREADING_BYTES_MAX
-    for name in THREADING:
-        size = len(extras.get(name, "").encode())
+    for name, value in threading_of(extras).items():
+        size = len(value.encode())
         if 0 < size <= room:
-            kept[name] = extras[name]
+            kept[name] = value
             room -= size
     return kept

@@ -42,6 +42,7 @@ SETTINGS = {
     "STALL_TIMEOUT_SECONDS": "14",
     "REQUEUE_DELAY_SECONDS": "1",
     "REQUEUE_ATTEMPTS_MAX": "10",
+    "REPLY_ATTEMPTS_MAX": "30",
     "ORPHAN_GRACE_SECONDS": "3",
     "PROVIDER_CONNECT_TIMEOUT_SECONDS": "0.5",
     "PROVIDER_READ_TIMEOUT_SECONDS": "1.5",
@@ -62,6 +63,8 @@ _TWILIO_FAULTS = (
     Fault(kind=Kind.LOST, statuses=()),  # no status proves it: it has to be looked up
     Fault(kind=Kind.TOO_MANY),
     Fault(kind=Kind.SERVER_ERROR),
+    Fault(kind=Kind.SERVER_ERROR_AFTER_TAKING),
+    Fault(kind=Kind.SERVER_ERROR_AFTER_TAKING, statuses=()),
 )
 _RECEIVES_MAX = 100
 """Of a message in a queue: processes die so often here that five receives are soon over, with no fault in it."""

@@ -13,7 +13,7 @@ from local.demo.scenario import BATCHES, FROM_A_PERSON, PHOTO, SETTINGS
 from local.stack import STAGE
 from local.stubs.ai import reply_to
 from local.stubs.twilio import BODY_LENGTH_MAX
-from local.tenants import MAIL, NORDIC, SUNRISE, TENANTS
+from local.tenants import MAIL, NORDIC, SUNRISE, TENANTS, Tenant
 
 
 def checks(outcome: Outcome) -> Iterator[Check]:
@@ -163,17 +163,26 @@ def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
     )
     yield Check(
         "the lost answer to Edith's reply was looked up in Twilio's list, and the reply not sent again",
-        (1, [one["sid"] for one in outcome.phone(NORDIC, "edith")]),
-        (
-            len(outcome.steps["send_in_doubt"]),
-            [one["message_sid"] for one in outcome.steps["reconciled"]],
-        ),
+        ([None], [one["sid"] for one in outcome.phone(NORDIC, "edith")]),
+        _doubts(outcome, NORDIC, "edith"),
+    )
+    yield Check(
+        "Twilio took Anna's first reply and answered 500: it was found in Twilio's list, and not sent again",
+        (["20500"], [one["sid"] for one in outcome.phone(SUNRISE, "anna")[:1]]),
+        _doubts(outcome, SUNRISE, "anna"),
     )
     yield Check(
         "the second reply to David's batch, and no other, was refused by name",
         (["SECOND_REPLY"], 1),
         ([one["code"] for one in outcome.told("reply_refused", NORDIC, "david")], len(outcome.steps["reply_refused"])),
     )
+
+
+def _doubts(outcome: Outcome, company: Tenant, customer: str) -> tuple[list[str | None], list[str]]:
+    """The codes with which a customer's replies came to be in doubt, and the sids that Twilio's list had of them."""
+    in_doubt, reconciled = (outcome.told(step, company, customer) for step in ("send_in_doubt", "reconciled"))
+    codes = [None if one["code"] == "none" else one["code"] for one in in_doubt]
+    return codes, [one["message_sid"] for one in reconciled]
 
 
 def _opt_out(outcome: Outcome) -> Iterator[Check]:

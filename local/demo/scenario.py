@@ -63,7 +63,7 @@ _STEP_SECONDS = 30.0
 _QUIET_SECONDS = 1.5
 _LOOK_SECONDS = 0.3
 _LATE_SECONDS = 15.0
-"""When Twilio tells of a message whose answer was lost: after the reply has been reconciled without it."""
+"""When Twilio reports on a message that is in doubt: after its list has proven the send."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,13 @@ class Scenario:
         return died
 
     def _bad_day_at_twilio(self) -> None:
-        """What is going to befall three of the answers."""
+        """Plan the faults of Twilio: one for each of four replies."""
         addresses = {name: NORDIC.customer(name).address for name in ("david", "edith")}
-        clara = SUNRISE.customer("clara").address
+        anna, clara = (SUNRISE.customer(name).address for name in ("anna", "clara"))
         phones = self.stack.phones
         phones.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=2, to=addresses["david"]))
         phones.fail_next(Fault(kind=Kind.LOST, after_seconds=_LATE_SECONDS, to=addresses["edith"]))
+        phones.fail_next(Fault(kind=Kind.SERVER_ERROR_AFTER_TAKING, after_seconds=_LATE_SECONDS, to=anna))
         phones.fail_next(Fault(statuses=("delivered", "sent", "queued", "delivered"), to=clara))
 
     def _burst(self) -> None:

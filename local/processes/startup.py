@@ -110,7 +110,7 @@ def _hints(stack: Stack, *, is_served: bool) -> Table:
     )
     if not is_served and stack.aws.endpoint != _CONFIGURED_ENDPOINT:
         grid.add_row("chalice local", f"reads AWS_ENDPOINT_URL in .chalice/config.json: set it to {stack.aws.endpoint}")
-    grid.add_row("stage", f"{STAGE}; a stub for the AI answers the batches")
+    grid.add_row("stage", STAGE)
     return grid
 
 

@@ -12,6 +12,8 @@ one that calculates need only be there, with its name and whom it tells.
     functions                            ready at once: Chalice looks again only after five seconds, for each of them
                                          what was unzipped for one that is replaced is removed behind the answer
     AWS::CloudWatch::Alarm               one that calculates is kept as one on the first metric that it calculates with
+    TLS                                  this machine's HTTP counts as TLS, which the queues' policy demands;
+                                         a request that says `X-Forwarded-Proto: http` counts as one without
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ import os
 import runpy
 import shutil
 import threading
+from contextvars import ContextVar
 from typing import Any
 
+from ministack import app as engine
 from ministack.core.lambda_runtime import Worker
 from ministack.services import apigateway_v1 as gateway
 from ministack.services import lambda_svc as functions
@@ -30,9 +34,22 @@ from ministack.services.cloudformation import provisioners
 
 _BINARY = "x-amazon-apigateway-binary-media-types"
 
+_is_plain: ContextVar[bool] = ContextVar("is_plain", default=False)
+
+_serve = engine.app
+_pin = engine.pin_request_origin
 _answer = gateway.handle_request
 _build_event = gateway._build_lambda_event_v1
 _alarm = provisioners._cw_metric_alarm_record
+
+
+async def serve(scope: Any, receive: Any, send: Any) -> None:
+    _is_plain.set((b"x-forwarded-proto", b"http") in scope.get("headers", ()))
+    await _serve(scope, receive, send)
+
+
+def pin(source_ip: str, _has_tls: bool) -> None:  # as ministack calls it
+    _pin(source_ip, not _is_plain.get())
 
 
 async def answer(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
@@ -91,6 +108,8 @@ def discard(worker: Worker) -> None:
 
 
 if __name__ == "__main__":
+    engine.app = serve
+    engine.pin_request_origin = pin
     gateway.handle_request = answer
     gateway._build_lambda_event_v1 = build_event
     provisioners._cw_metric_alarm_record = alarm

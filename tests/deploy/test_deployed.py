@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.session import Session
 
-from infrastructure import chalice_state, deploying
+from infrastructure import access_logs, chalice_state, deploying
 from infrastructure.account import Account, DeploymentError
 from infrastructure.post_deploy import PUBLIC_BASE_URL, apply, throttling
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
 from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, resources
-from tests.deploy.conftest import AGAIN
+from tests.deploy.conftest import AGAIN, Elsewhere
 
 STAGE = "halfway"
 BASE = "https://hooks.example.com"
@@ -170,8 +172,57 @@ class TestSettling:
         assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (wanted.per_second, wanted.burst)
         assert variables(account, stage, "send_replies") == {"STAGE": STAGE, PUBLIC_BASE_URL: url}
         assert variables(account, stage, "api_handler") == {"STAGE": STAGE}
-        assert len(first) == len(queue_readers()) + 2
+        assert len(first) == len(queue_readers()) + 4
         assert second == []
+
+    def test_the_api_logs_each_request_and_is_not_traced(self, account: Account, stage: Stage, deployed: str):
+        """By a role of the account, which is made where there is none; Chalice's own setting may trace it."""
+        client = account.client("apigateway")
+        patch = {"op": "replace", "path": "/tracingEnabled", "value": "true"}
+        client.update_stage(restApiId=deployed, stageName=STAGE, patchOperations=[patch])
+
+        done = apply(account, stage, (deployed, BASE))
+
+        now = client.get_stage(restApiId=deployed, stageName=STAGE)
+        arn = f"arn:aws:logs:{account.region}:000000000000:log-group:/aws/apigateway/replies-engine-{STAGE}"
+        assert now["accessLogSettings"] == {"destinationArn": arn, "format": access_logs.FORMAT}
+        assert not now["tracingEnabled"]
+        assert client.get_account()["cloudwatchRoleArn"].endswith(f":role/{access_logs.ROLE}")
+        assert "the API is not traced any more: traces hold URLs" in done
+
+    def test_a_role_that_the_account_has_is_left_alone(self, account: Account, stage: Stage, deployed: str):
+        """Another system of the account logs by it."""
+        client = account.client("apigateway")
+        other = "arn:aws:iam::000000000000:role/of-somebody-else"
+        patch = {"op": "replace", "path": "/cloudwatchRoleArn", "value": other}
+        before = client.get_account().get("cloudwatchRoleArn", "")
+        client.update_account(patchOperations=[patch])
+
+        apply(account, stage, (deployed, BASE))
+
+        assert client.get_account()["cloudwatchRoleArn"] == other
+        client.update_account(patchOperations=[{**patch, "value": before}])
+
+    @pytest.mark.parametrize("wanted", [True, False])
+    def test_the_execute_api_endpoint_is_as_the_stage_says(
+        self, account: Account, stage: Stage, deployed: str, wanted: bool
+    ):
+        """Once; without a word it is left as it is."""
+        client = account.client("apigateway")
+        said = replace(stage, closes_execute_api=wanted)
+        apply(account, replace(stage, closes_execute_api=not wanted), (deployed, BASE))
+
+        changed = [apply(account, one, (deployed, BASE)) for one in (said, said, stage)]
+
+        assert client.get_rest_api(restApiId=deployed)["disableExecuteApiEndpoint"] is wanted
+        assert changed == [[f"the execute-api endpoint is {'closed' if wanted else 'open'}"], [], []]
+
+    def test_a_stack_without_the_access_log_s_group_is_told_with_the_command(self, account: Account, stage: Stage):
+        """It is older than the access log."""
+        other = replace(stage, name="older")
+
+        with pytest.raises(DeploymentError, match=r"log group .*-older is missing: `make infrastructure STAGE=older`"):
+            access_logs.destination(account, other)
 
     def test_a_configured_public_url_goes_before(self, account: Account, stage: Stage, deployed: str):
         """Chalice has given it to the function."""
@@ -180,6 +231,24 @@ class TestSettling:
         apply(account, own, (deployed, f"https://{deployed}.example/{STAGE}"))
 
         assert PUBLIC_BASE_URL not in variables(account, stage, "send_replies")
+
+    def test_a_role_that_is_not_known_everywhere_yet_is_offered_again(self, monkeypatch: pytest.MonkeyPatch):
+        """API Gateway refuses a role for some seconds after it was made."""
+        waits: list[float] = []
+        monkeypatch.setattr(access_logs.time, "sleep", waits.append)
+        gateway = NewRole(refusals=3)
+
+        made = access_logs.let_api_gateway_write(Elsewhere(gateway, session=Session()))
+
+        assert made
+        assert (gateway.arn, len(waits)) == ("arn:role", 3)
+
+    def test_a_role_that_stays_refused_is_told(self, monkeypatch: pytest.MonkeyPatch):
+        """The words are API Gateway's."""
+        monkeypatch.setattr(access_logs.time, "sleep", lambda _seconds: None)
+
+        with pytest.raises(ClientError, match="BadRequestException"):
+            access_logs.let_api_gateway_write(Elsewhere(NewRole(refusals=1_000), session=Session()))
 
     def test_prod_takes_more_than_other_stages(self):
         """A burst of many companies in prod; a loop of somebody's test elsewhere."""
@@ -196,6 +265,49 @@ class TestSettling:
         assert f"of the stage {STAGE} is not deployed in {account.region}: `make deploy STAGE={STAGE}`" in str(
             obstacle.value
         )
+
+
+class TestQueues:
+    def test_a_queue_refuses_even_its_own_account_without_tls(self, account: Account, stage: Stage):
+        """And takes the same request with it."""
+        Stack(account, stage.stack_name, TEMPLATE_FILE, poll_seconds=0.1).bring_up({"Stage": STAGE}, AGAIN)
+        plain, with_tls = account.client("sqs"), account.client("sqs")
+        plain.meta.events.register("before-sign.sqs.*", say_plain)
+        url = with_tls.get_queue_url(QueueName=f"replies-engine-{STAGE}-ai-replies-dlq")["QueueUrl"]
+
+        with_tls.send_message(QueueUrl=url, MessageBody="with TLS")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            plain.send_message(QueueUrl=url, MessageBody="without")
+
+
+def say_plain(request: Any, **_: Any) -> None:
+    """Have the local AWS take a request for one without TLS."""
+    request.headers["X-Forwarded-Proto"] = "http"
+
+
+class NewRole:
+    """IAM with the role there already, and API Gateway that refuses it some times."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.arn = refusals, ""
+
+    def get_account(self) -> dict[str, str]:
+        return {}
+
+    def create_role(self, **_: str) -> None:
+        raise ClientError({"Error": {"Code": "EntityAlreadyExists"}}, "CreateRole")
+
+    def get_role(self, **_: str) -> dict[str, Any]:
+        return {"Role": {"Arn": "arn:role"}}
+
+    def attach_role_policy(self, **_: str) -> None:
+        """There already; AWS takes it twice."""
+
+    def update_account(self, patchOperations: list[dict[str, str]]) -> None:  # noqa: N803  # as botocore names it
+        if self.refusals:
+            self.refusals -= 1
+            raise ClientError({"Error": {"Code": "BadRequestException"}}, "UpdateAccount")
+        self.arn = patchOperations[0]["value"]
 
 
 class TestCreating:

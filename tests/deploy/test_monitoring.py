@@ -19,7 +19,9 @@ from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
 from chalicelib.telemetry import Metric
 from chalicelib.telemetry.metrics import DIMENSIONS
 from chalicelib.telemetry.writer import SERVICE
-from infrastructure.template import MONITORING_FILE, load, resources
+from infrastructure import access_logs
+from infrastructure.stages import stages
+from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, load, resources
 from tests.world import settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,14 @@ def watched_on_board() -> Iterator[Watched]:
 
 EVERYTHING = [*(one for alarm in ALARMS.values() for one in watched_by(alarm)), *watched_on_board()]
 
+OF_LOGS = {
+    (one["MetricNamespace"], one["MetricName"], tuple(pair["Key"] for pair in one["Dimensions"]))
+    for found in resources(TEMPLATE_FILE, STAGE).values()
+    if found.kind == "AWS::Logs::MetricFilter"
+    for one in found.properties["MetricTransformations"]
+}
+"""What is counted in logs: namespace, name and the names of the dimensions."""
+
 OF_AWS = {
     "AWS/Lambda": ({"Errors", "Invocations", "Throttles", "Duration"}, ["FunctionName"]),
     "AWS/SQS": ({"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}, ["QueueName"]),
@@ -91,7 +101,31 @@ class TestWhatIsWatched:
         assert set(one.dimensions) in [set(names) for names in DIMENSIONS]
         assert one.dimensions["stage"] == STAGE
 
-    @pytest.mark.parametrize("one", [one for one in EVERYTHING if one.namespace != SERVICE], ids=str)
+    def test_a_metric_that_is_counted_in_a_log_is_watched_as_it_is_counted(self):
+        """An alarm on another name or dimension never rings; and each is on the dashboard and has an alarm."""
+        counted = {(*one[:2], tuple(one.dimensions)) for one in EVERYTHING if one.namespace.startswith(f"{SERVICE}/")}
+        alarmed = {one.name for alarm in ALARMS.values() for one in watched_by(alarm)}
+        shown = {one.name for one in watched_on_board()}
+
+        assert counted == OF_LOGS
+        assert {name for _, name, _ in OF_LOGS} <= alarmed & shown
+
+    def test_a_413_is_counted_as_the_access_log_spells_it(self):
+        """Under the stage that the line names, in the group that the API logs to."""
+        template = resources(TEMPLATE_FILE, STAGE)
+        properties = template["TooLargeFilter"].properties
+        line = json.loads(access_logs.FORMAT)
+
+        selected = re.fullmatch(r"\{ \$\.(\w+) = \"413\" \}", properties["FilterPattern"])
+        (dimension,) = properties["MetricTransformations"][0]["Dimensions"]
+
+        assert selected is not None
+        assert line[selected[1]] == "$context.status"
+        assert line[dimension["Value"].removeprefix("$.")] == "$context.stage"
+        group = template[properties["LogGroupName"]].properties
+        assert group["LogGroupName"] == access_logs.group(stages()[STAGE])
+
+    @pytest.mark.parametrize("one", [one for one in EVERYTHING if one.namespace.startswith("AWS/")], ids=str)
     def test_a_metric_of_aws_is_one_that_it_tells_of_something_that_is_there(self, one: Watched):
         """Functions by Chalice's names, queues and tables by the template's, the API by the app's and its stage's."""
         template = load(STAGE)
@@ -241,6 +275,14 @@ class TestDashboard:
 
 
 class TestPage:
+    def test_what_is_counted_in_a_log_is_on_the_page_of_metrics(self):
+        """Namespace, name and dimensions."""
+        page = (ROOT / "docs" / "metrics.md").read_text().partition("### Counted in the API's access log")[2]
+
+        for namespace, name, dimensions in OF_LOGS:
+            assert re.search(rf"^\| `{name}` \|", page, re.MULTILINE)
+            assert all(f"`{one}`" in page for one in (namespace, *dimensions))
+
     def test_every_alarm_has_its_section_and_every_section_its_alarm(self):
         """What to do at night is written down for what rings, under its name."""
         page = (ROOT / "docs" / "operations.md").read_text().partition("\n## The alarms\n")[2].partition("\n## ")[0]

@@ -1,15 +1,17 @@
-"""The order in which Chalice deploys the functions: an upgrade without loss leans on it (docs/deploying.md)."""
+"""What Chalice deploys: in which order, on which an upgrade without loss depends, and what is traced."""
 
 from __future__ import annotations
 
 import json
 import re
 
+import pytest
 from chalice.cli.factory import CLIFactory
 from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
-from chalice.deploy.models import LambdaFunction
+from chalice.deploy.models import LambdaFunction, RestAPI
 
 from chalicelib.settings import WEBHOOK_TIMEOUT_SECONDS
+from infrastructure.chalice_deploy import Graph
 from infrastructure.stages import HTTP_FUNCTION, PROJECT, functions
 
 
@@ -23,6 +25,27 @@ def test_the_function_behind_the_webhooks_is_deployed_last():
     order = [one.resource_name for one in resources if isinstance(one, LambdaFunction)]
     assert sorted(order) == sorted(functions())
     assert order[-1] == HTTP_FUNCTION
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_api_is_not_traced_and_every_function_is(stage: str):
+    """A trace of the API has the URL, and a URL can hold a company's token."""
+    config = CLIFactory(str(PROJECT), environ={}).create_config_obj(chalice_stage_name=stage)
+
+    application = Graph().build(config, stage)
+
+    deployed = DependencyBuilder().build_dependencies(application)
+    assert [one.xray for one in deployed if isinstance(one, RestAPI)] == [False]
+    assert [one.xray for one in deployed if isinstance(one, LambdaFunction)] == [True] * len(functions())
+
+
+def test_a_plain_chalice_deploy_does_not_trace_the_api_either():
+    """It has one setting for the API and the function behind it; both stay untraced."""
+    config = CLIFactory(str(PROJECT), environ={}).create_config_obj(chalice_stage_name="prod")
+
+    application = ApplicationGraphBuilder().build(config, "prod")
+
+    assert [one.xray for one in application.resources if isinstance(one, RestAPI)] == [False]
 
 
 def test_a_rollback_waits_for_as_long_as_a_webhook_of_the_version_before_may_run():

@@ -37,6 +37,15 @@ class TestConfiguration:
         assert fault.startswith(f"{variable} of the stage dev names {name}, which is nothing of that stage")
         assert "`make policies`" in fault
 
+    def test_a_stage_that_closes_its_endpoint_needs_a_domain(self, dev: Stage):
+        """Nothing could reach it otherwise."""
+        closed = replace(dev, closes_execute_api=True)
+
+        (fault,) = faults_of_configuration(closed)
+
+        assert fault.startswith("close_execute_api_endpoint of the stage dev would leave it without a URL: set PUBLIC_")
+        assert list(faults_of_configuration(changed(closed, PUBLIC_BASE_URL="https://hooks.example.com"))) == []
+
     def test_stale_policy_files_are_named(self, dev: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """A right that was written and not generated would be missing at night."""
         monkeypatch.setattr(policies, "CHALICE", tmp_path)

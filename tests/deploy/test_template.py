@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from chalicelib.settings import Settings
-from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, Template, load
+from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, Template, load, resources
 
 CONFIG = Path(__file__).parents[2] / ".chalice" / "config.json"
 STAGES = ("local", "dev", "prod")
@@ -170,3 +171,26 @@ def test_a_template_fits_into_a_request_to_cloudformation(file: Path):
     size = len(file.read_bytes())
 
     assert size <= TEMPLATE_BODY_BYTES_MAX
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("policy", ["TlsOnlyQueues", "AttachmentsBucketPolicy"])
+def test_a_policy_refuses_everybody_without_tls(stage: str, policy: str):
+    """Every action of the service, whatever rights somebody has elsewhere."""
+    (statement,) = resources(TEMPLATE_FILE, stage)[policy].properties["PolicyDocument"]["Statement"]
+
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Action"] in {"sqs:*", "s3:*"}
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_queue_refuses_what_comes_without_tls(stage: str):
+    """A queue that is added gets the policy too, and the policy's resource matches its name."""
+    found = resources(TEMPLATE_FILE, stage)
+    queues = {name: one.properties["QueueName"] for name, one in found.items() if one.kind == "AWS::SQS::Queue"}
+    properties = found["TlsOnlyQueues"].properties
+    pattern = properties["PolicyDocument"]["Statement"][0]["Resource"].rpartition(":")[2]
+
+    assert sorted(properties["Queues"]) == sorted(queues)
+    assert [name for name in queues.values() if not fnmatchcase(name, pattern)] == []

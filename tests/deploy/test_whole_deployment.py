@@ -23,10 +23,11 @@ from urllib.request import Request
 
 import pytest
 from botocore.exceptions import ClientError
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from infrastructure import policies
+from infrastructure.locks import pins
+from infrastructure.packaging import LOCK
 from infrastructure.post_deploy import throttling
 from infrastructure.stages import functions, stages
 from infrastructure.template import MONITORING_FILE, resources
@@ -223,7 +224,7 @@ def released(deployment: Deployment, stage: str, conversation: Conversation) -> 
 
 class TestPackage:
     def test_it_holds_what_the_functions_need_and_nothing_else(self, deployment: Deployment):
-        """Of the project app.py and chalicelib; of others what requirements.txt asks for, and Chalice's own runtime."""
+        """Of the project app.py and chalicelib; of others what requirements.lock names, and Chalice's own runtime."""
         with zipfile.ZipFile(deployment.zip_file(OWN_ARCHITECTURE)) as archive:
             names = archive.namelist()
             told = {name: archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")}
@@ -232,7 +233,9 @@ class TestPackage:
         own = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*.py")}
         assert ours == {"app.py", "chalicelib"}
         assert {name for name in names if name.startswith("chalicelib/") and not name.endswith("/")} == own
-        assert distributions(told) <= asked_for(told)
+        assert distributions(told) == {
+            (canonicalize_name(one.name), str(one.specifier)) for one in pins(PROJECT / LOCK)
+        }
         assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
     def test_from_the_package_alone_every_function_is_built(self, deployment: Deployment, tmp_path: Path):
@@ -258,7 +261,7 @@ class TestPackage:
 
     def test_what_chalice_packages_for_cloudformation_passes_cfn_lint(self, deployment: Deployment, tmp_path: Path):
         """The roles with their policies, the functions, the API."""
-        packaged = deployment.chalice("package", "--stage", "prod", str(tmp_path))
+        packaged = deployment.infrastructure("package", "--stage", "prod", str(tmp_path))
         linted = subprocess.run(
             [str(Path(sys.executable).with_name("cfn-lint")), str(tmp_path / "sam.json")],
             capture_output=True,
@@ -428,11 +431,11 @@ class TestStages:
     def test_the_second_stage_works_beside_the_first_and_leaves_it_as_it_is(
         self, deployment: Deployment, twilio: TwilioStub
     ):
-        """By the commands one by one, with `chalice deploy` itself; with the URL that only its own API tells."""
+        """By the commands one by one; with the URL that only its own API tells."""
         before = deployment.snapshot("dev")
 
         created = deployment.infrastructure("create", "--stage", "prod")
-        deployed = deployment.chalice("deploy", "--stage", "prod")
+        deployed = deployment.infrastructure("functions", "--stage", "prod")
         adjusted = deployment.infrastructure("post-deploy", "--stage", "prod")
         watched = deployment.infrastructure("watch", "--stage", "prod")
 
@@ -505,25 +508,10 @@ def alarms(stage: str) -> set[str]:
     return {one.properties["AlarmName"] for one in made if one.kind == "AWS::CloudWatch::Alarm"}
 
 
-def distributions(told: dict[str, str]) -> set[str]:
-    """The names of the distributions whose metadata these are."""
-    return {canonicalize_name(Parser().parsestr(text)["Name"]) for text in told.values()}
-
-
-def asked_for(told: dict[str, str]) -> set[str]:
-    """What requirements.txt asks for, and what that asks for in its turn."""
-    asks = {}
-    for text in told.values():
-        metadata = Parser().parsestr(text)
-        asks[canonicalize_name(metadata["Name"])] = metadata.get_all("Requires-Dist", [])
-    lines = [line.partition("#")[0].strip() for line in (PROJECT / "requirements.txt").read_text().splitlines()]
-    found: set[str] = set()
-    new = [line for line in lines if line]
-    while new:
-        names = {canonicalize_name(Requirement(one).name) for one in new} - found
-        found |= names
-        new = [one for name in names for one in asks.get(name, [])]
-    return found
+def distributions(told: dict[str, str]) -> set[tuple[str, str]]:
+    """The names and versions of the distributions whose metadata these are."""
+    metadata = [Parser().parsestr(text) for text in told.values()]
+    return {(str(canonicalize_name(one["Name"])), f"=={one['Version']}") for one in metadata}
 
 
 def delivered(deployment: Deployment, sids: Collection[str]) -> list[dict[str, Any]]:

@@ -38,6 +38,10 @@ class Fault(StrEnum):
     """A message is delivered twice."""
     LATE = "late"
     """A message is delivered long after it was due."""
+    ANSWERED_5XX = "answered with a 5xx"
+    """The provider does not take a message, and answers with a 5xx."""
+    TAKEN_5XX = "taken, answered with a 5xx"
+    """The provider takes a message, and answers with a 5xx."""
 
 
 class Crash(BaseException):
@@ -51,7 +55,8 @@ class Call:
     operation: str
     """As AWS spells it, such as `PutItem`."""
     resource: str
-    kind: Literal["read", "write", "send"]
+    kind: Literal["read", "write", "send", "create"]
+    """`create`: a provider is asked to send a message to a customer."""
     transient: Code
     permanent: Code
     is_conditional: bool = False
@@ -73,6 +78,8 @@ def faults_for(call: Call) -> tuple[Fault, ...]:
         faults.append(Fault.REFUSED_BY_OWN_WRITE)
     if call.kind == "send":
         faults += [Fault.DUPLICATED, Fault.LATE]
+    if call.kind == "create":
+        faults += [Fault.ANSWERED_5XX, Fault.TAKEN_5XX]
     return tuple(faults)
 
 
@@ -136,6 +143,8 @@ class FaultPlan:
                 apply(None)
                 raise TryAgain(call.transient, f"{detail} {fault}", maybe_applied=True)
             case Fault.DUPLICATED | Fault.LATE if call.kind == "send":
+                return apply(fault)
+            case Fault.ANSWERED_5XX | Fault.TAKEN_5XX if call.kind == "create":
                 return apply(fault)
             case _:
                 return apply(None)

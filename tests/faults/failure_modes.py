@@ -44,9 +44,9 @@ BY_A_LETTER = FailureMode(
     lambda world: len(world.mails),
     frozenset(
         {
-            (7, Fault.CRASH_AFTER),  # claimed, and not sent
-            (8, Fault.CRASH_BEFORE),
-            (8, Fault.MISCONFIGURED),  # refused for good
+            (8, Fault.CRASH_AFTER),  # claimed, and not sent
+            (9, Fault.CRASH_BEFORE),
+            (9, Fault.MISCONFIGURED),  # refused for good
         }
     ),
 )

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.channel import InDoubt, SendOutcome, TemporaryFailure
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
-from tests.world import CUSTOMER, KEY, World, conversation, email_conversation
+from tests.world import CUSTOMER, KEY, Taken, World, conversation, email_conversation
+
+SERVER_ERROR = InDoubt(is_server_error=True)
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,20 @@ def _replied_to_a_busy_provider(world: World) -> list[str]:
     sids = _replied()(world)
     world.phone.outcomes = [TemporaryFailure("20429", 30)]
     return sids
+
+
+def _answered_5xx(*outcomes: SendOutcome | Taken, waits: int) -> Callable[[World], list[str]]:
+    """The provider answered the first send with a 5xx, and the reply came again `waits` - 1 times since."""
+
+    def prepare(world: World) -> list[str]:
+        sids = _replied()(world)
+        world.phone.outcomes = list(outcomes)
+        for _ in range(waits):
+            world.send_replies()
+            world.clock.advance(70)
+        return sids
+
+    return prepare
 
 
 def _replied_while_typing(world: World) -> list[str]:
@@ -373,6 +389,20 @@ SCENARIOS = (
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
     Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),
+    Scenario(
+        "read the list after a 5xx, taken",
+        _reply,
+        prepare=_answered_5xx(Taken(SERVER_ERROR), waits=1),
+        ends="told",
+    ),
+    Scenario("read the list after a 5xx, not taken", _reply, prepare=_answered_5xx(SERVER_ERROR, waits=1), ends="told"),
+    Scenario("send again after a 5xx", _reply, prepare=_answered_5xx(SERVER_ERROR, waits=2), ends="told"),
+    Scenario(
+        "send again after a 5xx, to a busy provider",
+        _reply,
+        prepare=_answered_5xx(SERVER_ERROR, TemporaryFailure("20429", 30), waits=2),
+        ends="told",
+    ),
     Scenario("reply in parts", _reply, prepare=_replied(LONG), ends="told"),
     Scenario("reply, and trigger what was staged meanwhile", _reply, prepare=_replied_while_typing, ends="told"),
     Scenario("reply late, after the lock was reset", _reply, prepare=_replied_late, ends="told"),

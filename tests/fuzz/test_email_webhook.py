@@ -62,7 +62,11 @@ def is_small_and_safe(row: dict[str, Any]) -> None:
 
 class TestEMails:
     @FUZZ
-    @given(email=EMAILS, forge=some.booleans(), chosen=some.sampled_from([{}, {"email_authentication": "refuse"}]))
+    @given(
+        email=EMAILS,
+        forge=some.booleans(),
+        chosen=some.sampled_from([{}, {"unauthenticated_email": "failed=refuse,none=refuse"}]),
+    )
     def test_any_e_mail_has_an_answer(self, email, forge, chosen):
         """Whatever stands in fields, headers and parts: the table's answer, and no effect without proof."""
         received(world_of(**chosen), email.body, forge=forge)

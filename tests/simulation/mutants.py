@@ -847,6 +847,42 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "a part that was answered with a 5xx is sent again though the list has it",
+        "P4",
+        "outbound/parts.py",
+        (
+            "        sids = [sid for sid in listed if sid not in taken]\n",
+            "        sids = [sid for sid in listed if sid not in taken and not found.is_server_error]\n",
+        ),
+    ),
+    _mutant(
+        "a part is claimed for its second send whatever became of its row",
+        "P4",
+        "protocol/sends.py",
+        (
+            "    match table.update({SEND_ID: found.send_id}, change, when=is_as_read):\n",
+            "    match table.update({SEND_ID: found.send_id}, change, when=Attr(SEND_ID).exists()):\n",
+        ),
+    ),
+    _mutant(
+        "a 5xx ends a reply as a lost answer does",
+        "P4",
+        "outbound/parts.py",
+        (
+            "        if found.may_be_sent_again and plan.refusal is None:\n",
+            "        if False:\n",
+        ),
+    ),
+    _mutant(
+        "a second send that was throttled leaves its claim behind",
+        "P4",
+        "protocol/sends.py",
+        (
+            "    table.update({SEND_ID: part.send_id}, first, when=is_ours_and_open)  # P1, P4\n",
+            "",
+        ),
+    ),
+    _mutant(
         "what is staged behind a START is appended with it",
         "I3",
         "batches/decision.py",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.errors import Code, EngineError, ReplyCode
 from chalicelib.handlers import queues, schedules
+from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
@@ -50,6 +51,9 @@ _LAST_CALLS = ("DeleteMessage", "Answer")
 
 _MENDED_BY_SWEEP = ("QUEUE_ERROR", "TRIGGER_LOCK_WRITE_ERROR")
 """Outcomes of a webhook that are acknowledged: the message is staged, and its trigger may be missing."""
+
+_DISTURBING = ("crashes", "losses", "throttles", "refusals", "stale_reads", "server_errors")
+"""The budgets of what may happen to a call."""
 
 _SURPRISE = re.compile(r"^\w+ at \w+\.py:\d")
 
@@ -92,6 +96,8 @@ class Budgets:
     """Batches that the AI never answers."""
     second_answers: int = 0
     """Batches that the AI answers twice, in different words."""
+    server_errors: int = 0
+    """Sends that the provider answers with a 5xx, whether it takes the message or not."""
     delays: int = 0
     """Pauses that let the deadline of a webhook pass between two of its calls."""
 
@@ -140,6 +146,8 @@ class Course:
     by_sms: frozenset[str] = frozenset()
     """The messages that came by SMS."""
     has_company_trimmed: bool = False
+    has_5xx: bool = False
+    """The provider answered a send with a 5xx and did not take the message."""
     taken_contexts: frozenset[str] = frozenset()
     starts: Mapping[str, int] = field(default_factory=dict)
     setup_ids: int = 0
@@ -319,6 +327,7 @@ class Simulation:
                 course.told,
                 course.unknown,
                 course.in_doubt,
+                course.has_5xx,
                 course.overdue,
                 course.may_lack_trigger,
                 course.needs_sweep,
@@ -346,7 +355,7 @@ class Simulation:
         options: list[Option] = [(one.title, partial(self._step, one, None)) for one in actors]
         options += self._deliveries()
         options += self._outside()
-        left = (budgets.crashes, budgets.losses, budgets.throttles, budgets.refusals, budgets.stale_reads)
+        left = tuple(getattr(budgets, name) for name in _DISTURBING)
         if any(left):
             for actor in actors:
                 if actor.disturbances is None or actor.disturbances[0] != left:
@@ -418,6 +427,9 @@ class Simulation:
             yield f"!{name}: throttled", partial(self._disturb, actor, "throttles", Fault.THROTTLED)
         if budgets.refusals:
             yield f"!{name}: refused for good", partial(self._disturb, actor, "refusals", Fault.MISCONFIGURED)
+        if budgets.server_errors and call.kind == "create":
+            for fault in (Fault.ANSWERED_5XX, Fault.TAKEN_5XX):
+                yield f"!{name}: {fault}", partial(self._disturb, actor, "server_errors", fault)
         if budgets.stale_reads and may_be_stale(call):
             yield f"!{name}: a stale read", partial(self._read_stale, actor)
 
@@ -483,11 +495,16 @@ class Simulation:
 
     def _disturb(self, actor: Actor, budget: str, fault: Fault) -> None:
         self._spend(budget)
+        call = actor.before.call
         if REACHED.is_on:
-            REACHED.faults[f"{fault} {actor.before.call.operation}"] += 1
+            REACHED.faults[f"{fault} {call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
         self.course.needs_sweep |= is_lost or actor.role == "sweep"  # what a sweep leaves the next one finds
         self.course.may_lack_trigger |= is_lost
+        if fault is Fault.ANSWERED_5XX:
+            self.course.has_5xx = True
+        elif self.course.has_5xx and call.resource == self.world.tables.sends.name:
+            self.course.in_doubt |= frozenset(self.world.replies)  # the row may not tell which kind of doubt it is
         self._step(actor, fault)
 
     def _see_record(self, old: Item | None, new: Item | None) -> None:
@@ -516,8 +533,13 @@ class Simulation:
         read: Callable[[], Any] = partial(before.apply, None)
         for table in tables:
             read = partial(table.read_stale, read)
-        # The provider's list is late too: it does not have the message yet.
-        self._go_on(actor, Answered(read() if tables else []))
+        self._go_on(actor, Answered(read() if tables else self._late_list(before.apply(None))))
+
+    def _late_list(self, sids: Sequence[str]) -> list[str]:
+        """What the provider's list has at its latest: messages appear there within a minute."""
+        since = self.world.clock.instant - timedelta(seconds=LISTED_AFTER_SECONDS)
+        old = {sid for sid, _, at in self.world.phone.received if at <= since}
+        return [sid for sid in sids if sid in old]
 
     def _note(self, webhook: Webhook) -> None:
         """What the checkers ask of a message that comes in for the first time."""

@@ -306,6 +306,26 @@ def lost_claim_of_a_part(variant: dict[str, int], memory: Memory | None) -> Simu
     return simulation
 
 
+def reply_answered_5xx(variant: dict[str, int], memory: Memory | None) -> Simulation:
+    """The provider answers the send of a reply with a 5xx, whether it takes the message or not."""
+    bounds = {"replies": 5, "waits": 4, "server_errors": 1, "stale_reads": 1, **variant}
+    simulation = Simulation(Budgets(**bounds), memory=memory)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return simulation
+
+
+def reply_of_people_answered_5xx(variant: dict[str, int], memory: Memory | None) -> Simulation:
+    """The same for a reply of people, which has no claim on the record, and is delivered twice."""
+    bounds = {"replies": 4, "waits": 3, "server_errors": 1, "duplicates": 1, "workers": 2, **variant}
+    simulation = Simulation(Budgets(**bounds), memory=memory)
+    _staged(simulation, "one")
+    simulation.undisturbed(60)
+    simulation.world.reply_of_people(ACME, "a person says")
+    return simulation
+
+
 def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
     """The process of a reply died; the reply comes again when its claim has stalled, beside the sweep."""
     budgets = Budgets(replies=2, sweeps=1, throttles=1, waits=1)
@@ -612,6 +632,24 @@ SMALL = (
     ),
     SmallWorld("a webhook whose deadline passes", webhook_deadline, {"to the AI": 0, "to people": 1}),
     SmallWorld(
+        "a reply that is answered with a 5xx",
+        reply_answered_5xx,
+        {
+            "one worker": {},
+            "a crash": {"crashes": 1},
+            "a lost answer": {"losses": 1},
+            "throttled": {"throttles": 1},
+            "delivered twice": {"duplicates": 1, "workers": 2, "stale_reads": 0},
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply of people that is answered with a 5xx",
+        reply_of_people_answered_5xx,
+        {"two workers": {}, "a lost answer": {"losses": 1}, "a crash": {"crashes": 1}},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
         "an opt-out beside a message of another channel",
         opt_out_beside_another_channel,
         {
@@ -652,6 +690,7 @@ SMALL = (
 QUICK = {
     *((0, 0), (2, 0), (2, 3), (2, 4), (2, 6), (4, 0), (4, 2), (8, 0), (9, 0), (10, 0), (10, 1)),
     *((13, 0), (13, 1), (14, 0), (15, 0), (16, 0), (16, 1), (16, 4), (17, 2), (19, 2), (19, 3), (20, 0), (20, 1)),
+    *((23, 0), (23, 3)),
 }
 """Variants that take a second or two, by the numbers of world and variant."""
 

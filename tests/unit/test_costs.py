@@ -46,26 +46,30 @@ class TestCalls:
 
         assert calls == ["Query", "GetItem", "PutItem", "PutItem"]
 
-    @pytest.mark.parametrize("path", ["told", "told already"])
-    def test_a_message_of_an_unknown_sender_makes_three(self, warm: World, path: str):
-        """Find, find the company alone, write down that the sender is told; that they were the refused write tells."""
-        if path == "told already":
-            warm.deliver(From="whatsapp:+4999")
+    def test_a_message_of_an_unknown_sender_makes_four(self, warm: World):
+        """Find, find the company alone, note that the sender is told, count the text."""
+        calls = calls_of(warm, lambda: warm.deliver(From="whatsapp:+4999"))
+
+        assert calls == ["Query", "Query", "PutItem", "UpdateItem"]
+
+    def test_a_further_message_of_an_unknown_sender_makes_three(self, warm: World):
+        """The refused write tells that they were told."""
+        warm.deliver(From="whatsapp:+4999")
 
         calls = calls_of(warm, lambda: warm.deliver(From="whatsapp:+4999"))
 
         assert calls == ["Query", "Query", "PutItem"]
 
-    def test_a_letter_to_an_unknown_sender_makes_two_more_and_four_to_be_sent(self):
-        """Write it and remind of it; find, claim, send, conclude."""
+    def test_a_letter_to_an_unknown_sender_makes_three_more_and_four_to_be_sent(self):
+        """Note and count it, and request it; find, claim, send, conclude."""
         world = EmailWorld()
         world.mail()
         world.send_replies()
 
         calls = calls_of(world, lambda: (world.mail(sender="other@customer.example"), world.send_replies()))
 
-        assert calls[:4] == ["Query", "Query", "PutItem", "SendMessage"]
-        assert calls[4:] == ["GetItem", "UpdateItem", "CreateMessage", "UpdateItem"]
+        assert calls[:5] == ["Query", "Query", "PutItem", "UpdateItem", "SendMessage"]
+        assert calls[5:] == ["GetItem", "UpdateItem", "CreateMessage", "UpdateItem"]
 
     @pytest.mark.parametrize("count", [1, 25])
     def test_a_batch_makes_six(self, warm: World, count: int):

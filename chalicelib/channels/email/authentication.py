@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from chalicelib.messages.email_domains import wire_domain
+
 _DKIM = re.compile(r"@([^\s@:{},]{1,255})\s{0,8}:\s{0,8}([a-z]{1,16})")
 """SendGrid writes `{@example.com : pass, @other.example : fail}`, or `none`."""
 _DKIM_LENGTH_MAX = 4_096
@@ -52,12 +54,7 @@ def judge(*, spf: str | None, dkim: str | None, sender: str | None, return_path:
 def _domain(text: str) -> str:
     """The domain of an address, as it goes over the wire: `xn--mnchen-3ya.example` for `münchen.example`."""
     told = text.rpartition("@")[2].strip().rstrip(".").lower()
-    if told.isascii():
-        return told
-    try:
-        return told.encode("idna").decode()
-    except UnicodeError:  # no domain: it is aligned with nothing
-        return ""
+    return told if told.isascii() else wire_domain(told)  # no domain: it is aligned with nothing
 
 
 def _is_aligned(one: str, other: str) -> bool:

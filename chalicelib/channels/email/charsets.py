@@ -41,6 +41,23 @@ _READ_AS = {
 """What mail programs mean by a name: the larger set that they write under it, as browsers read it too."""
 
 
+_SPELLINGS = {
+    "windows-31j": "cp932",
+    "gb_2312-80": "gb2312",
+    "x-x-big5": "big5",
+    "koi8-ru": "koi8-u",
+    "iso-8859-8-e": "iso-8859-8",
+    "iso-2022-jp-ms": "iso-2022-jp-ext",
+    "utf8mb4": "utf-8",
+    "utf-8mb4": "utf-8",
+    "utf-8-sig": "utf-8",
+    "ucs-2": "utf-16",
+    "ansi": "cp1252",
+}
+"""Names that mail programs write and Python does not know."""
+_FAMILIES = ("windows-", "win-", "dos-", "ibm-", "cp-")
+"""Of the code pages that Python calls `cp`."""
+
 _ONE_BYTE = re.compile(r"iso8859-\d+|cp(?!932|949|950|65001)\d+|koi8-[rtu]|mac-[a-z]+|hp-roman8|tis-620")
 """Sets of one byte for each character: what is UTF-8 throughout, beyond ASCII, is never meant as one of these."""
 
@@ -83,8 +100,10 @@ def _read(content: bytes, codec: str, *, errors: str) -> str | None:
 
 def _codec(label: str) -> str | None:
     """What Python calls the character set that a label means; None: it is none."""
-    name = label.strip().strip("\"'").lower()
-    for spelling in (name, name.removeprefix("x-"), name.replace("windows-", "cp"), name.removesuffix("-i")):
+    name = label.strip().lower().removeprefix("charset=").strip("\"'; ")
+    name = _SPELLINGS.get(name, name)
+    pages = (f"cp{name.removeprefix(family)}" for family in _FAMILIES if name.startswith(family))
+    for spelling in (name, name.removeprefix("x-"), *pages, name.removesuffix("-i")):
         if not _LABEL.fullmatch(spelling):
             continue
         module = _MODULES.get(normalize_encoding(spelling))

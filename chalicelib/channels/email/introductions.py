@@ -44,8 +44,8 @@ _TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d\d(?!\d)")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d [^\s\d]\D{0,80}")
 """Gmail's own spelling of when, with a name alone: no person writes a date so."""
 _BROKEN_ADDRESS = re.compile(r"<[^<>]{0,320}>")
-_RUN_ON = re.compile(r"(.{10,240}?@[^\s<>@]{1,255}[>)][^<>@\n]{0,40}[:\uff1a])[ \xa0]{2,}\S")
-"""An introduction with the quoted text on the same line, as Yahoo's programs for phones write it."""
+_GAP = ":  "
+"""Between an introduction and a quoted text on the same line, as Yahoo's programs for phones write it."""
 
 _VERBS = tuple(languages.VERBS.split("|"))
 _VERBS_AT_END = tuple(f" {verb}" for verb in _VERBS)
@@ -131,10 +131,10 @@ def may_end_introduction(said: str) -> bool:
     return end.endswith(marks.COLONS) or end.lower().endswith(_VERBS) or (" GMT" in said[:22] and said[0].isdigit())
 
 
-def runs_on(said: str) -> bool:
-    """Whether a line is an introduction that has the beginning of what it introduces behind it."""
-    told = _RUN_ON.match(said[: marks.LINE_LENGTH_MAX]) if "@" in said else None
-    return told is not None and introduction(told[1]).is_hard
+def part_before_gap(said: str) -> str:
+    """What may be an introduction with the beginning of its quotation behind it; empty: nothing is."""
+    introduced, gap, _ = said[: marks.LINE_LENGTH_MAX].partition(_GAP)
+    return f"{introduced}:" if gap and "@" in introduced else ""
 
 
 def _whole(found: re.Match[str]) -> str:

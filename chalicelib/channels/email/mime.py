@@ -30,7 +30,7 @@ from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers, spoken
 from chalicelib.channels.email.notes import Note, Notes
 from chalicelib.channels.email.smime import Sealed, signed_content
 from chalicelib.channels.email.texts import Shown
-from chalicelib.channels.email.tnef import SIGNATURE, read_tnef
+from chalicelib.channels.email.tnef import RICH_TEXT_BYTES_MAX, SIGNATURE, read_tnef, rtf_text
 from chalicelib.ports.buckets import UNKNOWN_TYPE
 
 _PARTS_MAX = 1_000
@@ -54,6 +54,12 @@ _BENT_BYTES_MAX = 4_096
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _NO_BASE64 = bytes(set(range(256)) - set((string.ascii_letters + string.digits + "+/=").encode()))
 _BODIES = frozenset({"text/plain", "text/html"})
+_TAGGED = frozenset({"text/enriched", "text/richtext", "text/x-amp-html"})
+_RICH = frozenset({"text/rtf", "text/x-rtf"})
+_FILES = frozenset(
+    {"text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/xml", "text/css"}
+)
+"""Texts that are no words of anybody."""
 _MESSAGES = frozenset({"message/rfc822", "message/global"})
 _SEALED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
@@ -99,6 +105,9 @@ class _Reading:
         if is_main and (content_type in _BODIES or content_type.startswith("multipart/")):
             self._show(content, kind, is_html=content_type == "text/html")
             return
+        is_written = content_type.startswith("text/") or content_type == "message/partial"
+        if is_main and is_written and content_type not in _FILES:
+            self._show_fallback(content, kind)
         self.take_file(content, content_type, spoken(name, self.notes, bytes_max=_NAME_BYTES_MAX), depth)
 
     def take_file(self, content: bytes, content_type: str, name: str, depth: int) -> None:
@@ -112,7 +121,7 @@ class _Reading:
                 return
             if inner is Sealed.ENCRYPTED or "enveloped" in content_type.lower():
                 self.notes.add(Note.ENCRYPTED)
-        elif depth < _DEPTH_MAX and bare in _MESSAGES:
+        elif depth < _DEPTH_MAX and (bare in _MESSAGES or (ending == "eml" and bare in GENERIC_TYPES)):
             self._read_forwarded(content, depth)
         elif (bare in _TNEF or content.startswith(SIGNATURE)) and self._read_tnef(content):
             return
@@ -130,6 +139,16 @@ class _Reading:
         if self._parameter(kind, "format").lower() == "flowed":
             text = unflowed(text, deletes_space=self._parameter(kind, "delsp").lower() == "yes")
         self.shown.append(Shown(plain=text, is_forwarded=self.is_forwarded))
+
+    def _show_fallback(self, content: bytes, kind: Message) -> None:
+        """Take a text of a type that mail programs hardly write: it is read where the e-mail says nothing else."""
+        content_type = kind.get_content_type()
+        if content_type in _RICH:
+            text = rtf_text(content[:RICH_TEXT_BYTES_MAX])
+        else:
+            text = decode(content, self._parameter(kind, "charset"), self.notes)
+        plain, html = ("", text) if content_type in _TAGGED else (text, "")
+        self.shown.append(Shown(plain, html, is_forwarded=self.is_forwarded, is_fallback=True))
 
     @property
     def _has_words(self) -> bool:

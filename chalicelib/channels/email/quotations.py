@@ -237,8 +237,11 @@ class _Reading:
     def _introduction(self, place: int) -> tuple[int, int] | None:
         """The introduction that ends at a line; None: none does."""
         said = self._said[place]
-        if introductions.runs_on(said):
-            return place, place + 1
+        before_gap = introductions.part_before_gap(said)
+        if before_gap:
+            self._looks += 1
+            if introductions.introduction(before_gap).is_hard:
+                return place, place + 1
         may_end = introductions.may_end_introduction(said)
         if not may_end and "@" not in said:
             return None

@@ -43,8 +43,8 @@ _NAMED_FROM = 0x8000
 _ATTRIBUTES_MAX = 5_000
 _PROPERTIES_MAX = 5_000
 _VALUES_MAX = 1_000
-_RICH_TEXT_BYTES_MAX = 524_288
-"""Of rich text once it is unpacked; the rest of it is left out."""
+RICH_TEXT_BYTES_MAX: Final = 524_288
+"""Of rich text once it is unpacked; the rest of it is not read."""
 
 _DICTIONARY = (
     b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor "
@@ -167,7 +167,7 @@ def decompressed(data: bytes) -> bytes:
     if len(data) < 16:  # noqa: PLR2004 - sizes, kind and checksum
         return b""
     _, length, kind = struct.unpack_from("<III", data)
-    length = min(length, _RICH_TEXT_BYTES_MAX)
+    length = min(length, RICH_TEXT_BYTES_MAX)
     if kind == 0x414C454D:  # noqa: PLR2004 - `MELA`: it is not compressed
         return data[16 : 16 + length]
     if kind != 0x75465A4C:  # noqa: PLR2004 - `LZFu`

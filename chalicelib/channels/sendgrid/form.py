@@ -35,15 +35,42 @@ class File:
     field: str
     filename: bytes
     content_type: str
-    content: bytes
+    view: memoryview
+    """Its content, which is copied only when it is asked for as bytes."""
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self.view)
+
+
+class Fields(Mapping[str, bytes]):
+    """The fields by name; each is copied out of the body only when it is asked for as bytes."""
+
+    def __init__(self, views: Mapping[str, memoryview]) -> None:
+        self._views = views
+
+    def view(self, name: str) -> memoryview:
+        """A field without a copy; an empty view where there is none."""
+        return self._views.get(name, memoryview(b""))
+
+    def __getitem__(self, name: str) -> bytes:
+        return bytes(self._views[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
 
 
 @dataclass(frozen=True, repr=False)
 class Form:
     """What was posted."""
 
-    fields: Mapping[str, bytes]
-    """By name."""
+    fields: Fields
     files: Sequence[File]
 
 
@@ -59,9 +86,9 @@ def read_form(content_type: str, body: bytes) -> Form:
     boundary = options.get("boundary", "")
     if kind != "multipart/form-data":
         raise Rejected(Code.PARSING_ERROR, "the request is no multipart/form-data")
-    if not 0 < len(boundary) <= _BOUNDARY_LENGTH_MAX or not boundary.isascii():
+    if not 0 < len(boundary) <= _BOUNDARY_LENGTH_MAX or not (boundary.isascii() and boundary.isprintable()):
         raise Rejected(Code.PARSING_ERROR, "the request tells no boundary")
-    fields: dict[str, bytes] = {}
+    fields: dict[str, memoryview] = {}
     files: list[File] = []
     names: set[str] = set()
     try:
@@ -76,14 +103,17 @@ def read_form(content_type: str, body: bytes) -> Form:
                 files.append(File(segment.name, told_as, segment.content_type or "", content))
     except MultipartError as fault:
         raise Rejected(Code.PARSING_ERROR, f"the form cannot be read: {type(fault).__name__}") from None
-    return Form(fields, files)
+    return Form(Fields(fields), files)
 
 
-def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes]]:
+def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, memoryview]]:
     """Each part of a form, whole. A part is a slice between two delimiters; the parser reads the headers alone."""
     delimiter = b"\r\n--%b" % boundary.encode()
     if not body.startswith(delimiter[2:]):
         raise Rejected(Code.PARSING_ERROR, "the form does not begin with its delimiter")
+    *ends, last = _delimiters(delimiter, body)
+    if body[last + len(delimiter) : last + len(delimiter) + 5] not in {b"--", b"--\r\n"}:
+        raise Rejected(Code.PARSING_ERROR, "the form does not end with its terminator, or goes on behind it")
     parser = PushMultipartParser(
         boundary,
         max_segment_count=_PARTS_MAX,
@@ -91,16 +121,31 @@ def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes
         max_header_size=_HEADER_BYTES_MAX,
         header_charset="latin-1",  # loses no byte of a name that is told in any other
     )
+    view = memoryview(body)
     before, start = delimiter[2:], len(delimiter) - 2
-    while body[start : start + 2] == b"\r\n":
+    for end in (*ends, last):
         head_end = body.find(b"\r\n\r\n", start, start + _HEADERS_MAX * _HEADER_BYTES_MAX) + 4
-        end = body.find(delimiter, start)
-        if not start + 4 <= head_end <= end:
+        if body[start : start + 2] != b"\r\n" or not start + 4 <= head_end <= end:
             raise Rejected(Code.PARSING_ERROR, "a part of the form is not whole")
         segments = [one for one in parser.parse(before + body[start:head_end]) if isinstance(one, MultipartSegment)]
         if len(segments) != 1:
             raise Rejected(Code.PARSING_ERROR, "a part of the form has no headers")
-        yield segments[0], body[head_end:end]
+        yield segments[0], view[head_end:end]
         before, start = delimiter, end + len(delimiter)
-    if len(body) - start > len(b"--\r\n") or body[start:] not in {b"--", b"--\r\n"} or before is not delimiter:
+
+
+def _delimiters(delimiter: bytes, body: bytes) -> Sequence[int]:
+    """Where the delimiters begin behind the first, in order; the last one must be the terminator's.
+
+    By `rfind`, for that looks at half as many bytes as `find` does in CPython, and at most once at each. No delimiter
+    overlaps another: it has one carriage return, its first byte.
+    """
+    found: list[int] = []
+    end = len(body)
+    while (end := body.rfind(delimiter, 0, end)) >= 0:
+        found.append(end)
+        if len(found) > _PARTS_MAX:
+            raise Rejected(Code.PARSING_ERROR, f"the form has more than {_PARTS_MAX} parts")
+    if not found:
         raise Rejected(Code.PARSING_ERROR, "the form does not end with its terminator, or goes on behind it")
+    return found[::-1]

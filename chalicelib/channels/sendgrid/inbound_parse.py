@@ -4,16 +4,18 @@ parsed   headers, text, html, attachment1 ... attachmentN and attachment-info; e
 raw      email: the e-mail as it went over the wire
 both     envelope (who it is for), from, subject, cc, SPF, dkim, spam_score, charsets
 
-It is read in two steps. `read_mail` takes the form apart and reads the envelope and the headers, as much as it takes to
-find the conversation and its secret. `read_content` reads the texts and the attachments, and is for e-mails that are
-verified.
+It is read in two steps. `read_mail` takes the form apart without a copy and reads the envelope; with the header From
+that is as much as it takes to find the conversation and its secret. `Mail.headers` and `read_content` read the rest,
+and are for e-mails that are verified.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, TypedDict
 
@@ -21,7 +23,7 @@ from chalicelib.channels.channel import WebhookRequest
 from chalicelib.channels.email.addresses import address
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.charsets import decode
-from chalicelib.channels.email.headers import Headers
+from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers
 from chalicelib.channels.email.mime import head_and_body, read_files, read_mime
 from chalicelib.channels.email.notes import Notes
 from chalicelib.channels.email.texts import Shown
@@ -33,6 +35,11 @@ RECIPIENTS_MAX: Final = 20
 
 _ENVELOPE_BYTES_MAX: Final = 65_536
 _DOCUMENT_BYTES_MAX: Final = 262_144
+_HEAD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 1_024
+"""Of the headers, and a blank line: as much as is read of them."""
+_FROM_BYTES_MAX: Final = 16_384
+_FOLDED = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*")
+"""A header's value, with the lines on which it goes on."""
 _TOLD_BYTES_MAX: Final = 65_536
 """Of a field that SendGrid tells beside the e-mail, before anybody has verified it."""
 _IDENTIFYING: Final = ("headers", "from", "subject", "text", "html", "email")
@@ -59,17 +66,45 @@ class Results(TypedDict):
 
 @dataclass(frozen=True, repr=False)
 class Mail:
-    """One e-mail as it was posted, with its headers read and its content not yet."""
+    """One e-mail as it was posted: its envelope is read, its headers and its content when they are asked for."""
 
     envelope: Envelope
-    headers: Headers
     fields: Mapping[str, str]
     """What SendGrid tells beside it, as far as it told it."""
     form: Form
     charsets: Mapping[str, Any]
     """Of the form's fields, by their names."""
-    raw_body: bytes | None
-    """What follows the headers; None: SendGrid took it apart."""
+    is_raw: bool
+    """Whether SendGrid posted it as it went over the wire, and not taken apart."""
+    notes: Notes
+
+    @property
+    def head(self) -> bytes:
+        """The headers as they were posted, perhaps with the beginning of what follows them."""
+        return bytes(self.form.fields.view("email" if self.is_raw else "headers")[:_HEAD_BYTES_MAX])
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The headers; what could not be read goes to `notes`."""
+        if self.is_raw:
+            return head_and_body(self.head, self.notes)[0]
+        return Headers.parse(self.head, self.notes)
+
+    @property
+    def first_from(self) -> str:
+        """The header From, found without reading the others; empty: there is none that is written as usual.
+
+        It finds the conversation of an e-mail that nobody has verified; `headers` have the last word.
+        """
+        head = b"\n" + self.head
+        lowered, start = head.lower(), 0
+        while (start := lowered.find(b"\nfrom", start) + 1) > 0:
+            name, colon, value = head[start : start + _FROM_BYTES_MAX].partition(b":")
+            if colon and name.strip().lower() == b"from":
+                folded = _FOLDED.match(value)
+                assert folded is not None, "it matches any bytes"
+                return decode(folded[0], "", Notes()).replace("\r\n", "").replace("\n", "").strip()
+        return ""
 
     @property
     def results(self) -> Results:
@@ -92,19 +127,16 @@ def read_mail(request: WebhookRequest, notes: Notes) -> Mail:
     told = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
     if "email" in form.fields and "headers" in form.fields:  # each mode has one: the other is the sender's own words
         raise Rejected(Code.PARSING_ERROR, "the form is in both of SendGrid's modes")
-    if form.fields.get("email"):
-        headers, raw_body = head_and_body(form.fields["email"], notes)
-    else:
-        headers, raw_body = Headers.parse(form.fields.get("headers", b""), notes), None
     charsets = _document(form, "charsets")
     fields = {name: _text_of(form, charsets, name, notes, _TOLD_BYTES_MAX) for name in told if name in form.fields}
-    return Mail(envelope, headers, fields, form, charsets, raw_body)
+    return Mail(envelope, fields, form, charsets, bool(form.fields.view("email")), notes)
 
 
 def read_content(mail: Mail, attachments: Attachments, notes: Notes) -> Sequence[Shown]:
     """The texts of an e-mail; its attachments go to `attachments`, and what could not be read to `notes`."""
-    if mail.raw_body is not None:
-        return read_mime(mail.headers, mail.raw_body, attachments, notes)
+    if mail.is_raw:
+        _, body = head_and_body(mail.form.fields["email"], Notes())
+        return read_mime(mail.headers, body, attachments, notes)
     plain, html = (_text_of(mail.form, mail.charsets, name, notes) for name in ("text", "html"))
     return read_files([Shown(plain, html)], _files(mail.form, notes), attachments, notes)
 
@@ -112,7 +144,7 @@ def read_content(mail: Mail, attachments: Attachments, notes: Notes) -> Sequence
 def _text_of(form: Form, charsets: Mapping[str, Any], name: str, notes: Notes, bytes_max: int | None = None) -> str:
     """A field in its own character set, up to `bytes_max`; None: all of it."""
     label = charsets.get(name)
-    return decode(form.fields.get(name, b"")[:bytes_max], label if isinstance(label, str) else "", notes)
+    return decode(bytes(form.fields.view(name)[:bytes_max]), label if isinstance(label, str) else "", notes)
 
 
 def _envelope(content: bytes) -> Envelope:
@@ -170,8 +202,8 @@ def _json(content: bytes) -> Any:
 def digest_of(mail: Mail) -> str:
     """A digest of all that an e-mail says, for one that has no id: the same whenever it is posted."""
     form = mail.form
-    contents = [(name.encode(), form.fields.get(name, b"")) for name in _IDENTIFYING]
-    files = [(one.filename, one.content) for one in form.files]
+    contents = [(name.encode(), form.fields.view(name)) for name in _IDENTIFYING]
+    files = [(one.filename, one.view) for one in form.files]
     digest = sha256()
     for name, content in (*contents, *files):
         digest.update(b"%d %d " % (len(name), len(content)))

@@ -51,6 +51,9 @@ _OFF = {"enable": False}
 class SendGridSender:
     """Sends and looks up e-mails for any account."""
 
+    lists_every_message = False
+    """The Email Activity API is an extra, and late: an e-mail that it lacks may have been taken."""
+
     def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str) -> None:
         self._timeout = connect_seconds, read_seconds
         self._base_url = base_url or _API

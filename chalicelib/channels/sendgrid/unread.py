@@ -17,8 +17,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
+from chalicelib.channels.channel import AUTHENTICATION
+from chalicelib.channels.email.addresses import mailboxes
 from chalicelib.channels.email.attachments import Attachments
-from chalicelib.channels.email.authentication import Verdict
+from chalicelib.channels.email.authentication import Verdict, judge
 from chalicelib.channels.email.automatic import is_automatic, is_own
 from chalicelib.channels.email.earlier import Earlier
 from chalicelib.channels.email.extras import extras_of
@@ -28,7 +30,7 @@ from chalicelib.channels.email.relations import relation_of
 from chalicelib.channels.email.texts import Shown, text_of
 from chalicelib.channels.sendgrid.inbound_parse import Mail, digest_of, read_content
 from chalicelib.clock import Clock
-from chalicelib.errors import Code
+from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
 
@@ -51,39 +53,52 @@ class _Content:
 class UnreadMail:
     """One e-mail whose content is read once it is verified."""
 
-    def __init__(
-        self, mail: Mail, author: Author, channel: str, notes: Notes, clock: Clock, settings: Settings
-    ) -> None:
+    def __init__(self, mail: Mail, channel: str, clock: Clock, settings: Settings) -> None:
         self._mail = mail
-        self._author = author
-        """By its own header From."""
         self._channel = channel
-        self._notes = notes
         self._clock = clock
         self._settings = settings
         self.seconds_spent = 0.0
         """On reading, for all recipients together."""
 
     def messages(self) -> tuple[InboundMessage, ...]:
-        """The message, once for each of its recipients, as the deployment's settings have it."""
-        return tuple(self._unverified(one) for one in self._mail.envelope.recipients)
+        """The message, once for each of its recipients.
 
-    def _unverified(self, recipient: str) -> InboundMessage:
+        Raises:
+            Rejected: `MISSING_REQUIRED_FIELD`; neither the e-mail nor its envelope names a sender.
+        """
+        mail = self._mail
+        _, sender = _first_mailbox(mail.first_from, mail)
+        return tuple(self._unverified(one, sender) for one in mail.envelope.recipients)
+
+    @cached_property
+    def _author(self) -> Author:
+        """Who wrote it, by its own header From."""
+        mail = self._mail
+        told = mail.headers.get("from")
+        claimed = mailboxes(told) or mailboxes(mail.fields.get("from", ""))
+        is_one = len(claimed) == 1 and len(mail.headers.all("from")) <= 1
+        if not is_one:
+            mail.notes.add(Note.SENDER)
+        name, sender = _first_mailbox(told, mail)
+        return Author(name, sender, judge(**mail.results, sender=sender if is_one else None))
+
+    def _unverified(self, recipient: str, sender: str) -> InboundMessage:
         """What finds the conversation: the two addresses. An id can cost a digest of all that the e-mail says."""
         return InboundMessage(
             message_sid=UNVERIFIED_SID,
             channel=self._channel,
             account_id="",
-            sender=Address(AddressKind.EMAIL, self._author.address),
+            sender=Address(AddressKind.EMAIL, sender),
             recipient=Address(AddressKind.EMAIL, recipient),
             body="",
             received_at=self._clock.now(),
             unread=self,
         )
 
-    def _message(self, recipient: str, author: Author, refused: Collection[str]) -> InboundMessage:
+    def _message(self, recipient: str, author: Author) -> InboundMessage:
         """The message for one of its recipients, under an id that is the same whenever it is posted."""
-        notes = Notes(self._notes)
+        notes = Notes(self._mail.notes)
         extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name=author.name)
         known_by = extras.get("email_message_id", "")
         if not known_by:
@@ -93,7 +108,7 @@ class UnreadMail:
         ):  # whoever knows an id could post it first, and the customer's own would be a retry
             known_by = ""
         digest = sha256(f"{known_by or self._digest}\n{recipient}".encode()).hexdigest()
-        extras |= {"authentication": author.verdict.value, "notes": str(notes)}
+        extras |= {AUTHENTICATION: author.verdict.value, "notes": str(notes)}
         return InboundMessage(
             message_sid=f"em-{digest[:40]}",
             channel=self._channel,
@@ -102,22 +117,21 @@ class UnreadMail:
             recipient=Address(AddressKind.EMAIL, recipient),
             body="",
             received_at=self._clock.now(),
-            refusal=self._refusal(recipient, author, refused),
+            refusal=self._refusal(recipient, author),
             may_be_notified=author.verdict is Verdict.PASS,
             extras={name: value for name, value in extras.items() if value},
             unread=self,
         )
 
-    def judged(self, message: InboundMessage, *, lists: Collection[str], refused: Collection[str]) -> InboundMessage:
+    def judged(self, message: InboundMessage, *, lists: Collection[str]) -> InboundMessage:
         """The message under a company's policies: its author may be another than its header From says.
 
         Args:
             message: this e-mail's, for one of its recipients.
             lists: the addresses of the company's own lists.
-            refused: the verdicts by which the company takes no e-mail.
         """
         author = author_by_list(self._mail.headers, lists, **self._mail.results) or self._author
-        return self._message(message.recipient.value, author, refused)
+        return self._message(message.recipient.value, author)
 
     def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
         """The message with all that it says.
@@ -153,7 +167,7 @@ class UnreadMail:
 
     @cached_property
     def _content(self) -> _Content:
-        notes = Notes(self._notes)
+        notes = Notes(self._mail.notes)
         attachments = Attachments(self._settings, notes)
         shown = read_content(self._mail, attachments, notes)
         return _Content(tuple(shown), attachments.attachments, attachments.count, notes)
@@ -162,11 +176,24 @@ class UnreadMail:
     def _digest(self) -> str:
         return digest_of(self._mail)
 
-    def _refusal(self, recipient: str, author: Author, refused: Collection[str]) -> Code | None:
-        """Why an e-mail is not taken: a machine wrote it, it came back to its sender, or nobody vouches for it."""
+    def _refusal(self, recipient: str, author: Author) -> Code | None:
+        """Why an e-mail is not taken: a machine wrote it, or it came back to its sender."""
         mail = self._mail
         if recipient == author.address or is_own(mail.headers, recipient):
             return Code.AUTOMATIC_MESSAGE
         if is_automatic(mail.headers, mail.envelope.return_path, author.address):
             return Code.AUTOMATIC_MESSAGE
-        return Code.SENDER_NOT_AUTHENTICATED if author.verdict in refused else None
+        return None
+
+
+def _first_mailbox(header: str, mail: Mail) -> tuple[str, str]:
+    """Name and address of the first sender: of the header From, of SendGrid's field, or of the envelope.
+
+    Raises:
+        Rejected: `MISSING_REQUIRED_FIELD`.
+    """
+    claimed = mailboxes(header) or mailboxes(mail.fields.get("from", ""))
+    name, sender = claimed[0] if claimed else ("", mail.envelope.return_path)
+    if not sender:
+        raise Rejected(Code.MISSING_REQUIRED_FIELD, "from names nobody")
+    return name, sender

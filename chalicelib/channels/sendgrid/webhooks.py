@@ -17,24 +17,22 @@ import binascii
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chalicelib.channels.channel import Channel, WebhookRequest
-from chalicelib.channels.email.addresses import mailboxes
-from chalicelib.channels.email.authentication import judge
-from chalicelib.channels.email.lists import Author
-from chalicelib.channels.email.notes import Note, Notes
+from chalicelib.channels.email.notes import Notes
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.channels.sendgrid.inbound_parse import read_mail
 from chalicelib.channels.sendgrid.unread import UnreadMail
 from chalicelib.clock import Clock
-from chalicelib.errors import Code, Misconfigured, Rejected
+from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import InboundMessage
 from chalicelib.settings import Settings
 
@@ -44,6 +42,10 @@ TIMESTAMP_HEADER: Final = "x-twilio-email-event-webhook-timestamp"
 URL_TOKEN_LENGTH_MIN: Final = 32
 """As many hexadecimal digits as make 128 bits."""
 
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the curve P-256."""
+_KEYS_MAX: Final = 128
+"""How many public keys a process keeps read."""
 _TIMESTAMP = re.compile(r"[0-9]{1,20}")
 _URL_TOKEN = re.compile(rf"[!-~]{{{URL_TOKEN_LENGTH_MIN},}}")
 
@@ -57,8 +59,11 @@ class SendGrid:
         self._settings = settings
 
     def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
-        """Whether there is a signature with its timestamp, or a token in the URL."""
-        return bool(url_token or (headers.get(SIGNATURE_HEADER) and headers.get(TIMESTAMP_HEADER)))
+        """Whether there is a token in the URL, or a timestamp and a signature in the form that each must have."""
+        if url_token:
+            return True
+        timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
+        return _TIMESTAMP.fullmatch(timestamp) is not None and _is_signature(signature)
 
     def parse(self, request: WebhookRequest) -> tuple[InboundMessage, ...]:
         """The e-mail, once for each distinct address of its envelope, with its content unread.
@@ -66,17 +71,8 @@ class SendGrid:
         Raises:
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
         """
-        notes = Notes()
-        mail = read_mail(request, notes)
-        claimed = mailboxes(mail.headers.get("from")) or mailboxes(mail.fields.get("from", ""))
-        name, sender = claimed[0] if claimed else ("", mail.envelope.return_path)
-        if not sender:
-            raise Rejected(Code.MISSING_REQUIRED_FIELD, "from names nobody")
-        is_one = len(claimed) == 1 and len(mail.headers.all("from")) <= 1
-        if not is_one:
-            notes.add(Note.SENDER)
-        author = Author(name, sender, judge(**mail.results, sender=sender if is_one else None))
-        return UnreadMail(mail, author, self._channel.name, notes, self._clock, self._settings).messages()
+        mail = read_mail(request, Notes())
+        return UnreadMail(mail, self._channel.name, self._clock, self._settings).messages()
 
     def is_genuine(self, request: WebhookRequest, account_id: str, secret: str) -> bool:  # noqa: ARG002
         """Whether one of the company's keys signed the request; or, where it has none, the URL bears its token.
@@ -103,6 +99,17 @@ class SendGrid:
         return ()
 
 
+def _is_signature(text: str) -> bool:
+    """Whether a header could hold a signature over the curve at all: base64 of two numbers below the curve's order."""
+    try:
+        return all(
+            0 < number < _ORDER for number in decode_dss_signature(base64.b64decode(_bytes(text), validate=True))
+        )
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=_KEYS_MAX)
 def _public_key(text: str) -> EllipticCurvePublicKey:
     """The key that SendGrid's console shows. Raises `Misconfigured` where it is none."""
     try:

@@ -58,6 +58,8 @@ class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
 class TwilioSender:
     """Sends and looks up messages for any account."""
 
+    lists_every_message = True
+
     def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str) -> None:
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds

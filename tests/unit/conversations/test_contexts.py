@@ -231,7 +231,7 @@ def test_a_handoff_holds_the_messages_and_no_batch():
     row = Conversation.from_item(conversation(messages=[entry("SM0", "b-0")]))
     handed_off = entry("SM1", None, handed_off=True)
 
-    body = contexts.handoff_context(row, [handed_off], request_id="r", context_attributes=(), now=START)
+    body = contexts.handoff_context(row, [handed_off], reasons={}, request_id="r", context_attributes=(), now=START)
 
     document = json.loads(body)
     assert document["meta"]["batch_id"] is None

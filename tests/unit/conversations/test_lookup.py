@@ -15,11 +15,22 @@ from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step
+from tests.emails import COMPANY_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
-from tests.world import COMPANY, CUSTOMER, ENVIRONMENT, KEY, SECRET_REF, TEMPLATE, World, conversation
+from tests.world import (
+    COMPANY,
+    CUSTOMER,
+    ENVIRONMENT,
+    KEY,
+    SECRET_REF,
+    TEMPLATE,
+    World,
+    conversation,
+    email_conversation,
+)
 
-WHATSAPP, SMS, _ = channels(Settings.from_environment(ENVIRONMENT))
+WHATSAPP, SMS, EMAIL = channels(Settings.from_environment(ENVIRONMENT))
 MESSAGE = InboundMessage(
     message_sid="SM1",
     channel="whatsapp",
@@ -143,6 +154,32 @@ class TestFindRespelled:
         message = replace(MESSAGE, sender=Address(AddressKind.PHONE, "+5215512345678"))
 
         assert lookup.find_respelled(table(finished), WHATSAPP, message) is None
+
+    @pytest.mark.parametrize(
+        ("own", "of_row"),
+        [
+            ("ann@xn--mnchen-3ya.example", "ann@münchen.example"),
+            ("ann@münchen.example", "ann@xn--mnchen-3ya.example"),
+        ],
+    )
+    def test_a_conversation_is_found_by_the_other_spelling_of_the_e_mail_s_domain(self, own: str, of_row: str):
+        """Mail programs write either, and so do companies."""
+        sender, recipient = Address(AddressKind.EMAIL, own), Address(AddressKind.EMAIL, COMPANY_EMAIL)
+        message = replace(MESSAGE, channel="email", sender=sender, recipient=recipient)
+
+        found = lookup.find_respelled(table(email_conversation(gsi_recipient_email=of_row)), EMAIL, message)
+
+        assert found is not None
+        assert found.key == KEY
+
+    @pytest.mark.parametrize("own", ["ann@customer.example", "ann@xn--.example", f"ann@{'ä' * 80}.example", "ann", "@"])
+    def test_an_e_mail_with_one_spelling_is_not_asked_for_again(self, own: str):
+        """No call, and nothing raised for a domain that is none."""
+        rows = table(email_conversation())
+
+        found = lookup.find_respelled(rows, EMAIL, replace(MESSAGE, sender=Address(AddressKind.EMAIL, own)))
+
+        assert (found, rows.plan.calls) == (None, [])
 
     def test_a_number_with_one_spelling_is_not_asked_for_again(self):
         """No call."""

@@ -22,7 +22,7 @@ def routing(*, flag_routes: bool = False, **settings: str) -> Routing:
 
 def route(*, sender: str = CUSTOMER, flag_routes: bool = False, **changes) -> Route:
     made = Conversation.from_item(conversation(**changes))
-    return determine_target_queue(made, "whatsapp", Address.from_text(sender), routing(flag_routes=flag_routes))
+    return determine_target_queue(made, "whatsapp", Address.from_text(sender), {}, routing(flag_routes=flag_routes))
 
 
 def test_a_message_goes_to_its_channel():
@@ -109,7 +109,7 @@ class TestAnswersPerHour:
 
     def of(self, sender: str, answers_max: str, **changes) -> Route | Refusal:
         made = Conversation.from_item(conversation(messages=list(self.ANSWERS), **changes))
-        return destination(made, "sms", sender, routing(automatic_answers_per_hour=answers_max))
+        return destination(made, "sms", sender, {}, routing(automatic_answers_per_hour=answers_max))
 
     @pytest.mark.parametrize(("answers_max", "expected"), [("4", Route.CHANNEL), ("3", Route.HANDOFF)])
     def test_an_e_mail_goes_to_people_once_the_ai_has_answered_enough(self, answers_max: str, expected: Route):

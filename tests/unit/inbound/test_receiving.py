@@ -274,13 +274,13 @@ class TestProof:
         assert is_untouched(world)
 
     def test_a_proven_provider_is_told_of_an_unknown_sender(self, world: World):
-        """The company alone is looked up, for its secret; nothing is kept but that the sender was told."""
+        """The company alone is looked up, for its secret; only that they were told is kept, and how many were."""
         world.post(world.form(From="whatsapp:+4999"))
 
         assert outcome(world) == "CONVERSATION_NOT_FOUND"
         assert world.telemetry.total(Metric.UNKNOWN_SENDER) == 1
         assert world.is_silent
-        assert [call.resource for call in world.plan.calls if call.kind != "read"] == ["unknown-senders-local"]
+        assert [call.resource for call in world.plan.calls if call.kind != "read"] == ["unknown-senders-local"] * 2
 
     def test_an_address_that_is_no_company_s_is_told_as_a_bad_signature(self, world: World):
         """Without fetching a secret: there is none to prove it by."""

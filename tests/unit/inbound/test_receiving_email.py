@@ -245,7 +245,7 @@ class TestOneRecipient:
             ({"return_path": ""}, {}, 200, "AUTOMATIC_MESSAGE", Metric.AUTOMATIC_MESSAGE),
             (
                 {"spf": "fail", "dkim": "none"},
-                {"email_authentication": "refuse"},
+                {"unauthenticated_email": "failed=refuse"},
                 403,
                 "SENDER_NOT_AUTHENTICATED",
                 Metric.UNAUTHENTICATED_EMAIL,
@@ -486,7 +486,7 @@ def test_a_staged_row_stays_small_whatever_the_e_mail(is_raw: bool):
         company_name="Acme " * 12,
         conversation_id="d" * 64,
     )
-    world = World(None, row)
+    world = World(None, row, unauthenticated_email="failed=keep")
 
     response = world.post_email(email)
 

@@ -6,11 +6,19 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.channels.channel import (
+    InDoubt,
+    OutboundPart,
+    PermanentFailure,
+    SendOutcome,
+    TemporaryFailure,
+    threading_of,
+)
 from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault
-from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, World, conversation
+from tests.world import BASE_URL, COMPANY, CUSTOMER, DELIVER, KEY, SECRET_REF, Taken, World, conversation
 
 LONG = " ".join(f"Sentence number {number}." for number in range(200))
 
@@ -126,13 +134,18 @@ QUESTION = {
     "timestamp": "2026-01-31T17:59:00+00:00",
     "channel_type": "email",
     "metadata": {"sender": "ann@example.net", "recipient": "sales@acme.example"},
-    "extras": {"subject": "Booking", "email_message_id": "<q2@example.net>", "references": "<q1@example.net>"},
+    "extras": {
+        "authentication": "pass",
+        "subject": "Booking",
+        "email_message_id": "<q2@example.net>",
+        "references": "<q1@example.net>",
+    },
 }
 EARLIER = {
     **QUESTION,
     "message_id": "mail-1",
     "metadata": {"sender": "ann@work.example", "recipient": "help@acme.example"},
-    "extras": {"subject": "Hello", "email_message_id": "<q1@example.net>"},
+    "extras": {"authentication": "pass", "subject": "Hello", "email_message_id": "<q1@example.net>"},
 }
 
 
@@ -165,7 +178,7 @@ class TestMail:
 
         ((_, part, _),) = world.phone.received
         assert (part.to, part.sender, part.body) == ("ann@example.net", "sales@acme.example", "Room 7.")
-        assert part.answers == QUESTION["extras"]
+        assert part.answers == threading_of(QUESTION["extras"])
         assert part.is_automatic
         assert part.status_callback is None
         assert world.is_at_rest
@@ -196,7 +209,7 @@ class TestMail:
 
         ((_, part, _),) = world.phone.received
         assert not part.is_automatic
-        assert part.answers == QUESTION["extras"]
+        assert part.answers == threading_of(QUESTION["extras"])
 
     def test_a_long_answer_is_one_e_mail(self):
         """Only messages to a phone are cut into parts."""
@@ -525,6 +538,145 @@ class TestInDoubt:
         assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
         assert world.telemetry.total(Metric.REPLY_UNKNOWN) == 1
         assert world.is_at_rest
+
+    def test_a_reply_that_a_5xx_hides_is_found_in_the_list_and_not_sent_again(self):
+        """The provider took the message and answered with a 5xx; its list proves the send."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [Taken(InDoubt(is_server_error=True))]
+
+        world.run(400)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert "sent_again" not in world.telemetry.steps()
+
+    @pytest.mark.parametrize("settings", [{}, {"reconcile_after_seconds": "40"}])
+    def test_a_reply_that_a_5xx_refused_is_sent_once_more_after_two_reads_of_the_list(self, settings: dict):
+        """Both reads come at least a minute after the send, whatever the setting says."""
+        world = World(**settings)
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True)]
+        begin = world.clock.now()
+
+        world.run(400, step=5)
+
+        (received,) = world.phone.received
+        (row,) = world.sends
+        assert received[1].body == "an answer"
+        assert row["list_misses"] == 1
+        assert (received[2] - begin).total_seconds() >= LISTED_AFTER_SECONDS
+        assert sum(call.operation == "ListMessages" for call in world.plan.calls) == (3 if settings else 2)
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert world.is_at_rest
+
+    @pytest.mark.parametrize(
+        ("second", "error_code"),
+        [
+            (InDoubt(is_server_error=True), ReplyCode.UNKNOWN_OUTCOME),
+            (InDoubt(), ReplyCode.UNKNOWN_OUTCOME),
+            (PermanentFailure("21211"), "21211"),
+        ],
+    )
+    def test_a_reply_is_sent_again_only_once(self, second: SendOutcome, error_code: str):
+        """However the second send ends, there is no third."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True), second, InDoubt(is_server_error=True)]
+
+        world.run(900)
+
+        assert len(world.phone.outcomes) == 1
+        assert world.row["processing_error_code"] == error_code
+        assert world.is_at_rest
+
+    @pytest.mark.parametrize("second", [TemporaryFailure("20429", 5), TemporaryFailure("20003", is_ours_to_mend=True)])
+    def test_a_second_send_that_was_certainly_not_taken_comes_again(self, second: SendOutcome):
+        """The first send stays in doubt meanwhile: the list is read before each try."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True), second]
+
+        world.run(900)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
+        assert world.is_at_rest
+
+    def test_a_first_send_that_shows_up_after_the_second_was_refused_counts(self):
+        """What the provider lists late is found by the read before the next try."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True), Taken(TemporaryFailure("20429", 5))]
+
+        world.run(900)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
+
+    def test_a_report_of_the_first_send_ends_the_doubt(self):
+        """A status callback proves what the list does not show yet."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True)]
+        world.send_replies()
+        (row,) = world.sends
+
+        world.report(row["send_id"], "delivered", MessageSid=f"SM{7:032x}")
+        world.run(400)
+
+        assert not world.phone.texts
+        assert world.row["messages"][-1]["message_id"] == f"SM{7:032x}"
+        assert world.row["conversation_status"] == "ai_response_sent"
+
+    def test_a_reply_of_people_is_sent_again_after_a_5xx_too(self):
+        """It has no claim on the record; its part's row is all that remembers."""
+        world = World()
+        world.deliver("one")
+        world.run(60)
+        world.queues.human_replies.inject(human(), group="acme")
+        world.phone.outcomes = [InDoubt(is_server_error=True)]
+
+        world.run(400)
+
+        assert world.phone.texts[-1:] == ["a person says"]
+        assert world.sent_contents == world.phone.texts
+
+    def test_a_later_part_waits_for_one_that_is_in_doubt(self):
+        """The parts arrive in order, each once."""
+        world = World()
+        world.reply(world.burst_with_ai(), LONG)
+        world.phone.outcomes = [DELIVER, InDoubt(is_server_error=True)]
+
+        world.run(900)
+
+        assert " ".join(world.phone.texts) == LONG
+        assert world.row["conversation_status"] == "ai_response_sent"
+
+    def test_a_customer_who_opted_out_meanwhile_is_not_sent_it_again(self):
+        """The first send stays of unknown outcome."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True)]
+        world.send_replies()
+        world.deliver("STOP", OptOutType="STOP")
+
+        world.run(400)
+
+        assert not world.phone.texts
+        assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+
+    def test_where_the_list_may_lack_what_was_taken_nothing_is_sent_again(self, monkeypatch):
+        """SendGrid's list is an extra that an account may not have."""
+        world = World()
+        monkeypatch.setattr(world.phone, "lists_every_message", False)
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [InDoubt(is_server_error=True)]
+
+        world.run(400)
+
+        assert not world.phone.texts
+        assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
 
     def test_an_earlier_reply_that_says_the_same_proves_nothing(self):
         """Two batches are answered "Yes." within half a minute, and the second send is lost on the way."""

@@ -156,7 +156,7 @@ class TestPartClaim:
 
     def test_only_our_own_open_part_is_given_back(self, world: World, part: Part):
         """P1: another's, or one that was sent, stays."""
-        self.claimed(world, part, "a")
+        part = self.claimed(world, part, "a")
 
         sends.give_back(world.tables.sends, part, token="b")
         sends.conclude(world.tables.sends, part, State.SENT, sid="SM9")
@@ -167,7 +167,7 @@ class TestPartClaim:
     @pytest.mark.parametrize("known", [State.SENT, State.REFUSED])
     def test_what_is_known_is_not_unlearned(self, world: World, part: Part, known: State):
         """P2: a concluded part stands."""
-        self.claimed(world, part, "a")
+        part = self.claimed(world, part, "a")
         sends.conclude(world.tables.sends, part, known)
 
         sends.conclude(world.tables.sends, part, State.UNKNOWN)
@@ -178,7 +178,7 @@ class TestPartClaim:
 
     def test_a_part_in_doubt_can_be_proven_sent(self, world: World, part: Part):
         """P2: unknown is not known."""
-        self.claimed(world, part, "a")
+        part = self.claimed(world, part, "a")
         sends.conclude(world.tables.sends, part, State.UNKNOWN)
 
         sends.conclude(world.tables.sends, part, State.SENT, sid="SM9")
@@ -186,6 +186,78 @@ class TestPartClaim:
         found = sends.find(world.tables.sends, part.send_id)
         assert found is not None
         assert (found.state, found.provider_sid) == (State.SENT, "SM9")
+
+    def missed(self, world: World, part: Part, times: int = sends.MISSES_NEEDED) -> Part:
+        """The part after a 5xx and so many reads of a list that lacks it."""
+        part = self.claimed(world, part, "a")
+        sends.conclude(world.tables.sends, part, State.UNKNOWN, is_server_error=True)
+        for _ in range(times):
+            sends.miss(world.tables.sends, self.found(world, part), now=START)
+        return self.found(world, part)
+
+    def found(self, world: World, part: Part) -> Part:
+        found = sends.find(world.tables.sends, part.send_id)
+        assert found is not None
+        return found
+
+    def test_one_process_claims_a_part_for_its_second_send(self, world: World, part: Part):
+        """P4: both read the same row."""
+        part = self.missed(world, part)
+
+        tokens = [sends.claim_again(world.tables.sends, part, token=one, now=START).token for one in ("b", "c")]
+
+        assert tokens == ["b", "b"]
+        assert not self.found(world, part).may_be_sent_again
+
+    def test_a_report_beside_the_second_claim_wins(self, world: World, part: Part):
+        """P4: the send is proven, so there is no second one."""
+        part = self.missed(world, part)
+        sends.report(world.tables.sends, part, sid="SM9", status="sent", error_code=None)
+
+        found = sends.claim_again(world.tables.sends, part, token="b", now=START)
+
+        assert (found.state, found.token) == (State.SENT, "a")
+
+    def test_two_reads_at_once_count_as_one(self, world: World, part: Part):
+        """P4: neither saw the list later than the other."""
+        part = self.missed(world, part, times=0)
+
+        for _ in range(2):
+            sends.miss(world.tables.sends, part, now=START)
+
+        assert self.found(world, part).misses == 1
+
+    def test_a_second_claim_that_sent_nothing_leaves_the_first_send_in_doubt(self, world: World, part: Part):
+        """P4: neither a give-back nor a fresh claim forgets the first send."""
+        part = self.missed(world, part)
+        again = sends.claim_again(world.tables.sends, part, token="b", now=START + timedelta(seconds=200))
+
+        fresh = sends.claim(world.tables.sends, part, token="c", now=START, ttl_hours=720, unsent=["b"])
+        sends.give_back(world.tables.sends, again, token="b")
+
+        found = self.found(world, part)
+        assert fresh.token == "b"
+        assert (found.state, found.claimed_at, found.may_be_sent_again) == (State.UNKNOWN, part.claimed_at, True)
+
+    def test_another_process_does_not_conclude_the_second_send(self, world: World, part: Part):
+        """P4: it read the row before that was claimed."""
+        part = self.missed(world, part)
+        again = sends.claim_again(world.tables.sends, part, token="b", now=START)
+
+        sends.conclude(world.tables.sends, part, State.REFUSED, error_code="UNKNOWN_OUTCOME")
+        sends.conclude(world.tables.sends, again, State.SENT, sid="SM9")
+
+        assert self.found(world, part).provider_sid == "SM9"
+
+    def test_a_part_whose_row_is_gone_is_not_claimed_again(self, world: World, part: Part):
+        """P4: it was erased, or is past its time to live."""
+        part = self.missed(world, part)
+        world.tables.sends.delete({sends.SEND_ID: part.send_id}, when=None)
+
+        found = sends.claim_again(world.tables.sends, part, token="b", now=START)
+
+        assert found.token == "a"
+        assert not world.tables.sends.rows
 
     def test_a_delivery_status_only_rises(self, world: World, part: Part):
         """P3: reports come twice and in any order."""

@@ -11,6 +11,7 @@ from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAga
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.unknown_senders import (
     AlreadyNotified,
+    Capped,
     Fallback,
     FallbackRequest,
     MayNotify,
@@ -32,12 +33,13 @@ LETTER = Fallback(
 )
 REMINDER = FallbackRequest(PAIR, "SM1")
 DAY = 24 * 3_600
-PUT_CALL, SEND_CALL, DROP_CALL = 1, 2, 3
+MESSAGES_MAX = 3
+PUT_CALL, COUNT_CALL, SEND_CALL, DROP_CALL = range(1, 5)
 
 
 def note(world: World, sid: str = "SM1", pair: Pair = PAIR) -> MayNotify | AlreadyNotified:
     return unknown_senders.note_sender(
-        world.tables.unknown_senders, pair, message_sid=sid, now=world.clock.now(), hours=24
+        world.tables.unknown_senders, pair, message_sid=sid, now=world.clock.now(), hours=24, messages_max=MESSAGES_MAX
     )
 
 
@@ -50,6 +52,7 @@ def ask(world: World, sid: str = "SM1", fallback: Fallback = LETTER) -> MayNotif
         message_sid=sid,
         now=world.clock.now(),
         hours=24,
+        messages_max=MESSAGES_MAX,
         group="acme",
     )
 
@@ -71,7 +74,7 @@ def asked(world: World) -> Notice:
 
 
 def state(world: World) -> str | None:
-    rows = world.tables.unknown_senders.rows
+    rows = world.stranger_rows
     return rows[0]["notice_state"] if rows else None
 
 
@@ -116,12 +119,12 @@ class TestTelling:
     def test_a_message_that_comes_again_does_not_prolong_the_silence(self, world: World):
         """U2: the row stands as it was written first."""
         note(world)
-        (before,) = world.tables.unknown_senders.rows
+        (before,) = world.stranger_rows
         world.clock.advance(10)
 
         note(world)
 
-        assert world.tables.unknown_senders.rows == [before]
+        assert world.stranger_rows == [before]
 
     @pytest.mark.parametrize("tell", [note, ask])
     def test_a_lost_answer_of_our_own_write_is_seen_through(self, world: World, tell):
@@ -226,6 +229,83 @@ class TestAsking:
         assert world.queues.replies.messages == []
 
 
+class TestCap:
+    """U6: an address sends no more than its cap within an hour of the clock, whoever writes and whatever fails."""
+
+    OTHERS = tuple(replace(PAIR, sender=f"stranger-{number}@customer.example") for number in range(5))
+
+    def test_an_address_sends_so_many_texts_within_an_hour(self, world: World):
+        """U6: and again in the next hour, also to whom the cap refused."""
+        outcomes = [note(world, f"SM{number}", pair) for number, pair in enumerate(self.OTHERS)]
+        world.clock.advance(3_600)
+        outcomes.append(note(world, "SM9", self.OTHERS[-1]))
+
+        assert outcomes == [MayNotify()] * MESSAGES_MAX + [Capped()] * 2 + [MayNotify()]
+
+    def test_each_address_has_a_count_of_its_own(self, world: World):
+        """U6: a flood at one address silences no other."""
+        for number, pair in enumerate(self.OTHERS):
+            note(world, f"SM{number}", pair)
+
+        assert note(world, "SM9", replace(PAIR, company_address="sales@acme.example")) == MayNotify()
+
+    def test_what_one_sender_goes_on_writing_counts_once(self, world: World):
+        """U1 and U6: nothing is sent for it."""
+        for number in range(10):
+            note(world, f"SM{number}")
+
+        assert note(world, "SM10", self.OTHERS[0]) == MayNotify()
+
+    def test_beyond_the_cap_nothing_is_requested(self, world: World):
+        """U6: neither a row nor a message of the queue is left."""
+        for number, pair in enumerate(self.OTHERS[:MESSAGES_MAX]):
+            note(world, f"SM{number}", pair)
+
+        assert ask(world, "SM9") == Capped()
+        assert PAIR.sender not in [row["sender"] for row in world.stranger_rows]
+        assert world.queues.replies.messages == []
+
+    def test_a_message_that_comes_again_takes_no_row_away(self, world: World):
+        """U1 and U6: its sender was told, and is not told again in the next hour."""
+        note(world)
+        for number, pair in enumerate(self.OTHERS):
+            note(world, f"SM{number}x", pair)
+
+        assert note(world) == Capped()
+        world.clock.advance(3_600)
+        assert note(world, "SM2") == AlreadyNotified()
+
+    @pytest.mark.parametrize("tell", [note, ask])
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.UNREACHABLE, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
+    def test_what_is_not_counted_for_certain_is_not_sent(self, world: World, tell, fault: Fault):
+        """U6: and the sender's next message is told."""
+        world.plan.faults = {COUNT_CALL: fault}
+
+        with pytest.raises(EngineError):
+            tell(world)
+
+        assert world.queues.replies.messages == []
+        assert tell(world, "SM2") == MayNotify()
+
+    @pytest.mark.parametrize("tell", [note, ask])
+    def test_where_a_refused_row_cannot_be_dropped_nothing_is_sent_either(self, world: World, tell):
+        """U6: the row expires."""
+        for number, pair in enumerate(self.OTHERS[:MESSAGES_MAX]):
+            note(world, f"SM{number}", pair)
+        world.plan.faults = {len(world.plan.calls) + 3: Fault.THROTTLED}
+
+        assert tell(world, "SM9") == Capped()
+        assert world.queues.replies.messages == []
+
+    def test_the_count_expires(self, world: World):
+        """DynamoDB removes it once the hour is over."""
+        note(world)
+
+        (count,) = [row for row in world.tables.unknown_senders.rows if row["sender"].startswith("#")]
+        assert (count["sent_count"], count["sender"]) == (1, f"#{START:%Y-%m-%dT%H}")
+        assert START.timestamp() + 3_600 <= count["expires_at"] <= START.timestamp() + 7_200
+
+
 class TestSending:
     def test_one_process_claims(self, world: World):
         """U3: whoever comes second sends nothing."""
@@ -288,7 +368,7 @@ class TestSending:
 
         unknown_senders.conclude(world.tables.unknown_senders, notice, end, token="ours")
 
-        (row,) = world.tables.unknown_senders.rows
+        (row,) = world.stranger_rows
         assert row.keys() == {"company_address", "sender", "message_sid", "notice_state", "noted_at", "expires_at"}
         assert row["notice_state"] == end
         assert not claim(world, notice, "another's")

@@ -111,7 +111,7 @@ def a_holiday_notice_comes() -> World:
 
 @event(Metric.UNAUTHENTICATED_EMAIL, 1, "email", "SENDER_NOT_AUTHENTICATED")
 def somebody_writes_in_a_customer_s_name() -> World:
-    world = World(None, email_conversation(), email_authentication="refuse")
+    world = World(None, email_conversation(), unauthenticated_email="failed=refuse")
     world.post_email(Email(spf="softfail", dkim="none"))
     return world
 

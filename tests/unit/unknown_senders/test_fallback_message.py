@@ -23,7 +23,7 @@ FIND, CLAIM, SEND, CONCLUDE = range(1, 5)
 def world() -> EmailWorld:
     """An unknown sender's e-mail came in; the reminder of it waits."""
     made = EmailWorld(unknown_sender_text=TEXT)
-    made.mail(extras={"subject": "Hello", "email_message_id": "<1@customer.example>"})
+    made.mail(extras={"authentication": "pass", "subject": "Hello", "email_message_id": "<1@customer.example>"})
     return made
 
 
@@ -39,7 +39,7 @@ def send(world: EmailWorld, seconds: int = 0, times: int = 1) -> None:
 
 
 def state(world: EmailWorld) -> str | None:
-    rows = world.tables.unknown_senders.rows
+    rows = world.stranger_rows
     return rows[0]["notice_state"] if rows else None
 
 
@@ -286,7 +286,7 @@ class TestFaults:
 
     def test_another_process_that_claims_in_between_sends_alone(self, world: EmailWorld):
         """U3: whoever comes second sees it and ends."""
-        row = {**world.tables.unknown_senders.rows[0], "notice_state": "claimed", "claim_token": "another's"}
+        row = {**world.stranger_rows[0], "notice_state": "claimed", "claim_token": "another's"}
         world.plan.interleave(len(world.plan.calls) + CLAIM, lambda: world.tables.unknown_senders.seed(row))
 
         send(world)

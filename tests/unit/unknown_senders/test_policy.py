@@ -89,7 +89,7 @@ class TestByTheAnswer:
 
         assert write(world) == ""
         assert outcomes(world) == ["silent"]
-        assert world.tables.unknown_senders.rows == []
+        assert world.stranger_rows == []
 
     @pytest.mark.parametrize(
         ("of_company", "expected"),
@@ -216,9 +216,16 @@ class TestByAFallbackMessage:
         """The webhook sends nothing itself; the provider is told by the code that nobody took the message."""
         world = mail_world()
 
-        response = world.mail(extras={"subject": "Hello", "spf": "pass", "email_message_id": "<1@customer.example>"})
+        response = world.mail(
+            extras={
+                "authentication": "pass",
+                "subject": "Hello",
+                "spf": "pass",
+                "email_message_id": "<1@customer.example>",
+            }
+        )
 
-        (row,) = world.tables.unknown_senders.rows
+        (row,) = world.stranger_rows
         assert (response.status_code, json.loads(response.body)["code"]) == (404, "CONVERSATION_NOT_FOUND")
         assert TEXT not in response.body
         assert (row["company_address"], row["sender"], row["notice_state"]) == (HELP_DESK, STRANGER, "pending")
@@ -265,15 +272,15 @@ class TestByAFallbackMessage:
         world.mail(may_be_notified=False)
 
         assert outcomes(world) == ["silent"]
-        assert world.tables.unknown_senders.rows == world.queues.replies.messages == []
+        assert world.stranger_rows == world.queues.replies.messages == []
 
     def test_what_does_not_fit_of_the_thread_is_left_out_whole(self):
         """The row stays small, and half an id names nothing."""
         world = mail_world()
 
-        world.mail(extras={"subject": "Hello", "references": "<" + "1" * 4_094 + ">"})
+        world.mail(extras={"authentication": "pass", "subject": "Hello", "references": "<" + "1" * 4_094 + ">"})
 
-        (row,) = world.tables.unknown_senders.rows
+        (row,) = world.stranger_rows
         assert row["letter"]["answers"] == {"subject": "Hello"}
 
     def test_each_address_of_the_company_that_was_written_to_answers(self):
@@ -283,7 +290,7 @@ class TestByAFallbackMessage:
 
         world.mail(recipients=[HELP_DESK, "sales@acme.example"])
 
-        assert [row["company_address"] for row in world.tables.unknown_senders.rows] == [
+        assert [row["company_address"] for row in world.stranger_rows] == [
             HELP_DESK,
             "sales@acme.example",
         ]

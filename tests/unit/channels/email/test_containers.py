@@ -80,6 +80,15 @@ class TestForwarded:
 
         assert "Your invoice is due." in text.body
 
+    def test_an_e_mail_that_is_only_named_as_one_is_read_too(self, notes: Notes):
+        """Some programs attach it as a mere file."""
+        head = b'Content-Type: application/octet-stream; name="Your invoice.eml"\n\n'
+
+        text, attachments = read(mixed(b"\n" + WORDS.encode(), head + self.INNER), notes)
+
+        assert text.body.startswith(f"{WORDS}\n\nFrom: Shop")
+        assert told(attachments) == [("Your invoice.eml", "message/rfc822", None)]
+
     @pytest.mark.parametrize("inner", [b"", b"no e-mail at all", b"\n\n", b"\x00" * 100])
     def test_what_is_no_e_mail_is_a_file(self, notes: Notes, inner: bytes):
         """And says nothing."""
@@ -323,6 +332,35 @@ class TestBent:
     def test_the_customer_s_words_arrive(self, notes: Notes, raw: bytes, body: str):
         """However their program wrote them."""
         assert read(raw, notes)[0].body == body
+
+    @pytest.mark.parametrize(
+        ("kind", "content"),
+        [
+            ("text/enriched", b"<bold>Please</bold> cancel it."),
+            ("text/richtext", b"<bold>Please</bold> cancel it."),
+            ("text/markdown; charset=utf-8", b"Please cancel it."),
+            ("text/rtf", b"{\\rtf1 Please cancel it.}"),
+            ("text/x-unknown", b"Please cancel it."),
+            ("message/partial; id=a; number=2; total=2", b"Please cancel it."),
+        ],
+    )
+    def test_a_text_of_another_type_is_read_where_nothing_else_is_said(self, notes: Notes, kind: str, content: bytes):
+        """It is told as a file too; beside a text in a usual type it is only that."""
+        other = f"Content-Type: {kind}\n\n".encode() + content
+        usual = b"\n" + WORDS.encode()
+
+        alone, files = read(other, notes)
+        beside, files_beside = read(mixed(usual, other), notes)
+
+        assert (alone.body, beside.body) == ("Please cancel it.", WORDS)
+        assert [problem for _, _, problem in told(files) + told(files_beside)] == ["type_not_allowed"] * 2
+
+    @pytest.mark.parametrize("kind", ["text/calendar", "text/csv", "text/vcard"])
+    def test_a_file_of_text_is_nobody_s_words(self, notes: Notes, kind: str):
+        """Whether or not it has a name."""
+        text, files = read(f"Content-Type: {kind}\n\nBEGIN:VCARD".encode(), notes)
+
+        assert (text.body, files.count) == ("", 1)
 
     @pytest.mark.parametrize(
         "plain",

@@ -61,6 +61,14 @@ class TestCharsets:
             (b"M+AOQ-rz", "utf-7", "März"),
             (b"M+AOQ-rz", "unicode-1-1-utf-7", "März"),
             ("Привет".encode("koi8-r"), "koi8-r", "Привет"),
+            ("①注文".encode("cp932"), "windows-31j", "①注文"),
+            ("привіт".encode("koi8-u"), "koi8-ru", "привіт"),
+            ("šž".encode("cp1250"), "win-1250", "šž"),
+            ("März".encode("cp850"), "CP-850", "März"),
+            ("你好".encode("gb2312"), "GB_2312-80", "你好"),
+            ("März".encode(), "utf8mb4", "März"),
+            ("März".encode(), "charset=utf-8;", "März"),
+            ("März €".encode("cp1252"), "ansi", "März €"),
         ],
     )
     def test_a_text_is_read_in_the_charset_that_it_is_in(self, notes: Notes, content: bytes, label: str, text: str):

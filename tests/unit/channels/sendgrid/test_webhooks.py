@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chalicelib.channels.channel import Vendor, WebhookRequest
-from chalicelib.channels.email.authentication import Verdict
 from chalicelib.channels.registry import channels
 from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX, read_content
 from chalicelib.channels.sendgrid.unread import UnreadMail
@@ -42,13 +41,12 @@ def request(body: bytes, content_type: str = f"multipart/form-data; boundary={BO
 
 def parse(email: Email, *, earlier: Sequence[str] = (), **settings: str) -> InboundMessage:
     """The message for the first recipient, with its content."""
-    refused = {"fail"} if settings.get("email_authentication") == "refuse" else set()
-    return read(provider(**settings).parse(request(email.body, email.content_type))[0], earlier, refused)
+    return read(provider(**settings).parse(request(email.body, email.content_type))[0], earlier)
 
 
-def read(message: InboundMessage, earlier: Sequence[str] = (), refused: Collection[str] = ()) -> InboundMessage:
+def read(message: InboundMessage, earlier: Sequence[str] = ()) -> InboundMessage:
     assert message.unread is not None
-    return message.unread.read(message.unread.judged(message, lists=(), refused=refused), earlier)
+    return message.unread.read(message.unread.judged(message, lists=()), earlier)
 
 
 def recorded(name: str) -> tuple[InboundMessage, ...]:
@@ -434,24 +432,23 @@ class TestRefusal:
         assert [one.refusal for one in messages] == [None, Code.AUTOMATIC_MESSAGE]
 
     @pytest.mark.parametrize(
-        ("told", "verdict", "refusal"),
+        ("told", "verdict"),
         [
-            ({}, "pass", None),
-            ({"spf": "softfail", "dkim": "none"}, "fail", Code.SENDER_NOT_AUTHENTICATED),
-            ({"spf": "pass", "dkim": "none", "return_path": "a@evil.example"}, "fail", Code.SENDER_NOT_AUTHENTICATED),
-            ({"spf": None, "dkim": None}, "none", None),
+            ({}, "pass"),
+            ({"spf": "softfail", "dkim": "none"}, "fail"),
+            ({"spf": "pass", "dkim": "none", "return_path": "a@evil.example"}, "fail"),
+            ({"spf": None, "dkim": None}, "none"),
         ],
     )
-    def test_a_setting_refuses_whom_their_domain_does_not_vouch_for(self, email: Email, told, verdict, refusal):
-        """Off by default: the verdict is in the context all the same."""
+    def test_only_an_authenticated_sender_may_be_notified(self, email: Email, told, verdict):
+        """The verdict is in the context; what is done about it is the company's policy."""
         changed = replace(email, fields={"SPF": told.get("spf", "pass"), "dkim": told.get("dkim", email.dkim)})
         changed = replace(changed, return_path=told.get("return_path", CUSTOMER_EMAIL))
 
-        kept, strict = parse(changed), parse(changed, email_authentication="refuse")
+        message = parse(changed)
 
-        assert (kept.refusal, strict.refusal) == (None, refusal)
-        assert kept.extras["authentication"] == verdict
-        assert kept.may_be_notified is (verdict == "pass")
+        assert (message.refusal, message.extras["authentication"]) == (None, verdict)
+        assert message.may_be_notified is (verdict == "pass")
 
 
 class TestTwoSteps:
@@ -501,14 +498,14 @@ class TestPolicies:
     )
 
     @staticmethod
-    def judged(email: Email, lists: Sequence[str] = (), refused: Sequence[Verdict] = ()) -> InboundMessage:
+    def judged(email: Email, lists: Sequence[str] = ()) -> InboundMessage:
         (message,) = provider().parse(request(email.body))
         assert isinstance(message.unread, UnreadMail)
-        return message.unread.judged(message, lists=lists, refused=refused)
+        return message.unread.judged(message, lists=lists)
 
     def test_through_a_named_list_the_author_is_the_sender(self):
         """The list's verdict is the e-mail's, and the answer goes to the author."""
-        message = self.judged(self.THROUGH_LIST, [self.LIST], [Verdict.FAIL, Verdict.NONE])
+        message = self.judged(self.THROUGH_LIST, [self.LIST])
 
         assert message.sender == Address(AddressKind.EMAIL, CUSTOMER_EMAIL)
         assert (message.extras["from_name"], message.extras["authentication"]) == ("Ann Doe", "pass")
@@ -532,21 +529,6 @@ class TestPolicies:
 
         assert (told.message_sid, told.sender) == (email.message_sid, without.sender)
         assert told.extras == without.extras
-
-    @pytest.mark.parametrize(
-        ("results", "refused", "refusal"),
-        [
-            ({"SPF": "fail", "dkim": "none"}, [], None),
-            ({"SPF": "fail", "dkim": "none"}, [Verdict.FAIL], Code.SENDER_NOT_AUTHENTICATED),
-            ({"SPF": "fail", "dkim": "none"}, [Verdict.NONE], None),
-            ({"SPF": None, "dkim": None}, [Verdict.FAIL], None),
-            ({"SPF": None, "dkim": None}, [Verdict.NONE], Code.SENDER_NOT_AUTHENTICATED),
-            ({}, [Verdict.FAIL, Verdict.NONE], None),
-        ],
-    )
-    def test_a_company_says_which_verdicts_it_refuses(self, email: Email, results, refused, refusal):
-        """Each by itself."""
-        assert self.judged(replace(email, fields=results), refused=refused).refusal is refusal
 
 
 class TestProof:
