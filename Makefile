@@ -64,7 +64,7 @@ pythons: .venv-aws/made ## all tests on each Python from 3.11 to 3.13 that the m
 deploy-check: .venv/made-dev .venv-aws/made ## deploy to a local AWS that enforces rights, and try what was deployed (minutes)
 	@$(VENV)/python -m pytest tests/deploy -m deployed $(ARGS)
 
-browser: .venv/made-dev .venv-aws/made ## a real headless Chromium tries to use the local ports (CHROMIUM names the program)
+browser: .venv/made-dev .venv-aws/made ## a real headless Chromium uses the console and attacks the local ports (CHROMIUM names the program)
 	@$(VENV)/python -m pytest tests/browser -m browser $(ARGS)
 
 chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)

@@ -35,6 +35,9 @@ _SENDGRID_PORT = click.option(
     show_default=True,
     help="Port of the stub for SendGrid's API.",
 )
+_CONSOLE_PORT = click.option(
+    "--console-port", envvar="CONSOLE_PORT", default=8012, show_default=True, help="Port of the console."
+)
 _REAL_TWILIO = click.option(
     "--real-twilio",
     is_flag=True,
@@ -67,6 +70,7 @@ def cli() -> None:
 @_HTTP_PORT
 @_TWILIO_PORT
 @_SENDGRID_PORT
+@_CONSOLE_PORT
 @_REAL_TWILIO
 @_AI
 @_NO_AI
@@ -83,6 +87,7 @@ def run(**options: Any) -> None:
 @_HTTP_PORT
 @_TWILIO_PORT
 @_SENDGRID_PORT
+@_CONSOLE_PORT
 @_REAL_TWILIO
 @_AI
 @_NO_AI
@@ -99,6 +104,7 @@ def _run(
     http_port: int,
     twilio_port: int,
     sendgrid_port: int,
+    console_port: int,
     thinking_seconds: float,
     ai: str,
     model: str,
@@ -124,6 +130,7 @@ def _run(
         is_served=is_served,
         twilio_port=None if real_twilio else twilio_port,
         sendgrid_port=sendgrid_port,
+        console_port=console_port,
         own=own,
         ai=answering.Ai.chosen(answering.NOBODY if no_ai else ai, model, base_url, thinking_seconds, shell),
     )

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from local.aws import credentials_file
+from local.processes.children import Child
 from local.processes.environment import REGION
 from local.stack import Stack
 
@@ -49,12 +50,13 @@ class Ai:
             raise click.UsageError("--ai openai needs --base-url, or the key of your account in OPENAI_API_KEY")
         return cls(kind, model, base_url, api_key or "none")
 
-    def start(self, here: Stack) -> None:
-        """Start it on a running stack."""
+    def start(self, here: Stack) -> Child | None:
+        """Start it on a running stack; the stub's process, or None where it is not the stub that answers."""
         if self.kind == STUB:
-            here.ai_stub(self.thinking_seconds)
-        elif self.kind != NOBODY:
+            return here.ai_stub(self.thinking_seconds)
+        if self.kind != NOBODY:
             here.start("ai", "ai-worker", *self._arguments(here), OPENAI_API_KEY=self.api_key)
+        return None
 
     def show(self, console: Console, here: Stack) -> None:
         """Print what answers; where it is nobody of ours, how a worker of the user's own finds the queues."""

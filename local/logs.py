@@ -6,7 +6,7 @@ Metric lines (CloudWatch's embedded format) are not shown; what is no JSON is sh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,20 @@ def parse(line: str) -> LogLine | str | None:
         return None
     fields = {name: value for name, value in document.items() if name not in _NEVER_SHOWN}
     return LogLine(document.get("level", "INFO"), str(document.get("step") or document.get("message", "")), fields)
+
+
+def documents(line: str) -> Iterator[str]:
+    """The JSON documents of a line, one by one; what is none, as it is. Threads that write at once share a line."""
+    while line:
+        try:
+            _, end = _decoder.raw_decode(line)
+        except ValueError:
+            end = len(line)
+        yield line[:end]
+        line = line[end:]
+
+
+_decoder = json.JSONDecoder()
 
 
 def show(console: Console, child: str, line: str) -> None:

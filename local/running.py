@@ -11,6 +11,7 @@ from rich.console import Console
 from local import logs, stack
 from local.answering import Ai
 from local.aws import credentials_file
+from local.console.console import Ear, served
 from local.processes import ports, startup
 from local.processes.environment import HOST
 from local.stack import Stack
@@ -27,6 +28,7 @@ def run(
     http_port: int,
     twilio_port: int | None,
     sendgrid_port: int,
+    console_port: int,
     is_served: bool,
     own: Tenant | None,
     ai: Ai,
@@ -40,6 +42,7 @@ def run(
         http_port: of the app.
         twilio_port: of the stub for Twilio's API; None: replies go to Twilio, and only the user's tenant is there.
         sendgrid_port: of the stub for SendGrid's API.
+        console_port: of the console.
         is_served: whether to serve the app; else `chalice local` may.
         own: a tenant of the user's own.
         ai: what answers.
@@ -53,10 +56,14 @@ def run(
     if twilio_port is not None:
         ports.require_free(twilio_port, "TWILIO_PORT")
     ports.require_free(sendgrid_port, "SENDGRID_PORT")
+    ports.require_free(console_port, "CONSOLE_PORT")
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
+
+    ear = Ear()
 
     def on_line(child: str, line: str) -> None:
         logs.show(console, child, line)
+        ear.on_line(child, line)
 
     try:
         with (
@@ -75,13 +82,15 @@ def run(
                 here.wait_for(here.twilio_stub(), twilio_port)
             here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
-            here.work()
-            ai.start(here)
+            worker = here.work()
+            stub = ai.start(here)
             if app is not None:
                 here.wait_for(app, http_port)
-            startup.show(console, here, tenants, is_served=is_served)
-            ai.show(console, here)
-            _watch(here)
+            thinking = ai.thinking_seconds
+            with served(here, ear, tenants, port=console_port, worker=worker, ai=stub, thinking=thinking) as address:
+                startup.show(console, here, tenants, is_served=is_served, console_address=address)
+                ai.show(console, here)
+                _watch(here)
     except KeyboardInterrupt:
         console.print("\nStopped.")
 
@@ -90,6 +99,6 @@ def _watch(here: Stack) -> None:
     """Wait for Ctrl-C; a child that ends by itself ends the run."""
     while True:
         time.sleep(_LOOK_SECONDS)
-        for child in here.children:
-            if not child.is_running:
+        for child in list(here.children):  # the console replaces some
+            if not child.is_running and not child.may_end:
                 raise click.ClickException(f"{child.name} ended with code {child.wait(1)}; its last lines are above")

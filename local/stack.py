@@ -46,12 +46,27 @@ class Stack:
     sendgrid_url: str
     """Of the stub for SendGrid's API; empty: replies by e-mail go nowhere."""
     children: list[Child] = field(default_factory=list)
+    is_stopping: bool = False
 
-    def start(self, name: str, *arguments: str, **variables: str) -> Child:
-        """Start a child command; what it says goes to `on_line` under `name`."""
+    def start(self, name: str, *arguments: str, may_end: bool = False, **variables: str) -> Child:
+        """Start a child command; what it says goes to `on_line` under `name`.
+
+        Args:
+            name: of the child.
+            arguments: of the command.
+            may_end: whether it may end by itself.
+            variables: of its environment, beyond the stack's.
+        """
         child = start_own(name, *arguments, environment={**self.environment, **variables}, on_line=self.on_line)
+        child.may_end = may_end
         self.children.append(child)
         return child
+
+    def retire(self, child: Child) -> None:
+        """Stop one child for good."""
+        child.may_end = True
+        child.stop()
+        self.children.remove(child)
 
     @property
     def phones(self) -> Phones:
@@ -76,12 +91,12 @@ class Stack:
         if not wait_until_answers(port, seconds=_START_SECONDS, gave_up=lambda: not child.is_running):
             raise click.ClickException(f"{child.name} did not start:\n" + "\n".join(child.last_lines))
 
-    def work(self, *options: str) -> Child:
+    def work(self, *options: str, may_end: bool = False) -> Child:
         """Start a worker. It has Twilio call the app back on this machine, unless the user's settings say where."""
         base = self.settings.public_base_url
         if not base and self.twilio_url:
             base = f"http://{environment.HOST}:{self.http_port}"
-        return self.start("work", "work", *options, PUBLIC_BASE_URL=base)
+        return self.start("work", "work", *options, may_end=may_end, PUBLIC_BASE_URL=base)
 
     def twilio_stub(self) -> Child:
         """Start the stub for Twilio's API."""
@@ -116,6 +131,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop the children, the last that was started first."""
+        self.is_stopping = True
         for child in reversed(self.children):
             child.stop()
 

@@ -195,9 +195,6 @@ class Batching:
             case decision.Acquire(messages):
                 taken = copies.of(messages, conversation) if copies else messages
                 return self._acquire(job, view, replace(action, messages=taken))
-            case decision.Unwatch():
-                conversation_lock.unwatch(tables.conversations, view.record)
-                return Next.DONE
 
     def _refuse_all(self, job: Job, gone: Gone) -> Next:
         """The conversation is gone, and its messages are refused."""

@@ -128,11 +128,6 @@ class Acquire:
     for_people: bool
 
 
-@dataclass(frozen=True)
-class Unwatch:
-    """Nothing of an open record is unanswered any more."""
-
-
 Action = (
     ReportEnd
     | MarkOptOut
@@ -150,7 +145,6 @@ Action = (
     | RefuseCarried
     | Keep
     | Acquire
-    | Unwatch
 )
 
 
@@ -243,7 +237,7 @@ def _open(view: View, settings: Settings, routing: Routing, *, may_trim: bool) -
     if refused:
         return RefuseCarried(refused)
     if not view.fresh and not carried:
-        return Unwatch()
+        return Stop()  # what an earlier batch left is trimmed; the sweep takes the record off its index
     for_people = run.for_people if not carried else Route.HANDOFF in carried.values()
     is_one = not run.messages or run.for_people == for_people
     taken = views.fitting(record, run.messages, settings.batch_messages_max) if is_one else []

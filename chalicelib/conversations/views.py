@@ -1,9 +1,10 @@
-"""A look: what is staged for a conversation and what its record says, read in the order that loses nothing.
+"""A look: what is staged for a conversation, and what its record says.
 
     read the stage - read the record, and the history of what is staged
 
 A message that is staged after the stage was read has a trigger of its own. One that the record or the history has is a
-duplicate, for the record is read after the stage (H3). All that is decided of a conversation is decided of a view.
+duplicate (H3). A write for a new message needs the record as it was read, so nothing changed between the two reads and
+the write. All that is decided of a conversation is decided of a view.
 """
 
 from __future__ import annotations

@@ -15,11 +15,12 @@ lock, the append and the list of what is unanswered change in one update: there 
 Guarantees
     L1  Of several triggers that read the same record, one acquires: the update holds only while the record stands as
         it was read, and an open one at that.
-    L2  A stale holder is refused: refresh, release, reset and abandon name the batch that they mean.
+    L2  A stale holder is refused: release, reset and abandon name the batch that they mean, and a refresh needs the
+        record as it was read. So nobody but its reply moves the clock of a claimed lock.
     L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
         it and is not appended again.
     L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
-    L5  A reset opens a lock only as old as it was seen to be: a refresh in between keeps it.
+    L5  A reset opens a lock only as old as it was seen to be: a refresh or a claim in between keeps it.
     L6  An open record has no lock's start and no trigger, so that a lock set by another system is never taken for an
         old one of ours, and none of ours is ever resumed by a trigger of the past.
     L7  People get a batch only under a claim in their name, which acquisition sets in the same update: whoever read the
@@ -165,7 +166,7 @@ def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:
     batch_id = record.batch_id
     assert batch_id is not None, "a lock of ours names its batch"
     change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1})
-    match table.update(record.key.item, change, when=held_by(batch_id)):  # L2: a stale holder is refused.
+    match table.update(record.key.item, change, when=record.unchanged):  # L2: a stale holder is refused.
         case Written(item):
             return Lease(batch_id, item)
         case Refused(item) if _is_held_by(item, batch_id) and item.get(STARTED_AT) == iso(now):
@@ -180,7 +181,7 @@ def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
     table.update(
         record.key.item,
         Change(set={STARTED_AT: iso(now), LOCK_SHARD: lock_shard(record.key, shards)}, add={VERSION: 1}),
-        when=record.unchanged & Attr(CLAIM).missing(),
+        when=record.unchanged,
     )
 
 
@@ -207,8 +208,7 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
     is_as_seen = (
         Attr(STATUS).stays(record.status)
         & Attr(BATCH_ID).stays(record.batch_id)  # L2: the batch that we mean,
-        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than it was seen to be.
-        & Attr(CLAIM).missing()
+        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than seen; each claim sets a new start.
     )
     match table.update(record.key.item, change, when=is_as_seen):
         case Written():
@@ -235,7 +235,7 @@ def unwatch(table: Table, record: Record) -> None:
     table.update(
         record.key.item,
         Change(add={VERSION: 1}, remove=(STARTED_AT, LOCK_SHARD)),
-        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),
+        when=record.unchanged,
     )
 
 

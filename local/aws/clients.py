@@ -60,9 +60,8 @@ class LocalAws:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of a table, in no order."""
-        found = self.dynamodb.Table(table).scan(ConsistentRead=True)
-        assert "LastEvaluatedKey" not in found, "the local tables stay small"
-        return list(found["Items"])
+        pages = self.dynamodb.meta.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [dict(row) for page in pages for row in page["Items"]]
 
     def object(self, url: str) -> bytes:
         """An object of a bucket, by its `s3://` URL."""

@@ -71,8 +71,8 @@ class View:
         living = [queue for queue in load(STAGE).queues if not queue.endswith(names.dead_letter_suffix)]
         return (
             not any(self.stack.aws.waiting(queue) for queue in living)
-            and not self._rows(names.stage_table)
-            and not any(_is_locked(row) for row in self._rows(names.conversations_table))
+            and not self.stack.aws.rows(names.stage_table)
+            and not any(_is_locked(row) for row in self.stack.aws.rows(names.conversations_table))
             and not self.stack.phones.callbacks_to_come
         )
 
@@ -88,9 +88,10 @@ class View:
             refused=frozenset(self.ear.refused),
             unknown=frozenset(self.ear.unknown),
             records=[
-                _record(row, history.get(row["conversation_id"], [])) for row in self._rows(names.conversations_table)
+                _record(row, history.get(row["conversation_id"], []))
+                for row in self.stack.aws.rows(names.conversations_table)
             ],
-            staged=[row["message_sid"] for row in self._rows(names.stage_table)],
+            staged=[row["message_sid"] for row in self.stack.aws.rows(names.stage_table)],
             waiting={queue: self.stack.aws.waiting(queue) for queue in load(STAGE).queues},
             callbacks_to_come=self.stack.phones.callbacks_to_come,
             answers_disturbed=answers_disturbed,
@@ -98,7 +99,7 @@ class View:
         )
 
     def _deliveries(self) -> Iterator[Delivery]:
-        parts = {row["send_id"]: row for row in self._rows(self.stack.settings.sends_table)}
+        parts = {row["send_id"]: row for row in self.stack.aws.rows(self.stack.settings.sends_table)}
         conversations = {
             (company.account_sid, customer.address): company.conversation_id(customer)
             for company in self.tenants
@@ -117,14 +118,9 @@ class View:
     def _history(self) -> dict[str, list[Row]]:
         """The entries that were moved off the records, by conversation, in order."""
         found: dict[str, list[Row]] = {}
-        for row in self._rows(self.stack.settings.history_table):
+        for row in self.stack.aws.rows(self.stack.settings.history_table):
             found.setdefault(row["conversation_id"], []).append(row[ENTRY])
         return {one: sorted(entries, key=lambda entry: entry["timestamp"]) for one, entries in found.items()}
-
-    def _rows(self, table: str) -> list[Row]:
-        """Every row of a table, however many pages they are."""
-        pages = self.stack.aws.dynamodb.meta.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        return [row for page in pages for row in page["Items"]]
 
 
 def _record(row: Row, history: Sequence[Row]) -> Record:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from json import JSONDecoder
 from typing import Any, TextIO
 
 from chalicelib.errors import Code, ReplyCode
@@ -46,7 +45,7 @@ class LogReader:
 
     def on_line(self, child: str, line: str) -> None:
         """Take one line, which may be several where the child's threads spoke at once."""
-        for one in _documents(line):
+        for one in logs.documents(line):
             parsed = logs.parse(one)
             if isinstance(parsed, LogLine):
                 self.on_step(child, parsed.step)
@@ -78,20 +77,6 @@ class LogReader:
         if "conversation_id" in fields:
             told = " ".join(f"{name}={value}" for name, value in fields.items() if name not in {DOCUMENT, "tenant"})
             self._told.setdefault(fields["conversation_id"], []).append(f"{child} {line.step} {told}")
-
-
-def _documents(line: str) -> Iterator[str]:
-    """The JSON documents of a line, one by one; what is none, as it is."""
-    while line:
-        try:
-            _, end = _decoder.raw_decode(line)
-        except ValueError:
-            end = len(line)
-        yield line[:end]
-        line = line[end:]
-
-
-_decoder = JSONDecoder()
 
 
 def _batch(context: Any) -> Batch:

@@ -31,6 +31,8 @@ class Child:
     name: str
     process: subprocess.Popen[str]
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_WORDS))
+    may_end: bool = False
+    """Whether it may end by itself."""
     _reader: threading.Thread | None = None
 
     @classmethod

@@ -20,7 +20,7 @@ RETRIES = "#rc=3&rp=all"
 """Makes Twilio try again, three times and after every kind of failure; alone it would not after a 503."""
 
 
-def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served: bool) -> None:
+def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served: bool, console_address: str) -> None:
     """Print where everything is.
 
     Args:
@@ -28,10 +28,13 @@ def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served
         stack: what runs.
         tenants: the companies that it knows.
         is_served: whether it is served by us.
+        console_address: of the console, with the token of this start.
     """
     console.print(_urls(stack, is_served=is_served))
     console.print(_tenants(tenants))
     console.print(_hints(stack, is_served=is_served))
+    console.print("Open the console in a browser:", style="bold")
+    console.print(console_address, style="bold cyan", soft_wrap=True, markup=False)
     console.print("Ctrl-C stops everything and leaves nothing behind.\n", style="dim")
 
 

@@ -23,6 +23,10 @@ class Mailboxes:
         """Let `fault` befall the next e-mail that it fits."""
         ask(self.url, "faults", asdict(fault))
 
+    def faults(self) -> list[Mapping[str, Any]]:
+        """The faults that were ordered and have not happened yet."""
+        return list(ask(self.url, "faults")["faults"])
+
     def deliveries(self) -> list[Delivery]:
         """Everything that the mailboxes got, in order."""
         return list(ask(self.url, "deliveries")["deliveries"])

@@ -23,6 +23,10 @@ class Phones:
         """Let `fault` befall the next message that it fits."""
         ask(self.url, "faults", asdict(fault))
 
+    def faults(self) -> list[Mapping[str, Any]]:
+        """The faults that were ordered and have not happened yet."""
+        return list(ask(self.url, "faults")["faults"])
+
     def deliveries(self) -> list[Delivery]:
         """Everything that the phones got, in order."""
         return [one for one in ask(self.url, "deliveries")["deliveries"] if one["is_on_the_phone"]]

@@ -13,7 +13,8 @@ next request, or for the next one about one recipient:
     page    a page of a proxy's with a status of 4xx; nothing is taken
     none    as always
 
-    POST /_stand-in/faults        what befalls the next ones: the fields of the stub's fault
+    POST /_stand-in/faults        orders a fault for the next request that it fits: the fields of the stub's fault
+    GET  /_stand-in/faults        the faults that were ordered and have not happened yet
     GET  /_stand-in/deliveries    the ledger: what was taken, and what became of it
 """
 
@@ -25,7 +26,7 @@ import socketserver
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
@@ -194,6 +195,12 @@ class StubServer(ABC, Generic[FaultT]):
                     return one
         return None
 
+    @property
+    def faults_to_come(self) -> list[dict[str, Any]]:
+        """The faults that were ordered and have not happened yet, as JSON."""
+        with self.changing:
+            return [asdict(one) for one in self._faults]  # type: ignore[call-overload]  # each fault is a dataclass
+
     def late(self, kind: Kind, answer: Answer) -> Answer | None:
         """What a request that was taken is answered, as the fault's kind has it, and when."""
         if kind is Kind.SLOW:
@@ -212,6 +219,8 @@ class StubServer(ABC, Generic[FaultT]):
                 case "POST", ("_stand-in", "faults"):
                     self.fail_next(self.fault(json.loads(call.body)))
                     return Answer.json({}, HTTPStatus.CREATED)
+                case "GET", ("_stand-in", "faults"):
+                    return Answer.json({"faults": self.faults_to_come})
                 case "GET", ("_stand-in", "deliveries"):
                     return Answer.json(self.ledger)
                 case _:

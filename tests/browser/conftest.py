@@ -5,8 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+SCREENSHOTS = "--screenshots"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        SCREENSHOTS, type=Path, help="keep the screenshots in this folder: docs/images is that of the docs"
+    )
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where screenshots are written."""
+    folder: Path = request.config.getoption(SCREENSHOTS) or tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REBOUND = "rebound.example"

@@ -151,11 +151,10 @@ def told(violation: Exception) -> list[str] | None:
 
 def _searched(runs: Any, last: str) -> list[str] | None:
     """The first that is found: where it was found last, else a few random runs, small worlds, and many random runs."""
-    kind, _, rest = last.removeprefix(_ANEW).partition("/")
-    if kind == "small":
-        world, variant = map(int, rest.split("/")[:2])
-        if found := _explored(runs, [(world, variant)], STEPS_MAX):
-            return found
+    last = last.removeprefix(_ANEW)
+    world = runs.small.number_of(last) if last else None
+    if world is not None and (found := _explored(runs, [(world, int(last.split("/")[2]))], STEPS_MAX)):
+        return found
     few, many = range(SEEDS // 4), range(SEEDS // 4, SEEDS)
     return _by_chance(runs, few) or _explored(runs, runs.variants().values(), STEPS) or _by_chance(runs, many)
 

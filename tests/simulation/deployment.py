@@ -426,9 +426,21 @@ class Deployment(World):
         mine = [one for one in moved if (one["primary_channel"], one["conversation_id"]) == key]
         return [one["entry"] for one in mine if one["message_id"] not in ids], kept
 
+    def is_moved(self, row: Item, message_id: str) -> bool:
+        """Whether the history has an entry of a conversation."""
+        return RowId(row["conversation_id"], message_id) in self.tables.history.state[0]
+
     def splits(self, text: str) -> list[list[str]]:
         """The texts that a reply becomes, by each channel that splits it another way."""
         return _splits(text, self.settings)
+
+    @property
+    def known_send_ids(self) -> set[str]:
+        """The parts of the AI's replies that a send proved, but those of a reply that was given up as a dead letter."""
+        dead = {json.loads(one.body)["batch_id"] for one in self.queues.dead_replies.messages}
+        sends = self.tables.sends.state[0].values()
+        sent = (row for row in sends if row["send_state"] == "sent" and "delivery_status" not in row)
+        return {row["send_id"] for row in sent if row.get("batch_id") not in {None, *dead}}
 
     @property
     def answered(self) -> list[str]:
@@ -458,8 +470,7 @@ class Deployment(World):
         """
         rows = self.tables.conversations.state[0].values()
         return not self.tables.stage.state[0] and not any(
-            "processing_started_at" in row or row.get("unanswered_ids") or "lock_shard" in row or "reply_claim" in row
-            for row in rows
+            "processing_started_at" in row or _waits(row) or "lock_shard" in row or "reply_claim" in row for row in rows
         )
 
     def _see(self, body: str, group: str) -> None:
@@ -479,12 +490,24 @@ class Deployment(World):
         was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
         if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
+        claims = {(row.get("reply_claim_token"), row.get("reply_claimed_at")) for row in (old, new)}
+        is_of_another = len(claims) == 1 and "reply_claim" in new
+        if is_of_another and old.get("processing_started_at") != new.get("processing_started_at"):
+            self.violate("I4: the clock of a claimed lock was set by another than its holder")
+        if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
+            self._see_let_go(new)
         key = new["conversation_id"], new["primary_channel"]
         if {"opted_out", "opted_out_channels"} & new.keys():
             before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def _see_let_go(self, row: Item) -> None:
+        """L8: a batch that the AI has keeps its lock, or is watched, until it has an end."""
+        batch_id = row.get("last_batch_id")
+        if batch_id in self.batches or any(f'"{batch_id}"' in one.body for one in self.queues.ai.messages):
+            self.violate("I4: a batch that was dispatched lost its lock")
 
     def see_send(self, send_id: str) -> None:
         """I2: a customer who opted out gets no reply that was claimed, or taken over, after that."""
@@ -506,6 +529,12 @@ class Deployment(World):
         """Tell of a violation, wherever it happens."""
         self.broken.append(name)
         raise Violation(name)
+
+
+def _waits(row: Item) -> bool:
+    """Whether a message of the record is unanswered; one that the company took off it is none."""
+    waiting = row.get("unanswered_ids")
+    return bool(waiting) and any(one["message_id"] in waiting for one in row["messages"])
 
 
 @cache

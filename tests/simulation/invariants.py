@@ -47,6 +47,13 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
     check(simulation, is_reply_lossy=is_reply_lossy)
 
 
+def people_have_all(simulation: Simulation) -> None:
+    """I6: what is for people waits for no window and for no AI, so all of it is on its way to them by now."""
+    world = simulation.world
+    world.take_handoffs()
+    _demand(set(simulation.course.acknowledged) <= set(world.with_people), "I6: people wait", simulation)
+
+
 def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     """Check the invariants of a world that has come to rest."""
     world, course = simulation.world, simulation.course
@@ -59,6 +66,7 @@ def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     for tenant in world.tenants:
         for row in world.rows_of(tenant):
             _in_order(simulation, tenant, *world.entries_of(row))
+            _moved_once(simulation, row)
 
 
 def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
@@ -78,7 +86,7 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
     ended = set(batches) | people | ended_by_rule | told
-    _demand(acknowledged <= ended, "I1: an acknowledged message is lost", simulation)
+    _demand(acknowledged <= ended | course.trimmed, "I1: an acknowledged message is lost", simulation)
     kept_ids = {one.get("message_id") for one in kept}
     _demand(ended & acknowledged <= kept_ids, "I1: the record has lost a message", simulation)
     partly = [sid for batch_id in world.answered_partly for sid in world.batches[batch_id]]
@@ -90,6 +98,7 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _opt_outs(simulation, {*partly, *people})
     marked = {one["message_id"] for one in kept if "handed_off" in one}
     _demand(marked <= people, "I2: a message is marked as handed off that people never received", simulation)
+    _demand(people & kept_ids <= marked, "I2: a message that people received is not marked", simulation)
 
 
 def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
@@ -144,8 +153,11 @@ def _replies(simulation: Simulation) -> None:
     _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
     doubtful = {text for batch in course.told for text in world.replies.get(batch, ())}
     certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
-    if "none" not in course.told and not course.has_company_trimmed:
+    if "none" not in course.told:
         _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)
+    _demand(
+        world.known_send_ids <= set(send_ids), "I1: the record has lost a part that is known to be sent", simulation
+    )
     for text in world.replies_of_people:
         _whole(simulation, world.splits(text))
 
@@ -184,6 +196,12 @@ def _in_order(
             _demand(is_first, "I3: the record is out of order", simulation)
     received = [at[one] for one in world.with_people if one in at]
     _demand(received == sorted(received), "I3: people received messages out of order", simulation)
+
+
+def _moved_once(simulation: Simulation, row: Item) -> None:
+    """H1 and H3: what is in the history and on the record still stands at the front, and is about to leave it."""
+    is_moved = [simulation.world.is_moved(row, one["message_id"]) for one in row["messages"]]
+    _demand(is_moved == sorted(is_moved, reverse=True), "I2: what was moved is in the record again", simulation)
 
 
 def _demand(holds: bool, name: str, simulation: Simulation) -> None:

@@ -1,4 +1,4 @@
-"""Guards and orders that the protocol leans on, each removed or swapped; the simulation convicts all but `UNCONVICTED`.
+"""Guards and orders that the protocol leans on, each removed or swapped; the simulation convicts every one.
 
 A mutant is a change of the shipped source, applied to a copy of it; `convict` finds the run that convicts it, and the
 table in docs/protocol.md keeps that. Patterns are short, so that they outlive changes of what stands around them.
@@ -288,15 +288,6 @@ MUTANTS = (
         (
             "    match table.update(record.key.item, change, when=record.unchanged):  # O1",
             "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):  # O1",
-        ),
-    ),
-    _mutant(
-        "a stalled lock is reset though a reply has claimed it",
-        "R3",
-        "protocol/conversation_lock.py",
-        (
-            "  # L5: and no younger than it was seen to be.\n        & Attr(CLAIM).missing()\n",
-            "  # L5: and no younger than it was seen to be.\n",
         ),
     ),
     _mutant(
@@ -706,8 +697,8 @@ MUTANTS = (
         "L8",
         "protocol/conversation_lock.py",
         (
-            "        when=record.unchanged & Attr(STARTED_AT).stays(record.watched_since) & Attr(CLAIM).missing(),\n",
-            "        when=Attr(VERSION).exists(),\n",
+            "remove=(STARTED_AT, LOCK_SHARD)),\n        when=record.unchanged,\n",
+            "remove=(STARTED_AT, LOCK_SHARD)),\n        when=Attr(VERSION).exists(),\n",
         ),
     ),
     _mutant(
@@ -795,25 +786,11 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "the record is read before the stage",
-        "H3",
-        "conversations/views.py",
-        (
-            "    staged = staging.read(tables.stage, key)\n",
-            "    early = lookup.load(tables.conversations, key, context_attributes)\n"
-            "    staged = staging.read(tables.stage, key)\n",
-        ),
-        (
-            "    conversation = Conversation.from_item(item)\n    if",
-            "    conversation = early or Conversation.from_item(item)\n    if",
-        ),
-    ),
-    _mutant(
         "a reset ignores the start of the lock",
         "L5",
         "protocol/conversation_lock.py",
         (
-            "        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than it was seen to be.\n",
+            "        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than seen; each claim sets a new start.\n",
             "",
         ),
     ),
@@ -822,8 +799,8 @@ MUTANTS = (
         "L2",
         "protocol/conversation_lock.py",
         (
-            "    match table.update(record.key.item, change, when=held_by(batch_id)):  # L2",
-            "    match table.update(record.key.item, change, when=Attr(STATUS).eq(Status.PROCESSING.value)):  # L2",
+            "when=record.unchanged):  # L2",
+            "when=Attr(STATUS).eq(Status.PROCESSING.value)):  # L2",
         ),
     ),
     _mutant(
@@ -838,7 +815,7 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "what is settled for a fault is settled in place of a claim for people",
+        "a trigger that comes again dispatches a batch that a reply has claimed",
         "b",
         "batches/decision.py",
         (
@@ -888,47 +865,7 @@ MUTANTS = (
         "batches/decision.py",
         ("        if said is OptOut.START:\n            break\n", ""),
     ),
-    _mutant(
-        "a START takes the mark off though a later STOP is staged",
-        "O3",
-        "batches/decision.py",
-        ("    if not is_start or is_stopped_again:", "    if not is_start:"),
-    ),
 )
-
-UNCONVICTED = frozenset(
-    {
-        "a message is staged over its row, wherever it was staged before",
-        "the stage is read as it was a moment ago",
-        "stage 2 reads the record as it was a moment ago",
-        "a reply reads the record as it was a moment ago",
-        "people are sent a batch whose claim for them was refused",
-        "a stalled lock is reset though a reply has claimed it",
-        "people are sent a batch before it is claimed for them",
-        "the claim for people is a second write after the acquisition",
-        "the webhook hands over what is staged though a stalled reply's end is not reported",
-        "the webhook sends no trigger for what did not fit into the batch for people",
-        "a batch for people has their claim but keeps them waiting for the window",
-        "a running batch is not claimed for people who own the conversation by now",
-        "a take-over holds whatever else was read of the record",
-        "a claim is given back though an earlier try may have sent the part",
-        "a claim that stays is waited for as long as one that was given back",
-        "what was sent is recorded without a look at the history",
-        "a late reply that was sent is not recorded",
-        "a record is taken off the index before its end is reported",
-        "a record is taken off the index whatever became of it",
-        "the next batch begins before a given-up end is reported",
-        "marks are set by position, whatever stands there",
-        "the record is read before the stage",
-        "a reset ignores the start of the lock",
-        "a refresh names only the status",
-        "a dispatch that may have happened is followed by an unlock",
-        "what is settled for a fault is settled in place of a claim for people",
-        "a START takes the mark off though a later STOP is staged",
-    }
-)
-"""The changes that no run of the search has convicted; docs/protocol.md lists them. One that a hunt convicts leaves this
-list, and one whose guard proves to be redundant goes together with the guard."""
 
 
 def by_number() -> dict[str, Mutant]:

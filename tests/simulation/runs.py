@@ -1,8 +1,8 @@
 """Runs of the simulation by name, so that one that failed is replayed exactly: `python -m tests.simulation.runs NAME`.
 
-A name is `small/WORLD/VARIANT/SCHEDULE`, with the schedule's choices separated by dots, or `swarm/SEED` of the large
-world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their own, and in
-`opt-outs/SEED` its customers opt out and in on two channels.
+A name is `small/WORLD/VARIANT/SCHEDULE` or `guard/...`, with the schedule's choices separated by dots, or `swarm/SEED`
+of the large world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their
+own, and in `opt-outs/SEED` its customers opt out and in on two channels.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from tests.simulation import small
 from tests.simulation.choices import Replay, Seeded
 from tests.simulation.deployment import MAILED, Violation, with_policies
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
-from tests.simulation.worlds import SMALL, kind_of, swarm, swarm_of_opt_outs
+from tests.simulation.small import SMALL
+from tests.simulation.worlds import kind_of, swarm, swarm_of_opt_outs
 
 _WORLDS: dict[str, Callable[[int], Simulation]] = {
     "swarm": swarm,
@@ -52,12 +54,12 @@ def explore(world_number: int, variant_number: int, *, steps_max: int | None = N
     world = SMALL[world_number]
     exploration = Exploration(
         partial(world.of, variant_number),
-        partial(settle_and_check, is_reply_lossy=world.is_reply_lossy),
+        world.check,
     )
     try:
         return exploration.run(steps_max=steps_max)
     except Violation as violation:
-        name = f"small/{world_number}/{variant_number}/{name_of(exploration.taken)}"
+        name = f"{small.name_of(world_number)}/{variant_number}/{name_of(exploration.taken)}"
         raise Violation(f"{name}\n{violation}") from violation
 
 
@@ -86,12 +88,13 @@ def replay(name: str) -> Simulation:
     kind, _, rest = name.partition("/")
     if kind in _WORLDS:
         return swarm_run(int(rest), kind)
-    number, variant, schedule = rest.split("/")
-    world = SMALL[int(number)]
+    number = small.number_of(name)
+    assert number is not None, f"{name} is no run"
+    world, (variant, schedule) = SMALL[number], name.split("/")[2:]
     simulation = world.of(int(variant))
     try:
         simulation.run(Replay([int(one) for one in schedule.split(".") if one]))
-        settle_and_check(simulation, is_reply_lossy=world.is_reply_lossy)
+        world.check(simulation)
     except Violation as violation:
         raise Violation(f"{name}\n{violation}\n{_listed(simulation)}") from violation
     return simulation

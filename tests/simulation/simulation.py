@@ -23,7 +23,8 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.clock import epoch
-from chalicelib.errors import Code, EngineError, ReplyCode
+from chalicelib.conversations import contexts
+from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
 from chalicelib.handlers import queues, schedules
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
@@ -56,6 +57,8 @@ _DISTURBING = ("crashes", "losses", "throttles", "refusals", "stale_reads", "ser
 """The budgets of what may happen to a call."""
 
 _SURPRISE = re.compile(r"^\w+ at \w+\.py:\d")
+
+_BATCH_CONTEXT = contexts.batch_context
 
 Option = tuple[str, Callable[[], None]]
 
@@ -145,7 +148,8 @@ class Course:
     """What messages ask for, by sid: STOP, START or HELP."""
     by_sms: frozenset[str] = frozenset()
     """The messages that came by SMS."""
-    has_company_trimmed: bool = False
+    trimmed: frozenset[str] = frozenset()
+    """The unanswered messages that the company took off the record: nobody can answer those."""
     has_5xx: bool = False
     """The provider answered a send with a 5xx and did not take the message."""
     taken_contexts: frozenset[str] = frozenset()
@@ -213,6 +217,8 @@ class Simulation:
         self.is_look_up_silent = True
         """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
+        self.buggy = ""
+        """The actor that meets a bug between the lock and the dispatch of its batch."""
         self._skewed = skewed
         self._answer = answer
         self._digests = memory.digests if memory else Digests()
@@ -573,6 +579,8 @@ class Simulation:
                 return
             if outcome in ("success", "OPTED_OUT") or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
+                if outcome == "success":
+                    self._demand_somebody_for(webhook)
             elif is_retry:
                 self.course.needs_sweep = True  # perhaps a try before staged it, and its provider comes no more
 
@@ -583,6 +591,21 @@ class Simulation:
                 self.course.needs_sweep = True  # perhaps staged, and its provider comes no more
 
         self.start(f"webhook {webhook.body}", webhook, begin, on_end, retry_later)
+
+    def _demand_somebody_for(self, webhook: Webhook) -> None:
+        """T1 and T2: somebody will look at a message that was acknowledged: a trigger, a worker, the holder of a lock.
+
+        Raises:
+            Violation: nobody will, but for the sweep.
+        """
+        world, course = self.world, self.course
+        is_staged = any(row["message_sid"] == webhook.sid for row in world.tables.stage.state[0].values())
+        is_triggered = any(queue.messages for queue in world.queues.triggers.values())
+        is_held = any(is_held_record(row) for row in world.rows_of(webhook.tenant))
+        if is_staged and not (
+            is_triggered or is_held or course.actors or course.needs_sweep or course.may_lack_trigger
+        ):
+            raise Violation("I6: an acknowledged message waits for nobody")
 
     def _work(self, channel: str, queue: InMemoryQueue, message: Message) -> None:
         received = self._receive(queue, message, "deliveries")
@@ -779,6 +802,16 @@ class Simulation:
         """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
         return _Ids(self)
 
+    def batch_context(self, *arguments: Any, **named: Any) -> str:
+        """What the AI is sent, unless the actor meets a bug.
+
+        Raises:
+            Misconfigured: the bug.
+        """
+        if self.buggy and self.stage.running is not None and vars(self.stage.running)["name"] == self.buggy:
+            raise Misconfigured(Code.INTERNAL_ERROR, "a planted bug")
+        return _BATCH_CONTEXT(*arguments, **named)
+
     def new_id(self) -> str:
         """An id that tells who asked for it, so that it does not depend on who asks first."""
         asking: Any = self.stage.running
@@ -794,11 +827,17 @@ class _Ids:
         self.simulation = simulation
 
     def __enter__(self) -> None:
-        self.before = wiring.new_id, queues.new_id
+        self.before = wiring.new_id, queues.new_id, contexts.batch_context
         wiring.new_id = queues.new_id = self.simulation.new_id
+        contexts.batch_context = self.simulation.batch_context
 
     def __exit__(self, *_: object) -> None:
-        wiring.new_id, queues.new_id = self.before
+        wiring.new_id, queues.new_id, contexts.batch_context = self.before
+
+
+def is_held_record(row: Item) -> bool:
+    """Whether a batch of a conversation is in hand."""
+    return row["conversation_status"] == "processing_reply" or "reply_claim" in row
 
 
 def _answer_to_provider() -> Call:

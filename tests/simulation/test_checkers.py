@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulation.choices import Replay
 from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Fields, Tenant, Violation
-from tests.simulation.invariants import check, settle_and_check
+from tests.simulation.invariants import check, people_have_all, settle_and_check
 from tests.simulation.simulation import Budgets, Simulation
 from tests.simulation.worlds import webhooks
 
@@ -113,6 +113,14 @@ def a_reply_without_its_entry() -> Simulation:
     return simulation
 
 
+@planted("I1: the record has lost a part that is known to be sent")
+def a_sent_part_without_its_id() -> Simulation:
+    simulation = ended()
+    simulation.course.told += tuple(simulation.world.batches)
+    change(simulation, messages=[{k: v for k, v in one.items() if k != "send_id"} for one in entries(simulation)])
+    return simulation
+
+
 @planted("I1: a reply that nobody asked the provider to send was given up")
 def an_unknown_outcome_without_a_send() -> Simulation:
     simulation = ended()
@@ -195,6 +203,22 @@ def a_mark_without_a_handoff() -> Simulation:
     return simulation
 
 
+@planted("I2: a message that people received is not marked")
+def a_handoff_without_its_mark() -> Simulation:
+    simulation = handed_off()
+    change(simulation, messages=[{k: v for k, v in one.items() if k != "handed_off"} for one in entries(simulation)])
+    return simulation
+
+
+@planted("I2: what was moved is in the record again")
+def an_entry_that_came_back_from_the_history() -> Simulation:
+    simulation = ended()
+    answer = entries(simulation)[-1]
+    key = {**ACME.key.item, "message_id": answer["message_id"]}
+    simulation.world.tables.history.create({**key, "entry": answer})
+    return simulation
+
+
 @planted("I2: a STOP or HELP was answered")
 def an_answered_help() -> Simulation:
     simulation = ended()
@@ -269,6 +293,25 @@ def another_batch_of_a_locked_record() -> Simulation:
     simulation = ended()
     change(simulation, conversation_status="processing_reply", last_batch_id="b-1")
     change(simulation, last_batch_id="b-2")
+    return simulation
+
+
+@planted("I4: the clock of a claimed lock was set by another than its holder")
+def a_claimed_lock_that_somebody_refreshes() -> Simulation:
+    simulation = ended()
+    change(simulation, reply_claim="r-1", reply_claim_token="token", processing_started_at="earlier")
+    change(simulation, processing_started_at="later")
+    return simulation
+
+
+@planted("I4: a batch that was dispatched lost its lock")
+def a_dispatched_batch_without_a_lock() -> Simulation:
+    simulation = ended()
+    ((batch_id, ids),) = simulation.world.batches.items()
+    change(simulation, last_batch_id=batch_id, unanswered_ids=ids, processing_started_at="earlier")
+    row = dict(simulation.world.row_of(ACME))
+    del row["processing_started_at"]
+    simulation.world.tables.conversations.change(ACME.key.item, lambda _: row)
     return simulation
 
 
@@ -355,6 +398,26 @@ def a_message_that_only_the_sweep_finds() -> Simulation:
 def a_conversation_that_stays_locked() -> Simulation:
     simulation = ended()
     change(simulation, conversation_status="processing_reply", processing_started_at="2026-01-31T18:00:00+00:00")
+    return simulation
+
+
+@planted("I6: an acknowledged message waits for nobody")
+def a_trigger_that_is_gone_when_the_provider_is_answered() -> Simulation:
+    simulation = Simulation(Budgets(deliveries=0))
+    webhooks(simulation, "one")
+    with simulation.ids():
+        while not simulation.world.queues.triggers["whatsapp"].messages:
+            simulation.options()[0][1]()
+    simulation.world.queues.triggers["whatsapp"].messages.clear()
+    simulation.run(Replay([]))
+    return simulation
+
+
+@planted("I6: people wait")
+def people_who_wait_though_all_is_for_them() -> Simulation:
+    simulation = handed_off()
+    simulation.world.with_people.clear()
+    people_have_all(simulation)
     return simulation
 
 

@@ -18,7 +18,8 @@ from tests.simulation.deployment import ACME
 from tests.simulation.reached import REACHED, Reached
 from tests.simulation.runs import explore, replay, swarm_run, variants
 from tests.simulation.simulation import Budgets, Simulation
-from tests.simulation.worlds import KINDS, QUICK, SMALL, swarm
+from tests.simulation.small import QUICK, SMALL
+from tests.simulation.worlds import KINDS, swarm
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000

@@ -11,6 +11,7 @@ from typing import Any
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
+from tests.simulation.invariants import people_have_all, settle_and_check
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 
 
@@ -23,6 +24,18 @@ class SmallWorld:
     variants: dict[str, Any]
     """What each variant adds, and what `build` is told of it."""
     is_reply_lossy: bool = False
+    is_for_people: bool = False
+    """Whether people have all messages when nothing is left to choose: they wait for no window, and for no AI."""
+
+    def check(self, simulation: Simulation) -> None:
+        """Let the world come to rest, and check every invariant.
+
+        Raises:
+            Violation: one does not hold.
+        """
+        if self.is_for_people:
+            people_have_all(simulation)
+        settle_and_check(simulation, is_reply_lossy=self.is_reply_lossy)
 
     def of(self, variant: int, memory: Memory | None = None) -> Simulation:
         """One variant, as it begins."""
@@ -451,6 +464,17 @@ def _trims(simulation: Simulation, tenant: Tenant) -> None:
         return {**row, "messages": row["messages"][1:]} if is_theirs else row
 
     _writes(simulation, tenant, without_first)
+
+
+def _trims_unanswered(simulation: Simulation, tenant: Tenant) -> None:
+    """The company's own systems take off the record what is unanswered."""
+
+    def without_unanswered(row: dict[str, Any]) -> dict[str, Any]:
+        waiting = set(row.get("unanswered_ids", ()))
+        simulation.course.trimmed |= waiting
+        return {**row, "messages": [one for one in row["messages"] if one["message_id"] not in waiting]}
+
+    _writes(simulation, tenant, without_unanswered)
 
 
 def _notes(count: int) -> list[dict[str, Any]]:

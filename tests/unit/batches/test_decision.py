@@ -26,7 +26,6 @@ from chalicelib.batches.decision import (
     StampLock,
     Stop,
     Trim,
-    Unwatch,
     Wait,
 )
 from chalicelib.clock import iso
@@ -179,7 +178,7 @@ TABLE: list[tuple[str, dict[str, Any], list[StagedMessage], Action]] = [
     ("nothing staged", {}, [], Stop()),
     ("nothing staged, and a batch is watched", watched(599), [], Stop()),
     ("a watched batch is overdue", watched(600), [], Acquire([], for_people=False)),
-    ("a watched batch that the company trimmed", watched(600, messages=[]), [], Unwatch()),
+    ("a watched batch that the company trimmed", watched(600, messages=[]), [], Stop()),
     ("only duplicates", {"messages": [entry("B")]}, [B], SettleDuplicates()),
     ("still typing", {}, [YOUNG], Wait(6)),
     (

@@ -356,14 +356,40 @@ class TestReset:
         assert locked.record.is_locked
 
     def test_a_lock_that_a_reply_has_claimed_is_kept(self, locked: Lock):
-        """Its answer may be with the customer already."""
+        """L5: the claim set a new start. Its answer may be with the customer already."""
         seen = locked.record
-        locked.seed(reply_claim="r-1")
+        locked.world.clock.advance(1)
+        locked.claim()
 
         outcome = locked.reset(seen)
 
-        assert not isinstance(outcome, Reset)
+        assert outcome == Lost()
+        assert locked.record.claim == "reply to b-1"
+
+    def test_a_lock_that_a_reply_claimed_and_gave_back_is_kept(self, locked: Lock):
+        """L5: the reply comes again, and finds the lock as young as it left it."""
+        seen = locked.record
+        locked.world.clock.advance(1)
+        locked.claim()
+        reply_claim.unclaim(locked.table, KEY, batch_id="b-1", token="token", now=locked.world.clock.now())
+
+        outcome = locked.reset(seen)
+
+        assert outcome == Lost()
         assert locked.record.is_locked
+
+    def test_a_lock_that_a_reply_has_claimed_is_not_refreshed(self, locked: Lock):
+        """L2: the batch was dispatched, and the lock's clock belongs to the reply."""
+        seen = locked.record
+        locked.world.clock.advance(1)
+        locked.claim()
+        claimed = locked.world.row
+        locked.world.clock.advance(1)
+
+        outcome = locked.refresh(seen)
+
+        assert outcome == Lost()
+        assert locked.world.row == claimed
 
     def test_a_second_sweep_s_reset_is_the_same(self, locked: Lock):
         """Two at once do no harm."""
@@ -479,8 +505,13 @@ class TestWatched:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"conversation_version": 9}, {"processing_started_at": "2026-01-31T18:30:00+00:00"}, {"reply_claim": "r-1"}],
-        ids=["written since", "watched anew", "claimed"],
+        [
+            {"conversation_version": 9},
+            {"conversation_version": 9, "processing_started_at": "2026-01-31T18:30:00+00:00"},
+            {"conversation_version": 9, "reply_claim": "r-1"},
+            {"conversation_status": "looked_at"},
+        ],
+        ids=["written since", "watched anew", "claimed", "of another status"],
     )
     def test_one_that_changed_since_it_was_read_stays(self, locked: Lock, changes: dict[str, Any]):
         """L8: there may be another end to report."""
@@ -515,7 +546,11 @@ class TestStamp:
 
         assert lock.world.row == before
 
-    @pytest.mark.parametrize("changes", [{"conversation_status": "ai_response_sent"}, {"reply_claim": "r-1"}], ids=str)
+    @pytest.mark.parametrize(
+        "changes",
+        [{"conversation_status": "ai_response_sent"}, {"conversation_version": 9, "reply_claim": "r-1"}],
+        ids=["released", "claimed"],
+    )
     def test_what_was_released_or_claimed_meanwhile_is_left_alone(self, changes: dict[str, Any]):
         """L6: an open record has no start, and a claim brings its own."""
         lock = Lock(conversation_status="processing_reply")

@@ -1,0 +1,7 @@
+"""The console of `make run`: phones, people's inbox, faults to order, and the ledger of the promise, in a browser.
+
+Never shipped. `web.py` and `guard.py` are shared with the operator's console (`ops/console/`).
+
+    children's log lines -> observer -> stories, phones, ledger -> feed -> server-sent events -> the page
+    the page -> actions -> signed webhooks, people's replies, faults of the stubs, workers to kill
+"""

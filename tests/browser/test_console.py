@@ -1,0 +1,296 @@
+"""The console of `make run`, used by a person in a real browser, on a stack that runs for real."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.processes import environment, ports
+from local.processes.environment import HOST, PROJECT
+
+pytestmark = pytest.mark.browser
+
+SETTINGS = {
+    "BATCH_WINDOW_SECONDS": "2",
+    "BATCH_MAX_WAIT_SECONDS": "6",
+    "WORKER_TIMEOUT_SECONDS": "8",
+    "VISIBILITY_TIMEOUT_SECONDS": "9",
+    "RECONCILE_AFTER_SECONDS": "9",
+    "PROVIDER_CONNECT_TIMEOUT_SECONDS": "0.5",
+    "PROVIDER_READ_TIMEOUT_SECONDS": "1.5",
+}
+STARTED_SECONDS = 90.0
+ANSWERED = 60_000
+"""Milliseconds, on a busy machine, and with a worker that has to be repaired first."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A running `make run`."""
+
+    address: str
+    """Of the console, with its token."""
+    http_port: int
+
+    @property
+    def bare(self) -> str:
+        return self.address.partition("?")[0]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    aws, http, twilio, sendgrid, console = ports.free(5)
+    options = {"aws": aws, "http": http, "twilio": twilio, "sendgrid": sendgrid, "console": console}
+    told = [part for name, port in options.items() for part in (f"--{name}-port", str(port))]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "run", "--thinking-seconds", "1", *told],
+        cwd=PROJECT,
+        env=environment.clean(os.environ) | SETTINGS | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: queue.Queue[str | None] = queue.Queue()
+    said: list[str] = []
+    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+    reader.start()
+    try:
+        while (line := lines.get(timeout=STARTED_SECONDS)) is not None:
+            said.append(line)
+            if "?token=" in line:
+                yield Run(line.strip(), http)
+                break
+        else:
+            pytest.fail("make run ended before it showed the console:\n" + "".join(said))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        reader.join()
+        process.stdout.close()
+
+
+def _read(process: Any, lines: queue.Queue[str | None]) -> None:
+    for line in process.stdout:
+        lines.put(line)
+    lines.put(None)
+
+
+@pytest.fixture
+def console(page: Any, run: Run) -> Iterator[Any]:
+    """The console's page at the width of a desk. A script's error fails the test."""
+    errors: list[str] = []
+
+    def heard(error: Any) -> None:
+        errors.append(str(error))
+
+    page.on("pageerror", heard)
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.goto(run.address)
+    page.wait_for_selector(".phone")
+    yield page
+    page.remove_listener("pageerror", heard)
+    assert errors == []
+
+
+def phone(page: Any, conversation: str) -> Any:
+    return page.locator(f'[data-conversation="{conversation}"]')
+
+
+def write(page: Any, conversation: str, text: str) -> None:
+    """As a person does: type, and press Enter."""
+    box = phone(page, conversation).locator("textarea")
+    box.fill(text)
+    box.press("Enter")
+
+
+def answers(page: Any, conversation: str, text: str) -> Any:
+    return phone(page, conversation).locator(".bubbles li:not(.mine)", has_text=text)
+
+
+def order(page: Any, fault: str, conversation: str) -> None:
+    box = page.locator("#faults-box")
+    if box.get_attribute("open") is None:
+        box.locator("summary").click()
+    page.select_option("#faults select", conversation)
+    page.click(f'#faults button[value="{fault}"]')
+
+
+def ledger(page: Any, name: str) -> int:
+    return int(page.inner_text(f'#ledger [data-name="{name}"] dd'))
+
+
+def test_a_message_typed_on_a_phone_is_answered(console: Any, screenshots: Path):
+    """And the timeline shows its way, from the webhook to the delivery."""
+    write(console, "sunrise-anna", "Is breakfast included?")
+    write(console, "nordic-hugo", "Do you repair bells?")
+
+    answers(console, "sunrise-anna", "Is breakfast included?").wait_for(timeout=ANSWERED)
+    answers(console, "nordic-hugo", "Do you repair bells?").wait_for(timeout=ANSWERED)
+    story = console.locator("#stories > li", has=console.locator("strong", has_text="Anna"))
+    story.locator(".end.answered").wait_for(timeout=ANSWERED)
+    story.locator(".track .reached", has_text="delivered").wait_for(timeout=ANSWERED)
+    console.evaluate("scrollTo(0, 0)")
+    console.screenshot(path=screenshots / "console.png")
+    console.emulate_media(color_scheme="dark")
+    console.screenshot(path=screenshots / "console-dark.png")
+    console.emulate_media(color_scheme="light")
+
+
+def test_a_forged_message_is_refused_and_answered_by_nobody(console: Any):
+    refused = ledger(console, "refused")
+
+    phone(console, "sunrise-anna").locator("[data-do=forge]").click()
+
+    phone(console, "sunrise-anna").locator(".bubbles li.refused").first.wait_for(timeout=ANSWERED)
+    console.wait_for_function(
+        f"document.querySelector('#ledger [data-name=refused] dd').textContent == '{refused + 1}'", timeout=ANSWERED
+    )
+    assert answers(console, "sunrise-anna", "Send my money elsewhere").count() == 0
+
+
+def test_the_same_request_again_is_answered_once(console: Any):
+    write(console, "nordic-david", "Do you open on Sunday?")
+    phone(console, "nordic-david").locator(".bubbles li.mine:not(.sending)").first.wait_for(timeout=ANSWERED)
+
+    phone(console, "nordic-david").locator("[data-do=retry]").click()
+
+    answers(console, "nordic-david", "Do you open on Sunday?").wait_for(timeout=ANSWERED)
+    console.locator("#stories li", has_text="nothing is doubled").first.wait_for(timeout=ANSWERED, state="attached")
+    assert answers(console, "nordic-david", "Do you open on Sunday?").count() == 1
+    assert ledger(console, "doubled") == 0
+
+
+def test_what_a_killed_worker_left_is_repaired(console: Any):
+    """It dies after its lock and before its dispatch; the next worker resumes the batch."""
+    order(console, "kill", "nordic-edith")
+    console.locator("#orders li", has_text="dies first").wait_for(timeout=ANSWERED)
+
+    write(console, "nordic-edith", "Is my bike ready?")
+
+    answers(console, "nordic-edith", "Is my bike ready?").wait_for(timeout=ANSWERED)
+    console.locator("#stories li", has_text="the worker had died").first.wait_for(timeout=ANSWERED, state="attached")
+    console.locator("#orders li", has_text="dies first").wait_for(timeout=ANSWERED, state="detached")
+    assert answers(console, "nordic-edith", "Is my bike ready?").count() == 1
+    assert ledger(console, "lost") == 0
+
+
+def test_a_reply_that_the_provider_took_and_called_a_failure_arrives_once(console: Any):
+    order(console, "5xx-taken", "nordic-frida")
+
+    write(console, "nordic-frida", "Do you sell helmets?")
+
+    answers(console, "nordic-frida", "Do you sell helmets?").wait_for(timeout=ANSWERED)
+    ended = console.locator("#stories > li", has=console.locator("strong", has_text="Frida")).locator(".end")
+    ended.filter(has_text="answered").wait_for(timeout=ANSWERED)
+    assert answers(console, "nordic-frida", "Do you sell helmets?").count() == 1
+    assert ledger(console, "doubled") == 0
+
+
+def test_a_persons_answer_from_the_inbox_arrives(console: Any):
+    """What the person has typed survives what arrives meanwhile."""
+    write(console, "sunrise-clara", "I want to speak to a person.")
+    item = console.locator("#inbox .item", has_text="I want to speak to a person.")
+    item.wait_for(timeout=ANSWERED)
+    item.locator("textarea").fill("Hello Clara, this is Tom.")
+    write(console, "sunrise-clara", "Are you there?")
+    console.locator("#inbox .item", has_text="Are you there?").wait_for(timeout=ANSWERED)
+
+    item.locator("button[type=submit]").click()
+
+    answers(console, "sunrise-clara", "Hello Clara, this is Tom.").wait_for(timeout=ANSWERED)
+    item.locator("text=answered: Hello Clara, this is Tom.").wait_for(timeout=ANSWERED)
+
+
+def test_a_customers_text_is_shown_and_never_run(console: Any):
+    """Ben's project is inactive: his phone shows what he wrote, and the engine refuses it."""
+    write(console, "sunrise-ben", "<img src=x onerror=\"document.title='run'\">")
+
+    phone(console, "sunrise-ben").locator(".bubbles li.mine:not(.sending)", has_text="<img").wait_for(timeout=ANSWERED)
+
+    assert console.title() == "replies-engine: console"
+
+
+def test_the_page_fits_a_phone_and_works_by_keyboard(console: Any, screenshots: Path):
+    console.set_viewport_size({"width": 390, "height": 844})
+
+    assert console.evaluate("document.documentElement.scrollWidth") <= 390
+    console.screenshot(path=screenshots / "console-phone.png")
+    console.keyboard.press("Tab")
+    for _ in range(40):
+        if console.evaluate("document.activeElement.name") == "body":
+            break
+        console.keyboard.press("Tab")
+    console.keyboard.type("By keyboard")
+    console.keyboard.press("Enter")
+    console.locator(".bubbles li.mine", has_text="By keyboard").first.wait_for(timeout=ANSWERED)
+
+
+def test_the_first_paint_comes_within_two_seconds(page: Any, run: Run):
+    page.goto(run.address)
+    page.wait_for_selector(".phone")
+
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
+
+    assert 0 < painted < 2_000
+
+
+ASK = """async ([url, options]) => {
+  try {
+    const answer = await fetch(url, options)
+    return `${answer.status} ${await answer.text()}`
+  } catch (error) { return String(error) }
+}"""
+
+
+@contextmanager
+def served_by_others() -> Iterator[int]:
+    """The port of a page of somebody else's."""
+    server = ThreadingHTTPServer((HOST, 0), SimpleHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["", "events", "do/send"])
+def test_without_the_token_nothing_is_shown_and_nothing_is_done(page: Any, run: Run, path: str):
+    """In a browser that has never opened the address of this start."""
+    stranger = page.context.browser.new_context()
+    try:
+        answer = stranger.new_page().goto(run.bare + path)
+        assert answer.status == 401
+        assert "Open the address that the terminal shows" in answer.text()
+    finally:
+        stranger.close()
+
+
+def test_a_page_of_another_origin_can_do_nothing_with_the_cookie(console: Any, run: Run):
+    """The browser has the cookie; the foreign page shares even the host."""
+    with served_by_others() as port:
+        console.goto(f"http://{HOST}:{port}/")  # another port is another origin
+        body = '{"conversation": "sunrise-anna", "body": "written by a foreign page"}'
+        told = console.evaluate(ASK, [f"{run.bare}do/send", {"method": "POST", "body": body, "credentials": "include"}])
+        read = console.evaluate(ASK, [run.bare, {"credentials": "include"}])
+    console.goto(run.bare)  # the cookie still holds
+    write(console, "sunrise-anna", "written by Anna herself")
+    phone(console, "sunrise-anna").locator(".bubbles li.mine", has_text="by Anna herself").first.wait_for()
+
+    assert "TypeError" in told
+    assert "TypeError" in read
+    assert phone(console, "sunrise-anna").locator(".bubbles li", has_text="foreign page").count() == 0

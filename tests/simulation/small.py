@@ -1,0 +1,34 @@
+"""All small worlds, by number."""
+
+from __future__ import annotations
+
+from tests.simulation import worlds
+from tests.simulation.guard_worlds import GUARD_WORLDS
+
+SMALL = (*worlds.SMALL, *GUARD_WORLDS)
+"""In a run's name those of `worlds` are `small/0` and so on, and the others `guard/0` and so on."""
+
+_FIRST = {"small": 0, "guard": len(worlds.SMALL)}
+
+
+def name_of(number: int) -> str:
+    """How a run's name spells a world."""
+    kind = "small" if number < _FIRST["guard"] else "guard"
+    return f"{kind}/{number - _FIRST[kind]}"
+
+
+def number_of(name: str) -> int | None:
+    """The world that a run's name tells; None: it is no small one."""
+    kind, number = name.split("/")[:2]
+    return _FIRST[kind] + int(number) if kind in _FIRST else None
+
+
+_SLOW = ("a reply taken over beside a STOP", "a reply that is throttled for long")
+
+QUICK = worlds.QUICK | {
+    (number, variant)
+    for number, world in enumerate(SMALL)
+    for variant in range(len(world.variants))
+    if world in GUARD_WORLDS and world.name not in _SLOW
+}
+"""Variants that take a second or two, by the numbers of world and variant."""
