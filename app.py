@@ -7,7 +7,7 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 from chalicelib import wiring
 from chalicelib.channels.channel import Vendor
 from chalicelib.handlers import queues, schedules, webhooks
-from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, queue_name
+from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, ai_worker_is_on, queue_name
 
 app = Chalice(app_name="replies-engine", configure_logs=False)  # our own logger writes each line, once
 app.api.binary_types.append("multipart/form-data")  # an e-mail's bytes are signed as they are
@@ -93,6 +93,18 @@ def send_replies(event: SQSEvent) -> None:
 def send_human_replies(event: SQSEvent) -> None:
     """Replies of the company's people, on a queue with rights of its own."""
     queues.process_human_replies(event.to_dict(), event.context, wiring.engine())
+
+
+def answer_batches(event: SQSEvent) -> None:
+    """The AI worker, on a stage that has it: one batch at a time."""
+    queues.answer_batches(event.to_dict(), event.context, wiring.engine())
+
+
+if ai_worker_is_on():
+    reads_ai_queue = app.on_sqs_message(
+        queue=queue_name("AI_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE
+    )
+    answer_batches = reads_ai_queue(answer_batches)
 
 
 @app.schedule(Rate(SWEEP_STALLED_MINUTES, unit=Rate.MINUTES))

@@ -55,6 +55,7 @@ class ReplyCode(StrEnum):
     OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
     PARTS_CHANGED = "PARTS_CHANGED"
     UNKNOWN_OUTCOME = "UNKNOWN_OUTCOME"
+    UNDELIVERED = "UNDELIVERED"
 
 
 class EngineError(Exception):

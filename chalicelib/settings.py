@@ -264,6 +264,17 @@ class Settings:
         "application/zip,application/x-zip-compressed,application/ics,message/rfc822,application/pkcs7-mime,"
         "application/x-pkcs7-mime",
     )
+    ai_worker: str = _setting(
+        "the AI worker that runs as a function of this stage; off: the AI queue is the company's own worker's",
+        _one_of(off="", echo="echo", bedrock="bedrock"),
+        "off",
+    )
+    ai_worker_model: str = _setting("of `AI_WORKER` bedrock: the id of the model or of its inference profile", str, "")
+    ai_worker_instructions: str = _setting(
+        "of `AI_WORKER` bedrock: what the model is told, with `{company}` and `{channel}`; empty: the kit's own text",
+        str,
+        "",
+    )
     media_copying: bool = _setting(
         "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
     )
@@ -291,6 +302,16 @@ class Settings:
     stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
     stall_action: Literal["warn", "handoff"] = _setting(
         "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
+    )
+    undelivered_action: Literal["none", "resend"] = _setting(
+        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe",
+        _one_of(none="none", resend="resend"),
+        "none",
+    )
+    status_callbacks: bool = _setting(
+        "whether the provider is asked to report on each message; `false` only while `UNDELIVERED_ACTION` is `none`",
+        _flag,
+        "true",
     )
     reply_attempts_max: int = _setting("times a reply comes again before its dead letter", _within(int, 1, 50), "10")
     reconcile_after_seconds: int = _setting(
@@ -409,6 +430,11 @@ def queue_name(variable: str) -> str:
     return os.environ.get(variable, f"replies-engine-local-{role}")
 
 
+def ai_worker_is_on() -> bool:
+    """Whether app.py registers the AI worker as a function, as the environment says at import."""
+    return os.environ.get("AI_WORKER", "off") != "off"
+
+
 def lambda_handler() -> str | None:
     """Which function of the app this process serves, as Lambda names its handler; None elsewhere."""
     return os.environ.get("_HANDLER") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
@@ -454,6 +480,10 @@ def _broken_relations(settings: Settings) -> list[str]:
             not settings.media_copying
             or settings.media_copying_seconds + settings.keeping_seconds + _WORK_BESIDES_SECONDS
             <= settings.worker_timeout_seconds
+        ),
+        "AI_WORKER bedrock needs AI_WORKER_MODEL": settings.ai_worker != "bedrock" or bool(settings.ai_worker_model),
+        "STATUS_CALLBACKS may be false only while UNDELIVERED_ACTION is none": (
+            settings.status_callbacks or settings.undelivered_action == "none"
         ),
         f"STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, {_CAP_MAX} s": (
             settings.stage_ttl_hours * 3_600 > horizon + _CAP_MAX

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -24,11 +25,14 @@ from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
 from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.lookup import holds_lock
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
@@ -37,6 +41,7 @@ from chalicelib.outbound.delivery_reports import DeliveryReports
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
+from chalicelib.outbound.undelivered import UndeliveredMessages
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
@@ -48,6 +53,9 @@ from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
 
 
 def new_id() -> str:
@@ -167,8 +175,9 @@ class Engine:
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            refusals=REFUSALS,
+            codes=TWILIO_CODES,
             tables=self.tables,
+            queues=self.queues,
             clock=self.clock,
             settings=self.settings,
         )
@@ -188,25 +197,23 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        planning = Planning(
-            senders=self.senders,
-            channels=self.channels,
-            credentials=self.credentials,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        parts = PartSending(
-            planning=planning,
-            senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
-            clock=self.clock,
-            settings=self.settings,
-        )
         return Replying(
-            planning=planning,
-            parts=parts,
+            planning=self._planning,
+            parts=self._parts,
             handoff=self._handoff,
             retriggering=self.retriggering,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def undelivered_messages(self) -> UndeliveredMessages:
+        return UndeliveredMessages(
+            planning=self._planning,
+            parts=self._parts,
+            channels=self.channels,
+            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
@@ -244,6 +251,30 @@ class Engine:
         return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
 
     @cached_property
+    def answering(self) -> Answering:
+        """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
+        return Answering(
+            self._model,
+            send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
+            replies=NoReplies(),
+            holds_lock=partial(holds_lock, self.tables.conversations),
+            instructions=self.settings.ai_worker_instructions or INSTRUCTIONS,
+        )
+
+    @cached_property
+    def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
+        if self.settings.ai_worker != "bedrock":
+            return echo
+        service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
+        return Bedrock(service, self.settings.ai_worker_model)
+
+    @cached_property
     def sweeping(self) -> Sweeping:
         return Sweeping(
             stalled_locks=self._stalled_locks,
@@ -271,6 +302,27 @@ class Engine:
 
     def _channels_of(self, vendor: Vendor) -> tuple[Channel, ...]:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
+
+    @cached_property
+    def _planning(self) -> Planning:
+        return Planning(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _parts(self) -> PartSending:
+        return PartSending(
+            planning=self._planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
 
     @cached_property
     def _handoff(self) -> Handoff:
@@ -335,9 +387,11 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
+    elif name == "answer_batches":
+        _ = made.answering
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
     else:

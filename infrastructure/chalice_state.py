@@ -58,7 +58,7 @@ def _read(stage: Stage) -> Memory:
 
 def _mappings(account: Account, stage: Stage) -> Iterator[Memory]:
     client = account.client("lambda")
-    for function in queue_readers():
+    for function in queue_readers(stage):
         try:
             pages = client.get_paginator("list_event_source_mappings").paginate(
                 FunctionName=stage.function_name(function)

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infrastructure.rights import COPYING, RIGHTS, SECRETS, Actions, secret_patterns
-from infrastructure.stages import CHALICE, Stage, functions, queue_readers, stages
+from infrastructure.rights import AI_WORKER, COPYING, RIGHTS, SECRETS, Actions, secret_patterns
+from infrastructure.stages import AI_FUNCTION, CHALICE, Stage, functions, queue_readers, stages
 from infrastructure.template import ACCOUNT, TEMPLATE_FILE, Resource, resources
 
 Statement = dict[str, Any]
@@ -35,6 +35,9 @@ _ANY_ACCOUNT = "?" * 12
 _CONSUME: Actions = ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
 """What an event source mapping does with its queue, in the name of the function's role."""
 
+_GEOGRAPHIES = frozenset({"us", "us-gov", "eu", "apac", "au", "jp", "ca", "global"})
+"""How the id of an inference profile begins that spans regions."""
+
 _RANDOM_ENDING = "-??????"
 """Secrets Manager ends the ARN of a secret with six characters of its own."""
 
@@ -48,7 +51,13 @@ def document(stage: Stage, function: str) -> dict[str, Any]:
     """The policy of a function's role."""
     return {
         "Version": "2012-10-17",
-        "Statement": [*_own(stage, function), *_of_queue(stage, function), _of_logs(stage, function), _TRACES],
+        "Statement": [
+            *_own(stage, function),
+            *_of_model(stage, function),
+            *_of_queue(stage, function),
+            _of_logs(stage, function),
+            _TRACES,
+        ],
     }
 
 
@@ -57,7 +66,8 @@ def allowed(stage: Stage, function: str) -> dict[tuple[str, str], str]:
     known = resources(TEMPLATE_FILE, stage.name)
     rows: dict[tuple[str, str], str] = {}
     media_copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
-    for place, actions in {**RIGHTS[function], **media_copying}.items():
+    rights = AI_WORKER if function == AI_FUNCTION else RIGHTS[function]
+    for place, actions in {**rights, **media_copying}.items():
         service, arns = _service_and_arns(stage, place, known)
         rows |= {(f"{service}:{action}", arn): place for action in actions for arn in arns}
     return rows
@@ -69,7 +79,7 @@ def files() -> dict[Path, str]:
         path(stage.name, function): json.dumps(document(stage, function), indent=2) + "\n"
         for stage in stages().values()
         if stage.is_deployable
-        for function in functions()
+        for function in functions(stage)
     }
 
 
@@ -104,7 +114,7 @@ def _own(stage: Stage, function: str) -> list[Statement]:
 
 def _of_queue(stage: Stage, function: str) -> list[Statement]:
     """What Lambda does with the queue that the function reads."""
-    local = queue_readers().get(function)
+    local = queue_readers(stage).get(function)
     if local is None:
         return []
     (name,) = (
@@ -112,6 +122,18 @@ def _of_queue(stage: Stage, function: str) -> list[Statement]:
     )
     service, arns = _service_and_arns(stage, name, resources(TEMPLATE_FILE, stage.name))
     return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], arn) for arn in arns]
+
+
+def _of_model(stage: Stage, function: str) -> list[Statement]:
+    """To ask the stage's model of Bedrock: an inference profile leads to the model of its name in other regions."""
+    if function != AI_FUNCTION or stage.setting("AI_WORKER") != "bedrock":
+        return []
+    model = stage.setting("AI_WORKER_MODEL")
+    geography, _, of_profile = model.partition(".")
+    arns = [f"arn:*:bedrock:*::foundation-model/{model}"]
+    if geography in _GEOGRAPHIES:
+        arns = [f"arn:*:bedrock:*:*:inference-profile/{model}", f"arn:*:bedrock:*::foundation-model/{of_profile}"]
+    return [_allow(f"AskModel{number or ''}", ["bedrock:InvokeModel"], arn) for number, arn in enumerate(arns)]
 
 
 def _of_logs(stage: Stage, function: str) -> Statement:

@@ -75,7 +75,7 @@ def apply(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[s
 
 
 def _recursion(client: Any, stage: Stage) -> Iterator[str]:
-    for function in queue_readers():
+    for function in queue_readers(stage):
         name = stage.function_name(function)
         if client.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] != "Allow":
             client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")

@@ -114,6 +114,9 @@ RIGHTS: Mapping[str, Rights] = {
     },
 }
 
+AI_WORKER: Rights = {"ConversationsTable": ("GetItem",), "AiRepliesQueue": _SEND}
+"""What the AI worker does, on a stage that has it, beside asking its model."""
+
 _COPIES: Rights = {"AttachmentsBucket": ("PutObject",), SECRETS: ("GetSecretValue",)}
 
 COPYING: Mapping[str, Rights] = {"batch_whatsapp": _COPIES, "batch_sms": _COPIES}

@@ -21,6 +21,11 @@ CHALICE = PROJECT / ".chalice"
 HTTP_FUNCTION = "api_handler"
 """What Chalice calls the function behind the routes."""
 
+AI_FUNCTION = "answer_batches"
+"""The AI worker, which only the stages have that switch it on."""
+
+_AI_QUEUE = "replies-engine-local-ai"
+
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
 
 
@@ -57,6 +62,11 @@ class Stage:
         short = f"{self.app_name}-{self.name}"
         return short if function == HTTP_FUNCTION else f"{short}-{function}"
 
+    @property
+    def has_ai_worker(self) -> bool:
+        """Whether the AI worker is a function of it."""
+        return self.setting("AI_WORKER") != "off"
+
     def setting(self, variable: str) -> str:
         """The text of a setting: the stage's own, or the default."""
         return self.variables.get(variable, _DEFAULTS[variable] or "")
@@ -77,14 +87,16 @@ def stages() -> dict[str, Stage]:
     }
 
 
-def queue_readers() -> dict[str, str]:
-    """The queue, as the local stage names it, of each function that an event source mapping feeds."""
-    return {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
+def queue_readers(stage: Stage | None = None) -> dict[str, str]:
+    """The queue, as the local stage names it, of each function of a stage that an event source mapping feeds."""
+    readers = {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
+    return readers | ({AI_FUNCTION: _AI_QUEUE} if stage is not None and stage.has_ai_worker else {})
 
 
-def functions() -> list[str]:
-    """Every function of the app, the one behind the routes first."""
-    return [HTTP_FUNCTION, *(one.name for one in _event_sources())]
+def functions(stage: Stage | None = None) -> list[str]:
+    """Every function of a stage, or of all stages, the one behind the routes first."""
+    ours = [HTTP_FUNCTION, *(one.name for one in _event_sources())]
+    return list(dict.fromkeys([*ours, *([AI_FUNCTION] if stage is not None and stage.has_ai_worker else [])]))
 
 
 def webhooks() -> list[str]:

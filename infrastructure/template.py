@@ -97,7 +97,7 @@ def load(stage: str, **parameters: object) -> Template:
     found = resources(TEMPLATE_FILE, stage, **parameters)
     created = {name: one for name, one in found.items() if one.is_created}
     return Template(
-        tables={table.name: table for table in map(_table, _of_type(created, "AWS::DynamoDB::Table"))},
+        tables={table.name: table for table in map(table_of, _of_type(created, "AWS::DynamoDB::Table"))},
         queues=_queues(created),
         buckets={bucket.name: bucket for bucket in _buckets(created)},
     )
@@ -250,7 +250,8 @@ def _keys(schema: list[dict[str, str]]) -> tuple[str, str | None]:
     return by_kind["HASH"], by_kind.get("RANGE")
 
 
-def _table(properties: dict[str, Any]) -> TableSchema:
+def table_of(properties: Mapping[str, Any]) -> TableSchema:
+    """The table that a resource's properties describe."""
     hash_key, range_key = _keys(properties["KeySchema"])
     table_keys = {hash_key, range_key} - {None}
     ttl = properties.get("TimeToLiveSpecification", {})

@@ -6,6 +6,7 @@ The commands `serve`, `work` and `stub-...` are the children of the others; nobo
 from __future__ import annotations
 
 import os
+import re
 import sys
 from io import TextIOWrapper
 from typing import Any
@@ -17,13 +18,17 @@ from local.processes import environment, parent_watch
 from local.processes.children import end_on_signals
 from local.requests.command import send_command
 
+_PORT = click.IntRange(1, 65_535)
 _AWS_PORT = click.option(
-    "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="Port of the local AWS."
+    "--aws-port", envvar="AWS_PORT", type=_PORT, default=4566, show_default=True, help="Port of the local AWS."
 )
-_HTTP_PORT = click.option("--http-port", envvar="HTTP_PORT", default=8000, show_default=True, help="Port of the app.")
+_HTTP_PORT = click.option(
+    "--http-port", envvar="HTTP_PORT", type=_PORT, default=8000, show_default=True, help="Port of the app."
+)
 _TWILIO_PORT = click.option(
     "--twilio-port",
     envvar="TWILIO_PORT",
+    type=_PORT,
     default=8010,
     show_default=True,
     help="Port of the stub for Twilio's API.",
@@ -31,6 +36,7 @@ _TWILIO_PORT = click.option(
 _SENDGRID_PORT = click.option(
     "--sendgrid-port",
     envvar="SENDGRID_PORT",
+    type=_PORT,
     default=8011,
     show_default=True,
     help="Port of the stub for SendGrid's API.",
@@ -119,6 +125,16 @@ def _run(
     shell = _become_parent()
     names = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_NUMBER", "CUSTOMER_NUMBER")
     account = [shell.get(name, "") for name in names]
+    if any(account) and not all(account):
+        missing = ", ".join(name for name, value in zip(names, account, strict=True) if not value)
+        raise click.UsageError(
+            f"the shell has only a part of your Twilio account; {missing} is missing: set or unset all"
+        )
+    for number in account[2:]:
+        if number and not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+            raise click.UsageError(
+                f"TWILIO_NUMBER and CUSTOMER_NUMBER are numbers such as +4915112345678, not {number}"
+            )
     own = tenants.own(*account) if all(account) else None
     if real_twilio and own is None:
         raise click.UsageError(f"--real-twilio needs an account of yours in the shell: {', '.join(names)}")
@@ -215,6 +231,16 @@ def ai_stub(thinking_seconds: float) -> None:
     from local.stubs import ai  # noqa: PLC0415  # builds clients
 
     ai.serve_stub(thinking_seconds)
+
+
+@cli.command("chalice-local")
+@click.option("--aws-port", type=int, help="Of the local AWS that `make aws` started. Default: the newest.")
+@click.option("--http-port", type=int, help="Port of the app. Default: the one that `make aws` left for it.")
+def chalice_local(aws_port: int | None, http_port: int | None) -> None:
+    """Serve the app by `chalice local`, beside `make aws`, with readable lines and on any port."""
+    from local import chalice_server  # noqa: PLC0415  # as above
+
+    chalice_server.run(_become_parent(), aws_port, http_port)
 
 
 cli.add_command(send_command)

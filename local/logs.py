@@ -15,7 +15,14 @@ from rich.console import Console
 from rich.text import Text
 
 _STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold white on red"}
-_CHILDREN = {"app": "cyan", "work": "magenta", "ai": "green", "twilio": "yellow", "sendgrid": "yellow"}
+_CHILDREN = {
+    "app": "cyan",
+    "chalice": "cyan",
+    "work": "magenta",
+    "ai": "green",
+    "twilio": "yellow",
+    "sendgrid": "yellow",
+}
 
 _SHOWN_FIRST = (
     "code",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 
 import click
 from rich.console import Console
 
-from local import logs, stack
+from local import logs, run_file, stack
 from local.answering import Ai
 from local.aws import credentials_file
 from local.console.console import Ear, served
 from local.processes import ports, startup
 from local.processes.environment import HOST
+from local.run_file import RunFile, RunLog
 from local.stack import Stack
 from local.tenants import TENANTS, Tenant
 
@@ -60,11 +62,15 @@ def run(
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
 
     ear = Ear()
+    kept: list[RunLog] = []
 
     def on_line(child: str, line: str) -> None:
         logs.show(console, child, line)
         ear.on_line(child, line)
+        for log in kept:
+            log.add(child, line)
 
+    this = RunFile(os.getpid(), aws_port, http_port, twilio_port, sendgrid_port)
     try:
         with (
             stack.started(
@@ -77,7 +83,9 @@ def run(
                 tenants_seeded=tenants,
             ) as here,
             credentials_file.written(here.aws),
+            run_file.written(this) as log,
         ):
+            kept.append(log)
             if twilio_port is not None:
                 here.wait_for(here.twilio_stub(), twilio_port)
             here.wait_for(here.sendgrid_stub(), sendgrid_port)

@@ -36,6 +36,16 @@ class Replies(Protocol):
         """Keep a reply unless there is one; the one that is kept."""
 
 
+class NoReplies:
+    """Remembers nothing: for a worker that reads the lock, which is gone once the engine has taken the reply."""
+
+    def get(self, batch_id: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def keep(self, batch_id: str, reply: str) -> str:  # noqa: ARG002
+        return reply
+
+
 @dataclass(frozen=True, repr=False)
 class Question:
     """What a model is asked, and what its tools need."""

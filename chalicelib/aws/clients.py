@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 
+_MODEL_SECONDS = 100
+
+
 class Clients:
     """One client for each service that the engine calls; each may be used by several threads."""
 
@@ -42,6 +45,8 @@ class Clients:
                 s3={"payload_signing_enabled": True},
             )
         )
+        # A model thinks: two tries fit into the worker's timeout.
+        self._thinking = self._config.merge(Config(read_timeout=_MODEL_SECONDS))
         self._session = Session()
         self._making = threading.Lock()  # a session makes one client at a time
         self._made: dict[str, BaseClient] = {}
@@ -54,7 +59,7 @@ class Clients:
         """
         with self._making:
             if service not in self._made:
-                config = self._patient if service == "s3" else self._config
+                config = {"s3": self._patient, "bedrock-runtime": self._thinking}.get(service, self._config)
                 try:
                     self._made[service] = self._session.create_client(service, config=config)
                 except (BotoCoreError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from chalicelib.messages.inbound import AddressKind
@@ -26,6 +27,10 @@ CREDENTIAL_REF = "credential_ref"
 
 
 COMPANY_ID = "company_id"
+
+
+_COMPLETION = {"0": False, "false": False, "1": True, "true": True}
+_LISTS = (list, set, tuple)
 
 
 _RULES = ("project_status", "allowed_channels", TASK_COMPLETE, names.OPTED_OUT, names.OPTED_OUT_CHANNELS)
@@ -73,12 +78,13 @@ class Conversation:
             Misconfigured: an attribute of ours has a shape that we never write.
         """
         allowed = item.get("allowed_channels") or ()
+        completion = is_complete(item.get(TASK_COMPLETE))
         return cls(
             record=Record.from_item(item),
             tenant=str(item.get(COMPANY_ID, "unknown")),
             project_status=item.get("project_status"),
-            allowed_channels=tuple(allowed) if isinstance(allowed, list | set | tuple) else (str(allowed),),
-            is_task_complete=bool(item.get(TASK_COMPLETE, 0)),
+            allowed_channels=tuple(_word(one) for one in (allowed if isinstance(allowed, _LISTS) else (allowed,))),
+            is_task_complete=bool(item.get(TASK_COMPLETE, 0)) if completion is None else completion,
             opt_out_marks=OptOutMarks.from_item(item),
             hand_off_to_human=item.get("hand_off_to_human") is True,
             auto_queue_reply_message=item.get("auto_queue_reply_message") is True,
@@ -136,7 +142,34 @@ def _nonempty_text_of_channel(row: Item, channel: str, name: str) -> str | None:
 
 def text_of_channel(row: Item, channel: str, name: str) -> str | None:
     """A text of the channel's configuration, perhaps an empty one; None: there is none."""
-    config = row.get(CHANNEL_CONFIG)
-    of_channel = config.get(channel) if isinstance(config, Mapping) else None
-    text = of_channel.get(name) if isinstance(of_channel, Mapping) else None
+    text = config_of(row.get(CHANNEL_CONFIG), channel).get(name)
     return text if isinstance(text, str) else None
+
+
+def config_of(channel_config: Any, channel: str) -> Mapping[str, Any]:
+    """A channel's part of `channel_config`, its name in any case; empty: there is none, or it is no map."""
+    if not isinstance(channel_config, Mapping):
+        return {}
+    found = channel_config.get(channel)
+    if found is None:
+        found = next((one for name, one in channel_config.items() if _word(name) == channel), None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def is_complete(value: Any) -> bool | None:
+    """Whether `task_complete` says that a conversation has ended; None: it is missing, or says neither.
+
+    The company's systems write a number; a boolean, and the same as text, can mean nothing else.
+    """
+    match value:
+        case bool() | int() | Decimal() if value in {0, 1}:
+            return bool(value)
+        case str():
+            return _COMPLETION.get(value.strip().lower())
+        case _:
+            return None
+
+
+def _word(value: Any) -> Any:
+    """A name as the company wrote it, read in any case; what is no text stays as it is."""
+    return value.strip().lower() if isinstance(value, str) else value

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from chalicelib.conversations.conversation import CHANNEL_CONFIG
+from chalicelib.conversations.conversation import CHANNEL_CONFIG, config_of
 from chalicelib.messages import splitting
 from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
 from chalicelib.telemetry import Level, Step, Trail
@@ -193,6 +193,12 @@ class Policy:
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )
+    undelivered_action: Literal["none", "resend"] = _policy(
+        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe"
+    )
+    status_callbacks: bool = _policy(
+        "whether the provider is asked to report on each message; `false` only while `undelivered_action` is `none`"
+    )
     list_addresses: tuple[str, ...] = _policy(
         "addresses of the company's that are mailing lists, such as a Google Group: "
         "an e-mail that one of them passed on is its author's"
@@ -272,6 +278,11 @@ def merge(settings: Settings, channel_config: Any, channel: str) -> Merged:
             where = f"{place}.{POLICY}.batch_max_wait_seconds"
             fault = f"must be {kind_of_setting('batch_max_wait_seconds')}, not below the window; {window} applies"
             findings = [one for one in findings if one.place != where] + [Finding(where, fault)]
+    if not values["status_callbacks"] and values["undelivered_action"] != "none":
+        values["status_callbacks"] = True
+        if written.get("status_callbacks") is not None:
+            fault = "may be false only while undelivered_action is none; true applies"
+            findings.append(Finding(f"{place}.{POLICY}.status_callbacks", fault))
     return Merged(Policy(**values), tuple(findings))
 
 
@@ -317,8 +328,8 @@ class Policies:
 
 def _written(channel_config: Any, channel: str, findings: list[Finding]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """A channel's configuration and the policies in it; empty where there are none, or what is there is no map."""
-    of_channel = channel_config.get(channel) if isinstance(channel_config, Mapping) else None
-    if not isinstance(of_channel, Mapping):
+    of_channel = config_of(channel_config, channel)
+    if not of_channel:
         return {}, {}
     written = of_channel.get(POLICY)
     if isinstance(written, Mapping):

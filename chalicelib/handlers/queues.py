@@ -16,7 +16,9 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
 from chalicelib.messages.replies import Action, Reply, Source
+from chalicelib.outbound.errands import Undelivered
 from chalicelib.outbound.job import Job as ReplyJob
+from chalicelib.outbound.undelivered import ErrandJob
 from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest
@@ -79,6 +81,16 @@ def _errand(
         Rejected: it is neither; nobody speaks as a person on the AI's queue, nor as the AI on people's.
     """
     tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), new_id()
+    undelivered = Undelivered.from_body(body) if source is Source.AI else None
+    if undelivered is not None:
+        trail = carried.with_fields(tenant=tenant, attempt=undelivered.attempt)
+        at_work = ErrandJob(undelivered, tenant, tables, queues, last_send, token, trail)
+        at_work_again = replace(at_work, tables=engine.tables, queues=unbounded)
+        return (
+            partial(engine.undelivered_messages.process, at_work),
+            lambda fault: engine.undelivered_messages.retry_later(at_work_again.after(fault), fault.code.value),
+            trail,
+        )
     fallback_request = FallbackRequest.from_body(body) if source is Source.AI else None
     if fallback_request is not None:
         trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)
@@ -107,6 +119,23 @@ def _errand(
         lambda fault: engine.replying.retry_later(again.after(fault), fault.code.value),
         trail,
     )
+
+
+def answer_batches(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
+    """Answer an SQS event's batches by the AI worker of this stage.
+
+    Raises:
+        EngineError: a batch was not answered; SQS delivers it again, and the worker hands it off in the end.
+    """
+    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    for record in event["Records"]:
+        carried = trail.with_fields(**_carrier(record))
+        try:
+            engine.answering.answer(record["body"], int(record["attributes"]["ApproximateReceiveCount"]))
+        except Exception as surprise:
+            error = surprise if isinstance(surprise, EngineError) else as_engine_error(surprise)
+            report(error, carried)
+            raise error from surprise
 
 
 def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engine: Engine) -> None:

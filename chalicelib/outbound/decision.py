@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from chalicelib.errors import ReplyCode
+from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Reply
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import Record, Status
+from chalicelib.protocol.sends import SEND_ID
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,16 @@ def decide(reply: Reply, record: Record, *, now: datetime, patience_seconds: flo
         return Ended()
     is_with_people = record.last_reply_id == PEOPLE or record.status == Status.TIMEOUT
     return Refusal(ReplyCode.STALE if is_with_people else ReplyCode.SECOND)
+
+
+def may_be_redriven(reply: Reply, record: Record) -> bool:
+    """Whether a reply that has ended may be sent: it is redriven, and nothing of it was sent; pure.
+
+    The caller holds: `decide` says `Ended`, so no newer batch began; and no part of the reply has a row.
+    """
+    is_refused_by_us = record.error_code in {*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG}
+    was_sent = any(
+        isinstance(one, Mapping) and SEND_ID in one and one.get("batch_id") == reply.batch_id
+        for one in record.entries or ()
+    )
+    return reply.attempt == 0 and record.error_code is not None and not is_refused_by_us and not was_sent

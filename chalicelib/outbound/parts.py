@@ -72,6 +72,8 @@ class PartSending:
                 number=number,
                 count=len(plan.parts),
                 entry=self._planning.entry(job.reply, plan, wanted),
+                content_variables=wanted.content_variables,
+                resends=plan.resends,
                 token=f"{job.token}-{number}",
             )
             outcome = self._send_part(job, part, wanted, plan)
@@ -173,8 +175,11 @@ class PartSending:
                 if is_opt_out:
                     self._mark_opted_out(job, plan.channel.name)
                 return code
-            case TemporaryFailure(code, after_seconds):
+            case TemporaryFailure(code, after_seconds, is_ours_to_mend):
                 unsent = self._give_back(job, part)
+                if is_ours_to_mend:
+                    job.trail.log(Step.ACCOUNT_FAULT, Level.ERROR, code=code, count=part.number)
+                    job.trail.count(Metric.ACCOUNT_FAULT)
                 return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
             case InDoubt(is_server_error, code):
                 is_provable = is_server_error and self._senders[plan.channel.name].lists_every_message

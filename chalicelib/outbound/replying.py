@@ -165,7 +165,10 @@ class Replying:
         sent = plan if isinstance(plan, Done) else self._parts.send(job, conversation, plan)
         if isinstance(sent, Done) and sent.error_code is None and record.unanswered:
             job.trail.count(Metric.RECEIPT_TO_REPLY, waited(record.unanswered, self._clock.now()).total_seconds())
-        return self._release(job, sent) if isinstance(sent, Done) else self._postpone(job, sent)
+        if isinstance(sent, Done):
+            return self._release(job, sent)
+        # The batch of a redriven reply has ended: without the claim nothing would tell that it is being answered.
+        return self._postpone(job, sent, is_redriven=not record.unanswered_ids)
 
     def _release(self, job: Job, done: Done) -> bool:
         """Record what was sent, and release the conversation."""
@@ -188,16 +191,16 @@ class Replying:
             self._record(job, done.entries, is_whole=done.error_code is None)
         return self._ended(job, done.entries, done.error_code)
 
-    def _postpone(self, job: Job, later: Later) -> bool:
+    def _postpone(self, job: Job, later: Later, *, is_redriven: bool) -> bool:
         """See to it that a claimed reply comes again; after its last try it ends."""
         job = replace(job, reply=job.reply.without_sending(later.unsent_claims))
         if job.reply.attempt >= self._settings.reply_attempts_max:
             self._release(job, Done(later.entries, later.code if later.gives_claim_back else ReplyCode.UNKNOWN_OUTCOME))
             self._dead_letter(job, later.code)
             return True
-        is_free = later.gives_claim_back
+        is_free = later.gives_claim_back and not is_redriven
         try:
-            self._keep_or_give_back(job, later)
+            self._keep_or_give_back(job, is_free=is_free)
         except (TryAgain, Misconfigured) as fault:
             # The claim stays, and is taken over when it is too old for this process to be alive.
             is_free = False
@@ -219,10 +222,10 @@ class Replying:
         except (TryAgain, Misconfigured) as fault:
             raise NotRequeued(fault, job.reply) from fault
 
-    def _keep_or_give_back(self, job: Job, later: Later) -> None:
+    def _keep_or_give_back(self, job: Job, *, is_free: bool) -> None:
         table, key, now = job.tables.conversations, job.reply.conversation, self._clock.now()
         batch_id = job.reply.batch_id or ""
-        if later.gives_claim_back:
+        if is_free:
             reply_claim.unclaim(table, key, batch_id=batch_id, token=job.token, now=now)
         else:
             reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
@@ -236,7 +239,9 @@ class Replying:
         return self._refuse(job, ReplyCode.STALE)
 
     def _end_again(self, job: Job, conversation: Conversation) -> bool | Changed:
-        """The reply has ended, and whoever ended it may have died before reporting that."""
+        """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""
+        if decision.may_be_redriven(job.reply, conversation.record) and self._first_part(job) is None:
+            return self._claim_and_send(job, conversation, is_taken_over=False)
         job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:

@@ -11,7 +11,8 @@
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
-        has something unanswered and no claim.
+        has something unanswered and no claim. A reply that ended before, of which nothing was sent, may claim its batch
+        again when it is redriven: nothing is unanswered then, so it keeps its claim until it ends.
     R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
         be alive, and then takes it over from exactly that age: one goes on, not two.
     R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
@@ -88,7 +89,8 @@ class Released:
 def claim(table: Table, record: Record, *, reply_id: str, token: str, shards: int, now: datetime) -> Claim | Changed:
     """Claim the record's batch for one reply; where its lock was reset meanwhile, take that again.
 
-    The caller holds: the record names the reply's batch, has no claim, and something is unanswered.
+    The caller holds: the record names the reply's batch, has no claim, and something is unanswered, or the reply is
+    redriven.
 
     Args:
         table: the conversations table.
@@ -285,6 +287,16 @@ def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime
         claimed = Change(set={ERROR_CODE: error_code}, add={VERSION: 1})
         if isinstance(table.update(part.conversation.item, claimed, when=Attr(CLAIM).eq(part.reply_id)), Written):
             return
+
+
+def clear_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
+    """Mark a reply as answered again whose undelivered parts the provider took a second time."""
+    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
+    is_marked = Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(error_code) & Attr(CLAIM).missing()
+    change = Change(
+        set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)
+    )
+    table.update(part.conversation.item, change, when=is_marked & is_last)
 
 
 def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:

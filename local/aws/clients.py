@@ -7,12 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-import boto3
-from botocore.config import Config
-
 from local.processes.environment import REGION
-
-_CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
 
 
 @dataclass(frozen=True)
@@ -30,32 +25,43 @@ class LocalAws:
 
     @cached_property
     def dynamodb(self) -> Any:
+        import boto3  # noqa: PLC0415  # costs 0.2 s, which a command that only reads the endpoint does without
+
         return boto3.resource("dynamodb", **self._told)
 
     @cached_property
     def sqs(self) -> Any:
-        return boto3.client("sqs", **self._told)
+        return self._client("sqs")
 
     @cached_property
     def secrets(self) -> Any:
-        return boto3.client("secretsmanager", **self._told)
+        return self._client("secretsmanager")
 
     @cached_property
     def s3(self) -> Any:
-        return boto3.client("s3", **self._told)
+        return self._client("s3")
 
     @cached_property
     def cloudformation(self) -> Any:
-        return boto3.client("cloudformation", **self._told)
+        return self._client("cloudformation")
+
+    def _client(self, service: str) -> Any:
+        import boto3  # noqa: PLC0415  # as above
+
+        client: Any = boto3.client  # its overloads name each service
+        return client(service, **self._told)
 
     @property
     def _told(self) -> dict[str, Any]:
+        from botocore.config import Config  # noqa: PLC0415  # as above
+
+        config = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 3}, proxies={})
         return {
             "endpoint_url": self.endpoint,
             "region_name": REGION,
             "aws_access_key_id": self.access_key,
             "aws_secret_access_key": self.access_key,
-            "config": _CONFIG,
+            "config": config,
         }
 
     def rows(self, table: str) -> list[dict[str, Any]]:

@@ -25,6 +25,9 @@ NO_KEY = "none"
 STUB_URL = f"http://{HOST}:8010"
 """Where the stub for Twilio's API is, unless it is told another port; the operator's commands expect it there."""
 
+SENDGRID_STUB_URL = f"http://{HOST}:8011"
+"""The same for SendGrid's."""
+
 _HARMLESS = frozenset(
     {
         "PATH",

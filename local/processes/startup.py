@@ -8,13 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from local.processes.environment import STUB_URL
 from local.stack import STAGE, Stack
 from local.tenants import Tenant
-
-_CONFIGURED_ENDPOINT = "http://127.0.0.1:4566"
-_HTTP_PORT = 8000
-"""The default of `send` and of the doctor."""
 
 RETRIES = "#rc=3&rp=all"
 """Makes Twilio try again, three times and after every kind of failure; alone it would not after a 503."""
@@ -31,8 +26,15 @@ def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served
         console_address: of the console, with the token of this start.
     """
     console.print(_urls(stack, is_served=is_served))
-    console.print(_tenants(tenants))
-    console.print(_hints(stack, is_served=is_served))
+    console.print("Tenants\n", style="bold")
+    for line in _tenants(tenants):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print()
+    console.print("Try it\n", style="bold")
+    for name, lines in _hints(stack, is_served=is_served):
+        for number, line in enumerate(lines):
+            console.print(f"  {name if number == 0 else '':<18} {line}", soft_wrap=True, markup=False)
+    console.print()
     console.print("Open the console in a browser:", style="bold")
     console.print(console_address, style="bold cyan", soft_wrap=True, markup=False)
     console.print("Ctrl-C stops everything and leaves nothing behind.\n", style="dim")
@@ -48,7 +50,7 @@ def _grid(title: str) -> Table:
 def _urls(stack: Stack, *, is_served: bool) -> Table:
     grid = _grid("replies-engine on this machine")
     webhooks = [f"http://127.0.0.1:{stack.http_port}/webhooks/{channel}" for channel in ("whatsapp", "sms", "email")]
-    grid.add_row("webhooks", "\n".join(webhooks) if is_served else "start them: .venv/bin/chalice local --stage local")
+    grid.add_row("webhooks", "\n".join(webhooks) if is_served else "start them: replies-engine chalice-local")
     grid.add_row("local AWS", stack.aws.endpoint)
     if stack.twilio_url:
         grid.add_row("stub Twilio", f"{stack.twilio_url}, which sends nothing; the phones show (with curl, no browser)")
@@ -67,62 +69,68 @@ def _urls(stack: Stack, *, is_served: bool) -> Table:
     return grid
 
 
-def _tenants(tenants: Iterable[Tenant]) -> Table:
-    table = Table(title="Tenants", title_justify="left", title_style="bold", box=box.SIMPLE)
-    for name in ("tenant", "customer", "address", "writes to", "special"):
-        table.add_column(name, no_wrap=True)
-    for one in tenants:
-        for customer in one.customers:
-            writes_to = f"{customer.channel} {one.addresses[customer.channel]}"
-            table.add_row(one.name, customer.name, customer.address, writes_to, customer.about)
-    return table
+def _tenants(tenants: Iterable[Tenant]) -> list[str]:
+    """The companies and their customers, a line each: names are typed into commands, so none is cut short."""
+    rows = [("tenant", "customer", "address", "writes to", "special")]
+    rows += [
+        (one.name, each.name, each.address, f"{each.channel} {one.addresses[each.channel]}", each.about)
+        for one in tenants
+        for each in one.customers
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _hints(stack: Stack, *, is_served: bool) -> Table:
-    grid = _grid("Try it")
+def _hints(stack: Stack, *, is_served: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """What one can do, each with its commands: one a line, never wrapped, so that it can be copied."""
     http_port = stack.http_port
-    port = "" if http_port == _HTTP_PORT else f"--url http://127.0.0.1:{http_port} "
-    grid.add_row("a message", f'make send ARGS="{port}--from anna --body Hello"')
+    hints = [("a message", ('make send ARGS="--from anna --body Hello"',))]
     if stack.twilio_url:  # else only the user's own tenant is there, which has no e-mail
-        grid.add_row("an e-mail", f'make send ARGS="{port}--from gina --subject Hello"')
-    grid.add_row("every option", "make send ARGS=--help")
-    grid.add_row("operate it", _operating(stack))
+        hints.append(("an e-mail", ('make send ARGS="--from gina --subject Hello"',)))
+    hints += [
+        ("every option", ("make send ARGS=--help",)),
+        (
+            "operate it",
+            (
+                "replies-engine doctor --stage local",
+                "replies-engine explain anna --stage local",
+                "replies-engine tail --stage local",
+            ),
+        ),
+    ]
     if stack.twilio_url:
-        grid.add_row(
-            "Twilio's bad day",
-            f'curl -d \'{{"kind": "429", "retry_after_seconds": 5}}\' {stack.twilio_url}/_stand-in/faults\n'
-            'befalls the next reply; other kinds: "5xx", "slow", "lost", {"kind": "refuse", "code": 63016}',
-        )
-        grid.add_row("SendGrid's", f"the same at {stack.sendgrid_url}/_stand-in/faults")
-    grid.add_row(
-        "from outside",
-        f"ngrok http {http_port}, then PUBLIC_BASE_URL=https://... make run with the URL that ngrok shows:\n"
-        "the app's port answers only to that name and to the loopback interface",
-    )
-    grid.add_row(
-        "Twilio's console",
-        '"a message comes in", the URL that ngrok shows, and behind it\n'
-        f"/webhooks/whatsapp{RETRIES} or /webhooks/sms{RETRIES}\n"
-        "(the fragment has Twilio try again; it is not signed)",
-    )
-    grid.add_row(
-        "your own account",
-        "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_NUMBER and\n"
-        "CUSTOMER_NUMBER in the shell add a tenant with your account,\n"
-        'for your own phone to write to; ARGS="--real-twilio" answers it',
-    )
-    if not is_served and stack.aws.endpoint != _CONFIGURED_ENDPOINT:
-        grid.add_row("chalice local", f"reads AWS_ENDPOINT_URL in .chalice/config.json: set it to {stack.aws.endpoint}")
-    grid.add_row("stage", STAGE)
-    return grid
-
-
-def _operating(stack: Stack) -> str:
-    """The operator's commands for exactly this machine."""
-    options = "--stage local"
-    if stack.aws.endpoint != _CONFIGURED_ENDPOINT:
-        options += f" --endpoint-url {stack.aws.endpoint}"
-    if stack.twilio_url and stack.twilio_url != STUB_URL:
-        options += f" --twilio-url {stack.twilio_url}"
-    url = "" if stack.http_port == _HTTP_PORT else f" --url http://127.0.0.1:{stack.http_port}"
-    return f".venv/bin/python -m ops doctor {options}{url}\n.venv/bin/python -m ops explain CONVERSATION_ID {options}"
+        fault = f"""curl -d '{{"kind": "429", "retry_after_seconds": 5}}' {stack.twilio_url}/_stand-in/faults"""
+        kinds = 'for the next reply; other kinds: "5xx", "slow", "lost", {"kind": "refuse", "code": 63016}'
+        hints += [
+            ("Twilio's bad day", (fault, kinds)),
+            ("SendGrid's", (f"the same at {stack.sendgrid_url}/_stand-in/faults",)),
+            ("a lost message", (f"{stack.twilio_url}/_stand-in/inbound: docs/ops.md#catch-up",)),
+        ]
+    hints += [
+        (
+            "from outside",
+            (
+                f"ngrok http {http_port}",
+                "PUBLIC_BASE_URL=https://... make run, with the URL that ngrok shows:",
+                "the app's port answers only to that name and to the loopback interface",
+            ),
+        ),
+        (
+            "Twilio's console",
+            (
+                '"a message comes in": the URL that ngrok shows, and behind it',
+                f"/webhooks/whatsapp{RETRIES} or /webhooks/sms{RETRIES}",
+                "(the fragment makes Twilio retry; it is not signed)",
+            ),
+        ),
+        (
+            "your own account",
+            (
+                "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_NUMBER and CUSTOMER_NUMBER in the shell",
+                "add a tenant with your account, for your own phone to write to;",
+                'make run ARGS="--real-twilio" answers it',
+            ),
+        ),
+        ("stage", (STAGE,)),
+    ]
+    return hints if is_served else [*hints, ("the app", ("replies-engine chalice-local",))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-from local import tenants
+from local import run_file, tenants
 from local.aws import credentials_file
 from local.processes.environment import HOST
 from local.requests import emails, messages
 from local.requests.emails import Attachment, Mail, fresh_message_id
 from local.requests.messages import Answer, Message, fresh_sid, webhook_url
+from local.run_file import RunFile
+from local.stubs.server import ask
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
 
 _STAGE = "local"
+_DEFAULT_URL = f"http://{HOST}:8000"
+_DEFAULT_AWS_PORT = 4566
 _OF_A_PHONE = ("account_sid", "token", "media", "button", "location")
 _OF_MAIL = ("subject", "html", "attach", "header", "raw")
 
@@ -58,7 +62,7 @@ class _Ready:
 
 
 @click.command("send")
-@click.option("--url", default=f"http://{HOST}:8000", show_default=True, help="The server, or the webhook's whole URL.")
+@click.option("--url", help="The server, or the webhook's whole URL. Default: that of the newest `make run`.")
 @click.option(
     "--tenant", "tenant", type=click.Choice([one.name for one in tenants.TENANTS]), help="The company written to."
 )
@@ -70,6 +74,7 @@ class _Ready:
 @click.option("--body", help="The text. Default: Hello, or blank with --media, --button, --location or --html.")
 @click.option("--sid", help="The MessageSid, or the e-mail's Message-ID. Default: a fresh one.")
 @click.option("--repeat", default=1, show_default=True, help="Send it so many times, as the provider's retries do.")
+@click.option("--lost", is_flag=True, help="Twilio: as if we had dropped it; only Twilio's list has it (catch-up).")
 @click.option("--forge", is_flag=True, help="Sign with a wrong token or key.")
 @click.option("--account-sid", help="Twilio: the account. Default: the tenant's.")
 @click.option("--token", help="Twilio: the auth token that signs. Default: the tenant's.")
@@ -88,23 +93,34 @@ class _Ready:
     "--header", multiple=True, type=_Header(), help="E-mail: one more header, as Auto-Submitted:auto-replied."
 )
 @click.option("--raw", is_flag=True, help="E-mail: send the whole MIME message as one field.")
-@click.option(
-    "--aws-port", envvar="AWS_PORT", default=4566, show_default=True, help="E-mail: the local AWS, which has the keys."
-)
+@click.option("--aws-port", type=int, help="E-mail: the local AWS, which has the keys. Default: as for --url.")
 def send_command(
-    *, url: str, tenant: str | None, channel: str | None, sender: str | None, repeat: int, **told: Any
+    *,
+    url: str | None,
+    aws_port: int | None,
+    tenant: str | None,
+    channel: str | None,
+    sender: str | None,
+    repeat: int,
+    **told: Any,
 ) -> None:
     """Send one message as Twilio or SendGrid does: signed, with every parameter that they send.
 
     Without options, the first customer of the first demo tenant writes to the server on this machine. Ends with code 1
     where the answer is no success or nobody answers.
     """
-    company = tenants.named(tenant) if tenant else tenants.TENANTS[0]
+    run = run_file.at_port(aws_port) if aws_port else run_file.newest()
+    url = url or (run.url if run else _DEFAULT_URL)
+    told["aws_port"] = aws_port or (run.aws_port if run else _DEFAULT_AWS_PORT)
+    company = tenants.named(tenant) if tenant else _company_of(sender)
     customer = _customer(company, sender, channel)
     channel = channel or customer.channel
     others = _OF_A_PHONE if channel == MAIL else _OF_MAIL
     if surplus := [name for name in others if told[name]]:
         raise click.UsageError(f"--{surplus[0].replace('_', '-')} is nothing that {channel} has")
+    if told.pop("lost"):
+        _lose(run, company, customer, channel, told)
+        return
     make = _mail if channel == MAIL else _message
     ready = make(url, company, customer, channel, **told)
     console = Console(highlight=False)
@@ -115,6 +131,29 @@ def send_command(
         console.print(answer.body, markup=False, soft_wrap=True)
         answers.append(answer)
     raise SystemExit(0 if all(answer.is_success for answer in answers) else 1)
+
+
+def _lose(run: RunFile | None, company: Tenant, customer: Customer, channel: str, told: Mapping[str, Any]) -> None:
+    """Have the stub list a message that no webhook brought, as after a fault of ours.
+
+    Raises:
+        click.UsageError: there is no stub, or SendGrid carries the channel, which keeps no list.
+    """
+    if channel == MAIL:
+        raise click.UsageError("SendGrid keeps no list of what it delivered: nothing of it can be caught up")
+    if run is None or not run.twilio_url:
+        raise click.UsageError("no stub for Twilio runs: make run, in another terminal")
+    prefix = "whatsapp:" if channel == "whatsapp" else ""
+    document = {
+        "account_sid": told["account_sid"] or company.account_sid,
+        "sender": prefix + customer.address,
+        "to": prefix + (told["recipient"] or company.addresses[channel]).removeprefix("whatsapp:"),
+        "body": told["body"] or "Hello",
+        "sid": told["sid"] or fresh_sid(),
+    }
+    ask(run.twilio_url, "inbound", document)
+    click.echo(f"{document['sid']} is in Twilio's list, and no webhook brought it")
+    click.echo(f"then: replies-engine catch-up {company.name} --since 1h --stage local --dry-run")
 
 
 def _message(url: str, company: Tenant, customer: Customer, channel: str, **told: Any) -> _Ready:
@@ -163,6 +202,12 @@ def _mail(url: str, company: Tenant, customer: Customer, channel: str, **told: A
         forge=told["forge"],
     )
     return _Ready(mail.sid, post)
+
+
+def _company_of(sender: str | None) -> Tenant:
+    """The company that a customer of the demo writes to; the first one for everybody else."""
+    known = (one for one in tenants.TENANTS if any(sender in (each.name, each.address) for each in one.customers))
+    return next(known, tenants.TENANTS[0])
 
 
 def _customer(company: Tenant, told: str | None, channel: str | None) -> Customer:

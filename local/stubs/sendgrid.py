@@ -5,6 +5,7 @@ tells them - and keeps what the customers' mailboxes would have got. The faults 
 `local/stubs/server.py`.
 
     POST /v3/mail/send      take an e-mail
+    GET  /v3/scopes         what the key may do
     GET  /v3/messages       the Email Activity API, for accounts that have it: query=(unique_args['name']="value")
 
 Guessed, for the documentation is silent: the exact words of most errors, that the `from` of an e-mail is checked before
@@ -198,6 +199,8 @@ class SendGridStub(StubServer[Fault]):
                 return self.send(account, call)
             case "GET", ("v3", "messages"):
                 return Answer.json(self.activity(account, call.query))
+            case "GET", ("v3", "scopes"):
+                return Answer.json({"scopes": ["mail.send"]})
         raise error("resource not found", status=HTTPStatus.NOT_FOUND)
 
     def authenticate(self, authorization: str | None) -> Account:

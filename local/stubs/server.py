@@ -227,8 +227,8 @@ class StubServer(ABC, Generic[FaultT]):
                     return self.perform(call)
         except Refused as refusal:
             return refusal.answer
-        except (AttributeError, TypeError, ValueError) as fault:
-            return Answer.json({"message": str(fault)}, HTTPStatus.BAD_REQUEST)
+        except (AttributeError, LookupError, TypeError, ValueError) as fault:
+            return Answer.json({"message": f"{type(fault).__name__}: {fault}"}, HTTPStatus.BAD_REQUEST)
 
 
 def until_stopped(make: Callable[[Tell], StubServer[Any]]) -> None:
@@ -294,7 +294,7 @@ class _Request(BaseHTTPRequestHandler):
             method=self.command,
             path=tuple(parts.path.strip("/").split("/")),
             query=parse_qs(parts.query),
-            headers=self.headers,
+            headers=self.headers,  # type: ignore[arg-type]  # a Message is read like a mapping, in any case of letters
             body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
         )
         answer = self._stand_in.answer(call)

@@ -14,7 +14,7 @@ from ops.repairs.catching_up import Result
 from ops.repairs.dry_run import dry_run_of
 from ops.stage.deployment import Deployment, OperatorEngine
 from ops.stage.target import CommandError
-from ops.tenants import providers, rows, twilio_messages
+from ops.tenants import names, providers, rows, twilio_messages
 from ops.tenants.rows import TenantAddress
 from ops.tenants.secrets import Secrets
 from ops.terminal import masking
@@ -23,14 +23,27 @@ from ops.terminal.step_texts import in_words
 
 
 def catch_up(
-    deployment: Deployment, console: Console, tenant: str, since: datetime, *, is_dry_run: bool, yes: bool
+    deployment: Deployment,
+    console: Console,
+    tenant: str,
+    since: datetime,
+    *,
+    only: str | None = None,
+    is_dry_run: bool,
+    yes: bool,
 ) -> None:
     """Feed what is missing, or tell what would be fed."""
     engine = deployment.engine()
     lines = rows.lines(engine.tables.conversations, engine.channels, tenant)
     if not lines:
-        raise CommandError(f"no conversation is of {tenant}", "its company_id, as the conversations tell it")
+        everyone = rows.lines(engine.tables.conversations, engine.channels)
+        raise names.unknown_company(tenant, (one.tenant for one in everyone))
     messages = _delivered(deployment, engine, console, lines, since)
+    if only is not None:
+        messages = [one for one in messages if one.message_sid == only]
+        if not messages:
+            what = f"the provider does not list {only} among what it delivered to {tenant} since {since:%Y-%m-%d}"
+            raise CommandError(what, "its sid, or a longer --since")
     if not is_dry_run:
         ask(f"Take in what is missing of {len(messages)} message(s) since {since:%Y-%m-%d %H:%M}?", yes=yes)
     counts = dict.fromkeys(Result, 0)

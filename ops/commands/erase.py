@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from ops.doctor.checks.tables import expected
 from ops.repairs import erasure
 from ops.repairs.erasure import PLACES, Reach
 from ops.repairs.redriving import sources
+from ops.stage import blueprint
 from ops.stage.bucket import S3Objects
 from ops.stage.dead_letters import SqsDeadLetters
 from ops.stage.deployment import Deployment
@@ -23,7 +23,7 @@ _REMAINS = (
 def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bool, yes: bool) -> None:
     """Erase a person, or tell what would be erased."""
     engine, account = deployment.engine(), deployment.account
-    schemas = expected(deployment.settings)
+    schemas = blueprint.tables(deployment.settings)
     dead_letters = [SqsDeadLetters(account, one.dead_name) for one in sources(deployment.settings).values()]
     reach = Reach(
         engine=engine,

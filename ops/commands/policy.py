@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from rich.console import Console
 
@@ -13,10 +14,11 @@ from chalicelib.conversations.conversation import CHANNEL_CONFIG
 from chalicelib.conversations.policies import Merged, Policy
 from ops.stage.deployment import Deployment, OperatorEngine
 from ops.stage.target import CommandError
-from ops.tenants import policy_rows
+from ops.tenants import names, policy_rows
 from ops.tenants.policy_rows import Result, Wish
-from ops.tenants.rows import of_companies
+from ops.tenants.rows import of_companies, tenant_of
 from ops.terminal.confirmation import ask
+from ops.terminal.documents import show_document
 
 _FINE = (Result.CHANGED, Result.UNCHANGED, Result.GONE)
 
@@ -31,12 +33,11 @@ def policy(
     *,
     is_dry_run: bool,
     yes: bool,
+    as_json: bool = False,
 ) -> int:
     """Show a company's policies, or write some to its rows: 1 where a row could not be changed."""
     engine = deployment.engine()
-    for name in channels:
-        if name not in engine.channels:
-            raise CommandError(f"there is no channel {name}", f"one of {', '.join(engine.channels)}")
+    names.require_channels(channels, engine.channels)
     wish = Wish.of(told, removed, deployment.settings)
     if not wish.is_empty and not channels:
         raise CommandError("no channel is named", f"--channel, one or more of {', '.join(engine.channels)}")
@@ -50,7 +51,11 @@ def policy(
         for channel in channels:
             is_whole &= _change(engine, deployment, console, company, channel, wish, is_dry_run=is_dry_run)
         return 0 if is_whole else 1
-    _show(engine, deployment, console, company, channels or tuple(engine.channels))
+    found = _found(engine, deployment, company, channels or tuple(engine.channels))
+    if as_json:
+        show_document(console, {"company": company, "policies": [_document(deployment, *one) for one in found]})
+    else:
+        _show(deployment, console, found)
     return 0
 
 
@@ -79,10 +84,10 @@ def _change(
     return all(result in _FINE for result in counts)
 
 
-def _show(
-    engine: OperatorEngine, deployment: Deployment, console: Console, company: str, channels: Sequence[str]
-) -> None:
-    """Show what applies, by channel; rows that differ are shown apart."""
+def _found(
+    engine: OperatorEngine, deployment: Deployment, company: str, channels: Sequence[str]
+) -> list[tuple[str, int, Merged]]:
+    """What applies, by channel, and to how many rows; rows that differ are apart."""
     settings, table = deployment.settings, engine.tables.conversations
     asked = {name: engine.channels[name] for name in channels}
     found: dict[tuple[str, str], list[Merged]] = {}
@@ -90,12 +95,28 @@ def _show(
         merged = policies.merge(settings, row.get(CHANNEL_CONFIG), channel.name)
         found.setdefault((channel.name, repr((vars(merged.policy), merged.findings))), []).append(merged)
     if not found:
-        raise CommandError(f"no conversation is of {company}", "its company_id, as its rows have it: docs/data.md")
-    for (name, _), alike in found.items():
-        merged = alike[0]
-        console.print(f"{name}, {len(alike)} row{'s' if len(alike) > 1 else ''}:")
+        known = (tenant_of(row) for _, row in of_companies(table, engine.channels))
+        raise names.unknown_company(company, known)
+    return [(name, len(alike), alike[0]) for (name, _), alike in found.items()]
+
+
+def _show(deployment: Deployment, console: Console, found: Sequence[tuple[str, int, Merged]]) -> None:
+    for name, count, merged in found:
+        console.print(f"{name}, {count} row{'s' if count > 1 else ''}:")
         for one in fields(Policy):
-            value, default = getattr(merged.policy, one.name), getattr(settings, one.name)
+            value, default = getattr(merged.policy, one.name), getattr(deployment.settings, one.name)
             console.print(f"  {one.name} = {value!r}{'' if value != default else ' (setting)'}")
         for finding in merged.findings:
             console.print(f"  ! {finding}")
+
+
+def _document(deployment: Deployment, channel: str, count: int, merged: Merged) -> dict[str, Any]:
+    values = {one.name: getattr(merged.policy, one.name) for one in fields(Policy)}
+    own = [name for name, value in values.items() if value != getattr(deployment.settings, name)]
+    return {
+        "channel": channel,
+        "rows": count,
+        "values": values,
+        "own": own,
+        "not_applied": [str(one) for one in merged.findings],
+    }

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 import click
 from rich.console import Console
 
-from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
 from ops.commands.doctor import show_areas
 from ops.doctor.examination import Asked, examine_tenant
-from ops.stage.deployment import Deployment, OperatorEngine
+from ops.stage import conversation_rows
+from ops.stage.deployment import Deployment
 from ops.stage.target import CommandError
-from ops.tenants import providers, rotation
+from ops.tenants import asking, names, providers, rotation
 from ops.tenants.providers import Provider
-from ops.tenants.rotation import Secret, State, Takes, taken_by_twilio
+from ops.tenants.rotation import Secret, State, Takes
+from ops.tenants.row_faults import Known, Wanted, credentials_kind
+from ops.tenants.row_repairs import repair
+from ops.tenants.rows import tenant_of
 from ops.tenants.secrets import SecretName, Secrets
 from ops.terminal.confirmation import ask
 
@@ -31,40 +35,81 @@ def add(
     channels: Sequence[str],
     *,
     is_replacing: bool,
+    is_asking: bool,
+    writes_rows: bool,
     yes: bool,
 ) -> None:
-    """Make a company's secrets, and tell what its conversations and its provider have to be told."""
+    """Make a company's secrets, and show what goes on its conversations and into its provider's console."""
     engine = deployment.engine()
     secrets = Secrets(deployment.account)
-    for name in channels or tuple(engine.channels):
-        if name not in engine.channels:
-            raise CommandError(f"there is no channel {name}", f"one of {', '.join(engine.channels)}")
+    names.require_channels(channels, engine.channels)
     typed: dict[str, str] = {}
     for name in channels or tuple(engine.channels):
         provider = providers.of_channel(engine.channels[name])
         ref = str(SecretName(name, company, project, provider.name, deployment.target.stage))
+        if SecretName.of(ref) is None:
+            raise CommandError(f"{ref} is no name of a secret", "letters, digits and _+.@- in COMPANY and --project")
+        if not is_replacing and secrets.text(ref) is not None:
+            raise CommandError(f"the secret {ref} is there already", "the same command with --replace")
         if provider.name not in typed:
             typed[provider.name] = _typed(provider)
-        if is_replacing and secrets.text(ref) is not None:
+            if is_asking:
+                _require_accepted(deployment, provider, typed[provider.name])
+        if secrets.text(ref) is not None:
             ask(f"Replace what {ref} holds?", yes=yes)
             secrets.put(ref, typed[provider.name])
         else:
             ask(f"Make the secret {ref}?", yes=yes)
             secrets.create(ref, typed[provider.name])
         console.print(f"{ref} holds {', '.join(json.loads(typed[provider.name]))}")
-        console.print(f"  on its conversations: channel_config.{name}.credential_ref = {ref}")
-        console.print(
-            f"  at {provider.name}: PUBLIC_BASE_URL/webhooks/{name}{RETRIES if provider.lists_inbound else ''}"
-        )
+        if writes_rows:
+            _write_rows(deployment, console, company, name, ref, yes=yes)
+        else:
+            console.print(f"  on its conversations: channel_config.{name}.credential_ref = {ref}")
+        fragment = RETRIES if provider.lists_inbound else ""
+        console.print(f"  at {provider.name}: PUBLIC_BASE_URL/webhooks/{name}{fragment}")
     console.print(f"then: {deployment.target.ops(f'tenant check {company}')}")
 
 
-def rotate(deployment: Deployment, console: Console, company: str, *, is_abandoning: bool, yes: bool) -> None:
-    """Take the next step of the rotation of each of a company's secrets."""
-    engine, secrets = deployment.engine(), Secrets(deployment.account)
-    found = [name for name in secrets.names() if name.company == company]
+def _write_rows(deployment: Deployment, console: Console, company: str, channel: str, ref: str, *, yes: bool) -> None:
+    """Name the secret on the company's open rows of the channel that name none, or one that no function may read."""
+    known = Known({channel: deployment.engine().channels[channel]})
+    items = [row for row in conversation_rows.read(deployment, reads_all=True).items if tenant_of(row) == company]
+    kind = credentials_kind(deployment.target.stage)
+    table, wanted = deployment.engine().tables.conversations, Wanted(value=ref)
+    planned = [*repair(table, items, kind, known, wanted, is_dry_run=True)]
+    if planned:
+        ask(f"Write its name to {len(planned)} conversation(s) of {company}?", yes=yes)
+    counts = Counter(one.result for one in repair(table, items, kind, known, wanted, is_dry_run=False))
+    told = ", ".join(f"{count} {result}" for result, count in counts.items())
+    console.print(f"  on its conversations: {told or 'each names a secret'}")
+
+
+def _require_accepted(deployment: Deployment, provider: Provider, text: str) -> None:
+    """Ask the provider about each pair of credentials before anything is stored.
+
+    Raises:
+        CommandError: it does not accept one.
+        TryAgain: it cannot be asked.
+    """
+    for question in asking.questions(deployment.settings, provider.name, json.loads(text)):
+        if not question.is_accepted():
+            what = f"{provider.name} does not accept this {question.fields}; nothing was stored"
+            raise CommandError(what, f"the {question.fields} as {provider.name}'s console shows it now")
+
+
+def rotate(
+    deployment: Deployment, console: Console, company: str, channels: Sequence[str], *, is_abandoning: bool, yes: bool
+) -> None:
+    """Take the next step of the rotation of each of a company's secrets, or of those of some channels."""
+    names.require_channels(channels, deployment.engine().channels)
+    secrets = Secrets(deployment.account)
+    there = list(secrets.names())
+    found = [name for name in there if name.company == company and (not channels or name.channel in channels)]
     if not found:
-        raise CommandError(f"{company} has no secret", deployment.target.ops(f"tenant add {company}"))
+        known = ", ".join(sorted({f"{one.company} ({one.channel})" for one in there})) or "none is there"
+        what = f"{company} has no secret{' of ' + ', '.join(channels) if channels else ''}"
+        raise CommandError(what, f"{deployment.target.ops(f'tenant add {company}')}; secrets are there of: {known}")
     typed: dict[tuple[str, str], str] = {}
     for name in found:
         secret = _read(deployment, secrets, name)
@@ -73,7 +118,7 @@ def rotate(deployment: Deployment, console: Console, company: str, *, is_abandon
             secrets.put(str(name), rotation.abandoned(secret).text)
             console.print(f"{name}: rotation abandoned")
             continue
-        takes = _takes(engine, secret)
+        takes = asking.takes(deployment.settings, secret.provider.name, secret.fields, secret.provider.proof)
         match rotation.state(secret, takes):
             case State.AT_REST:
                 _begin(deployment, console, secrets, secret, typed, takes, yes=yes)
@@ -86,9 +131,9 @@ def rotate(deployment: Deployment, console: Console, company: str, *, is_abandon
                 _finish(console, secrets, secret, yes=yes)
 
 
-def check(deployment: Deployment, console: Console, company: str, url: str | None) -> int:
-    """Look at one company: its addresses, its secrets, its provider and its webhooks; 1 where there is a fault."""
-    return show_areas(console, examine_tenant(deployment, Asked(tenants=(company,), url=url)))
+def check(deployment: Deployment, console: Console, company: str, url: str | None, *, as_json: bool = False) -> int:
+    """Look at one company: its rows, its secrets, its provider and its webhooks; 1 where there is a fault."""
+    return show_areas(console, examine_tenant(deployment, Asked(tenants=(company,), url=url)), as_json=as_json)
 
 
 def _begin(
@@ -129,22 +174,13 @@ def _finish(console: Console, secrets: Secrets, secret: Secret, *, yes: bool) ->
 
 def _read(deployment: Deployment, secrets: Secrets, name: SecretName) -> Secret:
     provider = providers.named(name.provider)
-    mend = deployment.target.ops(
-        f"tenant add {name.company} --project {name.project} --channel {name.channel} --replace"
-    )
+    fix = deployment.target.ops(name.replacing)
     if provider is None:
         raise CommandError(f"{name} is of a provider that is not known here", "the provider's own documentation")
     try:
         return Secret.of(str(name), provider, secrets.text(str(name)) or "")
     except Misconfigured as error:
-        raise CommandError(f"{name} is malformed: {error.detail}", mend) from error
-
-
-def _takes(engine: OperatorEngine, secret: Secret) -> Takes | None:
-    """How to ask the provider whether it takes a token; None: it has no way."""
-    carried = [name for name, one in engine.channels.items() if providers.of_channel(one) is secret.provider]
-    sender = engine.senders[carried[0]] if carried and secret.provider.lists_inbound else None
-    return taken_by_twilio(sender, secret.fields) if isinstance(sender, TwilioSender) else None
+        raise CommandError(f"{name} is malformed: {error.detail}", fix) from error
 
 
 def _typed(provider: Provider) -> str:

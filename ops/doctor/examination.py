@@ -10,25 +10,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chalicelib.errors import EngineError
+from chalicelib.ports.tables import Item
 from ops.doctor.checks import (
     accounts,
-    addresses,
     bucket,
     company_policies,
     functions,
     policies,
     queues,
     relations,
-    secrets,
+    rows,
     stack,
     tables,
     webhooks,
 )
+from ops.doctor.checks import secrets as secrets_check
 from ops.doctor.findings import Finding, Weight
+from ops.stage import conversation_rows
 from ops.stage.account import as_command_error
 from ops.stage.deployment import Deployment
-from ops.tenants import rows
-from ops.tenants.rows import TenantAddress
+from ops.tenants import rows as tenants_rows
+from ops.tenants.row_faults import Known
+from ops.tenants.rows import TenantAddress, tenant_of
+from ops.tenants.secrets import Secrets
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Asked:
     looks_at_tenants: bool = True
     url: str | None = None
     """Where the webhooks are; None: where the settings or Chalice say."""
+    reads_all: bool = False
+    """Whether a large conversations table is read whole."""
 
 
 def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
@@ -67,51 +73,75 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
     yield _looked(deployment, bucket.AREA, lambda: bucket.check(deployment))
     yield _looked(deployment, policies.AREA, lambda: policies.check(deployment))
-    lines: list[TenantAddress] = []
-    if asked.looks_at_tenants and not _hides_tenants(found, deployment):
-        yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
-        yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
-    yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines))
-    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+    looks = asked.looks_at_tenants and not _hides_tenants(found, deployment)
+    yield from _tenants(deployment, asked, looks=looks)
 
 
 def _hides_tenants(tables_found: Area, deployment: Deployment) -> bool:
-    """Whether what is wrong with the tables keeps the conversations from telling who the tenants are."""
-    faults = [one.what for one in tables_found.findings if one.weight is Weight.FAULT]
+    """Whether the conversations table cannot be read as one, or is another stage's."""
+    if "CONVERSATIONS_TABLE" in deployment.of_other_stages:
+        return True
     name, region = deployment.settings.conversations_table, f"region {deployment.account.region}"
-    return any(name in what.split() or what.startswith(region) for what in faults)
+    unreadable = (f"{name} is missing", f"{name} has the keys", region)
+    return any(one.what.startswith(unreadable) for one in tables_found.findings)
 
 
 def examine_tenant(deployment: Deployment, asked: Asked) -> Iterator[Area]:
-    """Look at the one tenant that is asked for: its addresses, its secrets, its provider and its webhooks."""
-    (tenant,) = asked.tenants
+    """Look at the one tenant that is asked for: its rows, its secrets, its provider and its webhooks."""
+    yield from _tenants(deployment, asked, looks=True)
+
+
+def _tenants(deployment: Deployment, asked: Asked, *, looks: bool) -> Iterator[Area]:
+    """Look at the companies: what their rows say, and then what the rows name."""
     lines: list[TenantAddress] = []
-    yield _looked(deployment, "tenants", lambda: _tenants(deployment, asked, lines))
-    yield _looked(deployment, addresses.AREA, lambda: addresses.check(deployment, asked.tenants))
-    yield _looked(deployment, secrets.AREA, lambda: secrets.check(deployment, lines, tenant))
-    yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines))
-    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(deployment, lines, asked.url))
+    secrets = Secrets(deployment.account)
+    if looks:
+        items: list[Item] = []
+        yield _looked(deployment, "tenants", lambda: _companies(deployment, asked, lines, items))
+        yield _looked(deployment, rows.AREA, lambda: rows.check(deployment, items, known_of(deployment, secrets)))
+    company = asked.tenants[0] if len(asked.tenants) == 1 else None
+    yield _looked(deployment, secrets_check.AREA, lambda: secrets_check.check(deployment, lines, secrets, company))
+    refused: set[tuple[str, str]] = set()
+    yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines, secrets, refused))
+    probes = webhooks.Probes(deployment, secrets, refused)
+    yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(probes, lines, asked.url))
 
 
-def _tenants(deployment: Deployment, asked: Asked, lines: list[TenantAddress]) -> Iterator[Finding]:
+def known_of(deployment: Deployment, secrets: Secrets) -> Known:
+    """The channels, and the names of the secrets that there are."""
+    refs: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name in secrets.names():
+        place = (name.channel, name.company)
+        refs[place] = (*refs.get(place, ()), str(name))
+    return Known(deployment.engine().channels, refs)
+
+
+def _companies(
+    deployment: Deployment, asked: Asked, lines: list[TenantAddress], items: list[Item]
+) -> Iterator[Finding]:
     """Find out whose addresses there are, into `lines`, and what of the companies' policies is not applied.
 
-    A tenant that was asked for and has no address is a finding.
+    A tenant that was asked for and has no row is a finding.
     """
     engine = deployment.engine()
-    one = asked.tenants[0] if len(asked.tenants) == 1 else None
-    found: set[TenantAddress] = set()
+    read = conversation_rows.read(deployment, reads_all=asked.reads_all)
+    items += [row for row in read.items if not asked.tenants or tenant_of(row) in asked.tenants]
     policies = company_policies.Found(engine.settings)
-    for channel, row in rows.of_companies(engine.tables.conversations, engine.channels, one):
-        if not asked.tenants or rows.tenant_of(row) in asked.tenants:
-            found.add(rows.address_of(channel, row))
-            policies.look(channel, row)
+    found: set[TenantAddress] = set()
+    for channel in engine.channels.values():
+        for row in items:
+            if isinstance(row.get(channel.index.company_key), str):
+                found.add(tenants_rows.address_of(channel, row))
+                policies.look(channel, row)
     lines += sorted(found)
     yield from policies.findings(deployment)
     for tenant in asked.tenants:
-        if tenant not in {line.tenant for line in lines}:
-            mend = "the company's own systems write its first conversation: docs/data.md"
-            yield Finding("tenants", f"no conversation is of {tenant}", mend)
+        if tenant not in {tenant_of(row) for row in items}:
+            known = ", ".join(sorted({tenant_of(row) for row in read.items})) or "none"
+            yield Finding("tenants", f"no conversation is of {tenant}", f"one of the companies that there are: {known}")
+    if not read.are_whole:
+        what = f"{deployment.settings.conversations_table} is large: only its look-up indexes were read"
+        yield Finding("tenants", what, deployment.target.ops("doctor --all-rows"), Weight.NOTE)
 
 
 def _looked(deployment: Deployment, area: str, check: Callable[[], Iterator[Finding]]) -> Area:
@@ -121,5 +151,5 @@ def _looked(deployment: Deployment, area: str, check: Callable[[], Iterator[Find
         findings.extend(check())
     except EngineError as error:
         blocked = as_command_error(error, deployment.target)
-        findings.append(Finding(area, blocked.what, blocked.mend))
+        findings.append(Finding(area, blocked.what, blocked.fix))
     return Area(area, tuple(findings))

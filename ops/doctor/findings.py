@@ -1,4 +1,4 @@
-"""Findings of the doctor: what is wrong, and which command mends it; pure."""
+"""Findings of the doctor: what is wrong, and which command fixes it; pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ class Weight(StrEnum):
     """Messages are lost, refused or wait, or will as soon as something else fails."""
     WARNING = "warning"
     """Somebody should look; nothing is lost for it."""
+    NOTE = "note"
+    """What could not be looked at; nothing is wrong."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class Finding:
 
     area: str
     what: str
-    mend: str
+    fix: str
     weight: Weight = Weight.FAULT
 
     @property
     def line(self) -> str:
         """The finding in one line."""
-        return f"{self.area}: {self.what}; mend: {self.mend}"
+        return f"{self.area}: {self.what}; fix: {self.fix}"

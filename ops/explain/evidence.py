@@ -6,20 +6,24 @@ Reads only. Dead letters are looked at and put back; the queues that functions r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from chalicelib.conversations import lookup
+from chalicelib.conversations.conversation import Conversation
+from chalicelib.messages.phone_numbers import bare, is_readable, other_spellings
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.history import ENTRY
-from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
+from chalicelib.protocol.record import CONVERSATION_ID, LAST_ACTIVITY_AT, PRIMARY_CHANNEL, ConversationKey, Record
 from chalicelib.protocol.sends import Part
 from chalicelib.protocol.trigger_lock import EXPIRES_AT
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
+from ops.repairs import erasure
 from ops.repairs.redriving import sources
 from ops.stage import search
 from ops.stage.dead_letters import SqsDeadLetters, peek
 from ops.stage.deployment import Deployment, OperatorEngine
-from ops.stage.logs import LogEvent, Logs
+from ops.stage.logs import LocalLogs, LogEvent, Logs, logs_of
 
 _PARTS_MAX = 50
 
@@ -31,10 +35,14 @@ def gather(
 
     Where neither tables nor logs know of it, one set of facts without a conversation.
     """
-    logs = Logs.of(deployment)
-    keys = search.by_id(engine.tables, engine.channels, told, primary_channel)
+    logs = logs_of(deployment)
+    keys = _named(engine, told, primary_channel)
     if keys:
-        return [_facts(deployment, engine, key, None, [*logs.lines(since, words=told)]) for key in keys]
+        return [_facts(deployment, engine, key, None, _lines_of(logs, since, key), logs) for key in keys]
+    part = engine.tables.sends.get({sends.SEND_ID: told})
+    if part is not None:
+        key = Part.from_item(part).conversation
+        return [_facts(deployment, engine, key, part.get(sends.PROVIDER_SID), _lines_of(logs, since, key), logs)]
     logged = list(logs.lines(since, words=told))
     keys = search.by_message(engine.tables, told)
     for conversation_id in _conversations_in(logged) if not keys else ():
@@ -42,12 +50,45 @@ def gather(
         logged += logs.lines(since, words=conversation_id)
     keys = keys or search.by_entry(engine.tables, told)  # older than the log that is read, or no log is there
     if not keys:
-        return [Facts(engine.clock.now(), engine.settings, None, told, logged=_logged(logged))]
-    return [_facts(deployment, engine, key, told, logged) for key in keys]
+        facts = Facts(engine.clock.now(), engine.settings, None, told, logged=_logged(logged))
+        return [replace(facts, has_logs=logs.are_there)]
+    return [_facts(deployment, engine, key, told, logged, logs) for key in keys]
+
+
+def _named(engine: OperatorEngine, told: str, primary_channel: str | None) -> list[ConversationKey]:
+    """The conversations of an id or of a person's address; the one that was active last is the last."""
+    if not is_address(told):
+        return search.by_id(engine.tables, engine.channels, told, primary_channel)
+    address = erasure.normal(told, [one.address_prefix for one in engine.channels.values()])
+    spellings = (address,) if "@" in address else (address, *other_spellings(address))
+    rows = search.by_address(engine.tables, engine.channels, spellings)
+    conversations = ((lookup.load(engine.tables.conversations, key, ()), key) for key in rows)
+    ordered = sorted(conversations, key=lambda one: _last_activity(one[0]))
+    return [key for _, key in ordered]
+
+
+def is_address(told: str) -> bool:
+    """Whether an operator's word is a person's number or e-mail address; a Message-ID has angle brackets."""
+    bare_word = told.removeprefix("whatsapp:")
+    is_number = bare_word.startswith(("+", "00")) and is_readable(bare(bare_word))
+    return is_number or ("@" in told and not told.startswith("<"))
+
+
+def _last_activity(conversation: Conversation | None) -> str:
+    return str(conversation.item.get(LAST_ACTIVITY_AT, "")) if conversation is not None else ""
+
+
+def _lines_of(logs: Logs | LocalLogs, since: datetime, key: ConversationKey) -> list[LogEvent]:
+    return [*logs.lines(since, words=key.conversation_id)]
 
 
 def _facts(
-    deployment: Deployment, engine: OperatorEngine, key: ConversationKey, sid: str | None, logged: list[LogEvent]
+    deployment: Deployment,
+    engine: OperatorEngine,
+    key: ConversationKey,
+    sid: str | None,
+    logged: list[LogEvent],
+    logs: Logs | LocalLogs,
 ) -> Facts:
     tables, now = engine.tables, engine.clock.now()
     conversation = lookup.load(tables.conversations, key, engine.settings.context_attributes)
@@ -67,6 +108,7 @@ def _facts(
         parts=list(_parts(engine, conversation.record)) if conversation is not None else (),
         dead=list(_dead(deployment, key)),
         logged=_logged(logged),
+        has_logs=logs.are_there,
     )
 
 
@@ -79,10 +121,11 @@ def _parts(engine: OperatorEngine, record: Record) -> Iterator[SentPart]:
             if one not in ids and engine.tables.sends.get({sends.SEND_ID: one}) is None:
                 break
             ids.append(one)
-    for one in dict.fromkeys(ids):
+    for one in dict.fromkeys(any_one for known in ids for any_one in (known, sends.resend_id(known))):
         row = engine.tables.sends.get({sends.SEND_ID: one})
         if row is not None:
-            yield SentPart(Part.from_item(row), row.get(sends.DELIVERY))
+            part = Part.from_item(row)
+            yield SentPart(part, part.delivery)
 
 
 def _dead(deployment: Deployment, key: ConversationKey) -> Iterator[Dead]:

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import product
 
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
 from chalicelib.conversations import lookup, views
-from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE
+from chalicelib.conversations.conversation import CREATED_AT, TASK_COMPLETE, is_complete
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import InboundMessage
@@ -121,18 +122,16 @@ _OF_RULES = frozenset(
 def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage]) -> Known:
     """What is known of the messages from one address to another."""
     index, first = channel.index, messages[0]
-    spellings = (first.sender.value, *other_spellings(first.sender.value))
+    company, customer = first.recipient.value, first.sender.value
     rows = [
         row
-        for spelling in spellings
+        for stored, known_as in product((company, *other_spellings(company)), (customer, *other_spellings(customer)))
         for row in tables.conversations.query(
-            (index.company_key, first.recipient.value),
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(spelling),
+            (index.company_key, stored), index=index.name, range_key=Attr(index.customer_key).eq(known_as)
         )
     ]
     found = Known()
-    active = [row for row in rows if not row.get(TASK_COMPLETE)]
+    active = [row for row in rows if is_complete(row.get(TASK_COMPLETE)) is False]
     created = [at for at in map(_created_at, active) if at is not None]
     found.since = max(created, default=None)
     for row in rows:

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.messages.replies import Reply
+from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queue
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
@@ -116,20 +117,33 @@ def redrive(
         yield Told(dead_letter, result)
 
 
+def redrive_one(dead_letters: DeadLetters, queue: Queue, letter: DeadLetter) -> None:
+    """Send one dead letter back; sent first and deleted after."""
+    queue.send(letter.body, group=letter.group, attributes=letter.attributes)
+    dead_letters.delete(letter)
+
+
+def is_readable(dead_letter: DeadLetter, read: Read) -> bool:
+    """Whether the queue's reader could read a dead letter; one that it cannot would only come back."""
+    try:
+        read(dead_letter.body)
+    except Rejected:
+        return False
+    return True
+
+
 def _result(dead_letter: DeadLetter, read: Read, conversation_id: str | None, *, is_dry_run: bool) -> Result:
     key = dead_letter.conversation
     if conversation_id is not None and (key is None or key.conversation_id != conversation_id):
         return Result.ANOTHER_S
-    try:
-        read(dead_letter.body)
-    except Rejected:
+    if not is_readable(dead_letter, read):
         return Result.UNREADABLE
     return Result.WOULD_BE if is_dry_run else Result.REDRIVEN
 
 
 def _reply(body: str) -> object:
-    """A reply, or our own reminder to tell an unknown sender so."""
-    return FallbackRequest.from_body(body) or Reply.from_body(body)
+    """A reply, an errand of ours, or our request to send an unknown sender a text."""
+    return Undelivered.from_body(body) or FallbackRequest.from_body(body) or Reply.from_body(body)
 
 
 def _context(body: str) -> ConversationKey:

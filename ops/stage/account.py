@@ -1,4 +1,4 @@
-"""The operator's connection to AWS: the one place here that knows boto3.
+"""The operator's connection to AWS: the one place here that knows botocore.
 
 Calls go through the engine's own `Service`, so that what AWS answers is told in the same words: `TryAgain`,
 `Misconfigured`, and AWS's error code as a value where a command has asked for it. Time-outs are those of a person who
@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError
+from botocore.session import Session
 
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
@@ -57,7 +57,7 @@ class Account:
     """One account in one region, as one profile may see it."""
 
     target: Target
-    session: Any
+    session: Session
     _services: dict[str, Service] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -68,21 +68,21 @@ class Account:
             CommandError: no such profile, or no region.
         """
         try:
-            session = boto3.Session(
-                aws_access_key_id=target.key,
-                aws_secret_access_key=target.key,
-                profile_name=target.profile,
-                region_name=target.region,
-            )
+            session = Session(profile=target.profile)
+            if target.region:
+                session.set_config_variable("region", target.region)
+            if target.key:
+                session.set_credentials(target.key, target.key)
+            region = session.get_config_variable("region")
         except BotoCoreError as error:
             raise CommandError(f"there is no profile {target.profile!r}", "aws configure list-profiles") from error
-        if session.region_name is None:
-            raise CommandError("no region is told", f"the same command with --region, for stage {target.stage}")
+        if region is None:
+            raise CommandError("no region is named", f"the same command with --region, for stage {target.stage}")
         return cls(target, session)
 
     @property
     def region(self) -> str:
-        return str(self.session.region_name)
+        return str(self.session.get_config_variable("region"))
 
     def call(
         self, service: str, operation: str, resource: str, request: Mapping[str, Any], *, absent: Collection[str] = ()
@@ -125,7 +125,7 @@ class Account:
     def service(self, name: str) -> Service:
         """One service of AWS, its client made on first use."""
         if name not in self._services:
-            client = self.session.client(name, endpoint_url=self.target.endpoint_url, config=_CONFIG)
+            client = self.session.create_client(name, endpoint_url=self.target.endpoint_url, config=_CONFIG)
             self._services[name] = Service(client, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR)
         return self._services[name]
 

@@ -8,6 +8,12 @@ from typing import Protocol
 from chalicelib.aws.s3 import ACCOUNT
 from ops.stage.account import Account
 
+NO_BUCKET = frozenset({"404", "NoSuchBucket"})
+"""What S3 says of a bucket that is not there."""
+
+PRIVATE = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+"""What keeps a bucket from becoming public."""
+
 
 class Objects(Protocol):
     """One bucket."""

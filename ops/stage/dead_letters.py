@@ -44,6 +44,8 @@ class DeadLetter:
     receipt: str
     attributes: Attributes = field(default_factory=dict)
     """What else was told beside the body."""
+    message_id: str = ""
+    """As SQS names it, for as long as the letter lies in this queue."""
 
     @property
     def conversation(self) -> ConversationKey | None:
@@ -179,6 +181,7 @@ def _letter(message: Mapping[str, Any]) -> DeadLetter:
         sent_at=datetime.fromtimestamp(sent, UTC),
         receipt=message["ReceiptHandle"],
         attributes=ours({name: one.get("StringValue") for name, one in beside.items()}),
+        message_id=str(message.get("MessageId", "")),
     )
 
 

@@ -74,7 +74,7 @@ class Deployment:
         """The environment that tells the settings: of the first function there is, else of the stage."""
         deployed = (one.environment for one in self.functions.values() if one is not None)
         told = next(deployed, self.config.environment(self.target.stage))
-        return {**told, "TWILIO_API_BASE_URL": self.target.twilio_url} if self.target.twilio_url else told
+        return {**told, **self.target.provider_urls}
 
     @property
     def of_other_stages(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The log lines of a stage's functions, from CloudWatch Logs, as they were written."""
+"""The log lines of a stage's functions, as they were written: from CloudWatch Logs, or from the log of `make run`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.clock import epoch
-from infrastructure.stages import functions
-from local import logs
+from infrastructure.stages import HTTP_FUNCTION, functions
+from local import logs, run_file
 from local.logs import LogLine
 from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
@@ -39,6 +39,10 @@ class Logs:
     groups: dict[str, str]
     """By the handler's name; those that are there. On this machine there are none: processes tell a terminal."""
 
+    @property
+    def are_there(self) -> bool:
+        return bool(self.groups)
+
     @classmethod
     def of(cls, deployment: Deployment) -> Logs:
         """The log groups that Lambda made for the stage's functions."""
@@ -62,3 +66,33 @@ class Logs:
                 if words is None or words in one["message"]:
                     at = datetime.fromtimestamp(one["timestamp"] / 1_000, UTC)
                     yield LogEvent(at, name, one["message"], one["eventId"])
+
+
+@dataclass(frozen=True)
+class LocalLogs:
+    """What the app and its workers on this machine printed; see `Logs`."""
+
+    aws_port: int | None
+    """Of the run; None: none is known."""
+
+    @property
+    def are_there(self) -> bool:
+        return self.aws_port is not None
+
+    def lines(self, since: datetime, *, words: str | None = None) -> Iterator[LogEvent]:
+        """What was printed since an instant; with `words`, only lines that hold them."""
+        for one in run_file.lines(self.aws_port) if self.aws_port is not None else ():
+            if one.at >= since and (words is None or words in one.text):
+                yield LogEvent(one.at, _FUNCTIONS.get(one.child, one.child), one.text, str(one.number))
+
+
+_FUNCTIONS = {"app": HTTP_FUNCTION, "chalice": HTTP_FUNCTION, "work": "worker"}
+"""What a child of `make run` does of the functions."""
+
+
+def logs_of(deployment: Deployment) -> Logs | LocalLogs:
+    """Where the lines of a stage are."""
+    target = deployment.target
+    if target.is_on_this_machine and not deployment.is_deployed:
+        return LocalLogs(target.run.aws_port if target.run is not None else None)
+    return Logs.of(deployment)

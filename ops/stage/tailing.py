@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock
-from ops.stage.logs import LogEvent, Logs
+from ops.stage.logs import LocalLogs, LogEvent, Logs
 
 POLL_SECONDS = 2.0
 
@@ -17,7 +17,7 @@ _LAMBDA_S_ALARMS = ("Task timed out", "Runtime exited", "Traceback", "[ERROR]", 
 
 
 def follow(
-    logs: Logs, since: datetime, clock: Clock, wait: Callable[[float], bool], words: str | None
+    logs: Logs | LocalLogs, since: datetime, clock: Clock, wait: Callable[[float], bool], words: str | None
 ) -> Iterator[LogEvent]:
     """What was written since an instant, and then what is written, until `wait` says that it is over.
 

@@ -1,8 +1,8 @@
 """The deployment that a command works on, and the commands that repair exactly that deployment.
 
-A stage whose settings name an endpoint of their own (`local` does) lives on this machine: endpoint and region come from
-there, the access key from the file of the running local AWS, so that no variable of the user's shell leads such a
-command to a real account.
+A stage whose settings name an endpoint of their own (`local` does) lives on this machine: its ports come from the file
+of the running `make run`, else from the settings, and the access key from the file of the local AWS. So no variable of
+the user's shell leads such a command to a real account.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from urllib.parse import urlsplit
 
 import click
 
+from local import run_file
 from local.aws import credentials_file
-from local.processes.environment import STUB_URL
+from local.processes.environment import SENDGRID_STUB_URL, STUB_URL
+from local.run_file import RunFile
 
 PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
+PROGRAM = "replies-engine"
+"""The console script."""
 
 _DEFAULT_PORT = 4566
 _ENDPOINT, _REGION = "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"
 
 
 class CommandError(click.ClickException):
-    """The command cannot be carried out: one line that says what is missing, and which command mends it."""
+    """The command cannot be carried out: one line that says what is wrong, and what to do."""
 
     exit_code = 2
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what}; mend: {mend}")
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; fix: {fix}")
         self.what = what
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Target:
     """Where Twilio's API is, in place of what the settings say; on this machine a stub is."""
     given: tuple[tuple[str, str], ...] = ()
     """The options that led here, as they were given."""
+    run: RunFile | None = None
+    """The `make run` or `make aws` that this is; None: none is known."""
 
     @classmethod
     def of(cls, stage: str, config: Config, **given: str | None) -> Target:
@@ -99,25 +105,37 @@ class Target:
         kept = tuple((name.replace("_", "-"), str(value)) for name, value in options.items())
         told = config.environment(stage)
         if _ENDPOINT in told:
+            asked = options.get("endpoint_url")
+            run = run_file.at_port(_port(asked)) if asked else run_file.newest()
+            endpoint = asked or (run.endpoint if run else told[_ENDPOINT])
             its_own: dict[str, Any] = {
-                "endpoint_url": told[_ENDPOINT],
+                "endpoint_url": endpoint,
                 "region": told.get(_REGION),
-                "key": None if "profile" in options else _key_at(options.get("endpoint_url", told[_ENDPOINT])),
-                "twilio_url": STUB_URL,
+                "key": None if "profile" in options else _key_at(endpoint),
+                "twilio_url": run.twilio_url if run else STUB_URL,
                 "is_on_this_machine": True,
+                "run": run,
             }
             options = its_own | options
         return cls(stage, given=kept, **options)
 
-    def aws(self, command: str) -> str:
-        """A command of AWS's own command line, for this deployment."""
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        """Where the providers' APIs are in place of what the settings say: on this machine always at stubs."""
+        sendgrid = (self.run.sendgrid_url if self.run else SENDGRID_STUB_URL) if self.is_on_this_machine else ""
+        told = {"TWILIO_API_BASE_URL": self.twilio_url, "SENDGRID_API_BASE_URL": sendgrid}
+        return {name: url for name, url in told.items() if url}
+
+    def aws(self, command: str, request: Mapping[str, Any]) -> str:
+        """A call of AWS's own command line, for this deployment: `dynamodb update-table` with its whole request."""
+        command = f"{command} --cli-input-json {shlex.quote(json.dumps(request))}"
         key = f"AWS_SHARED_CREDENTIALS_FILE={_credentials_at(self.endpoint_url)} " if self.key else ""
         told = {"endpoint-url": self.endpoint_url, "region": self.region, "profile": self.profile}
         return f"{key}aws {command}{_options(told)}"
 
     def ops(self, command: str) -> str:
         """A command of this command line, for this deployment."""
-        return f"python -m ops {command}{_options({'stage': self.stage, **dict(self.given)})}"
+        return f"{PROGRAM} {command}{_options({'stage': self.stage, **dict(self.given)})}"
 
     @property
     def deploy(self) -> str:
@@ -134,7 +152,7 @@ def _key_at(endpoint_url: str) -> str:
 
 
 def _credentials_at(endpoint_url: str | None) -> str:
-    return str(credentials_file.path(_port(endpoint_url)).relative_to(PROJECT))
+    return str(credentials_file.path(_port(endpoint_url)))
 
 
 def _options(told: Mapping[str, str | None]) -> str:

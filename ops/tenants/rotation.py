@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.channels.twilio.sending import TwilioSender
-from chalicelib.errors import Misconfigured
 from ops.stage.target import CommandError
 from ops.tenants.providers import Provider
 
@@ -93,18 +91,3 @@ def abandoned(secret: Secret) -> Secret:
     """Without the token that was coming."""
     left = {name: value for name, value in secret.fields.items() if name != secret.provider.next_proof}
     return Secret(secret.name, secret.provider, left)
-
-
-def taken_by_twilio(sender: TwilioSender, fields: Mapping[str, str | None]) -> Takes:
-    """Asks Twilio for one message of the account's list, by its token alone, in the account's own region."""
-    account = {name: fields.get(name) for name in ("account_sid", "region", "edge")}
-
-    def takes(token: str) -> bool:
-        secret = json.dumps({**account, "auth_token": token})
-        try:
-            sender.ask(secret, lambda client: client.messages.list(limit=1))
-        except Misconfigured:
-            return False
-        return True
-
-    return takes

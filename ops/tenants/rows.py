@@ -6,7 +6,7 @@ indexes, whose rows stay small however long a conversation is: eventually consis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel
@@ -58,3 +58,8 @@ def address_of(channel: Channel, row: Item) -> TenantAddress:
 def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[TenantAddress]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
     return sorted({address_of(channel, row) for channel, row in of_companies(table, channels, tenant)})
+
+
+def companies(rows: Iterable[Item]) -> str:
+    """The companies that rows are of, for a person who typed another."""
+    return ", ".join(sorted({tenant_of(row) for row in rows})) or "no company: the table is empty"

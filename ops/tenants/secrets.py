@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from infrastructure.rights import NAME_PATTERN
 from ops.stage.account import NOT_FOUND, Account
@@ -27,6 +27,9 @@ def _name_pattern() -> re.Pattern[str]:
 
 
 _NAME = _name_pattern()
+_DELETED = frozenset({"InvalidRequestException"})
+"""What Secrets Manager says of a secret that is scheduled for deletion."""
+
 _FOLDER = NAME_PATTERN.partition("*")[0]
 """How every name begins."""
 
@@ -47,6 +50,16 @@ class SecretName:
             pattern = pattern.replace("*", getattr(self, part), 1)
         return pattern
 
+    @property
+    def adding(self) -> str:
+        """The command that makes this secret."""
+        return f"tenant add {self.company} --project {self.project} --channel {self.channel}"
+
+    @property
+    def replacing(self) -> str:
+        """The command that writes this secret anew."""
+        return f"{self.adding} --replace"
+
     @classmethod
     def of(cls, text: str) -> SecretName | None:
         """What a name tells; None: it is not of the pattern."""
@@ -59,6 +72,7 @@ class Secrets:
     """The secrets of one stage in one account."""
 
     account: Account
+    _texts: dict[str, str | None] = field(default_factory=dict, repr=False)
 
     def names(self) -> Iterator[SecretName]:
         """Every secret of the pattern that is of this stage."""
@@ -71,9 +85,17 @@ class Secrets:
 
     def text(self, name: str) -> str | None:
         """The current text of a secret; None: there is none of that name, or it is being deleted, or binary."""
-        request = {"SecretId": name}
-        found = self.account.call("secretsmanager", "GetSecretValue", name, request, absent=NOT_FOUND)
-        return None if found is None else found.get("SecretString")
+        if name not in self._texts:
+            request = {"SecretId": name}
+            absent = NOT_FOUND | _DELETED
+            found = self.account.call("secretsmanager", "GetSecretValue", name, request, absent=absent)
+            self._texts[name] = None if found is None else found.get("SecretString")
+        return self._texts[name]
+
+    def is_deleted(self, name: str) -> bool:
+        """Whether a secret is scheduled for deletion: it can be brought back."""
+        found = self.account.call("secretsmanager", "DescribeSecret", name, {"SecretId": name}, absent=NOT_FOUND)
+        return found is not None and "DeletedDate" in found
 
     def create(self, name: str, text: str) -> None:
         """Make a secret.
@@ -84,8 +106,10 @@ class Secrets:
         request = {"Name": name, "SecretString": text}
         made = self.account.call("secretsmanager", "CreateSecret", name, request, absent={"ResourceExistsException"})
         if made is None:
-            raise CommandError(f"the secret {name} is there already", self.account.target.ops("tenant rotate"))
+            raise CommandError(f"the secret {name} is there already", "the same command with --replace")
+        self._texts.pop(name, None)
 
     def put(self, name: str, text: str) -> None:
         """Write a new version of a secret; the one before stays as its previous version."""
         self.account.call("secretsmanager", "PutSecretValue", name, {"SecretId": name, "SecretString": text})
+        self._texts.pop(name, None)

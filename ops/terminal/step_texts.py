@@ -18,7 +18,7 @@ _ALSO_TOLD = {
     Step.SIGNATURE_ACCEPTED: "the signature is accepted",
     Step.CONTEXT_LOADED: "the conversation's record is read",
     Step.RULES_PASSED: "the rules let it pass, route {route}",
-    Step.ANSWERED: "the provider was answered: {outcome}, HTTP {count}",
+    Step.ANSWERED: "the provider was answered: {outcome}, HTTP {status}",
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",
@@ -53,7 +53,7 @@ class Notes:
         self.log(step, level, **told)
 
     def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
-        """Count nothing: what an operator mends is no traffic."""
+        """Count nothing: what an operator fixes is no traffic."""
 
     def take(self) -> list[LogLine]:
         """What was noted since the last time."""

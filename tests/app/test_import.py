@@ -143,6 +143,35 @@ def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
     assert not {"batching", "sweeping"} & built["app.app"]
 
 
+def test_the_ai_worker_is_registered_where_the_stage_switches_it_on():
+    """And its handler is what Lambda calls."""
+    program = """
+import app
+sources = {one.name: str(one.queue) for one in app.app.event_sources if hasattr(one, "queue")}
+print(json.dumps([sources.get("answer_batches"), "answer_batches" in app.app.handler_map]))
+print(json.dumps(type(app.answer_batches).__name__))
+"""
+
+    told = []
+    for variables in ({}, {"AI_WORKER": "echo", "AI_QUEUE": "the-ai"}):
+        done = python(program, **of_local_stage() | variables)
+        assert (done.returncode, done.stderr) == (0, "")
+        told.append([json.loads(line) for line in done.stdout.splitlines()])
+
+    assert told == [[[None, False], "function"], [["the-ai", True], "EventSourceHandler"]]
+
+
+def test_the_ai_worker_is_built_before_its_first_event():
+    """As every other function."""
+    program = "import app\nfrom chalicelib import wiring\nprint(json.dumps(sorted(vars(wiring.engine()))))"
+    environment = {**of_local_stage(), "AI_WORKER": "bedrock", "AI_WORKER_MODEL": "a.model"}
+
+    done = python(program, AWS_LAMBDA_FUNCTION_NAME="replies-engine", _HANDLER="app.answer_batches", **environment)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(json.loads(done.stdout)) >= {"answering", "tables", "clients"}
+
+
 def test_each_step_is_written_once_and_as_json():
     """Chalice's own logger has the app's name, and ours too: no second handler may repeat each line as plain text."""
     environment = of_local_stage()

@@ -14,7 +14,7 @@ from chalicelib.channels.channel import TemporaryFailure
 from chalicelib.clock import iso
 from infrastructure import policies
 from infrastructure.rights import RIGHTS
-from infrastructure.stages import Stage, functions, stages
+from infrastructure.stages import AI_FUNCTION, Stage, functions, stages
 from tests.emails import Email
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault, FaultPlan
@@ -166,6 +166,58 @@ class TestFiles:
     def test_the_table_of_rights_has_every_function_and_no_other(self):
         """A function without a row would have no rights, and a row without a function none to give."""
         assert sorted(RIGHTS) == sorted(functions())
+
+
+class TestAiWorker:
+    """The function that only the stages have that switch it on."""
+
+    @staticmethod
+    def stage(**variables: str) -> Stage:
+        prod = stages()["prod"]
+        return replace(prod, variables={**prod.variables, **variables})
+
+    def test_no_stage_has_it_by_default(self):
+        """The AI queue is the company's own worker's."""
+        assert AI_FUNCTION not in {one for stage in stages().values() for one in functions(stage)}
+        assert not list(policies.CHALICE.glob(f"policy-*-{AI_FUNCTION}.json"))
+
+    def test_chalice_is_told_of_its_file_beforehand(self):
+        """So that switching it on is one setting and `make policies`."""
+        for stage in DEPLOYED:
+            told = CONFIG["stages"][stage.name]["lambda_functions"][AI_FUNCTION]["iam_policy_file"]
+            assert policies.CHALICE / told == policies.path(stage.name, AI_FUNCTION)
+
+    def test_a_stage_that_switches_it_on_gets_its_policy(self, monkeypatch: pytest.MonkeyPatch):
+        """It reads the AI queue and the record, and sends replies."""
+        on = self.stage(AI_WORKER="echo")
+        monkeypatch.setattr(policies, "stages", lambda: {"prod": on})
+
+        (told,) = (text for file, text in policies.files().items() if file == policies.path("prod", AI_FUNCTION))
+
+        actions = {action: one["Resource"] for one in json.loads(told)["Statement"] for action in one["Action"]}
+        assert actions["sqs:ReceiveMessage"].endswith(":replies-engine-prod-ai")
+        assert actions["sqs:SendMessage"].endswith(":replies-engine-prod-ai-replies")
+        assert actions["dynamodb:GetItem"].endswith(":table/conversations-prod")
+        assert not [one for one in actions if one.startswith("bedrock:")]
+
+    @pytest.mark.parametrize(
+        ("model", "arns"),
+        [
+            ("acme.model-v1:0", ["arn:*:bedrock:*::foundation-model/acme.model-v1:0"]),
+            (
+                "eu.acme.model-v1:0",
+                [
+                    "arn:*:bedrock:*:*:inference-profile/eu.acme.model-v1:0",
+                    "arn:*:bedrock:*::foundation-model/acme.model-v1:0",
+                ],
+            ),
+        ],
+    )
+    def test_it_may_ask_its_own_model_and_no_other(self, model: str, arns: list[str]):
+        """An inference profile leads to the model in other regions."""
+        statements = policies.document(self.stage(AI_WORKER="bedrock", AI_WORKER_MODEL=model), AI_FUNCTION)["Statement"]
+
+        assert [one["Resource"] for one in statements if one["Action"] == ["bedrock:InvokeModel"]] == arns
 
 
 class TestExactness:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.stages import HTTP_FUNCTION, functions, stages
+from infrastructure.stages import AI_FUNCTION, HTTP_FUNCTION, functions, stages
 from infrastructure.template import TEMPLATE_FILE, resources
 from local.processes.environment import PROJECT
 
@@ -53,8 +53,10 @@ def test_no_configured_stage_names_an_account_a_secret_or_a_region(stage):
 def test_every_function_s_log_is_kept_as_long():
     """By Chalice the workers', by the template that of the function whose log group Chalice misnames."""
     template = resources(TEMPLATE_FILE, "dev")["WebhookLogGroup"].properties
-    kept = {name: CONFIG["lambda_functions"][name].get("log_retention_in_days") for name in functions()[1:]}
+    kept = {
+        name: CONFIG["lambda_functions"][name].get("log_retention_in_days") for name in [*functions()[1:], AI_FUNCTION]
+    }
 
     assert template["LogGroupName"] == f"/aws/lambda/{stages()['dev'].function_name(HTTP_FUNCTION)}"
-    assert kept == dict.fromkeys(functions()[1:], template["RetentionInDays"])
+    assert kept == dict.fromkeys([*functions()[1:], AI_FUNCTION], template["RetentionInDays"])
     assert "log_retention_in_days" not in CONFIG

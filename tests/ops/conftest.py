@@ -11,16 +11,20 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.session import Session
 from moto import mock_aws
 
 from chalicelib.aws.attributes import item_to_wire
 from infrastructure.stages import functions
 from infrastructure.template import TEMPLATE_FILE
-from ops.stage.account import Account
+from local import run_file
+from local.stubs.twilio import Account, TwilioStub
+from ops.stage.account import Account as AwsAccount
 from ops.stage.deployment import Deployment, full_name
 from ops.stage.target import CONFIG_FILE, Config, Target
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
@@ -31,7 +35,24 @@ REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-dev"
 SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
 
 
-_SESSION = boto3.Session("testing", "testing", region_name=REGION)
+_SESSION = Session()
+_SESSION.set_credentials("testing", "testing")
+_SESSION.set_config_variable("region", REGION)
+
+
+@pytest.fixture(autouse=True)
+def _no_run_and_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to run on this machine, and the developer's own profiles, change no test."""
+    monkeypatch.setattr(run_file, "running", lambda *_: [])
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def twilio(stage: Stage) -> Iterator[TwilioStub]:
+    """Twilio's API, which knows the company's account; the stage's settings lead to it."""
+    with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
+        stage.configure_all(TWILIO_API_BASE_URL=running.url)
+        yield running
 
 
 @dataclass
@@ -48,9 +69,9 @@ class Stage:
         """The deployment as a command finds it now."""
         return Deployment.find(self.account(), self.config)
 
-    def account(self) -> Account:
+    def account(self) -> AwsAccount:
         """The account as a command sees it, by a session that has read the services' models already."""
-        return Account(self.target, _SESSION)
+        return AwsAccount(self.target, _SESSION)
 
     def queue_url(self, role: str) -> str:
         return str(self.client("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{role}")["QueueUrl"])
@@ -168,6 +189,22 @@ def _deploy(stage: Stage) -> None:
     for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
         rule = f"{full_name(stage.config, STAGE, handler)}-event"
         boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+
+
+def redeploy(stage: Stage) -> None:
+    """What `make deploy` does to the functions: those that are missing are made, and all get what the files say."""
+    lambdas, iam = boto3.client("lambda"), boto3.client("iam")
+    for handler in functions():
+        name = full_name(stage.config, STAGE, handler)
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+        if any(one["FunctionName"] == name for one in lambdas.list_functions()["Functions"]):
+            lambdas.delete_function(FunctionName=name)
+    for one in lambdas.list_event_source_mappings()["EventSourceMappings"]:
+        lambdas.delete_event_source_mapping(UUID=one["UUID"])
+    _deploy(stage)
+    _wake(stage)
 
 
 def _role(stage: Stage, handler: str, name: str) -> str:

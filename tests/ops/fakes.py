@@ -35,6 +35,7 @@ class InMemoryLetters:
                 EPOCH + timedelta(seconds=numbers[one.message_id]),
                 one.receipt,
                 ours(one.attributes),
+                str(one.message_id),
             )
             for one in received
         ]

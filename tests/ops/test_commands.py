@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import iso
+from chalicelib.protocol import sends
 from local.stubs.twilio import Account, TwilioStub
 from ops.__main__ import cli
 from ops.tenants import providers
@@ -103,8 +104,80 @@ class TestRedrive:
         assert told.exit_code == 2
         assert told.stderr == (
             "Error: stage dev has no queue mail; "
-            "mend: one of whatsapp, sms, email, human-handoff, ai, ai-replies, human-replies\n"
+            "fix: one of whatsapp, sms, email, human-handoff, ai, ai-replies, human-replies\n"
         )
+
+
+class TestDeadLetters:
+    BODY = json.dumps({**KEY.item, "reply_id": "r1", "batch_id": "b1", "body": "your diagnosis"})
+
+    def the_id(self) -> str:
+        (one,) = json.loads(run("dead-letters", "list", "--json").stdout)["dead_letters"]
+        return str(one["id"])
+
+    def test_letters_of_every_queue_are_listed(self, stage: Stage):
+        """With when, whose and why; each stays where it is."""
+        send_dead_letter(stage, "ai-replies", self.BODY)
+        send_dead_letter(stage, "whatsapp", "no JSON")
+
+        told = run("dead-letters", "list").stdout
+
+        assert "ai-replies     conversation-1  it failed too often" in told
+        assert "whatsapp       no conversation  it failed too often  nobody can read it" in told
+        assert (waiting(stage, "ai-replies-dlq"), waiting(stage, "whatsapp-dlq")) == (1, 1)
+
+    def test_one_letter_is_shown_masked(self, stage: Stage):
+        """Ids whole, a text as its length, an address as its ends."""
+        send_dead_letter(stage, "ai-replies", self.BODY)
+
+        told = run("dead-letters", "show", self.the_id()).stdout
+
+        assert '"body": "14 characters"' in told
+        assert '"primary_channel": "+49…678"' in told
+        assert "diagnosis" not in told
+        assert waiting(stage, "ai-replies-dlq") == 1
+
+    def test_one_letter_is_redriven_and_the_others_stay(self, stage: Stage):
+        """By how its id begins."""
+        for _ in range(2):
+            send_dead_letter(stage, "ai-replies", self.BODY)
+        first = json.loads(run("dead-letters", "list", "ai-replies", "--json").stdout)["dead_letters"][0]["id"]
+
+        told = run("dead-letters", "redrive", first[:12], "--yes")
+
+        assert told.exit_code == 0
+        assert (waiting(stage, "ai-replies-dlq"), waiting(stage, "ai-replies")) == (1, 1)
+
+    def test_one_letter_is_dropped_with_its_reason(self, stage: Stage, tmp_path):
+        """The reason is kept; a no keeps the letter."""
+        send_dead_letter(stage, "whatsapp", "no JSON")
+        letter = self.the_id()
+        declined = run("dead-letters", "drop", letter, "--reason", "a test", typed="n\n")
+        kept = waiting(stage, "whatsapp-dlq")
+
+        told = run("dead-letters", "drop", letter, "--reason", "a test", "--yes")
+
+        assert (declined.exit_code, kept, told.exit_code, waiting(stage, "whatsapp-dlq")) == (3, 1, 0, 0)
+        entry = json.loads((tmp_path / "config" / "replies-engine" / "dropped.jsonl").read_text())
+        assert (entry["id"], entry["why"], entry["queue"]) == (letter, "a test", "whatsapp")
+
+    def test_what_nobody_can_read_is_dropped_by_queue(self, stage: Stage):
+        """What its reader can read stays."""
+        send_dead_letter(stage, "whatsapp", "no JSON")
+        send_dead_letter(stage, "whatsapp", TestRedrive.TRIGGER)
+
+        told = run("dead-letters", "drop", "whatsapp", "--unreadable", "--reason", "a test", "--yes")
+
+        assert told.stdout.splitlines()[-1] == "1 dropped"
+        assert waiting(stage, "whatsapp-dlq") == 1
+
+    @pytest.mark.parametrize("letter", ["abc", "abcdef0123"])
+    def test_an_id_that_names_no_letter_is_one_line(self, stage: Stage, letter: str):
+        """With the command that lists them."""
+        told = run("dead-letters", "show", letter)
+
+        assert (told.exit_code, told.stderr.count("\n")) == (2, 1)
+        assert "dead-letters list" in told.stderr
 
 
 class TestUnlock:
@@ -236,7 +309,7 @@ class TestExplain:
         assert "the customer wrote: " + SID + ", 12 characters, batch_id b1" in told
         assert "batch b1 dispatched to the AI: 1 message(s)" in told
         assert "ai-dlq" in told
-        assert told.splitlines()[-1].startswith("=> no reply yet: the AI worker failed at it: a dead letter")
+        assert told.splitlines()[-1].startswith("=> a dead letter: no reply yet: the AI worker failed at it")
         assert "diagnosis" not in told
         assert waiting(stage, "ai-dlq") == 1
 
@@ -248,7 +321,7 @@ class TestExplain:
         told = run("explain", SID).stdout
 
         assert "conversation conversation-1 of acme" in told
-        assert f"the log tells of {SID}, and no table holds it any more" in told
+        assert f"the log has {SID}, and no table holds it" in told
 
     def test_a_message_that_the_webhook_refused_is_explained_by_its_line(self, stage: Stage):
         """No conversation is known of it."""
@@ -256,7 +329,7 @@ class TestExplain:
 
         told = run("explain", SID).stdout
 
-        assert "=> no reply: it was not taken, INVALID_SIGNATURE" in told
+        assert "no reply: it was not taken, INVALID_SIGNATURE" in told
 
     @pytest.mark.parametrize("is_moved", [False, True])
     def test_a_message_that_no_log_tells_of_is_found_in_the_record_and_the_history(self, stage: Stage, is_moved: bool):
@@ -280,17 +353,57 @@ class TestExplain:
         told = {**row, "received_at": iso(datetime.now(UTC)), "expires_at": 1, "context_object": context}
         stage.client("dynamodb").put_item(TableName=f"conversations-stage-{STAGE}", Item=item_to_wire(told))
 
-        assert "=> no reply: it is staged and no trigger waits" in run("explain", SID).stdout
+        assert "no reply: it is staged and no trigger waits" in run("explain", SID).stdout
+
+    def test_a_person_s_address_leads_to_their_conversations(self, stage: Stage):
+        """Written in any way, and shown masked; the exit code is that of the last one."""
+        stage.put_row(project_status="paused")
+
+        told = run("explain", f"whatsapp:{CUSTOMER}")
+
+        assert told.exit_code == 30
+        assert "=> the project is paused" in told.stdout
+
+    def test_a_send_id_leads_to_its_conversation(self, stage: Stage):
+        """As the status callback's URL has it."""
+        row = {
+            **KEY.item,
+            "send_id": "s" * 40,
+            "tenant": "acme",
+            "channel": "whatsapp",
+            "credential_ref": REF,
+            "reply_id": "r1",
+            "part": 1,
+            "parts": 1,
+            "entry": {},
+            "state": "sent",
+            "claim_token": "t",
+            "claimed_at": "2026-01-31T18:00:00+00:00",
+            "provider_sid": "SM9",
+        }
+        names = {"state": sends.STATE, "claim_token": sends.TOKEN, "claimed_at": sends.CLAIMED_AT}
+        row = {names.get(name, name): value for name, value in row.items()}
+        stage.client("dynamodb").put_item(TableName=f"conversations-sends-{STAGE}", Item=item_to_wire(row))
+
+        assert "conversation conversation-1 of acme" in run("explain", "s" * 40).stdout
+
+    def test_an_unknown_id_has_an_exit_code_of_its_own(self, stage: Stage):
+        """And is called no fault of ours."""
+        told = run("explain", "SM404", "--json")
+
+        document = json.loads(told.stdout)
+        assert (told.exit_code, document["exit_code"]) == (60, 60)
+        assert [one["is_a_fault_of_ours"] for one in document["stories"]] == [False]
 
 
 @pytest.fixture
-def twilio(stage: Stage) -> Iterator[TwilioStub]:
-    with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
-        stage.configure_all(TWILIO_API_BASE_URL=running.url)
-        running.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
-        yield running
+def lost(twilio: TwilioStub) -> TwilioStub:
+    """A message that Twilio delivered and nobody took."""
+    twilio.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="lost", sid=SID)
+    return twilio
 
 
+@pytest.mark.usefixtures("lost")
 class TestCatchUp:
     def test_a_dry_run_tells_what_would_come_back(self, stage: Stage, twilio: TwilioStub):
         """And changes nothing."""
@@ -319,9 +432,22 @@ class TestCatchUp:
         assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
         assert waiting(stage, "whatsapp") == 1
 
+    def test_one_message_is_taken_in_alone(self, stage: Stage, twilio: TwilioStub):
+        """By its sid; one that the provider does not list is said to be one."""
+        twilio.take_in(ACCOUNT_SID, to=f"whatsapp:{COMPANY}", sender=f"whatsapp:{CUSTOMER}", body="another")
+
+        told = run("catch-up", "acme", "--message", SID, "--yes")
+        unknown = run("catch-up", "acme", "--message", "SM404", "--yes")
+
+        assert told.stdout.splitlines()[-1] == "1 taken in"
+        assert [row["message_sid"] for row in rows(stage, "conversations-stage")] == [SID]
+        assert (unknown.exit_code, "does not list SM404" in unknown.stderr) == (2, True)
+
     def test_a_tenant_that_nobody_knows_is_one_line(self, stage: Stage, twilio: TwilioStub):
-        """By its company_id."""
-        assert run("catch-up", "nobody", "--since", "1h").stderr.startswith("Error: no conversation is of nobody; mend")
+        """With those that are known."""
+        told = run("catch-up", "nobody", "--since", "1h").stderr
+
+        assert told == "Error: no conversation is of nobody; fix: one of the companies that there are: acme\n"
 
     def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: TwilioStub, monkeypatch):
         """Nothing can be asked of it."""
@@ -349,7 +475,7 @@ class TestTail:
         for one in stage.client("logs").describe_log_groups()["logGroups"]:
             stage.client("logs").delete_log_group(logGroupName=one["logGroupName"])
 
-        assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; mend: make deploy")
+        assert run("tail", "--no-follow").stderr.startswith("Error: stage dev has no log group; fix: make deploy")
 
 
 class TestTenant:
@@ -358,16 +484,49 @@ class TestTenant:
 
     def test_a_secret_is_made_by_the_pattern_and_what_to_do_next_is_told(self, stage: Stage):
         """What it holds is typed, and not shown."""
-        told = run("tenant", "add", "globex", "--channel", "whatsapp", "--yes", typed="AC1\ntoken-of-globex\n")
+        told = run(
+            "tenant", "add", "globex", "--channel", "whatsapp", "--no-ask", "--yes", typed="AC1\ntoken-of-globex\n"
+        )
 
         name = "ai-multi-comms/whatsapp-credentials/globex/main/twilio-dev"
         assert self.secret(stage, name) == {"account_sid": "AC1", "auth_token": "token-of-globex"}
         assert f"channel_config.whatsapp.credential_ref = {name}" in told.stdout
         assert "token-of-globex" not in told.stdout
 
-    def test_a_secret_that_is_there_is_not_overwritten(self, stage: Stage):
+    def test_a_token_that_twilio_does_not_accept_is_not_stored(self, stage: Stage, twilio: TwilioStub):
+        """Twilio is asked before anything is written; one that it accepts is."""
+        arguments = ("tenant", "add", "globex", "--channel", "whatsapp", "--yes")
+        refused = run(*arguments, typed=f"{ACCOUNT_SID}\nmistyped\n")
+        names = [one["Name"] for one in stage.client("secretsmanager").list_secrets()["SecretList"]]
+
+        stored = run(*arguments, typed=f"{ACCOUNT_SID}\n{AUTH_TOKEN}\n")
+
+        assert (refused.exit_code, names, stored.exit_code) == (2, [REF], 0)
+        assert "twilio does not accept this auth_token; nothing was stored" in refused.stderr
+
+    def test_one_channel_is_rotated_alone(self, stage: Stage, twilio: TwilioStub):
+        """A channel without a secret is answered with those that have one."""
+        told = run("tenant", "rotate", "acme", "--channel", "sms", "--yes")
+
+        assert told.exit_code == 2
+        assert "secrets are there of: acme (whatsapp)" in told.stderr
+
+    @pytest.mark.parametrize(
+        "command", [("tenant", "policy"), ("tenant", "repair"), ("tenant", "check"), ("tenant", "rotate")]
+    )
+    def test_an_unknown_company_is_answered_with_the_known_ones(self, stage: Stage, twilio: TwilioStub, command):
+        """Whatever is asked of it."""
+        more = ("numbers",) if command[-1] == "repair" else ()
+
+        told = run(*command, "nobody", *more)
+
+        assert told.exit_code != 0
+        assert "acme" in told.output
+
+    def test_a_secret_that_is_there_is_not_overwritten(self, stage: Stage, twilio: TwilioStub):
         """Unless it is asked for."""
-        typed = "AC1\nanother\n"
+        typed = f"{ACCOUNT_SID}\nanother\n"
+        twilio._accounts[ACCOUNT_SID] = Account(ACCOUNT_SID, "another")
         refused = run("tenant", "add", "acme", "--channel", "whatsapp", "--yes", typed=typed)
         kept = self.secret(stage)
         replaced = run("tenant", "add", "acme", "--channel", "whatsapp", "--replace", "--yes", typed=typed)
@@ -418,13 +577,13 @@ class TestTenant:
 
         assert sound.stdout.splitlines()[:5] == [
             "✓ tenants",
-            "✓ addresses",
+            "✓ rows",
             "✓ secrets",
             "✓ accounts",
             "✓ webhooks",
         ]
         assert (sound.exit_code, revoked.exit_code) == (0, 1)
-        assert f"the provider does not take the auth_token of {REF}" in revoked.stdout
+        assert f"twilio does not accept the auth_token of {REF}" in revoked.stdout
 
 
 class _TakesBoth(Account):

@@ -1,4 +1,4 @@
-"""Forgetting: nothing of a person is left, nobody else loses anything, and a crash is mended by repeating."""
+"""Forgetting: nothing of a person is left, nobody else loses anything, and a crash is fixed by repeating."""
 
 from __future__ import annotations
 

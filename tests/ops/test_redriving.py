@@ -186,7 +186,7 @@ class TestSources:
 
     def test_a_queue_that_is_not_there_is_told_with_those_that_are(self):
         """In one line."""
-        with pytest.raises(CommandError, match="has no queue mail; mend: one of whatsapp, sms"):
+        with pytest.raises(CommandError, match="has no queue mail; fix: one of whatsapp, sms"):
             source(self.SETTINGS, "mail")
 
     def test_a_context_without_a_conversation_is_unreadable(self):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.errors import Code, Misconfigured, TryAgain
+from local import run_file
 from local.processes.environment import NO_KEY, STUB_URL
+from local.run_file import RunFile
 from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
-from ops.stage.target import Config, Target
+from ops.stage.target import PROJECT, Config, Target
 from ops.terminal.time_ranges import parse, since
 from tests.fakes.clock import START
 
@@ -56,33 +60,56 @@ class TestThisMachine:
 
         assert deployment.settings.twilio_api_base_url == "http://127.0.0.1:8078"
 
-    def test_what_mends_it_is_run_on_this_machine(self):
+    def test_what_fixes_it_is_run_on_this_machine(self):
         """Nothing of it is deployed."""
         assert local().deploy == "make run"
+
+
+class TestRunFile:
+    RUN = RunFile(pid=1, aws_port=14566, http_port=18000, twilio_port=18010, sendgrid_port=18011)
+
+    def test_the_newest_run_is_the_stage_local(self, monkeypatch: pytest.MonkeyPatch):
+        """On whichever ports it is, no option is needed."""
+        monkeypatch.setattr(run_file, "running", lambda *_: [self.RUN])
+
+        target = local()
+
+        assert (target.endpoint_url, target.twilio_url) == ("http://127.0.0.1:14566", "http://127.0.0.1:18010")
+        assert target.run == self.RUN
+
+    def test_an_endpoint_that_is_named_wins(self, monkeypatch: pytest.MonkeyPatch):
+        """Two may run at once."""
+        other = replace(self.RUN, aws_port=4777, twilio_port=4778)
+        monkeypatch.setattr(run_file, "running", lambda *_: [self.RUN, other])
+
+        assert local(endpoint_url="http://127.0.0.1:4777").twilio_url == "http://127.0.0.1:4778"
 
 
 class TestCommands:
     def test_a_command_is_named_with_the_options_that_led_here(self):
         """So that it can be copied as it stands."""
-        assert local().ops("doctor") == "python -m ops doctor --stage local"
+        assert local().ops("doctor") == "replies-engine doctor --stage local"
         assert local(endpoint_url="http://127.0.0.1:1").ops("redrive sms") == (
-            "python -m ops redrive sms --stage local --endpoint-url http://127.0.0.1:1"
+            "replies-engine redrive sms --stage local --endpoint-url http://127.0.0.1:1"
         )
         assert (
-            Target.of("dev", CONFIG, profile="a b").ops("doctor") == "python -m ops doctor --stage dev --profile 'a b'"
+            Target.of("dev", CONFIG, profile="a b").ops("doctor") == "replies-engine doctor --stage dev --profile 'a b'"
         )
 
     def test_a_command_of_aws_s_own_line_reaches_the_same_place(self):
         """Region, endpoint and, on this machine, credentials."""
-        assert Target.of("dev", CONFIG, region="eu-west-1").aws("sqs list-queues") == (
-            "aws sqs list-queues --region eu-west-1"
+        request = {"QueueNamePrefix": "a"}
+        told = """--cli-input-json '{"QueueNamePrefix": "a"}'"""
+
+        assert Target.of("dev", CONFIG, region="eu-west-1").aws("sqs list-queues", request) == (
+            f"aws sqs list-queues {told} --region eu-west-1"
         )
-        assert local().aws("sqs list-queues") == (
-            "AWS_SHARED_CREDENTIALS_FILE=.aws-local/credentials-4566 aws sqs list-queues "
+        assert local().aws("sqs list-queues", request) == (
+            f"AWS_SHARED_CREDENTIALS_FILE={PROJECT}/.aws-local/credentials-4566 aws sqs list-queues {told} "
             "--endpoint-url http://127.0.0.1:4566 --region eu-west-1"
         )
 
-    def test_a_deployed_stage_is_mended_by_deploying_it(self):
+    def test_a_deployed_stage_is_fixed_by_deploying_it(self):
         """It is always safe to do again."""
         assert Target.of("prod", CONFIG).deploy == "make deploy STAGE=prod"
 
@@ -102,7 +129,7 @@ class TestErrors:
         found = as_command_error(Misconfigured(Code.DB_QUERY_ERROR, f"Scan t: {code}"), local())
 
         assert found.what == what
-        assert found.mend
+        assert found.fix
         assert "\n" not in found.message
 
     def test_a_passing_fault_is_told_as_one(self):
@@ -111,7 +138,7 @@ class TestErrors:
 
         assert (
             found.message
-            == "not now: Scan t: ThrottlingException; mend: the same command once more; it is safe to repeat"
+            == "not now: Scan t: ThrottlingException; fix: the same command once more; it is safe to repeat"
         )
 
 

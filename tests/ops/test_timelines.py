@@ -13,7 +13,7 @@ from chalicelib.conversations import lookup
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.sends import Part
 from local.logs import LogLine
-from ops.explain import timelines
+from ops.explain import timelines, verdicts
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
 from ops.stage.dead_letters import DeadLetter
 from ops.terminal import masking
@@ -39,7 +39,7 @@ def facts(world: World, sid: str | None = None, **more) -> Facts:
 
 
 def verdict(world: World, sid: str | None = None, **more) -> str:
-    return timelines.verdict(facts(world, sid, **more))
+    return verdicts.verdict(facts(world, sid, **more)).text
 
 
 def dead_letter(world: World, role: str, reason: str | None = "boom", **body) -> Dead:
@@ -123,7 +123,7 @@ class TestWithTheAi:
         world.burst_with_ai("more")
         crashed = replace(facts(world, sid), staged=[row])
 
-        assert timelines.verdict(crashed).startswith("no reply yet: batch ")
+        assert verdicts.verdict(crashed).text.startswith("no reply yet: batch ")
 
     def test_a_batch_that_stalled_is_carried(self, world: World):
         """The sweep has let go of its lock."""
@@ -157,12 +157,39 @@ class TestAtTheEnd:
         assert found.startswith("answered: sent 2026-01-31T18:00:11")
         assert found.endswith("by ai; delivered")
 
+    def test_a_reply_that_was_not_delivered_tells_the_code_and_who_must_act(self, world: World):
+        """A code that is in no table is shown as it is."""
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+
+        world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30003")
+
+        found = verdict(world)
+        assert found.startswith("answered: sent ")
+        assert found.endswith(
+            "; NOT DELIVERED (undelivered), 30003: the handset is off or out of reach; customer must act"
+        )
+
+    def test_a_message_that_was_sent_once_more_tells_both_ends(self):
+        """The first failure, and how far the second send got."""
+        world = World(None, conversation(), undelivered_action="resend")
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+        world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30001")
+        world.send_replies()
+
+        assert "NOT DELIVERED (undelivered), 30001" in verdict(world)
+        assert verdict(world).endswith("; sent once more: sent")
+
     @pytest.mark.parametrize(
         ("code", "meaning"),
-        [("21211", "21211"), ("OUTSIDE_WINDOW", "OUTSIDE_WINDOW: the customer last wrote too long ago")],
+        [
+            ("21211", "21211: 'To' is no valid number; customer must act"),
+            ("OUTSIDE_WINDOW", "OUTSIDE_WINDOW: the customer last wrote too long ago"),
+        ],
     )
     def test_a_refused_reply_tells_the_code_and_what_it_means(self, world: World, code: str, meaning: str):
-        """Ours has words; the provider's is told as it is."""
+        """Ours and Twilio's."""
         document = world.burst_with_ai()
         world.phone.outcomes = [PermanentFailure(code)]
         world.reply(document, "answer")
@@ -185,7 +212,7 @@ class TestAtTheEnd:
         world.send_replies()
         again = replace(facts(world, sid), staged=[row])
 
-        assert timelines.verdict(again).startswith("answered: sent ")
+        assert verdicts.verdict(again).text.startswith("answered: sent ")
 
     def test_a_batch_that_stalled_and_went_to_people_says_so(self):
         """The entry bears the mark, whoever appended it."""
@@ -243,16 +270,17 @@ class TestAtTheEnd:
 
 
 class TestWhatNeverCameIn:
-    def test_what_nothing_knows_of_may_be_caught_up(self, world: World):
-        """It never came, or a fault of ours dropped it."""
-        assert verdict(world, "SM404").endswith("catch-up brings it back")
+    def test_what_nothing_knows_of_is_unknown_and_no_fault_of_ours(self, world: World):
+        """Whether the provider delivered it is asked of the provider."""
+        assert verdict(world, "SM404").startswith("SM404 is unknown: no table, and no log line of that time holds it")
+        assert "fault of ours" not in verdict(world, "SM404")
 
     def test_the_log_tells_why_the_webhook_took_nothing(self, world: World):
         """Even where no conversation is known of it."""
         line = logged(world, "refused", message_sid="SM1", code="INVALID_SIGNATURE")
         unknown = replace(facts(world, "SM1", logged=[line]), conversation=None)
 
-        assert timelines.verdict(unknown).startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
+        assert verdicts.verdict(unknown).text.startswith("no reply: it was not taken, INVALID_SIGNATURE: no secret of")
 
     def test_another_message_s_refusal_is_not_taken_for_it(self, world: World):
         """Lines are told apart by their sid."""
@@ -262,7 +290,7 @@ class TestWhatNeverCameIn:
 
     def test_a_conversation_in_which_nobody_wrote_says_so(self, world: World):
         """There is nothing to explain."""
-        assert verdict(world) == "nothing was ever received in this conversation"
+        assert verdict(world) == "nothing was ever received here"
 
 
 class TestTimeline:
@@ -293,7 +321,7 @@ class TestTimeline:
         world.send_replies()
         told = facts(world)
 
-        lines = [*(one.what for one in timelines.events(told)), timelines.verdict(told)]
+        lines = [*(one.what for one in timelines.events(told)), verdicts.verdict(told).text]
         shown = "\n".join(masking.text(one, timelines.addresses(told)) for one in lines)
 
         assert "12 characters" in shown

@@ -860,6 +860,15 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "a redriven reply gives its claim back between its tries",
+        "R1",
+        "outbound/replying.py",
+        (
+            "        is_free = later.gives_claim_back and not is_redriven\n",
+            "        is_free = later.gives_claim_back\n",
+        ),
+    ),
+    _mutant(
         "what is staged behind a START is appended with it",
         "I3",
         "batches/decision.py",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from chalicelib.channels.channel import TemporaryFailure
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
@@ -336,6 +338,23 @@ def reply_of_people_answered_5xx(variant: dict[str, int], memory: Memory | None)
     _staged(simulation, "one")
     simulation.undisturbed(60)
     simulation.world.reply_of_people(ACME, "a person says")
+    return simulation
+
+
+def reply_redriven(variant: dict[str, int], memory: Memory | None) -> Simulation:
+    """A reply was dead-lettered because of the account and is redriven, while the customer writes again."""
+    budgets = Budgets(**{"replies": 3, "waits": 1, "deliveries": 1, "throttles": 1, **variant})
+    simulation = Simulation(budgets, memory=memory, reply_attempts_max="4")
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    simulation.world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)] * 5
+    simulation.undisturbed(600)
+    simulation.world.telemetry.lines.clear()
+    for document in simulation.world.take(simulation.world.queues.dead_replies):
+        simulation.world.queues.replies.inject(json.dumps(document), group=ACME.name)
+    simulation.course.budgets = budgets
+    webhooks(simulation, "two")
     return simulation
 
 
@@ -671,6 +690,16 @@ SMALL = (
         "a reply of people that is answered with a 5xx",
         reply_of_people_answered_5xx,
         {"two workers": {}, "a lost answer": {"losses": 1}, "a crash": {"crashes": 1}},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a redriven reply and a new batch",
+        reply_redriven,
+        {
+            "throttled": {},
+            "a crash": {"crashes": 1, "throttles": 0},
+            "delivered twice": {"duplicates": 1, "workers": 2},
+        },
         is_reply_lossy=True,
     ),
     SmallWorld(

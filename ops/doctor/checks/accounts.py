@@ -1,35 +1,53 @@
-"""The accounts: each secret's token is taken by its provider; one question that changes nothing for each secret."""
+"""The accounts: each provider accepts the credentials of each secret; one question that changes nothing for each."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
-from chalicelib.channels.twilio.credentials import TwilioCredentials
-from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Misconfigured
 from ops.doctor.findings import Finding
 from ops.stage.deployment import Deployment
-from ops.tenants import providers
-from ops.tenants.rotation import taken_by_twilio
+from ops.tenants import asking, providers
+from ops.tenants.asking import Question
 from ops.tenants.rows import TenantAddress
-from ops.tenants.secrets import Secrets
+from ops.tenants.secrets import SecretName, Secrets
 
 AREA = "accounts"
 
 
-def check(deployment: Deployment, lines: Sequence[TenantAddress]) -> Iterator[Finding]:
-    """What is wrong with the providers' accounts; what is wrong with the secrets themselves is told elsewhere."""
-    engine, secrets = deployment.engine(), Secrets(deployment.account)
-    for ref, channel in sorted({(line.credential_ref, line.channel) for line in lines if line.credential_ref}):
-        sender = engine.senders[channel]
-        if not providers.of_channel(engine.channels[channel]).lists_inbound or not isinstance(sender, TwilioSender):
+def check(
+    deployment: Deployment, lines: Sequence[TenantAddress], secrets: Secrets, refused_into: set[tuple[str, str]]
+) -> Iterator[Finding]:
+    """What is wrong with the providers' accounts; the area `secrets` has what is wrong with the secrets themselves.
+
+    Args:
+        deployment: whose.
+        lines: the addresses, with the secrets that they name.
+        secrets: of the stage.
+        refused_into: takes each secret and field that a provider does not accept.
+    """
+    asked: dict[Question, bool] = {}
+    for ref in sorted({line.credential_ref for line in lines if line.credential_ref}):
+        name = SecretName.of(ref)
+        provider = providers.named(name.provider) if name is not None else None
+        text = secrets.text(ref)
+        if name is None or provider is None or text is None:
             continue
         try:
-            credentials = TwilioCredentials.from_secret(secrets.text(ref) or "")
-            _ = credentials.place
+            provider.check_secret(text)
         except Misconfigured:
             continue
-        if not taken_by_twilio(sender, asdict(credentials))(credentials.auth_token):
-            what = f"the provider does not take the auth_token of {ref}: it was promoted or revoked"
-            yield Finding(AREA, what, deployment.target.ops(f"tenant rotate {ref.split('/')[2]}"))
+        refused: list[str] = []
+        for question in asking.questions(deployment.settings, provider.name, json.loads(text)):
+            if question not in asked:
+                asked[question] = question.is_accepted()
+            refused += [] if asked[question] else [question.fields]
+        refused_into |= {(ref, field) for field in refused}
+        if refused:
+            is_promoted = (
+                provider.proof in refused and provider.next_proof not in refused and provider.next_proof in text
+            )
+            what = f"{provider.name} does not accept the {' and the '.join(refused)} of {ref}"
+            fix = f"tenant rotate {name.company} --channel {name.channel}" if is_promoted else name.replacing
+            yield Finding(AREA, what, deployment.target.ops(fix))

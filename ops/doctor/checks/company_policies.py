@@ -5,6 +5,7 @@ The functions handle messages all the same, with the setting or the nearest boun
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -36,5 +37,7 @@ class Found:
         """One for each company and value."""
         for (tenant, channel, finding), count in sorted(self._counts.items(), key=lambda one: str(one[0])):
             what = f"{tenant}: {finding} ({count} row{'s' if count > 1 else ''})"
-            mend = deployment.target.ops(f"tenant policy {tenant} --channel {channel}") + ", with --set or --unset"
-            yield Finding(AREA, what, mend, Weight.WARNING)
+            name = finding.place.partition(f".{policies.POLICY}.")[2].partition(".")[0]
+            change = f" --unset {shlex.quote(name)}" if name else ""
+            fix = deployment.target.ops(f"tenant policy {tenant} --channel {channel}{change}")
+            yield Finding(AREA, what, fix, Weight.WARNING)

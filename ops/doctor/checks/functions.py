@@ -1,4 +1,4 @@
-"""The functions: all there, running, of one mind about the settings, and woken by their queues and schedules."""
+"""The functions: all there, running, with the same settings, and woken by their queues and schedules."""
 
 from __future__ import annotations
 
@@ -93,8 +93,9 @@ def _mapping(deployment: Deployment, function: Function, registered: str) -> Ite
         yield Finding(AREA, f"{function.name} does not read {queue}", deployment.target.deploy)
     for one in mine:
         if one.get("State", "Enabled") not in {"Enabled", "Enabling", "Creating", "Updating"}:
-            mend = deployment.target.aws(f"lambda update-event-source-mapping --uuid {one['UUID']} --enabled")
-            yield Finding(AREA, f"{function.name} has stopped reading {queue} ({one['State']})", mend)
+            change = {"UUID": one["UUID"], "Enabled": True}
+            fix = deployment.target.aws("lambda update-event-source-mapping", change)
+            yield Finding(AREA, f"{function.name} has stopped reading {queue} ({one['State']})", fix)
 
 
 def _schedule(deployment: Deployment, function: Function) -> Iterator[Finding]:
@@ -103,8 +104,8 @@ def _schedule(deployment: Deployment, function: Function) -> Iterator[Finding]:
     if found is None:
         yield Finding(AREA, f"no schedule wakes {function.name}", deployment.target.deploy)
     elif found.get("State") != "ENABLED":
-        mend = deployment.target.aws(f"events enable-rule --name {rule}")
-        yield Finding(AREA, f"the schedule of {function.name} is off", mend, Weight.FAULT)
+        fix = deployment.target.aws("events enable-rule", {"Name": rule})
+        yield Finding(AREA, f"the schedule of {function.name} is off", fix, Weight.FAULT)
 
 
 def variable_of(registered: str) -> str:

@@ -16,21 +16,20 @@ from ops.terminal import masking
 AREA = "secrets"
 
 
-def check(deployment: Deployment, lines: Sequence[TenantAddress], company: str | None = None) -> Iterator[Finding]:
+def check(
+    deployment: Deployment, lines: Sequence[TenantAddress], secrets: Secrets, company: str | None = None
+) -> Iterator[Finding]:
     """What is wrong with the secrets of the stage, or of one company, and with those that conversations name."""
     target = deployment.target
-    secrets = Secrets(deployment.account)
     named = {line.credential_ref for line in lines if line.credential_ref}
     listed = {str(name) for name in secrets.names() if company in (None, name.company)}
-    for tenant, channel in sorted({(line.tenant, line.channel) for line in lines if not line.credential_ref}):
-        what = f"a conversation of {tenant} names no secret for {channel}"
-        mend = f"channel_config.{channel}.credential_ref on it, by the company's own systems"
-        yield Finding(AREA, f"{what} (MISSING_CREDENTIAL_CONFIG)", mend)
     for ref in sorted(named):
         name = SecretName.of(ref)
         if name is None or name.stage != target.stage:
             what = f"{ref} is not called {NAME_PATTERN.format(stage=target.stage)}: no function may read it"
-            yield Finding(AREA, what, target.ops("tenant add COMPANY") + ", and its name as credential_ref")
+            owner = next(line for line in lines if line.credential_ref == ref)
+            fix = target.ops(f"tenant add {owner.tenant} --channel {owner.channel} --write-rows")
+            yield Finding(AREA, what, fix)
     yield from _bindings(lines)
     for ref in sorted(named | listed):
         yield from _content(deployment, secrets, ref)
@@ -44,8 +43,8 @@ def _bindings(lines: Sequence[TenantAddress]) -> Iterator[Finding]:
     strangers = {(tenant, channel, name.company) for tenant, channel, name in owners if name and name.company != tenant}
     for tenant, channel, owner in sorted(strangers):
         what = f"a conversation of {tenant} names a secret of {owner} for {channel}"
-        mend = f"channel_config.{channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
-        yield Finding(AREA, what, mend)
+        fix = f"channel_config.{channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
+        yield Finding(AREA, what, fix)
     companies: dict[tuple[str, str], set[str]] = {}
     for line in lines:
         companies.setdefault((line.channel, line.address), set()).add(line.tenant)
@@ -58,10 +57,13 @@ def _bindings(lines: Sequence[TenantAddress]) -> Iterator[Finding]:
 def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Finding]:
     text = secrets.text(ref)
     name = SecretName.of(ref)
-    company = name.company if name is not None else "COMPANY"
+    target = deployment.target
+    if text is None and secrets.is_deleted(ref):
+        fix = target.aws("secretsmanager restore-secret", {"SecretId": ref})
+        yield Finding(AREA, f"{ref} is scheduled for deletion", fix)
+    elif text is None and name is not None:
+        yield Finding(AREA, f"{ref} is missing, or not a text", target.ops(name.adding))
     if text is None:
-        mend = deployment.target.ops(f"tenant add {company}")
-        yield Finding(AREA, f"{ref} is missing, or not a text", mend)
         return
     provider = providers.named(name.provider) if name is not None else None
     if name is None or provider is None:
@@ -69,5 +71,4 @@ def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Fin
     try:
         provider.check_secret(text)
     except Misconfigured as error:
-        told = f"tenant add {company} --project {name.project} --channel {name.channel} --replace"
-        yield Finding(AREA, f"{ref} is malformed: {error.detail}", deployment.target.ops(told))
+        yield Finding(AREA, f"{ref} is malformed: {error.detail}", target.ops(name.replacing))

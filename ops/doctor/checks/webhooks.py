@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from chalicelib.channels.channel import Channel
 from chalicelib.channels.twilio.credentials import TwilioCredentials
@@ -19,59 +20,83 @@ from ops.terminal import masking
 
 AREA = "webhooks"
 
-_ON_THIS_MACHINE = "http://127.0.0.1:8000"
+_DEFAULT_LOCAL = "http://127.0.0.1:8000"
 
 
-def base_url(deployment: Deployment, told: str | None) -> str | None:
-    """Where the webhooks are, up to `/webhooks`: as asked for, as the settings say, or as Chalice deployed them."""
-    deployed = CONFIG_FILE.parent / "deployed" / f"{deployment.target.stage}.json"
+def candidates(deployment: Deployment, told: str | None) -> list[str]:
+    """Where the webhooks may be, up to `/webhooks`: as asked for, else as the settings say, then as deployed."""
+    if told:
+        return [told.rstrip("/")]
+    target = deployment.target
+    deployed = CONFIG_FILE.parent / "deployed" / f"{target.stage}.json"
     resources = json.loads(deployed.read_text())["resources"] if deployed.exists() else []
-    urls = [one["rest_api_url"] for one in resources if "rest_api_url" in one]
-    on_this_machine = _ON_THIS_MACHINE if deployment.target.is_on_this_machine else ""
-    found = next(filter(None, (told, deployment.settings.public_base_url, *urls, on_this_machine)), None)
-    return found.rstrip("/") if found else None
+    urls = [str(one["rest_api_url"]) for one in resources if "rest_api_url" in one]
+    local = [target.run.url if target.run else _DEFAULT_LOCAL] if target.is_on_this_machine else []
+    found = (deployment.settings.public_base_url, *urls, *local)
+    return list(dict.fromkeys(one.rstrip("/") for one in found if one))
 
 
-def check(deployment: Deployment, lines: Sequence[TenantAddress], url: str | None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Probes:
+    """What probes are made with."""
+
+    deployment: Deployment
+    secrets: Secrets
+    refused: Collection[tuple[str, str]] = ()
+    """Secrets and fields that the provider does not accept: it signs with none of them."""
+
+
+def check(probes: Probes, lines: Sequence[TenantAddress], url: str | None) -> Iterator[Finding]:
     """What is wrong with the webhooks of the stage, and with those of these addresses."""
-    target, base = deployment.target, base_url(deployment, url)
-    if base is None:
-        yield Finding(AREA, "nothing tells the URL of the webhooks", f"PUBLIC_BASE_URL, or {target.deploy}, or --url")
+    deployment = probes.deployment
+    target, places = deployment.target, candidates(deployment, url)
+    if not places:
+        yield Finding(AREA, "nothing names the URL of the webhooks", f"{target.deploy}, or --url")
         return
-    answer = ask_whether_ours(base)
-    if isinstance(answer, Unreachable):
-        yield Finding(AREA, f"nobody answers at {base}: {answer.reason}", f"{target.deploy}, or --url")
+    answers = {place: ask_whether_ours(place) for place in places}
+    ours = [place for place, answer in answers.items() if isinstance(answer, Answer) and answer.is_ours]
+    first = answers[places[0]]
+    if places[0] not in ours:
+        if isinstance(first, Unreachable):
+            what = f"nobody answers at {places[0]}: {first.reason}"
+        else:
+            what = f"{places[0]} is answered by something else (HTTP {first.status})"
+        yield Finding(AREA, what, base_fix(deployment, ours[0]) if ours else f"{target.deploy}, or --url")
+    if not ours:
         return
-    if not answer.is_ours:
-        yield Finding(
-            AREA, f"{base} is answered by something else (HTTP {answer.status})", f"{target.deploy}, or --url"
-        )
-        return
+    base = ours[0]
     channels = deployment.engine().channels
-    secrets = Secrets(deployment.account)
     for line in lines:
-        yield from _line(deployment, base, channels[line.channel], line, secrets)
+        yield from _line(probes, base, channels[line.channel], line)
 
 
-def _line(
-    deployment: Deployment, base: str, channel: Channel, line: TenantAddress, secrets: Secrets
-) -> Iterator[Finding]:
+def _line(probes: Probes, base: str, channel: Channel, line: TenantAddress) -> Iterator[Finding]:
     """Probe one address with each token of its secret; what is wrong with the secret itself is told elsewhere."""
     shown = f"{line.channel} of {line.tenant} at {masking.address(line.address)}"
     if not providers.of_channel(channel).signs_with_secret:
         what = f"{shown} is not probed: only its provider can sign"
-        yield Finding(AREA, what, "a message of your own to that address", Weight.WARNING)
+        yield Finding(AREA, what, "send a message of your own to that address", Weight.NOTE)
         return
-    text = secrets.text(line.credential_ref) if line.credential_ref else None
+    text = probes.secrets.text(line.credential_ref) if line.credential_ref else None
     try:
         credentials = TwilioCredentials.from_secret(text or "")
     except Misconfigured:
         return
     for which, token in zip(("auth_token", "next_auth_token"), credentials.tokens, strict=False):
+        if (line.credential_ref, which) in probes.refused:
+            continue
         answer = probe(base, channel, line.address, credentials, token)
         if isinstance(answer, Answer) and answer.is_proof:
             continue
         why = answer.reason if isinstance(answer, Unreachable) else answer.meaning
         what = f"a probe signed with the {which} for {shown} is refused: {why}"
-        mend = f"PUBLIC_BASE_URL as the provider calls it, else {deployment.target.ops(f'tenant check {line.tenant}')}"
-        yield Finding(AREA, what, mend)
+        yield Finding(AREA, what, base_fix(probes.deployment, base))
+
+
+def base_fix(deployment: Deployment, base: str) -> str:
+    """How the stage is given the base of its webhooks' URLs."""
+    target = deployment.target
+    if target.is_on_this_machine:
+        return f"PUBLIC_BASE_URL={base} make run"
+    place = f"stages.{target.stage}.environment_variables of .chalice/config.json"
+    return f'"PUBLIC_BASE_URL": "{base}" in {place}, then {target.deploy}'

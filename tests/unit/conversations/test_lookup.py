@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from chalicelib.telemetry import Step
 from tests.emails import COMPANY_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
+from tests.unit.messages.test_phone_numbers import PAIRS
 from tests.world import (
     COMPANY,
     CUSTOMER,
@@ -86,6 +88,22 @@ class TestFind:
         (warning,) = (line for line in world.telemetry.lines if line["step"] == Step.SEVERAL_ACTIVE.value)
         assert (warning["level"], warning["count"], warning["tenant"]) == ("warning", 2, "acme")
         assert [staged["conversation_id"] for staged in world.tables.stage.rows] == ["c-2"]
+
+    @pytest.mark.parametrize("value", [0, False, "0", "false", " False "])
+    def test_a_conversation_that_says_in_any_way_that_it_goes_on_is_active(self, value: object):
+        """Zero and false mean one thing, as a number, a boolean or a text."""
+        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+
+        assert found is not None
+        assert found.key is not None
+
+    @pytest.mark.parametrize("value", [1, True, "1", "true", None, "", "no", "open", 2, [0]])
+    def test_what_does_not_say_so_is_not_active(self, value: object):
+        """An ambiguous value is not guessed: the doctor reports it."""
+        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+
+        assert found is not None
+        assert found.key is None
 
     @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
     def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
@@ -180,6 +198,36 @@ class TestFindRespelled:
         found = lookup.find_respelled(rows, EMAIL, replace(MESSAGE, sender=Address(AddressKind.EMAIL, own)))
 
         assert (found, rows.plan.calls) == (None, [])
+
+    @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+    @pytest.mark.parametrize("is_customers_respelled", [False, True], ids=["company", "both"])
+    @pytest.mark.parametrize("written", [0, 1], ids=["today's", "the other"])
+    def test_a_company_may_store_its_own_number_in_the_other_spelling(
+        self, pair: tuple[str, str], written: int, is_customers_respelled: bool
+    ):
+        """In both directions, for each country; the company alone is found before its provider is proven."""
+        told, stored = pair[written], pair[1 - written]
+        customer = ("+525512345678", "+5215512345678") if is_customers_respelled else (CUSTOMER, CUSTOMER)
+        rows = table(conversation(gsi_company_whatsapp_number=stored, gsi_recipient_tel=customer[0]))
+        phone = partial(Address, AddressKind.PHONE)
+        message = replace(MESSAGE, sender=phone(customer[1]), recipient=phone(told))
+
+        company = lookup.find(rows, WHATSAPP, message)
+        found = lookup.find_respelled(rows, WHATSAPP, message)
+
+        assert company is not None
+        assert (company.key, company.credential_ref) == (None, SECRET_REF)
+        assert found is not None
+        assert found.key == KEY
+
+    def test_a_company_whose_number_is_found_at_once_costs_nothing_more(self):
+        """Also where the number has other spellings."""
+        rows = table(conversation(gsi_company_whatsapp_number="+525512345678"))
+        message = replace(MESSAGE, recipient=Address(AddressKind.PHONE, "+525512345678"))
+
+        lookup.find(rows, WHATSAPP, message)
+
+        assert len(rows.plan.calls) == 1
 
     def test_a_number_with_one_spelling_is_not_asked_for_again(self):
         """No call."""

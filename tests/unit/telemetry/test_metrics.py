@@ -227,6 +227,56 @@ def a_report_tells_of_a_delivery() -> World:
     return world
 
 
+@event(Metric.ACCOUNT_FAULT, 1, "whatsapp")
+def an_account_is_suspended() -> World:
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)]
+    world.send_replies()
+    return world
+
+
+def _undelivered(code: str) -> World:
+    world = a_message_is_answered()
+    world.report(world.sends[0]["send_id"], "undelivered", ErrorCode=code)
+    return world
+
+
+@event(Metric.UNDELIVERED_CUSTOMER, 1, "whatsapp", "undelivered")
+def a_handset_is_off() -> World:
+    return _undelivered("30003")
+
+
+@event(Metric.UNDELIVERED_WRITER, 1, "whatsapp", "undelivered")
+def a_text_is_filtered() -> World:
+    return _undelivered("30007")
+
+
+@event(Metric.UNDELIVERED_OPERATOR, 1, "whatsapp", "undelivered")
+def a_number_is_not_registered() -> World:
+    return _undelivered("30034")
+
+
+@event(Metric.UNDELIVERED_PROVIDER, 1, "whatsapp", "undelivered")
+def a_queue_was_full() -> World:
+    return _undelivered("30001")
+
+
+@event(Metric.UNDELIVERED_UNKNOWN, 1, "whatsapp", "undelivered")
+def a_code_is_in_no_table() -> World:
+    return _undelivered("39999")
+
+
+@event(Metric.RESENT, 1, "whatsapp", "sent")
+def a_message_is_sent_once_more() -> World:
+    world = World(undelivered_action="resend")
+    world.reply(world.burst_with_ai(), "an answer")
+    world.send_replies()
+    world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30001")
+    world.send_replies()
+    return world
+
+
 @event(Metric.MEDIA_COPIED, 1, "whatsapp", "copied")
 def a_picture_is_copied() -> World:
     world = World(media_copying="true")

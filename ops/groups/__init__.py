@@ -1,0 +1,1 @@
+"""Groups of commands: their names and options only; each body is one call."""
