@@ -31,6 +31,7 @@ from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import holds_lock
 from chalicelib.conversations.policies import Policies
@@ -165,6 +166,7 @@ class Engine:
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,

@@ -28,6 +28,14 @@ _AI_QUEUE = "replies-engine-local-ai"
 
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
 
+_NAMED = {
+    "ConversationsTableName": "CONVERSATIONS_TABLE",
+    "WhatsappIndexName": "WHATSAPP_INDEX",
+    "SmsIndexName": "SMS_INDEX",
+    "EmailIndexName": "EMAIL_INDEX",
+    "LockIndexName": "LOCK_INDEX",
+}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -56,6 +64,11 @@ class Stage:
     def monitoring_stack_name(self) -> str:
         """The name of the stack of its alarms and its dashboard."""
         return f"{self.stack_name}-monitoring"
+
+    @property
+    def resource_names(self) -> dict[str, str]:
+        """The template's parameters that name the conversations table and its indexes, as the stage's settings do."""
+        return {parameter: self.setting(variable) for parameter, variable in _NAMED.items() if self.setting(variable)}
 
     def function_name(self, function: str) -> str:
         """The name of a function as Lambda knows it."""

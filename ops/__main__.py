@@ -12,6 +12,7 @@ import click
 
 from ops import VERSION
 from ops.groups import machine
+from ops.groups.adoption import adopt, conversation
 from ops.groups.dead_letters import dead_letters
 from ops.groups.profiles import profile
 from ops.groups.tenants import tenant
@@ -35,6 +36,8 @@ def cli() -> None:
 
 cli.add_command(tenant)
 cli.add_command(profile)
+cli.add_command(adopt)
+cli.add_command(conversation)
 cli.add_command(dead_letters)
 machine.add_to(cli)
 

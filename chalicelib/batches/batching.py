@@ -279,6 +279,8 @@ class Batching:
 
     def _keep(self, job: Job, view: View, action: decision.Keep) -> Next | Changed:
         """Append messages that nobody answers, and settle them."""
+        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:
+            return Changed()  # O3: read once more, after the record: a STOP may have come in.
         entries = [
             contexts.entry(one.context, refused=action.marks[one.message_sid])
             if one.message_sid in action.marks

@@ -15,6 +15,7 @@ from typing import Any
 
 from chalicelib.clock import iso
 from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.provenance import provenance_of
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
@@ -240,6 +241,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str |
         "account_sid": one["metadata"].get("account_sid"),
         "media": one.get("media", []),
         "extras": one.get("extras", {}),
+        "provenance": provenance_of(one["metadata"]["sender"], extras_of_entry(one), has_media=bool(one.get("media"))),
         **({"carried": True} if is_carried else {}),
         **({"handoff_reason": handoff_reason} if handoff_reason is not None else {}),
     }

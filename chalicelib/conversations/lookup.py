@@ -46,14 +46,12 @@ class Found:
     """As the company wrote it; `policies` reads it."""
 
 
-def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by the company's and the customer's address; else the company alone; else None.
+def find_pair(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by the company's and the customer's address; None: there is none that is active.
 
     Among several active conversations the newest `created_at` wins.
     """
-    return _newest(_pair(table, channel, message.recipient.value, message.sender.value), channel) or find_company(
-        table, channel, message.recipient
-    )
+    return _newest(_pair(table, channel, message.recipient.value, message.sender.value), channel)
 
 
 def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
@@ -71,8 +69,8 @@ def find_company(table: Table, channel: Channel, recipient: Address) -> Found | 
 def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
     """Find the conversation by other spellings of the two addresses, or by the customer's id; None: there is none.
 
-    One query for each pair of spellings; two addresses with one spelling each cost none. The caller holds: `find` found
-    the company alone, and its secret has proven the provider.
+    One query for each pair of spellings; two addresses with one spelling each cost none. The caller holds: `find_pair`
+    found nothing, and the secret of the company has proven the provider.
     """
     own, known_as = message.sender.value, message.sender_id
     if channel.address_kind is AddressKind.EMAIL:
@@ -81,7 +79,7 @@ def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> F
         others = [*other_spellings(own), known_as if known_as != own else None]
     customers = dict.fromkeys((own, *(one for one in others if one is not None)))
     companies = _companys_spellings(channel, message.recipient)
-    _, *pairs = product(companies, customers)  # `find` has asked for the first
+    _, *pairs = product(companies, customers)  # `find_pair` has asked for the first
     rows = [row for company, customer in pairs for row in _pair(table, channel, company, customer)]
     return _newest(rows, channel)
 

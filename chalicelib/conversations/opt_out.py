@@ -51,6 +51,16 @@ def unmarked_channels(view: View) -> frozenset[str]:
     return stopped_channels(view.new) - view.conversation.opt_out_marks.channels
 
 
+def channels_to_mark(view: View) -> frozenset[str]:
+    """The channels that the webhook of a STOP marks; pure.
+
+    Where a START is staged too, a channel that is marked is marked again: the write refuses a START's update that was
+    decided before the STOP came in (O3).
+    """
+    is_start_staged = any(views.opt_out_request(one, is_opted_out=True) is OptOut.START for one in view.new)
+    return stopped_channels(view.new) if is_start_staged else unmarked_channels(view)
+
+
 def mark(tables: Tables, view: View, channels: Collection[str], clock: Clock) -> Appended | Changed:
     """Mark channels as opted out, whoever holds the lock; nothing else of the record changes."""
     marks = view.conversation.opt_out_marks.after_stop(*channels)
@@ -68,7 +78,7 @@ def mark_at_once(tables: Tables, key: ConversationKey, clock: Clock, context_att
         view = views.look(tables, key, context_attributes)
         if isinstance(view, Gone):
             return False
-        channels = unmarked_channels(view)
+        channels = channels_to_mark(view)
         outcome = mark(tables, view, channels, clock) if channels else Appended()
         return outcome if isinstance(outcome, Changed) else True
 

@@ -12,7 +12,7 @@ from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.authentication import Verdict
 from chalicelib.conversations.contexts import extras_of_entry
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.policies import Policy, PolicyOf
+from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind
@@ -88,7 +88,7 @@ def destination(
     if refused is not None:
         return Refusal(refused)
     address = Address.from_text(sender)
-    if unauthenticated_action(address, extras, routing.policy_of(channel)) == "refuse":
+    if unauthenticated_action(address, extras, channel, routing.policy_of) == "refuse":
         return Refusal(Code.SENDER_NOT_AUTHENTICATED)
     return determine_target_queue(conversation, channel, address, extras, routing)
 
@@ -125,7 +125,7 @@ def handoff_reason(
         return HandoffReason.SENDER
     if routing.handoff_flag_routes and conversation.hand_off_to_human:
         return HandoffReason.FLAG
-    if unauthenticated_action(sender, extras, routing.policy_of(channel)) == "handoff":
+    if unauthenticated_action(sender, extras, channel, routing.policy_of) == "handoff":
         return HandoffReason.SENDER_NOT_AUTHENTICATED
     if has_answered_enough(conversation, channel, sender, routing):
         return HandoffReason.ANSWERS
@@ -153,7 +153,7 @@ def handoff_reasons(
     return {message_id: reason for message_id, reason in reasons.items() if reason is not None}
 
 
-def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy: Policy) -> str:
+def unauthenticated_action(sender: Address, extras: Mapping[str, object], channel: str, policy_of: PolicyOf) -> str:
     """What the policy says of a message by its sender's authentication: `handoff`, `keep` or `refuse`.
 
     `keep` for every other kind of address: the provider vouches for a number.
@@ -161,7 +161,7 @@ def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy
     key = _UNAUTHENTICATED.get(str(extras.get(AUTHENTICATION, "")))
     if sender.kind is not AddressKind.EMAIL or key is None:
         return "keep"
-    return policy.unauthenticated_email[key]
+    return policy_of(channel).unauthenticated_email[key]
 
 
 def has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:

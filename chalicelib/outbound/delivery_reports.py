@@ -14,8 +14,9 @@ from chalicelib.channels.channel import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.outcomes import Actor, Table
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.opt_out import mark_opted_out
-from chalicelib.errors import ReplyCode
+from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
@@ -83,6 +84,9 @@ class DeliveryReports:
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, part.credential_ref, part.tenant):
+            detail = f"a part of tenant {part.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
         trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(

@@ -7,7 +7,9 @@ Guarantees
         channel and a START on another do not undo each other.
     O2  `opted_out: true` stops every channel until a START. Rows have it from before marks belonged to channels.
     O3  A trigger that finds a staged STOP marks its channel before it does anything else with the stage, and a START
-        does not take the mark off where a later STOP of its channel is staged.
+        does not take the mark off where a later STOP of its channel is staged. For a START the stage is read once more
+        after the record. A STOP that is staged after that writes the mark again while the START is staged, which
+        refuses the START's update. So the mark of an acknowledged STOP is never taken off before its turn.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from chalicelib.protocol.sends import State
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES
 from chalicelib.telemetry import Step
-from ops.explain.timelines import Facts, SentPart
+from ops.explain.timelines import Dead, Facts, SentPart
 
 
 class Kind(Enum):
@@ -115,6 +115,9 @@ MEANINGS: Mapping[str, Meaning] = {
         _FAULT, "Secrets Manager did not answer in time; the provider was asked to retry"
     ),
     Code.STAGE_WRITE_ERROR: Meaning(_FAULT, "it could not be staged; the provider was asked to retry"),
+    Code.RECIPIENTS_LEFT: Meaning(_FAULT, "its recipients were not all looked up in time; the provider retries"),
+    ReplyCode.OTHER_COMPANY: Meaning(_REPLY, "its message group is not the company of the conversation's row"),
+    ReplyCode.PARTS_CHANGED: Meaning(_REPLY, "a part of it was sent, and its text would be split otherwise now"),
     ReplyCode.STALE: Meaning(_REPLY, "it answered a batch that is no longer the conversation's"),
     ReplyCode.SECOND: Meaning(_REPLY, "it was the second answer to its batch"),
     ReplyCode.NO_CONVERSATION: Meaning(_REPLY, "it named a conversation that is not there"),
@@ -131,6 +134,8 @@ MEANINGS: Mapping[str, Meaning] = {
 
 _NO_STATUS = "no delivery status was reported"
 
+_REPLIES = ("ai-replies", "human-replies")
+"""The queues of replies, by their roles."""
 _NOT_DELIVERED = frozenset({"failed", "undelivered", "canceled"})
 """Statuses by which a provider says that the customer has not got it."""
 
@@ -213,7 +218,7 @@ def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> Verdict | None:
         person = _by_person(facts, entry)
         if person is not None:
             return _told(Kind.ANSWERED_BY_PERSON, f"answered by a person: {_delivery(facts, person)[1]}")
-        return _told(Kind.WITH_PEOPLE, "no reply of the AI: it was handed off to people")
+        return _with_people(facts, "no reply of the AI: it was handed off to people")
     if "refused" in entry:
         code = str(entry["refused"])
         return _told(_kind(code, _REFUSED), f"no reply: it was refused, {_meaning(code)}")
@@ -221,6 +226,19 @@ def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> Verdict | None:
         text = f"no reply: the customer said {entry['opt_out']}, which the provider has answered itself"
         return _told(Kind.OPTED_OUT, text)
     return None
+
+
+def _with_people(facts: Facts, words: str) -> Verdict:
+    """People have it; their reply may be a dead letter."""
+    dead = facts.dead_in("human-replies")
+    if dead is None:
+        return _told(Kind.WITH_PEOPLE, words)
+    return _told(Kind.DEAD_LETTER, f"{words}; their reply is {_dead(dead)}")
+
+
+def _dead(dead: Dead) -> str:
+    """A dead letter, with its reason and what sends it back."""
+    return f"a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive {dead.role}"
 
 
 def _by_person(facts: Facts, entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -247,7 +265,7 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
     if record is not None and is_last and record.last_reply_id == PEOPLE:
         if person is not None:
             return _answered(facts, person, "answered by a person")
-        return _told(Kind.WITH_PEOPLE, "no reply of the AI: people have the batch")
+        return _with_people(facts, "no reply of the AI: people have the batch")
     if record is not None and is_last and record.error_code is not None:
         code = record.error_code
         return _told(_kind(code, _REPLY), f"no reply: it was refused, {_meaning(code)}")
@@ -261,10 +279,9 @@ def _of_ended_batch(
     record = facts.record
     # Carried into a later batch, it has that one's end.
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
-    dead = facts.dead_in("ai-replies", batch_id=batch_id)
+    dead = facts.dead_in(*_REPLIES, batch_id=batch_id)
     if dead is not None:
-        reason = dead.dead_letter.reason or "it failed too often"
-        return _told(Kind.DEAD_LETTER, f"no reply: one is a dead letter ({reason}); redrive ai-replies")
+        return _told(Kind.DEAD_LETTER, f"no reply: one is {_dead(dead)}")
     lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
     refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
@@ -296,11 +313,11 @@ def _of_lock(facts: Facts, record: Record) -> Verdict:
         what = "its send is in doubt and will be looked up at the provider" if doubt and is_old else "it is being sent"
         text = f"a reply has claimed batch {batch}, {seconds:.0f} s ago; {what}"
         return _told(Kind.IN_DOUBT if doubt and is_old else Kind.BEING_SENT, text)
-    dead = facts.dead_in("ai", "ai-replies", batch_id=batch)
+    dead = facts.dead_in("ai", *_REPLIES, batch_id=batch)
     if dead is not None:
-        what = "the AI worker failed at it" if dead.role == "ai" else "its reply could not be sent"
-        reason = dead.dead_letter.reason or "it failed too often"
-        return _told(Kind.DEAD_LETTER, f"{what}: a dead letter ({reason}); redrive {dead.role}")
+        known = {"ai": "the AI worker failed at it", "ai-replies": "its reply could not be sent"}
+        what = known.get(dead.role, "a reply of people could not be sent")
+        return _told(Kind.DEAD_LETTER, f"{what}: {_dead(dead)}")
     if not record.is_locked:
         why = {
             Status.TIMEOUT.value: "the AI did not answer batch {} in time",

@@ -108,6 +108,27 @@ class TestWithTheAi:
             world, dead=[dead_letter(world, "ai")]
         )
 
+    @pytest.mark.parametrize(
+        ("role", "what"),
+        [("ai-replies", "its reply could not be sent"), ("human-replies", "a reply of people could not be sent")],
+    )
+    def test_a_reply_that_could_not_be_sent_is_told(self, world: World, role: str, what: str):
+        """By the queue that it came on: each has dead letters of its own."""
+        world.burst_with_ai()
+
+        told = verdict(world, dead=[dead_letter(world, role)])
+
+        assert f"{what}: a dead letter (boom); redrive {role}" in told
+
+    def test_a_dead_reply_of_people_is_told_of_a_message_that_they_have(self, world: World):
+        """The customer still waits."""
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+        world.deliver()
+
+        told = verdict(world, dead=[dead_letter(world, "human-replies")])
+
+        assert told.endswith("their reply is a dead letter (boom); redrive human-replies")
+
     @pytest.mark.parametrize("body", [{"batch_id": "an-old-one"}, {"meta": {"batch_id": "an-old-one"}}])
     @pytest.mark.parametrize("role", ["ai", "ai-replies"])
     def test_a_dead_letter_of_another_batch_is_not_taken_for_its_own(self, world: World, role: str, body: dict):

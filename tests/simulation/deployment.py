@@ -505,6 +505,18 @@ class Deployment(World):
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
 
+    def unmarked(self, old: Item, new: Item) -> list[str]:
+        """The channels whose opt-out mark a write takes off."""
+        if not {"opted_out", "opted_out_channels"} & old.keys():
+            return []
+        before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
+        return [one for one in self.queues.triggers if before.stops(one) and not after.stops(one)]
+
+    @staticmethod
+    def keys_of(row: Item) -> tuple[str, str]:
+        """The conversation of a row."""
+        return row["primary_channel"], row["conversation_id"]
+
     def _see_let_go(self, row: Item) -> None:
         """L8: a batch that the AI has keeps its lock, or is watched, until it has an end."""
         batch_id = row.get("last_batch_id")

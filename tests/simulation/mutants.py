@@ -860,6 +860,36 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "what is staged behind a START is appended with it",
+        "I3",
+        "batches/decision.py",
+        ("        if said is OptOut.START:\n            break\n", ""),
+    ),
+    _mutant(
+        "a START takes the mark off though a STOP was staged since the stage was read",
+        "O3",
+        "batches/batching.py",
+        (
+            "        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
+            "        if False:\n",
+        ),
+    ),
+    _mutant(
+        "a STOP that comes in beside a START writes no mark where there is one",
+        "O3",
+        "conversations/opt_out.py",
+        (
+            "    return stopped_channels(view.new) if is_start_staged else unmarked_channels(view)\n",
+            "    return unmarked_channels(view)\n",
+        ),
+    ),
+    _mutant(
+        "a START takes the mark off though a later STOP is staged",
+        "O3",
+        "batches/decision.py",
+        ("    if not is_start or is_stopped_again:", "    if not is_start:"),
+    ),
+    _mutant(
         "a redriven reply gives its claim back between its tries",
         "R1",
         "outbound/replying.py",

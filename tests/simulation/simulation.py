@@ -518,10 +518,21 @@ class Simulation:
         if old is None or new is None:
             return
         self.world.see_lock(old, new)
+        for channel in self.world.unmarked(old, new):
+            if any(self._is_stop(row, new, channel) for row in self.world.tables.stage.state[0].values()):
+                self.world.violate("I2: a customer who opted out is marked as opted in")
         before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
         if self.course.overdue and after not in (None, before):
             taken = (new.get("last_batch_id"), before)
             self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
+
+    def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
+        """O3: whether a staged row is an acknowledged STOP of a channel that is not in the record yet."""
+        sid = staged["message_sid"]
+        is_later = all(one["message_id"] != sid for one in record["messages"])
+        is_of_record = self.world.keys_of(staged) == self.world.keys_of(record)
+        is_stop = (staged.get("opt_out"), staged["channel"]) == ("STOP", channel)
+        return is_stop and is_of_record and is_later and sid in self.course.acknowledged
 
     def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
         """Whether a trigger lock may be left that stands for no trigger, until it expires."""

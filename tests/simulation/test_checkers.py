@@ -106,18 +106,18 @@ def an_answered_message_without_its_entry() -> Simulation:
     return simulation
 
 
-@planted("I1: the record has lost a reply")
-def a_reply_without_its_entry() -> Simulation:
+@planted("I1: the record has lost a part that is known to be sent")
+def a_part_without_its_entry_whose_reply_was_told_of() -> Simulation:
     simulation = ended()
+    simulation.course.told += tuple(simulation.world.batches)
     change(simulation, messages=inbound(simulation))
     return simulation
 
 
-@planted("I1: the record has lost a part that is known to be sent")
-def a_sent_part_without_its_id() -> Simulation:
+@planted("I1: the record has lost a reply")
+def a_reply_without_its_entry() -> Simulation:
     simulation = ended()
-    simulation.course.told += tuple(simulation.world.batches)
-    change(simulation, messages=[{k: v for k, v in one.items() if k != "send_id"} for one in entries(simulation)])
+    change(simulation, messages=inbound(simulation))
     return simulation
 
 
@@ -206,16 +206,26 @@ def a_mark_without_a_handoff() -> Simulation:
 @planted("I2: a message that people received is not marked")
 def a_handoff_without_its_mark() -> Simulation:
     simulation = handed_off()
-    change(simulation, messages=[{k: v for k, v in one.items() if k != "handed_off"} for one in entries(simulation)])
+    unmarked = [{name: one[name] for name in one if name != "handed_off"} for one in entries(simulation)]
+    change(simulation, messages=unmarked)
     return simulation
 
 
 @planted("I2: what was moved is in the record again")
-def an_entry_that_came_back_from_the_history() -> Simulation:
+def an_entry_of_the_history_behind_one_that_never_moved() -> Simulation:
     simulation = ended()
     answer = entries(simulation)[-1]
-    key = {**ACME.key.item, "message_id": answer["message_id"]}
-    simulation.world.tables.history.create({**key, "entry": answer})
+    key = {"conversation_id": ACME.key.conversation_id, "message_id": answer["message_id"]}
+    simulation.world.tables.history.create({**key, "primary_channel": ACME.key.primary_channel, "entry": answer})
+    return simulation
+
+
+@planted("I2: a customer who opted out is marked as opted in")
+def a_mark_that_is_taken_off_before_its_stop_is_in_the_record() -> Simulation:
+    simulation = Simulation(Budgets(deliveries=0))
+    webhooks(simulation, "STOP", fields=(("OptOutType", "STOP"),))
+    simulation.run(Replay([]))
+    change(simulation, opted_out_channels=[])
     return simulation
 
 
@@ -297,7 +307,7 @@ def another_batch_of_a_locked_record() -> Simulation:
 
 
 @planted("I4: the clock of a claimed lock was set by another than its holder")
-def a_claimed_lock_that_somebody_refreshes() -> Simulation:
+def a_start_that_nobody_claimed() -> Simulation:
     simulation = ended()
     change(simulation, reply_claim="r-1", reply_claim_token="token", processing_started_at="earlier")
     change(simulation, processing_started_at="later")
@@ -305,13 +315,13 @@ def a_claimed_lock_that_somebody_refreshes() -> Simulation:
 
 
 @planted("I4: a batch that was dispatched lost its lock")
-def a_dispatched_batch_without_a_lock() -> Simulation:
+def a_batch_without_a_lock_and_an_end() -> Simulation:
     simulation = ended()
-    ((batch_id, ids),) = simulation.world.batches.items()
-    change(simulation, last_batch_id=batch_id, unanswered_ids=ids, processing_started_at="earlier")
-    row = dict(simulation.world.row_of(ACME))
-    del row["processing_started_at"]
-    simulation.world.tables.conversations.change(ACME.key.item, lambda _: row)
+    (batch_id,) = simulation.world.batches
+    change(simulation, last_batch_id=batch_id, unanswered_ids=["SM1"], processing_started_at="earlier")
+    simulation.world.tables.conversations.change(
+        ACME.key.item, lambda row: {name: row[name] for name in row if name != "processing_started_at"}
+    )
     return simulation
 
 
@@ -401,26 +411,6 @@ def a_conversation_that_stays_locked() -> Simulation:
     return simulation
 
 
-@planted("I6: an acknowledged message waits for nobody")
-def a_trigger_that_is_gone_when_the_provider_is_answered() -> Simulation:
-    simulation = Simulation(Budgets(deliveries=0))
-    webhooks(simulation, "one")
-    with simulation.ids():
-        while not simulation.world.queues.triggers["whatsapp"].messages:
-            simulation.options()[0][1]()
-    simulation.world.queues.triggers["whatsapp"].messages.clear()
-    simulation.run(Replay([]))
-    return simulation
-
-
-@planted("I6: people wait")
-def people_who_wait_though_all_is_for_them() -> Simulation:
-    simulation = handed_off()
-    simulation.world.with_people.clear()
-    people_have_all(simulation)
-    return simulation
-
-
 @planted("I6: no trigger was given up")
 def a_trigger_among_the_dead_letters() -> Simulation:
     simulation = ended()
@@ -433,6 +423,27 @@ def a_trigger_among_the_dead_letters() -> Simulation:
 def an_error_that_nobody_expected() -> Simulation:
     simulation = ended()
     simulation.course.surprises += ("KeyError",)
+    return simulation
+
+
+@planted("I6: an acknowledged message waits for nobody")
+def a_trigger_that_is_gone_when_the_provider_is_answered() -> Simulation:
+    simulation = Simulation(Budgets(deliveries=0))
+    webhooks(simulation, "one")
+    triggers = simulation.world.queues.triggers["whatsapp"].messages
+    with simulation.ids():
+        while not triggers:
+            simulation.options()[0][1]()
+    triggers.clear()
+    simulation.run(Replay([]))
+    return simulation
+
+
+@planted("I6: people wait")
+def a_message_that_people_never_received() -> Simulation:
+    simulation = handed_off()
+    simulation.world.with_people.clear()
+    people_have_all(simulation)
     return simulation
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.choices import Named, Replay
 from tests.simulation.deployment import ACME
+from tests.simulation.guard_worlds import stop_start_stop
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.runs import swarm_run
 from tests.simulation.simulation import Simulation
@@ -148,6 +149,26 @@ def test_the_random_runs_in_which_a_stop_or_a_help_overtook_another_channel(seed
 
 def _inbound(simulation: Simulation) -> list[Any]:
     return [one for one in simulation.world.row_of(ACME)["messages"] if one["direction"] == "INBOUND"]
+
+
+def test_a_stop_that_comes_in_while_a_start_takes_its_turn_keeps_its_mark():
+    """O3: the trigger had read the stage before the STOP and the record after it, and its START took the mark off."""
+    simulation = stop_start_stop(False, None)
+
+    simulation.run(
+        Named(
+            "webhook STOP comes in",
+            "webhook STOP#1: GetItem",
+            "a trigger",
+            "batch whatsapp#1: DeleteItem",
+            "batch whatsapp#1: Query",
+            *["webhook STOP#1"] * 7,
+            "batch whatsapp#1: BatchGetItem",
+        )
+    )
+
+    settle_and_check(simulation)
+    assert simulation.world.row_of(ACME)["opted_out_channels"] == ["whatsapp"]
 
 
 def test_a_name_that_is_no_option_is_told():

@@ -693,16 +693,6 @@ SMALL = (
         is_reply_lossy=True,
     ),
     SmallWorld(
-        "a redriven reply and a new batch",
-        reply_redriven,
-        {
-            "throttled": {},
-            "a crash": {"crashes": 1, "throttles": 0},
-            "delivered twice": {"duplicates": 1, "workers": 2},
-        },
-        is_reply_lossy=True,
-    ),
-    SmallWorld(
         "an opt-out beside a message of another channel",
         opt_out_beside_another_channel,
         {
@@ -735,6 +725,16 @@ SMALL = (
             "nothing is locked, a crash": (False, 1),
             "a batch is with the AI": (True, 0),
             "a batch is with the AI, a crash": (True, 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a redriven reply and a new batch",
+        reply_redriven,
+        {
+            "throttled": {},
+            "a crash": {"crashes": 1, "throttles": 0},
+            "delivered twice": {"duplicates": 1, "workers": 2},
         },
         is_reply_lossy=True,
     ),
@@ -912,17 +912,4 @@ def swarm(  # noqa: C901 - one line for each thing that differs
     target = rng.choice(tenants)
     some = acts if kind.name == "everything" else rng.sample(acts, 4)
     simulation.company_acts = tuple((name, partial(act, simulation, target)) for name, act in some)
-    return simulation
-
-
-def swarm_of_opt_outs(seed: int) -> Simulation:
-    """The larger world of that seed; its customers opt out and in, and write, on two channels at any time."""
-    rng = random.Random(f"opt-outs {seed}")  # noqa: S311 - reproducible, not secret
-    simulation = swarm(seed)
-    for _ in range(rng.randint(2, 5)):
-        tenant = rng.choice(simulation.world.tenants)
-        by = rng.choice(((), tenant.by_sms))
-        body = rng.choice(("STOP", "STOP", "START", "HELP", "hello"))
-        said = () if body == "hello" else _says(body)
-        webhooks(simulation, body, tenant=tenant, fields=(*by, *said))
     return simulation

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.clock import iso
+from chalicelib.conversations.companies import REMEMBERED_SECONDS
 from tests.email_world import EmailWorld
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
@@ -52,19 +53,20 @@ class TestCalls:
 
         assert calls == ["Query", "Query", "PutItem", "UpdateItem"]
 
-    def test_a_further_message_of_an_unknown_sender_makes_three(self, warm: World):
-        """The refused write tells that they were told."""
+    def test_a_further_message_of_an_unknown_sender_makes_two(self, warm: World):
+        """The company is remembered for a few seconds, and the refused write tells that they were told."""
         warm.deliver(From="whatsapp:+4999")
 
         calls = calls_of(warm, lambda: warm.deliver(From="whatsapp:+4999"))
 
-        assert calls == ["Query", "Query", "PutItem"]
+        assert calls == ["Query", "PutItem"]
 
     def test_a_letter_to_an_unknown_sender_makes_three_more_and_four_to_be_sent(self):
         """Note and count it, and request it; find, claim, send, conclude."""
         world = EmailWorld()
         world.mail()
         world.send_replies()
+        world.clock.advance(REMEMBERED_SECONDS)
 
         calls = calls_of(world, lambda: (world.mail(sender="other@customer.example"), world.send_replies()))
 
