@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -39,13 +39,16 @@ from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.outbound.delivery_reports import DeliveryReports
+from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.replying import Replying
+from chalicelib.outbound.typing import TypingIndicators
 from chalicelib.outbound.undelivered import UndeliveredMessages
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
+from chalicelib.repair.handing_over import HandingOver
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLocks
 from chalicelib.repair.sweeping import Sweeping
@@ -203,10 +206,17 @@ class Engine:
             planning=self._planning,
             parts=self._parts,
             handoff=self._handoff,
-            retriggering=self.retriggering,
+            endings=Endings(self.retriggering, self.clock, self.settings),
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def typing_indicators(self) -> TypingIndicators:
+        shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
+        indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
+        return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
 
     @cached_property
     def undelivered_messages(self) -> UndeliveredMessages:
@@ -284,6 +294,10 @@ class Engine:
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def handing_over(self) -> HandingOver:
+        return HandingOver(self._handoff, self.retriggering)
 
     @cached_property
     def retriggering(self) -> Retriggering:
@@ -389,7 +403,8 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.typing_indicators
+        _ = made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name == "answer_batches":

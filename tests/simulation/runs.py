@@ -2,7 +2,8 @@
 
 A name is `small/WORLD/VARIANT/SCHEDULE` or `guard/...`, with the schedule's choices separated by dots, or `swarm/SEED`
 of the large world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their
-own, and in `opt-outs/SEED` its customers opt out and in on two channels.
+own, in `turns/SEED` the AI and the operators do all that they may, and in `opt-outs/SEED` its customers opt out and in
+on two channels.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
 from tests.simulation.small import SMALL
-from tests.simulation.worlds import kind_of, swarm, swarm_of_opt_outs
+from tests.simulation.worlds import kind_of, swarm, swarm_of_opt_outs, whole_turns
 
 _WORLDS: dict[str, Callable[[int], Simulation]] = {
     "swarm": swarm,
     "mail": partial(swarm, tenants=MAILED),
     "policies": lambda seed: swarm(seed, with_policies(seed), are_all_there=True),
+    "turns": swarm,
     "opt-outs": swarm_of_opt_outs,
 }
 """The large worlds, by the first part of the names of their runs."""
@@ -71,6 +73,8 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     """
     simulation = _WORLDS[kind](seed)
     searched = kind_of(seed)
+    if kind == "turns":
+        whole_turns(simulation, seed)
     try:
         simulation.run(Seeded(seed, searched.preferred, searched.late))
         settle_and_check(simulation, is_reply_lossy=True)
