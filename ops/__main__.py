@@ -160,6 +160,17 @@ def watch_unanswered(deployment: Deployment, console: Console, *, since: datetim
     screen.watch_unanswered(deployment, console, since, is_dry_run=dry_run, yes=yes)
 
 
+@cli.command("widen-opt-outs")
+@on_stage
+@DRY_RUN
+@YES
+def widen_opt_outs(deployment: Deployment, console: Console, *, dry_run: bool, yes: bool) -> None:
+    """Make each opt-out of a channel one of all channels; before a rollback to a version that knows no other."""
+    from ops.commands import widen_opt_outs as screen  # noqa: PLC0415  # as above
+
+    screen.widen_opt_outs(deployment, console, is_dry_run=dry_run, yes=yes)
+
+
 @cli.command()
 @on_stage
 @click.argument("told", metavar="CONVERSATION|MESSAGE|ADDRESS|SEND_ID")

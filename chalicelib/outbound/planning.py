@@ -78,7 +78,7 @@ class Planning:
         Raises:
             TryAgain, Misconfigured: the secret could not be fetched.
         """
-        recipient = self._recipient(job.reply, conversation.record, first)
+        recipient = self._recipient(job.reply, conversation, first)
         if recipient is None:
             return Done((), ReplyCode.NO_RECIPIENT)
         channel, last = recipient
@@ -164,15 +164,19 @@ class Planning:
             **({"extras": dict(extras)} if extras else {}),
         }
 
-    def _recipient(self, reply: Reply, record: Record, first: Part | None) -> tuple[Channel, Entry] | None:
-        """The channel and the entry of the message that is answered."""
+    def _recipient(self, reply: Reply, conversation: Conversation, first: Part | None) -> tuple[Channel, Entry] | None:
+        """The channel and the entry of the message that is answered: the last one whose channel is not opted out of.
+
+        Where the customer opted out of all of them it is the last one, and the reply is refused.
+        """
+        record = conversation.record
         if first is not None:
             return self._recipient_of_row(record, first)
         batch = record.unanswered if reply.source is Source.AI else ()
-        for entry in reversed(batch or record.entries or ()):
-            if (channel := self._answerable(entry)) is not None:
-                return channel, entry
-        return None
+        entries = [*reversed(batch or record.entries or ())]
+        answerable = [(channel, one) for one in entries if (channel := self._answerable(one)) is not None]
+        is_open = [one for one in answerable if not conversation.is_opted_out_of(one[0].name)]
+        return next(iter(is_open or answerable), None)
 
     def _recipient_of_row(self, record: Record, first: Part) -> tuple[Channel, Entry] | None:
         """The same, as the row of the first part has it; the customer may have written by another channel since."""

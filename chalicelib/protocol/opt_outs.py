@@ -51,6 +51,10 @@ class OptOutMarks:
         """What a STOP on each of these channels writes; O1: with the marks of the other channels as they were read."""
         return {OPTED_OUT_CHANNELS: sorted(self.channels.union(channels))}
 
+    def of_the_whole(self) -> dict[str, Any]:
+        """What makes these marks one of the whole record (O2), as the versions before marks of channels read it."""
+        return {OPTED_OUT: True, OPTED_OUT_CHANNELS: []}
+
     def after_start(self, channel: str) -> dict[str, Any]:
         """What a START on a channel writes: it takes off the channel's mark, and a mark of the whole record."""
         left = {OPTED_OUT_CHANNELS: sorted(self.channels - {channel})}

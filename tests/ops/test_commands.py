@@ -295,6 +295,36 @@ class TestWatchUnanswered:
         assert run("watch-unanswered").stdout == "no unanswered messages are at rest\n"
 
 
+class TestWidenOptOuts:
+    def test_who_is_opted_out_of_a_channel_is_shown_and_widened(self, stage: Stage):
+        """The previous version honours it from then on."""
+        stage.put_row(opted_out_channels=["sms"])
+
+        told = run("widen-opt-outs", "--yes")
+
+        assert told.exit_code == 0
+        assert told.stdout.splitlines()[0].endswith("opted out of sms")
+        assert told.stdout.splitlines()[-1] == "1 widened, 0 changed meanwhile"
+        (row,) = rows(stage, "conversations")
+        assert (row["opted_out"], row["opted_out_channels"]) == (True, [])
+
+    def test_a_dry_run_widens_nothing(self, stage: Stage):
+        """It says what would be."""
+        stage.put_row(opted_out_channels=["sms"])
+
+        told = run("widen-opt-outs", "--dry-run")
+
+        assert told.stdout.splitlines()[-1] == "would be: 1 widened, 0 changed meanwhile"
+        (row,) = rows(stage, "conversations")
+        assert row["opted_out_channels"] == ["sms"]
+
+    def test_where_nobody_is_opted_out_that_is_said(self, stage: Stage):
+        """Nobody is asked."""
+        stage.put_row(opted_out_channels=[])
+
+        assert run("widen-opt-outs").stdout == "no conversation is opted out of a channel\n"
+
+
 class TestExplain:
     def test_a_conversation_s_story_comes_from_tables_queues_and_logs(self, stage: Stage):
         """In order, masked, with a verdict."""
@@ -642,6 +672,7 @@ def test_every_command_tells_what_it_does():
         "tenant",
         "unlock",
         "watch-unanswered",
+        "widen-opt-outs",
     ):
         assert f"  {command}" in told
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0

@@ -1144,3 +1144,16 @@ def swarm(  # noqa: C901 - one line for each thing that differs
     some = acts if kind.name == "everything" else rng.sample(acts, 4)
     simulation.company_acts = tuple((name, partial(act, simulation, target)) for name, act in some)
     return simulation
+
+
+def swarm_of_opt_outs(seed: int) -> Simulation:
+    """The larger world of that seed; its customers opt out and in, and write, on two channels at any time."""
+    rng = random.Random(f"opt-outs {seed}")  # noqa: S311 - reproducible, not secret
+    simulation = swarm(seed)
+    for _ in range(rng.randint(2, 5)):
+        tenant = rng.choice(simulation.world.tenants)
+        by = rng.choice(((), tenant.by_sms))
+        body = rng.choice(("STOP", "STOP", "START", "HELP", "hello"))
+        said = () if body == "hello" else _says(body)
+        webhooks(simulation, body, tenant=tenant, fields=(*by, *said))
+    return simulation
