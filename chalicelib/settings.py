@@ -300,6 +300,11 @@ class Settings:
     )
     requeue_attempts_max: int = _setting("times a trigger comes again before its dead letter", _within(int, 1, 50), "6")
     stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
+    turn_max_seconds: int = _setting(
+        "how long after its acquisition a batch may be extended and get interim messages",
+        _within(int, 1, 43_200),
+        "1800",
+    )
     stall_action: Literal["warn", "handoff"] = _setting(
         "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
     )
@@ -327,6 +332,11 @@ class Settings:
     )
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
+    )
+    typing_indicator: bool = _setting(
+        "whether the customer sees that an answer is being written, where the channel shows that",
+        _flag,
+        "false",
     )
     opt_out_keywords: Literal["none", "default"] = _setting(
         "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from chalicelib import settings as environment
@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from chalicelib.outbound.parts import PartSending
     from chalicelib.outbound.planning import Planning
     from chalicelib.outbound.replying import Replying
+    from chalicelib.outbound.typing import TypingIndicators
     from chalicelib.outbound.undelivered import UndeliveredMessages
+    from chalicelib.repair.handing_over import HandingOver
     from chalicelib.repair.retriggering import Retriggering
     from chalicelib.repair.stalled_locks import StalledLocks
     from chalicelib.repair.sweeping import Sweeping
@@ -201,16 +203,26 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
+        from chalicelib.outbound.endings import Endings  # noqa: PLC0415 - a function loads what it serves
         from chalicelib.outbound.replying import Replying  # noqa: PLC0415 - a function loads what it serves
 
         return Replying(
             planning=self._planning,
             parts=self._parts,
             handoff=self._handoff,
-            retriggering=self.retriggering,
+            endings=Endings(self.retriggering, self.clock, self.settings),
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def typing_indicators(self) -> TypingIndicators:
+        from chalicelib.outbound.typing import TypingIndicators  # noqa: PLC0415 - a function loads what it serves
+
+        shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
+        indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
+        return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
 
     @cached_property
     def undelivered_messages(self) -> UndeliveredMessages:
@@ -296,6 +308,12 @@ class Engine:
             clock=self.clock,
             settings=self.settings,
         )
+
+    @cached_property
+    def handing_over(self) -> HandingOver:
+        from chalicelib.repair.handing_over import HandingOver  # noqa: PLC0415 - a function loads what it serves
+
+        return HandingOver(self._handoff, self.retriggering)
 
     @cached_property
     def retriggering(self) -> Retriggering:
@@ -411,7 +429,8 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.typing_indicators
+        _ = made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name == "answer_batches":

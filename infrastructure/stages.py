@@ -24,7 +24,8 @@ HTTP_FUNCTION = "api_handler"
 AI_FUNCTION = "answer_batches"
 """The AI worker, which only the stages have that switch it on."""
 
-_AI_QUEUE = "replies-engine-local-ai"
+AI_READER: Mapping[str, str] = {AI_FUNCTION: "replies-engine-local-ai"}
+"""The queue that it reads, as `queue_readers` tells it."""
 
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
 
@@ -103,7 +104,7 @@ def stages() -> dict[str, Stage]:
 def queue_readers(stage: Stage | None = None) -> dict[str, str]:
     """The queue, as the local stage names it, of each function of a stage that an event source mapping feeds."""
     readers = {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
-    return readers | ({AI_FUNCTION: _AI_QUEUE} if stage is not None and stage.has_ai_worker else {})
+    return {**readers, **(AI_READER if stage is not None and stage.has_ai_worker else {})}
 
 
 def functions(stage: Stage | None = None) -> list[str]:

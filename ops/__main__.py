@@ -119,6 +119,29 @@ def unlock(
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
+@cli.command()
+@on_stage
+@click.argument("conversation_id")
+@PRIMARY_CHANNEL
+@click.option("--reason", default="", help="Why; people see it with each message.")
+@DRY_RUN
+@YES
+def handoff(
+    deployment: Deployment,
+    console: Console,
+    *,
+    conversation_id: str,
+    primary_channel: str | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Hand a conversation to people, until they give it back to the AI."""
+    from ops.commands import handoff as screen  # noqa: PLC0415  # as above
+
+    screen.handoff(deployment, console, conversation_id, primary_channel, reason=reason, is_dry_run=dry_run, yes=yes)
+
+
 @cli.command("watch-unanswered")
 @on_stage
 @click.option(

@@ -16,18 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from math import ceil
 
 from chalicelib.batches import decision
 from chalicelib.batches.media_copying import Copies, MediaCopying
-from chalicelib.clock import Clock, Deadline
+from chalicelib.clock import Clock, Deadline, from_iso
 from chalicelib.conversations import contexts, opt_out, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import report_refusal, report_request
 from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.typing import request_typing
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
@@ -35,7 +37,7 @@ from chalicelib.ports.queues import Queue, Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
-from chalicelib.protocol.record import Record, waited
+from chalicelib.protocol.record import STARTED_AT, Record, waited
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retrying import Exhausted, next_try
@@ -248,23 +250,19 @@ class Batching:
                 pass
         job.trail.log(Step.CONTENDED, batch_id=record.batch_id or "none")
         job.trail.count(Metric.CONTENTION)
-        again = job.trigger.again()
-        retry = next_try(again.attempt, settings.requeue_attempts_max, settings)
-        if isinstance(retry, Exhausted):
-            _dead_letter(job, "the conversation stayed locked")
-            return Next.DONE
-        delay = action.at_least_seconds if isinstance(action, decision.Contend) else 0
-        # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
+        # It has not failed, so it spends none of its attempts: however long a turn lasts, what the customer writes
+        # meanwhile is not dead-lettered. Another trigger that comes no later will find the same rows.
+        delay = action.at_least_seconds if isinstance(action, decision.Contend) else settings.requeue_delay(1)
         outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
-            again,
-            delay_seconds=delay or retry.seconds,
+            job.trigger,
+            delay_seconds=delay,
             now=now,
             tenant=job.tenant,
         )
         if isinstance(outcome, Triggered):
-            _report_requeued(job, again, Code.CONVERSATION_LOCKED, delay or retry.seconds)
+            _report_requeued(job, job.trigger, Code.CONVERSATION_LOCKED, delay)
         return Next.DONE
 
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
@@ -332,12 +330,14 @@ class Batching:
             body = contexts.batch_context(
                 conversation,
                 batch_id=lease.batch_id,
+                deadline=from_iso(lease.item[STARTED_AT]) + timedelta(seconds=self._settings.stall_timeout_seconds),
                 request_id=job.trail.request_id,
                 context_attributes=self._settings.context_attributes,
                 now=self._clock.now(),
             )
             emergency.pop_all()
         job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
+        request_typing(job.queues, conversation, self._policies, job.trail)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)

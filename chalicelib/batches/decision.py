@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
+from math import ceil
 from typing import Any
 
 from chalicelib.conversations import opt_out, views, window
@@ -23,6 +24,7 @@ from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
 from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.repair.sweeping import is_answer_overdue
 from chalicelib.settings import Settings
@@ -91,7 +93,7 @@ class ResetLock:
 class Contend:
     """Another batch holds the lock."""
 
-    at_least_seconds: int = 0
+    at_least_seconds: int
     """How long until it is worth another look."""
 
 
@@ -207,7 +209,18 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
         return StampLock()
     if record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds):
         return ResetLock()
-    return Contend()
+    return Contend(_patience_seconds(record, now, settings))
+
+
+def _patience_seconds(record: Record, now: datetime, settings: Settings) -> int:
+    """How long a trigger leaves a lock alone: the longer the turn lasts the longer, but no longer than until it stalls.
+
+    A reply that ends the turn looks at the stage itself, so that nothing waits for this.
+    """
+    stalls_in = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
+    shortest, longest = settings.requeue_delay(1), settings.requeue_delay(settings.requeue_attempts_max)
+    patience = min(max(ceil(record.turn_age(now).total_seconds()), shortest), longest)
+    return min(patience, ceil(stalls_in.total_seconds()) + 1)
 
 
 def _is_for_people(view: View, routing: Routing) -> bool:

@@ -193,6 +193,10 @@ class Policy:
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )
+    typing_indicator: bool = _policy(
+        "after a dispatch and with each heartbeat WhatsApp shows for 25 seconds that an answer is being written, and "
+        "the customer's message as read"
+    )
     undelivered_action: Literal["none", "resend"] = _policy(
         "a reply that was taken and not delivered is only reported, or sent once more where its code is safe"
     )

@@ -47,6 +47,8 @@ class HandoffReason(StrEnum):
     SENDER_NOT_AUTHENTICATED = "sender_not_authenticated"
     """The policy `unauthenticated_email`."""
     ANSWERS = "automatic_answers_per_hour"
+    HANDED_OFF = "handed_off"
+    """The AI, a stall, an undelivered reply or an operator handed the conversation to people, who have it still."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +112,17 @@ def handoff_reason(
 ) -> HandoffReason | None:
     """Why people get a message from `sender`; None: the AI gets it.
 
-    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
-    address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human. They also get an
-    e-mail whose sender is not authenticated, where the policy `unauthenticated_email` says so, and an e-mail once the
-    AI has given as many answers within the last hour as the policy `automatic_answers_per_hour` allows: two machines
-    would answer each other without end.
+    People get it while a handoff stands, and where the conversation queues every reply for them, where the sender is on
+    the list for its kind of address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a
+    human. They also get an e-mail whose sender is not authenticated, where the policy `unauthenticated_email` says so,
+    and an e-mail once the AI has given as many answers within the last hour as the policy `automatic_answers_per_hour`
+    allows: two machines would answer each other without end.
 
     Raises:
         Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
     """
+    if conversation.record.handed_off_by is not None:
+        return HandoffReason.HANDED_OFF
     if conversation.auto_queue_reply_message:
         return HandoffReason.CONVERSATION
     if _is_listed(conversation, sender):

@@ -237,6 +237,11 @@ class Planning:
         return f"{base}{path}{send_id}"
 
 
+def first_part(job: Job) -> Part | None:
+    """The row of the reply's first part; None: nothing of it was ever tried."""
+    return sends.find(job.tables.sends, send_id_of(job.reply, 1))
+
+
 def send_id_of(reply: Reply, number: int) -> str:
     """Our id of a part of a reply."""
     return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)

@@ -43,6 +43,7 @@ class Metric(StrEnum):
     STALL_RESET = "StallReset"
     ORPHAN_RECOVERED = "OrphanRecovered"
     OPT_OUT = "OptOut"
+    NO_REPLY = "NoReply"
     REPLY_SENT = "ReplySent"
     RECEIPT_TO_REPLY = "ReceiptToReply"
     REPLY_REFUSED = "ReplyRefused"
@@ -87,7 +88,7 @@ _SECRET_CODES = frozenset(
 )
 
 
-_COMES_AGAIN = frozenset({"AT_WORK", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
+_COMES_AGAIN = frozenset({"AT_WORK", "INTERIM_MESSAGE", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
 
 
 _DELIVERY_STATUSES = frozenset(
@@ -168,6 +169,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
     Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
     Metric.REPLY_SENT: Measure("a provider took one part of a reply"),
+    Metric.NO_REPLY: Measure("the AI had nothing to say to a batch"),
     Metric.RECEIPT_TO_REPLY: Measure(
         "from the receipt of the oldest message of a batch to its whole reply", unit=MetricUnit.Seconds
     ),

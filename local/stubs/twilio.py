@@ -6,6 +6,7 @@ day are those of `local/stubs/server.py`. A message's statuses can be changed to
 error code.
 
     POST /2010-04-01/Accounts/{account}/Messages.json           take a message
+    POST /v2/Indicators/Typing.json                             show that an answer is being written
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json     one of them
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}/Media.json   its media
@@ -361,6 +362,8 @@ class TwilioStub(StubServer[Fault]):
             case ("_stand-in", "inbound"):
                 told = json.loads(call.body)
                 return Answer.json(self.take_in(told.pop("account_sid"), **told).document, HTTPStatus.CREATED)
+            case ("v2", "Indicators", "Typing.json") if call.method == "POST":
+                return self.show_typing(call)
             case ("2010-04-01", "Accounts", account, *rest):
                 self.authenticate(account, call.headers.get("Authorization"))
                 match call.method, rest:
@@ -373,6 +376,22 @@ class TwilioStub(StubServer[Fault]):
                     case "GET", ["Messages", name]:
                         return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
         raise error(20404)
+
+    def show_typing(self, call: Call) -> Answer:
+        """Show on a customer's WhatsApp message that an answer is being written.
+
+        Raises:
+            Refused: no account has these credentials, or it is no message of WhatsApp.
+        """
+        user, password = _basic_auth(call.headers.get("Authorization"))
+        if not any(account.takes(user, password) for account in self._accounts.values()):
+            raise error(20003)
+        told = parse_qs(call.body.decode())
+        message_id, channel = (told.get(name, [""])[0] for name in ("messageId", "channel"))
+        if channel != "whatsapp" or not message_id:
+            raise error(20404)
+        self.tell("typing", message_sid=message_id)
+        return Answer.json({"success": True})
 
     def wait_until_told(self, seconds: float = 5.0) -> bool:
         """Whether all statuses of all messages were told within `seconds`."""

@@ -218,6 +218,44 @@ class TestUnlock:
         assert run("unlock", "conversation-1", "--primary-channel", "+4915100000000").exit_code == 0
 
 
+class TestHandoff:
+    def test_an_open_conversation_is_handed_to_people(self, stage: Stage):
+        """Until they give it back."""
+        told = run("handoff", "conversation-1", "--reason", "asked for", "--yes")
+
+        assert (told.exit_code, told.stdout.splitlines()[-1]) == (0, "handed to people")
+        (row,) = rows(stage, "conversations")
+        assert (row["handed_off_by"], row["handoff_reason"]) == ("operator", "asked for")
+
+    def test_a_dry_run_changes_nothing(self, stage: Stage):
+        """It says what would be done."""
+        before = rows(stage, "conversations")
+
+        told = run("handoff", "conversation-1", "--dry-run")
+
+        assert told.exit_code == 0
+        assert told.stdout.splitlines()[-1] == "nothing was changed: this was a dry run"
+        assert rows(stage, "conversations") == before
+
+    def test_a_conversation_that_is_with_people_is_left_alone(self, stage: Stage):
+        """Its handoff keeps its id."""
+        run("handoff", "conversation-1", "--yes")
+        before = rows(stage, "conversations")
+
+        told = run("handoff", "conversation-1", "--yes")
+
+        assert told.exit_code != 0
+        assert "is with people already" in told.stderr
+        assert rows(stage, "conversations") == before
+
+    def test_a_reason_that_is_too_long_is_refused(self, stage: Stage):
+        """Before anything is read."""
+        told = run("handoff", "conversation-1", "--reason", "r" * 1_001, "--yes")
+
+        assert "at most 1000 characters" in told.stderr
+        assert "handed_off_by" not in rows(stage, "conversations")[0]
+
+
 class TestWatchUnanswered:
     def leave(self, stage: Stage) -> None:
         """A batch is at rest, unanswered and in no index."""
@@ -545,9 +583,10 @@ class TestTenant:
         with served() as (_, url):
             revoked = run("tenant", "check", "acme", "--url", url)
 
-        assert sound.stdout.splitlines()[:5] == [
+        assert sound.stdout.splitlines()[:6] == [
             "✓ tenants",
             "✓ rows",
+            "✓ shared addresses",
             "✓ secrets",
             "✓ accounts",
             "✓ webhooks",
@@ -597,6 +636,7 @@ def test_every_command_tells_what_it_does():
         "doctor",
         "erase",
         "explain",
+        "handoff",
         "redrive",
         "tail",
         "tenant",

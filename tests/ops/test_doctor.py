@@ -11,7 +11,7 @@ from chalice.app import Response
 from click.testing import CliRunner
 
 from chalicelib.aws.attributes import item_to_wire
-from infrastructure.stages import functions
+from infrastructure.stages import AI_FUNCTION, functions
 from local.processes import ports
 from local.stubs.twilio import TwilioStub
 from ops.__main__ import cli
@@ -304,6 +304,18 @@ class TestPolicies:
         (found,) = faults(stage)
 
         assert found.what == f"the role of {name} has no policy of its own"
+
+    def test_the_ai_worker_is_looked_for_where_the_stage_has_it(self, stage: Stage):
+        """It is a function like the others then, and the reader of the AI queue."""
+        document = json.loads(json.dumps(stage.config.document))
+        document["stages"][STAGE]["environment_variables"]["AI_WORKER"] = "echo"
+        assert AI_FUNCTION not in stage.find().queue_readers
+
+        stage.config = type(stage.config)(document)
+
+        told = [found.what for found in faults(stage)]
+        assert f"{full_name(stage.config, STAGE, AI_FUNCTION)} is missing: the stage is half deployed" in told
+        assert stage.find().queue_readers[AI_FUNCTION] == "replies-engine-local-ai"
 
     def test_a_policy_file_that_is_not_there_is_found(self, stage: Stage):
         """`make policies` makes it."""

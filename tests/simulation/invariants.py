@@ -9,6 +9,8 @@ I4  One holder: the lock's batch changes only while the record is open. Watched 
 I5  One reply: the customer gets at most one reply to a batch, and all parts of a reply of people or none.
 I6  At rest: once faults stop nothing stays staged, locked or unanswered - and where no fault took the trigger away for
     good, without the sweep.
+I8  Taken over: after people took a conversation over, at most one part of a reply of the AI begins. Watched as it
+    happens, by the deployment.
 I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens, by the deployment.
 """
 
@@ -85,7 +87,8 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     told = {sid for batch in course.told for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
-    ended = set(batches) | people | ended_by_rule | told
+    silent = set(world.silent)
+    ended = set(batches) | people | ended_by_rule | told | silent
     _demand(acknowledged <= ended | course.trimmed, "I1: an acknowledged message is lost", simulation)
     kept_ids = {one.get("message_id") for one in kept}
     _demand(ended & acknowledged <= kept_ids, "I1: the record has lost a message", simulation)
@@ -94,7 +97,11 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _demand(len(partly) == len(set(partly)), "I2: a message was answered by parts of two replies", simulation)
     _demand(not set(partly) & ended_by_rule, "I2: a refused message was answered", simulation)
     _demand(not people & ended_by_rule, "I2: a refused message was handed off", simulation)
-    _demand(not set(partly) & people, "I2: a message was answered and handed off", simulation)
+    withheld = {sid for batch_id in course.taken_over for sid in world.batches.get(batch_id, ())}
+    _demand(not set(partly) & people - withheld, "I2: a message was answered and handed off", simulation)
+    _demand(not set(batches) & people, "I2: a message was answered wholly and handed off", simulation)
+    _demand(len(world.silent) == len(silent), "I2: a message was left without a reply twice", simulation)
+    _demand(not silent & {*partly, *people}, "I2: a message without a reply was answered or handed off", simulation)
     _opt_outs(simulation, {*partly, *people})
     marked = {one["message_id"] for one in kept if "handed_off" in one}
     _demand(marked <= people, "I2: a message is marked as handed off that people never received", simulation)
@@ -139,7 +146,7 @@ def _opt_out(simulation: Simulation, sid: str, row: Item, reached: set[str]) -> 
 def _replies(simulation: Simulation) -> None:
     """I1 and I5, of the replies."""
     world, course = simulation.world, simulation.course
-    asked, unknown = set(world.answered_partly), course.unknown - course.in_doubt - {"none"}
+    asked, unknown = world.asked_batches, course.unknown - course.in_doubt - {"none"}
     _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
     entries = [
         one
@@ -151,7 +158,7 @@ def _replies(simulation: Simulation) -> None:
     ]
     send_ids = [one["send_id"] for one in entries]
     _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
-    doubtful = {text for batch in course.told for text in world.replies.get(batch, ())}
+    doubtful = {text for batch in course.told for said in (world.replies, world.asides) for text in said.get(batch, ())}
     certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
     if "none" not in course.told:
         _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)

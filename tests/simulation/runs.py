@@ -2,7 +2,7 @@
 
 A name is `small/WORLD/VARIANT/SCHEDULE` or `guard/...`, with the schedule's choices separated by dots, or `swarm/SEED`
 of the large world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their
-own.
+own, and in `turns/SEED` the AI and the operators do all that they may.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
 from tests.simulation.small import SMALL
-from tests.simulation.worlds import kind_of, swarm
+from tests.simulation.worlds import kind_of, swarm, whole_turns
 
 _WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
     "swarm": lambda _: TENANTS,
     "mail": lambda _: MAILED,
     "policies": with_policies,
+    "turns": lambda _: TENANTS,
 }
 
 
@@ -69,6 +70,8 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     """
     simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
     searched = kind_of(seed)
+    if kind == "turns":
+        whole_turns(simulation, seed)
     try:
         simulation.run(Seeded(seed, searched.preferred, searched.late))
         settle_and_check(simulation, is_reply_lossy=True)

@@ -137,6 +137,8 @@ class Course:
     """Batches whose reply ended with a code that an operator was told."""
     unknown: frozenset[str] = frozenset()
     """Of these, the batches whose reply counts as answered with unknown outcome."""
+    taken_over: frozenset[str] = frozenset()
+    """Batches of which people took the conversation over before all of the reply was sent."""
     in_doubt: frozenset[str] = frozenset()
     """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
     given up after it had stalled."""
@@ -179,6 +181,11 @@ class Saved:
     replies_of_people: list[str]
     opted_out: dict[tuple[str, str, str], str | None]
     with_people: list[str]
+    asides: dict[str, list[str]]
+    taken: frozenset[str]
+    silent: tuple[str, ...]
+    begun: Mapping[str, int]
+    switched: Mapping[tuple[str, str], str | None]
 
 
 class Simulation:
@@ -190,6 +197,7 @@ class Simulation:
         row: attributes of theirs.
         skewed: whether the functions' clocks differ.
         answer: what the AI answers to a batch.
+        turn: what the AI does before its answer, or in its place: the fields of messages; None is its answer.
         memory: keeps what actors did, for runs that go back.
         settings: beyond those of the tests' world.
     """
@@ -202,6 +210,7 @@ class Simulation:
         row: Mapping[str, Any] = MappingProxyType({}),
         skewed: bool = False,
         answer: str = "answer",
+        turn: Sequence[Mapping[str, Any] | None] = (None,),
         memory: Memory | None = None,
         **settings: str,
     ) -> None:
@@ -221,6 +230,7 @@ class Simulation:
         """The actor that meets a bug between the lock and the dispatch of its batch."""
         self._skewed = skewed
         self._answer = answer
+        self.turn = turn
         self._digests = memory.digests if memory else Digests()
 
     # ------------------------------------------------------------------ running
@@ -292,6 +302,11 @@ class Simulation:
             list(world.replies_of_people),
             world.opted_out,
             list(world.with_people),
+            {batch_id: list(texts) for batch_id, texts in world.asides.items()},
+            world.taken,
+            world.silent,
+            world.begun,
+            world.switched,
         )
 
     def load(self, saved: Saved) -> None:
@@ -309,6 +324,9 @@ class Simulation:
         world.opted_out = saved.opted_out
         world.replies_of_people = list(saved.replies_of_people)
         world.with_people = list(saved.with_people)
+        world.asides = {batch_id: list(texts) for batch_id, texts in saved.asides.items()}
+        world.taken, world.silent, world.begun = saved.taken, saved.silent, saved.begun
+        world.switched = saved.switched
         world.telemetry.lines.clear()
 
     def digest(self) -> int:
@@ -343,8 +361,14 @@ class Simulation:
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
+                tuple(sorted(world.taken)),
                 tuple(world.replies_of_people),
                 tuple(world.with_people),
+                tuple(world.asides),
+                world.silent,
+                tuple(sorted(world.begun.items())),
+                tuple(sorted(world.switched.items())),
+                course.taken_over,
             )
         )
 
@@ -668,7 +692,7 @@ class Simulation:
         """The AI answers a batch, and once more in other words."""
         self._spend("second_answers")
         document = json.loads(message.body)
-        is_new = document["meta"]["batch_id"] not in self.world.replies
+        is_new = document["meta"]["batch_id"] not in self.world.taken
         self._take_context(message)
         if is_new:
             self.world.reply(document, f"another {self._answer} to {document['meta']['batch_id']}")
@@ -697,8 +721,14 @@ class Simulation:
         ids = [one["message_id"] for one in document["messages"]]
         if self.world.batches.setdefault(batch_id, ids) != ids:
             raise Violation("I5: two batches bear one id")
-        if batch_id not in self.world.replies:
-            self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+        if batch_id not in self.world.taken:
+            self.world.taken |= {batch_id}
+            for fields in self.turn:
+                if fields is None:
+                    self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+                else:
+                    said = {"body": f"beside {batch_id} {fields['body']} {batch_id}"} if "body" in fields else {}
+                    self.world.turn(document, **{**fields, **said})
 
     def _reports(self) -> Iterable[Option]:
         for sid, part, _ in self.world.phone.received:
@@ -789,8 +819,12 @@ class Simulation:
         """What an operator was told of the ends of replies, and of faults that the sweep mends."""
         for line in lines:
             match line["step"]:
-                case "released" | "stalled_reply_abandoned" if line["code"] != "none":
+                case "reply_refused" if line["code"] == ReplyCode.TAKEN_OVER:
+                    self.course.taken_over |= {line["batch_id"]}
+                case "released" | "stalled_reply_abandoned" | "interim_ended" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
+                    if line["code"] == ReplyCode.TAKEN_OVER:
+                        self.course.taken_over |= {line["batch_id"]}
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
                     if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):

@@ -473,6 +473,55 @@ def a_reply_with_another_secret() -> Simulation:
     return simulation
 
 
+# ---------------------------------------------------------------------- I2 and I8: whole turns, and takeovers
+
+
+@planted("I2: a message was answered wholly and handed off")
+def a_whole_answer_to_a_message_that_people_have() -> Simulation:
+    simulation = ended()
+    simulation.course.taken_over |= set(simulation.world.batches)
+    simulation.world.with_people += [one["message_id"] for one in inbound(simulation)]
+    return simulation
+
+
+@planted("I2: a message was left without a reply twice")
+def a_message_without_a_reply_twice() -> Simulation:
+    simulation = ended()
+    simulation.world.silent = (simulation.world.new_sid(ACME),) * 2
+    return simulation
+
+
+@planted("I2: a message without a reply was answered or handed off")
+def an_answered_message_to_which_the_ai_had_nothing_to_say() -> Simulation:
+    simulation = ended()
+    simulation.world.silent = tuple(one["message_id"] for one in inbound(simulation))
+    return simulation
+
+
+def taken_over() -> tuple[Simulation, str]:
+    """The company switched to people after a reply had ended; and the id of a part of it."""
+    simulation = ended()
+    change(simulation, auto_queue_reply_message_from_number=[ACME.customer])
+    (row,) = simulation.world.tables.sends.state[0].values()
+    return simulation, row["send_id"]
+
+
+@planted("I8: a reply was claimed after people had taken the conversation over")
+def a_part_under_a_claim_that_came_later() -> Simulation:
+    simulation, send_id = taken_over()
+    change(simulation, reply_claim="r-1", reply_claim_token="late", reply_claimed_at="late")
+    simulation.world.see_send(send_id)
+    return simulation
+
+
+@planted("I8: a part of a reply began after people had taken the conversation over")
+def a_second_part_that_began_later() -> Simulation:
+    simulation, send_id = taken_over()
+    simulation.world.see_send(send_id)
+    simulation.world.see_send(send_id)
+    return simulation
+
+
 # ---------------------------------------------------------------------- all of them
 
 

@@ -75,6 +75,21 @@ def test_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int)
         swarm_run(seed, "policies")
 
 
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The AI says nothing, hands off, sends interim messages and heartbeats; operators and people take their part."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "turns")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 4_000, 1_000))
+def test_many_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "turns")
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, 2_000, 1_000))
 def test_many_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int):

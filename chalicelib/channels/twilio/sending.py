@@ -111,6 +111,21 @@ class TwilioSender:
             and (part.messaging_service_sid is not None or bare(one.from_ or "") in senders)
         ]
 
+    def show_typing(self, message_id: str, secret: str) -> str | None:
+        """Show for 25 seconds, or until a message is sent, that an answer is being written; it marks as read, too.
+
+        Twilio's resource for it is in beta, and for WhatsApp alone. That it is served in every Region is a guess.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+        client, _ = self._client(secret, "messaging")
+        try:
+            client.messaging.v2.typing_indicator.create(channel="whatsapp", message_id=message_id)
+        except (RequestException, TwilioException, ValueError) as error:
+            return f"not shown: {type(error).__name__}"
+        return None
+
     def ask(self, secret: str, question: Callable[[Client], Told]) -> Told:
         """What Twilio answers to a question that changes nothing, asked by its library.
 
@@ -130,9 +145,10 @@ class TwilioSender:
                 raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {shown} to a look-up") from error
             raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {shown}") from error
 
-    def _client(self, secret: str) -> tuple[Client, _Http]:
+    def _client(self, secret: str, product: str = "api") -> tuple[Client, _Http]:
+        """A client, and its HTTP client, for one of the products that Twilio serves at hosts of their own."""
         credentials = TwilioCredentials.from_secret(secret)
-        base_url = self._base_url or credentials.api_base_url
+        base_url = self._base_url or credentials.api_base_url.replace("//api.", f"//{product}.", 1)
         http = _Http(self._connect_seconds, self._read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
 

@@ -57,6 +57,14 @@ def a_message_is_answered() -> World:
     return world
 
 
+@event(Metric.NO_REPLY, 1, NONE)
+def the_ai_has_nothing_to_say() -> World:
+    world = World()
+    world.turn(world.burst_with_ai(), action="none")
+    world.send_replies()
+    return world
+
+
 @event(Metric.BATCH_SIZE, 2, "whatsapp")
 def two_messages_are_one_batch() -> World:
     world = World()
