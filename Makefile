@@ -25,7 +25,7 @@ RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
 .PHONY: help bench chalice-local deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines browser
-.PHONY: chaos check format mutants lock audit clean
+.PHONY: chaos check format mutants lock audit compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,7 +109,10 @@ mutants: .venv/made-dev ## hunt for the runs that convict changes of the protoco
 
 bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, the webhook's hot path, and a large e-mail
 	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path \
-		&& $(VENV)/python -m bench.email && $(VENV)/python -m bench.adaptive_window
+		&& $(VENV)/python -m bench.email && $(VENV)/python -m bench.adaptive_window && $(VENV)/python -m bench.cold
+
+compare: .venv/made-dev .venv-aws/made ## the same evenings over other designs, counted (ARGS="--seeds 50"; docs/comparison.md)
+	@$(VENV)/python -m bench.promises --seeds 4 $(ARGS)
 
 clean: ## remove what make made
 	rm -rf .venv .venv-3.* .venv-aws .venv-lock .engines .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,7 +15,8 @@ API Gateway hands a body over in base64. To decode it is a column of its own and
 is over the decoded bytes, so no order of steps avoids it. A request without any proof is refused before that.
 
 It fails if an e-mail takes a second of a whole processor or 300 MB, or if a forged one takes more than three times the
-hash or more than four calls.
+hash or more than four calls. A forger who fills the body with the letters of the form's delimiter makes the search for
+the delimiters slower: those rows may take four times the hash.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from chalicelib.channels.email.quotations import TEXT_LENGTH_MAX
 from chalicelib.handlers import webhooks
 from chalicelib.wiring import Engine
 from local.requests.email_signatures import key_pair
-from tests.emails import Email, keys, signature
+from tests.emails import BOUNDARY, Email, keys, signature
 from tests.world import email_conversation
 
 SIZE_BYTES = 4_200_000
@@ -54,6 +55,8 @@ PROCESSES = 3
 SECONDS_MAX = 1.0
 MEGABYTES_MAX = 300
 HASHES_MAX = 3.0
+HOSTILE_HASHES_MAX = 4.0
+"""For bodies that are made to slow the search for the delimiters."""
 CALLS_MAX = 4
 ROUNDS = 25
 LAMBDA_SHARE = 512 / 1_769
@@ -61,6 +64,11 @@ LAMBDA_SHARE = 512 / 1_769
 
 FORGED = "forged: "
 UNSIGNED = "a photo, and no signature at all"
+DELIMITER_LETTERS = {
+    "hostile, dashes": ("-", 1),
+    "hostile, letters, 20 recipients": (BOUNDARY[-1], 20),
+}
+"""What fills an attachment, and how many recipients there are."""
 
 WORDS = "The quick brown fox jumps over the lazy dog, and every one of them is called März.\r\n"
 PHOTO = os.urandom(1 << 16) * 64
@@ -93,18 +101,19 @@ def main() -> None:
         ["", "MB posted", "CPU ms", "CPU ms with loading", "s at 512 MB", "peak MB"],
         rows,
     )
-    hashes, calls = show_forged()
-    if worst_seconds >= SECONDS_MAX or worst_megabytes >= MEGABYTES_MAX or hashes > HASHES_MAX or calls > CALLS_MAX:
+    excess, calls = show_forged()
+    if worst_seconds >= SECONDS_MAX or worst_megabytes >= MEGABYTES_MAX or excess > 0 or calls > CALLS_MAX:
         sys.exit(1)
 
 
 def show_forged() -> tuple[float, int]:
-    """Print what forged e-mails cost; the worst multiple of a hash, and the most calls."""
-    rows, worst, most = [], 0.0, 0
+    """Print what forged e-mails cost; by how much the worst exceeds its bound, and the most calls."""
+    rows, worst, most = [], -math.inf, 0
     for name in forged():
         cost = json.loads(child(f"{FORGED}{name}"))
         multiple = cost["seconds"] / cost["hash_seconds"]
-        worst, most = max(worst, multiple), max(most, cost["calls"])
+        hashes_max = HOSTILE_HASHES_MAX if name in DELIMITER_LETTERS else HASHES_MAX
+        worst, most = max(worst, multiple - hashes_max), max(most, cost["calls"])
         parts = ("decode_seconds", "hash_seconds", "short_seconds", "seconds")
         figures = [f"{cost[part] * 1_000:.2f}" for part in parts]
         rows.append([name, f"{cost['bytes'] / 1e6:.1f}", *figures, f"{multiple:.2f} x", str(cost["calls"])])
@@ -128,6 +137,14 @@ def forged() -> dict[str, Email]:
         "a photo, and no Message-ID": replace(photo, message_id=""),
         "a photo, and 100 KB of headers": replace(photo, headers={f"X-{n}": "x" * 80 for n in range(1_100)}),
         **{name: email for name, email in every.items() if name == "hostile, 4 MB of DKIM results"},
+        **{
+            name: replace(
+                photo,
+                attachments=(("x.pdf", "application/pdf", filler.encode() * len(PHOTO)),),
+                recipients=many[:count],
+            )
+            for name, (filler, count) in DELIMITER_LETTERS.items()
+        },
         UNSIGNED: photo,
     }
 

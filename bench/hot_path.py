@@ -217,7 +217,7 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     return {
         "- parse the form": lambda: provider.parse(web),
         "- verify the signature": lambda: provider.is_genuine(web, message.account_id, SECRET),
-        "- find: query the index": lambda: lookup.find(
+        "- find: query the index": lambda: lookup.find_pair(
             engine.tables.conversations, engine.channels["whatsapp"], message
         ),
         "- build the context": context,

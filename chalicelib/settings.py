@@ -300,8 +300,23 @@ class Settings:
     )
     requeue_attempts_max: int = _setting("times a trigger comes again before its dead letter", _within(int, 1, 50), "6")
     stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
+    turn_max_seconds: int = _setting(
+        "how long after its acquisition a batch may be extended and get interim messages",
+        _within(int, 1, 43_200),
+        "1800",
+    )
     stall_action: Literal["warn", "handoff"] = _setting(
         "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
+    )
+    undelivered_action: Literal["none", "resend"] = _setting(
+        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe",
+        _one_of(none="none", resend="resend"),
+        "none",
+    )
+    status_callbacks: bool = _setting(
+        "whether the provider is asked to report on each message; `false` only while `UNDELIVERED_ACTION` is `none`",
+        _flag,
+        "true",
     )
     reply_attempts_max: int = _setting("times a reply comes again before its dead letter", _within(int, 1, 50), "10")
     reconcile_after_seconds: int = _setting(
@@ -317,6 +332,11 @@ class Settings:
     )
     whatsapp_free_text_hours: int = _setting(
         "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
+    )
+    typing_indicator: bool = _setting(
+        "whether the customer sees that an answer is being written, where the channel shows that",
+        _flag,
+        "false",
     )
     opt_out_keywords: Literal["none", "default"] = _setting(
         "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "
@@ -427,7 +447,7 @@ def ai_worker_is_on() -> bool:
 
 def lambda_handler() -> str | None:
     """Which function of the app this process serves, as Lambda names its handler; None elsewhere."""
-    return os.environ.get("_HANDLER") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+    return os.environ.get("_HANDLER") if is_on_lambda() else None
 
 
 def _value(one: Field[Any], environment: Mapping[str, str]) -> Any:
@@ -472,8 +492,21 @@ def _broken_relations(settings: Settings) -> list[str]:
             <= settings.worker_timeout_seconds
         ),
         "AI_WORKER bedrock needs AI_WORKER_MODEL": settings.ai_worker != "bedrock" or bool(settings.ai_worker_model),
+        "STATUS_CALLBACKS may be false only while UNDELIVERED_ACTION is none": (
+            settings.status_callbacks or settings.undelivered_action == "none"
+        ),
         f"STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, {_CAP_MAX} s": (
             settings.stage_ttl_hours * 3_600 > horizon + _CAP_MAX
         ),
     }
     return [relation for relation, holds in relations.items() if not holds]
+
+
+def is_on_lambda() -> bool:
+    """Whether this process is a function's."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def names_aws_endpoint() -> bool:
+    """Whether the environment names an endpoint for any of AWS's services, which then need not be AWS's own."""
+    return any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)

@@ -10,49 +10,55 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from chalicelib import settings as environment
-from chalicelib.ai_worker.answering import Answering, Model, NoReplies, echo
-from chalicelib.ai_worker.prompts import INSTRUCTIONS
-from chalicelib.aws.bedrock import Bedrock
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.aws.s3 import S3Bucket
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.sqs import SqsQueue
-from chalicelib.batches.batching import Batching
-from chalicelib.batches.media_copying import MediaCopying
 from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
 from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, SystemClock
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.lookup import holds_lock
-from chalicelib.conversations.opt_out import OptOuts
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.inbound.receiving import Receiving
 from chalicelib.messages.attachments import AttachmentStore
-from chalicelib.outbound.delivery_reports import DeliveryReports
-from chalicelib.outbound.parts import PartSending
-from chalicelib.outbound.planning import Planning
-from chalicelib.outbound.replying import Replying
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.repair.retriggering import Retriggering
-from chalicelib.repair.stalled_locks import StalledLocks
-from chalicelib.repair.sweeping import Sweeping
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
-from chalicelib.unknown_senders.fallback_message import FallbackSending
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
+
+if TYPE_CHECKING:
+    from chalicelib.ai_worker.answering import Answering, Model
+    from chalicelib.batches.batching import Batching
+    from chalicelib.batches.media_copying import MediaCopying
+    from chalicelib.outbound.delivery_reports import DeliveryReports
+    from chalicelib.outbound.parts import PartSending
+    from chalicelib.outbound.planning import Planning
+    from chalicelib.outbound.replying import Replying
+    from chalicelib.outbound.typing import TypingIndicators
+    from chalicelib.outbound.undelivered import UndeliveredMessages
+    from chalicelib.repair.handing_over import HandingOver
+    from chalicelib.repair.retriggering import Retriggering
+    from chalicelib.repair.stalled_locks import StalledLocks
+    from chalicelib.repair.sweeping import Sweeping
+    from chalicelib.unknown_senders.fallback_message import FallbackSending
 
 
 def new_id() -> str:
@@ -158,11 +164,11 @@ class Engine:
             tables=self.tables,
             queues=self.queues,
             verification=Verification(provider, self.credentials),
-            opt_outs=self._opt_outs,
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
             unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
             settings=self.settings,
@@ -170,11 +176,14 @@ class Engine:
 
     @cached_property
     def delivery_reports(self) -> DeliveryReports:
+        from chalicelib.outbound.delivery_reports import DeliveryReports  # noqa: PLC0415 - a function loads what it serves
+
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            refusals=REFUSALS,
+            codes=TWILIO_CODES,
             tables=self.tables,
+            queues=self.queues,
             clock=self.clock,
             settings=self.settings,
         )
@@ -194,31 +203,45 @@ class Engine:
 
     @cached_property
     def replying(self) -> Replying:
-        planning = Planning(
-            senders=self.senders,
-            channels=self.channels,
-            credentials=self.credentials,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        parts = PartSending(
-            planning=planning,
-            senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
-            clock=self.clock,
-            settings=self.settings,
-        )
+        from chalicelib.outbound.endings import Endings  # noqa: PLC0415 - a function loads what it serves
+        from chalicelib.outbound.replying import Replying  # noqa: PLC0415 - a function loads what it serves
+
         return Replying(
-            planning=planning,
-            parts=parts,
+            planning=self._planning,
+            parts=self._parts,
             handoff=self._handoff,
-            retriggering=self.retriggering,
+            endings=Endings(self.retriggering, self.clock, self.settings),
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def typing_indicators(self) -> TypingIndicators:
+        from chalicelib.outbound.typing import TypingIndicators  # noqa: PLC0415 - a function loads what it serves
+
+        shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
+        indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
+        return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
+
+    @cached_property
+    def undelivered_messages(self) -> UndeliveredMessages:
+        from chalicelib.outbound.undelivered import UndeliveredMessages  # noqa: PLC0415 - a function loads what it serves
+
+        return UndeliveredMessages(
+            planning=self._planning,
+            parts=self._parts,
+            channels=self.channels,
+            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            policies=self.policies,
             clock=self.clock,
             settings=self.settings,
         )
 
     @cached_property
     def fallback_sending(self) -> FallbackSending:
+        from chalicelib.unknown_senders.fallback_message import FallbackSending  # noqa: PLC0415 - a function loads what it serves
+
         return FallbackSending(
             senders=self.senders,
             channels=self.channels,
@@ -229,9 +252,10 @@ class Engine:
 
     @cached_property
     def batching(self) -> Batching:
+        from chalicelib.batches.batching import Batching  # noqa: PLC0415 - a function loads what it serves
+
         return Batching(
             handoff=self._handoff,
-            opt_outs=self._opt_outs,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
@@ -253,6 +277,9 @@ class Engine:
     @cached_property
     def answering(self) -> Answering:
         """The AI worker. The record remembers its replies: a batch that was answered holds its lock no more."""
+        from chalicelib.ai_worker.answering import Answering, NoReplies  # noqa: PLC0415 - of one function alone
+        from chalicelib.ai_worker.prompts import INSTRUCTIONS  # noqa: PLC0415 - as above
+
         return Answering(
             self._model,
             send=lambda body, tenant: self.queues.replies.send(body, group=tenant),
@@ -263,6 +290,9 @@ class Engine:
 
     @cached_property
     def _model(self) -> Model:
+        from chalicelib.ai_worker.answering import echo  # noqa: PLC0415 - of one function alone
+        from chalicelib.aws.bedrock import Bedrock  # noqa: PLC0415 - as above
+
         if self.settings.ai_worker != "bedrock":
             return echo
         service = Service(self.clients.of("bedrock-runtime"), Code.INTERNAL_ERROR, Code.CONFIGURATION_ERROR)
@@ -270,6 +300,8 @@ class Engine:
 
     @cached_property
     def sweeping(self) -> Sweeping:
+        from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
+
         return Sweeping(
             stalled_locks=self._stalled_locks,
             retriggering=self.retriggering,
@@ -278,7 +310,15 @@ class Engine:
         )
 
     @cached_property
+    def handing_over(self) -> HandingOver:
+        from chalicelib.repair.handing_over import HandingOver  # noqa: PLC0415 - a function loads what it serves
+
+        return HandingOver(self._handoff, self.retriggering)
+
+    @cached_property
     def retriggering(self) -> Retriggering:
+        from chalicelib.repair.retriggering import Retriggering  # noqa: PLC0415 - a function loads what it serves
+
         return Retriggering(self.clock, new_id)
 
     def _provider(self, vendor: Vendor) -> Provider:
@@ -298,15 +338,38 @@ class Engine:
         return tuple(channel for channel in self.channels.values() if channel.vendor is vendor)
 
     @cached_property
+    def _planning(self) -> Planning:
+        from chalicelib.outbound.planning import Planning  # noqa: PLC0415 - a function loads what it serves
+
+        return Planning(
+            senders=self.senders,
+            channels=self.channels,
+            credentials=self.credentials,
+            policies=self.policies,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _parts(self) -> PartSending:
+        from chalicelib.outbound.parts import PartSending  # noqa: PLC0415 - a function loads what it serves
+
+        return PartSending(
+            planning=self._planning,
+            senders=self.senders,
+            refusals={Vendor.TWILIO: REFUSALS},
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    @cached_property
     def _handoff(self) -> Handoff:
         return Handoff(self.policies, self.clock, new_id, self.settings)
 
     @cached_property
-    def _opt_outs(self) -> OptOuts:
-        return OptOuts(self.clock, self.settings)
-
-    @cached_property
     def _stalled_locks(self) -> StalledLocks:
+        from chalicelib.repair.stalled_locks import StalledLocks  # noqa: PLC0415 - a function loads what it serves
+
         return StalledLocks(self._handoff, self.policies, self.clock, self.settings)
 
     @cached_property
@@ -314,6 +377,8 @@ class Engine:
         """None: media stay where they are, and nothing that fetches is loaded."""
         if not self.settings.media_copying:
             return None
+        from chalicelib.batches.media_copying import MediaCopying  # noqa: PLC0415 - a function loads what it serves
+
         return MediaCopying(
             fetchers=self.fetchers,
             bucket=self.bucket,
@@ -364,7 +429,8 @@ def build_on_lambda() -> None:
     if name == "app":
         _ = made.receiving(Vendor.TWILIO), made.delivery_reports  # an e-mail's parsers are loaded by the first one
     elif name == "send_replies":
-        _ = made.replying, made.fallback_sending, made.tables, made.queues
+        _ = made.replying, made.undelivered_messages, made.fallback_sending, made.typing_indicators
+        _ = made.tables, made.queues
     elif name == "send_human_replies":
         _ = made.replying, made.tables, made.queues
     elif name == "answer_batches":

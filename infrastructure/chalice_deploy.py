@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from chalice.utils import UI
 from infrastructure.account import DeploymentError, in_one_line
 from infrastructure.packaging import Package
 from infrastructure.post_deploy import PUBLIC_BASE_URL, SENDER
-from infrastructure.stages import PROJECT, Stage
+from infrastructure.stages import PROJECT, Stage, handlers, stages
 
 NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}
 """Has a process of Python's write none."""
@@ -31,12 +32,12 @@ NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}
 class Packager:
     """Takes the place of Chalice's `LambdaDeploymentPackager`."""
 
-    def __init__(self, *, architecture: str, **_: Any) -> None:
-        self._architecture = architecture
+    def __init__(self, *, stage: Stage, architecture: str, **_: Any) -> None:
+        self._stage, self._architecture = stage, architecture
 
     def create_deployment_package(self, project_dir: str, python_version: str) -> str:
         """The path of the package. Chalice asks for the Python that runs it, and no other can be packaged for."""
-        package = Package(Path(project_dir), self._architecture)
+        package = Package(Path(project_dir), self._architecture, handlers(), self._stage.variables)
         assert python_version == package.python, python_version
         return str(package.file())
 
@@ -106,7 +107,7 @@ def _package(stage: str, folder: str) -> None:
 
 def _main(verb: str, stage: str, *arguments: str) -> int:
     # Chalice looks these up in its modules when it builds, and takes no others.
-    vars(deployer)["LambdaDeploymentPackager"] = Packager
+    vars(deployer)["LambdaDeploymentPackager"] = partial(Packager, stage=stages()[stage])
     for module in (deployer, chalice_package):
         vars(module)["ApplicationGraphBuilder"] = Graph
     again = arguments[0] if verb == "deploy" else f"python -m infrastructure package --stage {stage} FOLDER"

@@ -64,7 +64,7 @@ def create(stage: Stage, parameters: dict[str, str], tell: Tell, again: str | No
     account = Account.of_shell(again)
     with in_one_line(again):
         stack = Stack(account, stage.stack_name, TEMPLATE_FILE)
-        done = stack.bring_up({**parameters, "Stage": stage.name}, again)
+        done = stack.bring_up({**stage.resource_names, **parameters, "Stage": stage.name}, again)
         tell(f"stack {stack.name} in {account.region}: {done}")
         _stop_at(preflight.faults_of_account(account, stage))
     return account

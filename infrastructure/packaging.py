@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure import bytecode
 from infrastructure.account import DeploymentError
+from infrastructure.bytecode import compile_imported
 
 LOCK = "requirements.lock"
 
@@ -36,6 +38,9 @@ _RUNTIME_FILES = ("chalice/__init__.py", "chalice/app.py")
 _LEFT_OUT = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """What an installation writes about itself."""
 
+SERVICES = frozenset({"bedrock-runtime", "dynamodb", "s3", "secretsmanager", "sqs", "sts"})
+"""The services of AWS that the functions call. botocore brings the models of all, and lists them at each start."""
+
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -45,6 +50,10 @@ class Package:
 
     project: Path
     architecture: str
+    handlers: tuple[str, ...]
+    """Of its functions, as Lambda names them."""
+    variables: Mapping[str, str]
+    """The environment of its functions."""
 
     @property
     def python(self) -> str:
@@ -82,7 +91,7 @@ class Package:
     def _digest(self) -> str:
         """Of everything that the package is made of and by."""
         digest = hashlib.sha256(f"{sys.version} {self.architecture}".encode())
-        recipes = ((path, path.name) for path in sorted(Path(__file__).parent.glob("packag*.py")))
+        recipes = [(Path(one), Path(one).name) for one in (__file__, bytecode.__file__)]
         for path, name in (*recipes, (self.project / LOCK, LOCK), *self.own()):
             content = path.read_bytes()
             digest.update(f"{name} {len(content)}\n".encode() + content)
@@ -94,9 +103,13 @@ class Package:
         for path in folder.glob("*.dist-info/*"):
             if path.name in _LEFT_OUT:
                 path.unlink()
+        for path in (folder / "botocore" / "data").glob("*/"):
+            if path.name not in SERVICES:
+                shutil.rmtree(path)
         for path, name in self.own():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / name)
+        compile_imported(folder, self.project, self.handlers, self.variables)
 
 
 def install(lock: Path, folder: Path, architecture: str) -> None:

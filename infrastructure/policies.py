@@ -63,7 +63,7 @@ def document(stage: Stage, function: str) -> dict[str, Any]:
 
 def allowed(stage: Stage, function: str) -> dict[tuple[str, str], str]:
     """What of the table of rights a function may do in a stage: the place in the table by action and ARN."""
-    known = resources(TEMPLATE_FILE, stage.name)
+    known = resources(TEMPLATE_FILE, stage.name, **stage.resource_names)
     rows: dict[tuple[str, str], str] = {}
     media_copying = COPYING.get(function, {}) if stage.setting("MEDIA_COPYING") == "true" else {}
     rights = AI_WORKER if function == AI_FUNCTION else RIGHTS[function]
@@ -120,7 +120,7 @@ def _of_queue(stage: Stage, function: str) -> list[Statement]:
     (name,) = (
         name for name, one in resources(TEMPLATE_FILE, "local").items() if one.properties.get("QueueName") == local
     )
-    service, arns = _service_and_arns(stage, name, resources(TEMPLATE_FILE, stage.name))
+    service, arns = _service_and_arns(stage, name, resources(TEMPLATE_FILE, stage.name, **stage.resource_names))
     return [_allow(f"Read{name}", [f"{service}:{action}" for action in _CONSUME], arn) for arn in arns]
 
 

@@ -28,7 +28,7 @@ _NOT_THERE = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.Non
 
 def faults_of_configuration(stage: Stage) -> Iterator[str]:
     """What in `.chalice/config.json` does not fit the template, and policy files that do not fit the rights."""
-    made = resources(TEMPLATE_FILE, stage.name).values()
+    made = resources(TEMPLATE_FILE, stage.name, **stage.resource_names).values()
     for variable, name in stage.variables.items():
         ending = variable[variable.rfind("_") :]
         if ending in _NAMES and not any(one.properties.get(_NAMES[ending]) == name for one in made):
@@ -63,7 +63,7 @@ def faults_of_topic(account: Account, topic: str | None) -> Iterator[str]:
 def faults_of_account(account: Account, stage: Stage) -> Iterator[str]:
     """Which tables, indexes and queues of the stage are not in the account's region."""
     dynamodb, sqs = account.client("dynamodb"), account.client("sqs")
-    for logical, one in resources(TEMPLATE_FILE, stage.name).items():
+    for logical, one in resources(TEMPLATE_FILE, stage.name, **stage.resource_names).items():
         if one.kind == "AWS::DynamoDB::Table":
             table = _table(dynamodb, one.properties["TableName"])
             if table is None:

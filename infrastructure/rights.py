@@ -53,6 +53,7 @@ def _batches(channel: str) -> Rights:
         "SendsTable": ("GetItem",),
         "AiQueue": _SEND,
         "HumanHandoffQueue": _SEND,
+        "AiRepliesQueue": _SEND,
         f"{channel}Queue": _SEND,
         f"{channel}DeadLetterQueue": _SEND,
     }

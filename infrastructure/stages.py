@@ -24,9 +24,18 @@ HTTP_FUNCTION = "api_handler"
 AI_FUNCTION = "answer_batches"
 """The AI worker, which only the stages have that switch it on."""
 
-_AI_QUEUE = "replies-engine-local-ai"
+AI_READER: Mapping[str, str] = {AI_FUNCTION: "replies-engine-local-ai"}
+"""The queue that it reads, as `queue_readers` tells it."""
 
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
+
+_NAMED = {
+    "ConversationsTableName": "CONVERSATIONS_TABLE",
+    "WhatsappIndexName": "WHATSAPP_INDEX",
+    "SmsIndexName": "SMS_INDEX",
+    "EmailIndexName": "EMAIL_INDEX",
+    "LockIndexName": "LOCK_INDEX",
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,11 @@ class Stage:
     def monitoring_stack_name(self) -> str:
         """The name of the stack of its alarms and its dashboard."""
         return f"{self.stack_name}-monitoring"
+
+    @property
+    def resource_names(self) -> dict[str, str]:
+        """The template's parameters that name the conversations table and its indexes, as the stage's settings do."""
+        return {parameter: self.setting(variable) for parameter, variable in _NAMED.items() if self.setting(variable)}
 
     def function_name(self, function: str) -> str:
         """The name of a function as Lambda knows it."""
@@ -90,13 +104,18 @@ def stages() -> dict[str, Stage]:
 def queue_readers(stage: Stage | None = None) -> dict[str, str]:
     """The queue, as the local stage names it, of each function of a stage that an event source mapping feeds."""
     readers = {one.name: str(one.queue) for one in _event_sources() if isinstance(one, SQSEventConfig)}
-    return readers | ({AI_FUNCTION: _AI_QUEUE} if stage is not None and stage.has_ai_worker else {})
+    return {**readers, **(AI_READER if stage is not None and stage.has_ai_worker else {})}
 
 
 def functions(stage: Stage | None = None) -> list[str]:
     """Every function of a stage, or of all stages, the one behind the routes first."""
     ours = [HTTP_FUNCTION, *(one.name for one in _event_sources())]
     return list(dict.fromkeys([*ours, *([AI_FUNCTION] if stage is not None and stage.has_ai_worker else [])]))
+
+
+def handlers() -> tuple[str, ...]:
+    """The handlers of the functions, as Lambda calls them."""
+    return ("app.app", *(f"app.{name}" for name in functions()[1:]))
 
 
 def webhooks() -> list[str]:

@@ -12,11 +12,11 @@ from io import TextIOWrapper
 from typing import Any
 
 import click
-from rich.console import Console
 
 from local.processes import environment, parent_watch
 from local.processes.children import end_on_signals
 from local.requests.command import send_command
+from local.terminal import Console
 
 _PORT = click.IntRange(1, 65_535)
 _AWS_PORT = click.option(

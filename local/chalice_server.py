@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 
 import click
-from rich.console import Console
 
 from local import logs, run_file
 from local.aws import credentials_file
@@ -18,6 +17,7 @@ from local.processes import environment, ports
 from local.processes.children import start_own
 from local.run_file import RunLog
 from local.stack import STAGE
+from local.terminal import Console
 
 _LOOK_SECONDS = 0.3
 _START_SECONDS = 30.0

@@ -119,6 +119,10 @@ SUNRISE = Tenant(
             {"auto_queue_reply_message_from_number": ["+447700900113"]},
         ),
         Customer("gina", "gina@customer.example", "email", "an active project"),
+        Customer("ida", "+447700900114", "whatsapp", "an active project"),
+        Customer("jonas", "+447700900115", "whatsapp", "an active project"),
+        Customer("kira", "+447700900116", "whatsapp", "an active project"),
+        Customer("lars", "+447700900117", "whatsapp", "an active project"),
     ),
 )
 

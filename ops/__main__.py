@@ -12,6 +12,7 @@ import click
 
 from ops import VERSION
 from ops.groups import machine
+from ops.groups.adoption import adopt, conversation
 from ops.groups.dead_letters import dead_letters
 from ops.groups.profiles import profile
 from ops.groups.tenants import tenant
@@ -35,6 +36,8 @@ def cli() -> None:
 
 cli.add_command(tenant)
 cli.add_command(profile)
+cli.add_command(adopt)
+cli.add_command(conversation)
 cli.add_command(dead_letters)
 machine.add_to(cli)
 
@@ -116,6 +119,29 @@ def unlock(
     screen.unlock(deployment, console, conversation_id, primary_channel, at_once=at_once, yes=yes)
 
 
+@cli.command()
+@on_stage
+@click.argument("conversation_id")
+@PRIMARY_CHANNEL
+@click.option("--reason", default="", help="Why; people see it with each message.")
+@DRY_RUN
+@YES
+def handoff(
+    deployment: Deployment,
+    console: Console,
+    *,
+    conversation_id: str,
+    primary_channel: str | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Hand a conversation to people, until they give it back to the AI."""
+    from ops.commands import handoff as screen  # noqa: PLC0415  # as above
+
+    screen.handoff(deployment, console, conversation_id, primary_channel, reason=reason, is_dry_run=dry_run, yes=yes)
+
+
 @cli.command("watch-unanswered")
 @on_stage
 @click.option(
@@ -132,6 +158,17 @@ def watch_unanswered(deployment: Deployment, console: Console, *, since: datetim
     from ops.commands import watch_unanswered as screen  # noqa: PLC0415  # as above
 
     screen.watch_unanswered(deployment, console, since, is_dry_run=dry_run, yes=yes)
+
+
+@cli.command("widen-opt-outs")
+@on_stage
+@DRY_RUN
+@YES
+def widen_opt_outs(deployment: Deployment, console: Console, *, dry_run: bool, yes: bool) -> None:
+    """Make each opt-out of a channel one of all channels; before a rollback to a version that knows no other."""
+    from ops.commands import widen_opt_outs as screen  # noqa: PLC0415  # as above
+
+    screen.widen_opt_outs(deployment, console, is_dry_run=dry_run, yes=yes)
 
 
 @cli.command()

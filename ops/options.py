@@ -40,9 +40,8 @@ def on_stage(body: Body) -> Body:
 
     @wraps(body)
     def wrapped(*, stage: str | None, use: str | None, **options: Any) -> None:
-        from rich.console import Console  # noqa: PLC0415  # `--help` and completion do without
-
         from chalicelib.errors import EngineError  # noqa: PLC0415  # as above
+        from local.terminal import Console  # noqa: PLC0415  # `--help` and completion do without
         from ops.stage.account import as_command_error  # noqa: PLC0415  # as above
 
         deployment = deployment_of(stage, use, {name: options.pop(name) for name in PLACES})

@@ -145,6 +145,8 @@ class Phone:
         self.plan = plan
         self.received: list[tuple[str, OutboundPart, datetime]] = []
         """What was delivered: sid, message and instant, in order."""
+        self.typing: list[str] = []
+        """The messages on which it was shown that an answer is being written."""
         self.outcomes: list[SendOutcome | Taken] = []
         """What the next sends are answered instead of being delivered."""
         self.asked: set[str] = set()
@@ -166,6 +168,11 @@ class Phone:
             return InDoubt() if fault.maybe_applied else TemporaryFailure("503")
         except Misconfigured:
             return PermanentFailure("21211")
+
+    def show_typing(self, message_id: str, secret: str) -> str | None:  # any account's
+        call = Call("ShowTyping", "twilio", "create", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
+        self.plan.perform(call, lambda _: self.typing.append(message_id))
+        return None
 
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
         call = Call("ListMessages", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
@@ -301,6 +308,8 @@ class World:
         self.batches: dict[str, list[str]] = {}
         """The message ids of each batch that the AI received, by batch id, in order of first receipt."""
         self.replies: dict[str, list[str]] = {}
+        self.asides: dict[str, list[str]] = {}
+        """What the AI says beside its answers, by batch: interim messages, and words before a handoff."""
         """The texts that the AI sent in answer to a batch, by batch id."""
         self.with_people: list[str] = []
         """The message ids that people received, each once."""
@@ -477,6 +486,16 @@ class World:
         self.batches.setdefault(document["meta"]["batch_id"], ids)
         self.replies.setdefault(document["meta"]["batch_id"], []).append(body)
         self.queues.replies.inject(json.dumps(reply), group=document.get("company", {}).get("company_id", "acme"))
+
+    def turn(self, document: dict[str, Any], **fields: Any) -> None:
+        """Put one message on the replies queue that is no final answer: an action, or an interim message."""
+        batch_id = document["meta"]["batch_id"]
+        self.batches.setdefault(batch_id, [message["message_id"] for message in document["messages"]])
+        if fields.get("body"):
+            self.asides.setdefault(batch_id, []).append(fields["body"])
+        names = ("conversation_id", "primary_channel")
+        reply = {"version": "1.1", **{name: document["conversation"][name] for name in names}, "batch_id": batch_id}
+        self.queues.replies.inject(json.dumps({**reply, **fields}), group=document["company"]["company_id"])
 
     def send_replies(self) -> None:
         """Run both reply functions over everything that is visible, once, one reply at a time as SQS does."""

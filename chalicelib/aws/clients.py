@@ -3,24 +3,31 @@
 Endpoint, region and credentials come from the standard `AWS_*` environment, which botocore reads itself. Parameters are
 not checked here: the services check them, and botocore's check costs as much as the call's own serialisation. The set
 user agent spares building one, piece by piece, for each request.
+
+On Lambda the clients trust Amazon's own certificate authorities alone: reading the whole bundle of certifi costs about
+17 ms of processor for each new connection. Where an endpoint may be signed by another authority - in another partition,
+behind a proxy, at a configured endpoint, with a configured bundle - botocore's own choice stands.
 """
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, is_on_lambda, names_aws_endpoint
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 
+AMAZON_ROOTS = Path(__file__).with_name("amazon_roots.pem")
 _MODEL_SECONDS = 100
 
 
@@ -48,6 +55,7 @@ class Clients:
         # A model thinks: two tries fit into the worker's timeout.
         self._thinking = self._config.merge(Config(read_timeout=_MODEL_SECONDS))
         self._session = Session()
+        self._verify: str | None = None
         self._making = threading.Lock()  # a session makes one client at a time
         self._made: dict[str, BaseClient] = {}
 
@@ -61,9 +69,32 @@ class Clients:
             if service not in self._made:
                 config = {"s3": self._patient, "bedrock-runtime": self._thinking}.get(service, self._config)
                 try:
-                    self._made[service] = self._session.create_client(service, config=config)
+                    self._verify = self._verify or trusted(self._session)
+                    self._made[service] = self._session.create_client(service, config=config, verify=self._verify)
                 except (BotoCoreError, ValueError) as error:
                     raise Misconfigured(
                         Code.CONFIGURATION_ERROR, f"no client for AWS can be made: {type(error).__name__}"
                     ) from error
             return self._made[service]
+
+
+def trusted(session: Session) -> str | None:
+    """The file of the certificate authorities that may sign AWS's endpoints; None: botocore chooses."""
+    is_ours_to_choose = (
+        is_on_lambda()
+        and _partition(session) == "aws"
+        and not session.get_config_variable("ca_bundle")
+        and not names_aws_endpoint()
+        and not session.get_scoped_config().keys() & {"endpoint_url", "services"}
+        and "https" not in getproxies()
+    )
+    return str(AMAZON_ROOTS) if is_ours_to_choose else None
+
+
+def _partition(session: Session) -> str | None:
+    """The partition of the session's region; None: no region is told, or botocore does not know it."""
+    region = session.get_config_variable("region")
+    try:
+        return str(session.get_partition_for_region(region)) if region else None
+    except UnknownRegionError:
+        return None

@@ -16,18 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from math import ceil
 
 from chalicelib.batches import decision
 from chalicelib.batches.media_copying import Copies, MediaCopying
-from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import contexts, views
+from chalicelib.clock import Clock, Deadline, from_iso
+from chalicelib.conversations import contexts, opt_out, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
-from chalicelib.conversations.opt_out import OptOuts, report_refusal, report_request
+from chalicelib.conversations.opt_out import report_refusal, report_request
 from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.typing import request_typing
 from chalicelib.conversations.views import Gone, View
 from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
@@ -35,7 +37,7 @@ from chalicelib.ports.queues import Queue, Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
-from chalicelib.protocol.record import Record, waited
+from chalicelib.protocol.record import STARTED_AT, Record, waited
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retrying import Exhausted, next_try
@@ -83,7 +85,6 @@ class Batching:
         self,
         *,
         handoff: Handoff,
-        opt_outs: OptOuts,
         stalled_locks: StalledLocks,
         policies: Policies,
         media_copying: MediaCopying | None,
@@ -92,7 +93,6 @@ class Batching:
         settings: Settings,
     ) -> None:
         self._handoff = handoff
-        self._opt_outs = opt_outs
         self._stalled_locks = stalled_locks
         self._policies = policies
         self._media_copying = media_copying  # None: media stay where they are
@@ -165,8 +165,8 @@ class Batching:
             case decision.ReportEnd():
                 self._stalled_locks.report_end(tables, conversation, trail)
                 return Next.LOOK
-            case decision.MarkOptOut(request):
-                return _next(self._opt_outs.apply(tables, view, request, trail))
+            case decision.MarkOptOut(channels):
+                return _next(opt_out.mark(tables, view, channels, self._clock))
             case decision.FinishPeople():
                 return _next(self._handoff.finish(tables, queues, conversation, trail))
             case decision.ClaimForPeople():
@@ -250,23 +250,19 @@ class Batching:
                 pass
         job.trail.log(Step.CONTENDED, batch_id=record.batch_id or "none")
         job.trail.count(Metric.CONTENTION)
-        again = job.trigger.again()
-        retry = next_try(again.attempt, settings.requeue_attempts_max, settings)
-        if isinstance(retry, Exhausted):
-            _dead_letter(job, "the conversation stayed locked")
-            return Next.DONE
-        delay = action.at_least_seconds if isinstance(action, decision.Contend) else 0
-        # Another trigger that comes no later will find the same rows, so this one need not come again beside it.
+        # It has not failed, so it spends none of its attempts: however long a turn lasts, what the customer writes
+        # meanwhile is not dead-lettered. Another trigger that comes no later will find the same rows.
+        delay = action.at_least_seconds if isinstance(action, decision.Contend) else settings.requeue_delay(1)
         outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
-            again,
-            delay_seconds=delay or retry.seconds,
+            job.trigger,
+            delay_seconds=delay,
             now=now,
             tenant=job.tenant,
         )
         if isinstance(outcome, Triggered):
-            _report_requeued(job, again, Code.CONVERSATION_LOCKED, delay or retry.seconds)
+            _report_requeued(job, job.trigger, Code.CONVERSATION_LOCKED, delay)
         return Next.DONE
 
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
@@ -281,13 +277,17 @@ class Batching:
 
     def _keep(self, job: Job, view: View, action: decision.Keep) -> Next | Changed:
         """Append messages that nobody answers, and settle them."""
+        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:
+            return Changed()  # O3: read once more, after the record: a STOP may have come in.
         entries = [
             contexts.entry(one.context, refused=action.marks[one.message_sid])
             if one.message_sid in action.marks
             else contexts.entry(one.context, opt_out=one.opt_out or one.opt_out_keyword)
             for one in action.messages
         ]
-        outcome = conversation_lock.append(job.tables.conversations, view.record, entries, now=self._clock.now())
+        outcome = conversation_lock.append(
+            job.tables.conversations, view.record, entries, now=self._clock.now(), marks=action.opt_out_marks
+        )
         if isinstance(outcome, Appended):
             for entry in entries:
                 _report_kept(entry, job.trail)
@@ -330,12 +330,14 @@ class Batching:
             body = contexts.batch_context(
                 conversation,
                 batch_id=lease.batch_id,
+                deadline=from_iso(lease.item[STARTED_AT]) + timedelta(seconds=self._settings.stall_timeout_seconds),
                 request_id=job.trail.request_id,
                 context_attributes=self._settings.context_attributes,
                 now=self._clock.now(),
             )
             emergency.pop_all()
         job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
+        request_typing(job.queues, conversation, self._policies, job.trail)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
         job.trail.count(Metric.DISPATCHED)
@@ -371,7 +373,9 @@ def _next(outcome: object) -> Next | Changed:
 
 
 def _report_kept(entry: views.Entry, trail: Trail) -> None:
-    """Report why nobody answers a message."""
+    """Report why nobody answers a message, under the message's own channel."""
+    channel = entry.get("channel_type")
+    trail = trail.with_fields(channel=channel) if isinstance(channel, str) else trail
     if "refused" in entry:
         report_refusal(entry[contexts.ID], entry["refused"], trail)
     else:

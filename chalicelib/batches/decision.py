@@ -1,6 +1,6 @@
 """What a trigger does about what one look found: one action, decided without a call; pure.
 
-    report an end - opt out - finish people - settle, resume, contend (locked) | wait, trim, refuse, acquire (open)
+    report an end - mark a STOP - finish people - settle, resume, contend (locked) | wait, trim, refuse, acquire (open)
 
 The order carries the promise: the lock that this trigger took is resumed before "nothing is staged" and "still typing"
 are asked, and what was staged first is ended first. A batch is the longest run of staged messages with one destination.
@@ -9,9 +9,11 @@ are asked, and what was staged first is ended first. A batch is the longest run 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
+from math import ceil
+from typing import Any
 
 from chalicelib.conversations import opt_out, views, window
 from chalicelib.conversations.handoff import GRACE_SECONDS
@@ -22,6 +24,7 @@ from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
 from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.repair.sweeping import is_answer_overdue
 from chalicelib.settings import Settings
@@ -32,11 +35,11 @@ class ReportEnd:
     """A stalled reply was given up and perhaps nobody reported it."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class MarkOptOut:
-    """A staged message opts the customer out or in."""
+    """A STOP is staged on each of these channels, and the record does not mark them yet."""
 
-    request: opt_out.Request
+    channels: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class ResetLock:
 class Contend:
     """Another batch holds the lock."""
 
-    at_least_seconds: int = 0
+    at_least_seconds: int
     """How long until it is worth another look."""
 
 
@@ -114,6 +117,9 @@ class Keep:
 
     messages: Sequence[StagedMessage]
     marks: Mapping[str, str]
+    """The codes of the rules that refuse them, by message id; the others are STOP, START or HELP."""
+    opt_out_marks: Mapping[str, Any] = field(default_factory=dict)
+    """What a START among them writes."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,9 +176,9 @@ def decide(
     routing = Routing(settings.handoff_flag_routes, policy_of, now)
     if record.has_unreported_end:
         return ReportEnd()
-    request = opt_out.pending(view)
-    if request is not None:
-        return _trim(view, now, settings, may_trim=may_trim) or MarkOptOut(request)
+    unmarked = opt_out.unmarked_channels(view)
+    if unmarked:
+        return MarkOptOut(unmarked)  # O3: before anything else is done with the stage.
     if record.claim == PEOPLE:
         is_young = record.claim_age(now) < timedelta(seconds=GRACE_SECONDS) and record.trigger_id != trigger_id
         return Contend(GRACE_SECONDS) if is_young else FinishPeople()
@@ -203,7 +209,18 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
         return StampLock()
     if record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds):
         return ResetLock()
-    return Contend()
+    return Contend(_patience_seconds(record, now, settings))
+
+
+def _patience_seconds(record: Record, now: datetime, settings: Settings) -> int:
+    """How long a trigger leaves a lock alone: the longer the turn lasts the longer, but no longer than until it stalls.
+
+    A reply that ends the turn looks at the stage itself, so that nothing waits for this.
+    """
+    stalls_in = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
+    shortest, longest = settings.requeue_delay(1), settings.requeue_delay(settings.requeue_attempts_max)
+    patience = min(max(ceil(record.turn_age(now).total_seconds()), shortest), longest)
+    return min(patience, ceil(stalls_in.total_seconds()) + 1)
 
 
 def _is_for_people(view: View, routing: Routing) -> bool:
@@ -266,23 +283,34 @@ def _destination(view: View, message: StagedMessage, routing: Routing) -> Destin
 
 
 def _kept(view: View, settings: Settings, routing: Routing) -> Keep | None:
-    """The first new messages, where nobody answers them: a rule refuses them, or they ask for help.
+    """The first new messages, where nobody answers them: a rule refuses them, or they are STOP, START or HELP.
 
-    On a locked record too, as far as it has room: they are appended behind its batch, and change nothing of it.
+    On a locked record too, as far as it has room: they are appended behind its batch, and change nothing of it. A START
+    is the last of them, because it changes what the rules say of the messages behind it.
     """
     marks: dict[str, str] = {}
     messages: list[StagedMessage] = []
     for message in view.new:
-        match _destination(view, message, routing):
-            case Refusal(code):
-                marks[message.message_sid] = code.value
-            case OptOut():
-                pass
-            case _:
-                break
+        said = _destination(view, message, routing)
+        if isinstance(said, Refusal):
+            marks[message.message_sid] = said.code.value
+        elif not isinstance(said, OptOut):
+            break
         messages.append(message)
+        if said is OptOut.START:
+            break
     fitting = views.fitting(view.record, messages, settings.batch_messages_max)
-    return Keep(fitting, marks) if fitting else None
+    return Keep(fitting, marks, _after_start(view, fitting)) if fitting else None
+
+
+def _after_start(view: View, kept: Sequence[StagedMessage]) -> Mapping[str, Any]:
+    """What the update that appends these first new messages writes to the opt-out marks; empty: nothing."""
+    last = kept[-1]
+    is_start = views.opt_out_request(last, is_opted_out=view.conversation.is_opted_out_of(last.channel)) is OptOut.START
+    is_stopped_again = last.channel in opt_out.stopped_channels(view.new[len(kept) :])
+    if not is_start or is_stopped_again:  # O3: a later STOP is staged, and its channel stays marked.
+        return {}
+    return view.conversation.opt_out_marks.after_start(last.channel)
 
 
 def _wait(view: View, settings: Settings, routing: Routing, run: _Run) -> Wait | None:

@@ -16,6 +16,7 @@ from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, EngineError, Misconfigured
 from chalicelib.messages.attachment_rules import problem_of
@@ -88,6 +89,8 @@ class MediaCopying:
             return message
         own = trail.with_fields(message_sid=message.message_sid, channel=message.channel)
         folder, ref = folder_of(conversation.tenant, self._new_id()), conversation.credential_ref(message.channel)
+        if ref is not None and not is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant):
+            ref = None
         told = []
         for number, medium in enumerate(media, start=1):
             outcome = self._copy(Wanted(medium, number, f"{folder}/{number}", ref, fetcher, until, own))
@@ -112,13 +115,16 @@ class MediaCopying:
         told = wanted.medium["content_type"]
 
         def refuse(size_bytes: int, content_type: str) -> str | None:
-            return problem_of(wanted.number, size_bytes, content_type or told, self._settings)
+            filename = wanted.medium.get("filename")
+            return problem_of(wanted.number, size_bytes, content_type or told, self._settings, filename=filename)
 
         problem = refuse(0, told)
         if problem is not None:
             return NotFetched("refused", problem)
         if wanted.credential_ref is None:
-            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, "the conversation names no secret of the channel")
+            raise Misconfigured(
+                Code.MISSING_CREDENTIAL_CONFIG, "the conversation names no secret of its own for the channel"
+            )
         if wanted.until.has_passed:
             return NotFetched("no time left")
         secret = self._credentials.get(wanted.credential_ref, wanted.until)

@@ -100,6 +100,8 @@ class Channel:
     """Whether a sender that is no phone number is a machine, which is never told that nobody knows it."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
+    shows_typing: bool = False
+    """Whether the provider can show that an answer is being written."""
     opt_out_keywords: Mapping[NumberKind, Keywords] = field(default_factory=dict)
     """By kind of the company's number, whole messages by which the provider itself takes a customer out or in, without
     saying so; they count only where a company's policy says that its service has no Advanced Opt-Out."""
@@ -296,6 +298,17 @@ class Sender(Protocol):
         Raises:
             TryAgain: `QUEUE_ERROR`; the provider cannot be asked now.
             Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed or the provider does not take it.
+        """
+
+
+class TypingIndicator(Protocol):
+    """A provider that can show that an answer is being written."""
+
+    def show_typing(self, message_id: str, secret: str) -> str | None:
+        """Show it on one of the customer's messages; why it is not shown, None: it is.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
         """
 
 

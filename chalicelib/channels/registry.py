@@ -46,6 +46,7 @@ def _twilio(settings: Settings) -> tuple[Channel, ...]:
             vendor=Vendor.TWILIO,
             part_limits=PartLimits(_TWILIO_LENGTH_MAX, media_max=1),
             free_text_hours=settings.whatsapp_free_text_hours,
+            shows_typing=True,
         ),
         Channel(
             name="sms",

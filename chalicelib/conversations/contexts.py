@@ -10,15 +10,18 @@ A batch's context is built from the record alone, so a trigger that resumes afte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chalicelib.clock import iso
 from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.provenance import provenance_of
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
 from chalicelib.protocol import record as names
+from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.record import entry_id
 
 VERSION = "1.1"
@@ -136,29 +139,61 @@ def with_media(context: Document, media: Sequence[Mapping[str, Any]]) -> dict[st
     return {**context, "messages": [{**document, "media": list(media)}]}
 
 
+ACTIONS = ("send", "none", "handoff", "extend")
+"""What a reply to a batch may do."""
+
+
 def batch_context(
-    conversation: Conversation, *, batch_id: str, request_id: str, context_attributes: Sequence[str], now: datetime
+    conversation: Conversation,
+    *,
+    batch_id: str,
+    deadline: datetime,
+    request_id: str,
+    context_attributes: Sequence[str],
+    now: datetime,
 ) -> str:
     """The body that dispatches the record's batch: its unanswered entries, and the others as history.
+
+    Args:
+        conversation: as the lock's write left it.
+        batch_id: the batch.
+        deadline: when its lock stalls.
+        request_id: of the invocation.
+        context_attributes: the company's own attributes that it carries.
+        now: the current instant.
 
     Raises:
         Misconfigured: `INTERNAL_ERROR`; the batch alone is larger than a message of the queue, or the company has
             taken its entries off the record.
     """
-    return _context(
+    entries = conversation.record.unanswered
+    if not entries:
+        raise Misconfigured(Code.INTERNAL_ERROR, "the record no longer holds the entries of its batch")
+    context = _context(
         conversation,
-        conversation.record.unanswered,
+        entries,
         batch_id=batch_id,
         request_id=request_id,
         context_attributes=context_attributes,
         now=now,
     )
+    context["meta"] |= {"deadline": iso(deadline), "actions": list(ACTIONS)}
+    return _fitted(context, _history(conversation, entries))
+
+
+@dataclass(frozen=True, repr=False)
+class Draft:
+    """What the AI would have answered, for people."""
+
+    text: str
+    reply_id: str
 
 
 def handoff_context(
     conversation: Conversation,
     entries: Sequence[Mapping[str, Any]],
     *,
+    draft: Draft | None = None,
     reasons: Mapping[str, str],
     request_id: str,
     context_attributes: Sequence[str],
@@ -167,17 +202,18 @@ def handoff_context(
     """The body that hands messages off: these entries, and the record's others as history.
 
     Args:
-        conversation: as read.
-        entries: to be handed off.
+        conversation: as read, under the handoff if there is one.
+        entries: the messages; none where people get a draft alone.
+        draft: what the AI would have answered.
         reasons: by message id, why the routing sends a message to people.
         request_id: of the invocation.
-        context_attributes: the company's own attributes that contexts carry.
+        context_attributes: the company's own attributes that it carries.
         now: the current instant.
 
     Raises:
         Misconfigured: `INTERNAL_ERROR`; the messages alone are larger than a message of the queue.
     """
-    return _context(
+    context = _context(
         conversation,
         entries,
         batch_id=None,
@@ -186,6 +222,21 @@ def handoff_context(
         context_attributes=context_attributes,
         now=now,
     )
+    record = conversation.record
+    context["handoff"] = {
+        "requested_by": record.handed_off_by or RequestedBy.COMPANY.value,
+        "reason": record.handoff_reason or None,
+        "handoff_id": record.handoff_id,
+        "draft": draft.text if draft else None,
+        "reply_id": draft.reply_id if draft else None,
+    }
+    return _fitted(context, _history(conversation, entries))
+
+
+def _history(conversation: Conversation, entries: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The record's entries but these."""
+    ids = {entry_id(one) for one in entries}
+    return [one for one in conversation.record.entries or () if entry_id(one) not in ids]
 
 
 def _context(
@@ -197,20 +248,25 @@ def _context(
     context_attributes: Sequence[str],
     now: datetime,
     reasons: Mapping[str, str] | None = None,
-) -> str:
-    if not entries:
-        raise Misconfigured(Code.INTERNAL_ERROR, "the record no longer holds the entries of its batch")
-    ids = {entry_id(one) for one in entries}
-    channel = entries[-1]["channel_type"]
-    context = {
+) -> dict[str, Any]:
+    channel = entries[-1]["channel_type"] if entries else _last_channel(conversation)
+    return {
         "meta": _meta(channel, request_id=request_id, batch_id=batch_id, now=now),
         "conversation": _conversation(conversation, context_attributes),
         "messages": [_message(one, batch_id, (reasons or {}).get(one[ID])) for one in entries],
         "company": _company(conversation, channel),
-        "processing": _processing(received=entries[0]["timestamp"], validated=now, queued=now),
+        "processing": _processing(received=entries[0]["timestamp"] if entries else iso(now), validated=now, queued=now),
     }
-    history = [one for one in conversation.record.entries or () if entry_id(one) not in ids]
-    return _fitted(context, history)
+
+
+def _last_channel(conversation: Conversation) -> str:
+    """The channel of the customer's last message on the record."""
+    channels = (
+        one.get("channel_type")
+        for one in reversed(conversation.record.entries or ())
+        if isinstance(one, Mapping) and one.get("direction") == "INBOUND"
+    )
+    return next((one for one in channels if isinstance(one, str) and one), "unknown")
 
 
 def _fitted(context: dict[str, Any], history: Sequence[Any]) -> str:
@@ -240,6 +296,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str |
         "account_sid": one["metadata"].get("account_sid"),
         "media": one.get("media", []),
         "extras": one.get("extras", {}),
+        "provenance": provenance_of(one["metadata"]["sender"], extras_of_entry(one), has_media=bool(one.get("media"))),
         **({"carried": True} if is_carried else {}),
         **({"handoff_reason": handoff_reason} if handoff_reason is not None else {}),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.messages.inbound import AddressKind
 from chalicelib.ports.queues import Attributes
-from chalicelib.ports.tables import Item
+from chalicelib.ports.tables import Attr, Condition, Item
 from chalicelib.protocol import record as names
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey, Record
@@ -99,6 +99,14 @@ class Conversation:
     def is_opted_out_of(self, channel: str) -> bool:
         """Whether the customer wants no messages on a channel."""
         return self.opt_out_marks.stops(channel)
+
+    @property
+    def routing_stands(self) -> Condition:
+        """The company routes the conversation as it was read. Its own writes raise no version, so they are named."""
+        stands: Condition = Attr(names.PRIMARY_CHANNEL).exists()
+        for name in _ROUTING:
+            stands &= Attr(name).stays(self.item.get(name))
+        return stands
 
     @property
     def attributes(self) -> Attributes:

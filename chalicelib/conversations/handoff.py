@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import contexts, views
+from chalicelib.conversations import contexts, lookup, views
+from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
 from chalicelib.conversations.routing import Route, Routing, handoff_reasons, has_answered_enough
@@ -22,8 +23,9 @@ from chalicelib.errors import Misconfigured
 from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, history, reply_claim, staging
-from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Lease
+from chalicelib.protocol import conversation_lock, handoffs, history, reply_claim, staging
+from chalicelib.protocol.conversation_lock import Changed, Lease
+from chalicelib.protocol.handoffs import HandedOver, RequestedBy
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.staging import StagedMessage
@@ -91,25 +93,81 @@ class Handoff:
         trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(messages), route=Route.HANDOFF.value)
         return self.finish(tables, queues, Conversation.from_item(lease.item), trail)
 
-    def claim(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> Released | Changed:
+    def claim(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        trail: Trail,
+        *,
+        handoff: handoffs.Handoff | None = None,
+        passed_reply_id: str | None = None,
+        draft: Draft | None = None,
+    ) -> Released | Changed:
         """Claim what is unanswered for people - with the AI, or left by an earlier batch - and hand it to them.
+
+        Args:
+            tables: of the invocation.
+            queues: of the invocation.
+            conversation: as read, with its entries and no claim.
+            trail: of the invocation.
+            handoff: the handoff that begins; None: the company's own routing sends the batch to people.
+            passed_reply_id: the reply that asked for it, or that it takes the place of.
+            draft: what the AI would have answered.
 
         Raises:
             TryAgain, Misconfigured: as `take`.
         """
-        outcome = reply_claim.claim(
+        outcome = reply_claim.claim_for_people(
             tables.conversations,
             conversation.record,
-            reply_id=PEOPLE,
+            handoff=handoff,
+            passed_reply_id=passed_reply_id,
             token=self._new_id(),
             shards=self._settings.lock_index_shards,
             now=self._clock.now(),
         )
         if not isinstance(outcome, Claim):
             return outcome
-        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail)
+        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)
 
-    def finish(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> Released | Changed:
+    def take_from_reply(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        trail: Trail,
+        *,
+        handoff: handoffs.Handoff | None,
+        entries: Sequence[Entry] = (),
+        draft: Draft | None = None,
+    ) -> Released | Changed:
+        """Pass a batch that a reply has claimed to people, with what was sent of the reply.
+
+        The caller holds the claim as its own, or has seen it stall. Arguments and errors as of `claim`.
+        """
+        outcome = reply_claim.pass_to_people(
+            tables.conversations,
+            conversation.record,
+            entries=entries,
+            handoff=handoff,
+            token=self._new_id(),
+            shards=self._settings.lock_index_shards,
+            now=self._clock.now(),
+        )
+        if not isinstance(outcome, Claim):
+            return outcome
+        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)
+
+    def finish(
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        trail: Trail,
+        *,
+        draft: Draft | None = None,
+    ) -> Released | Changed:
         """Hand a batch that is claimed for people to them, end it, and settle its rows; repeated, it does no harm.
 
         Raises:
@@ -117,27 +175,90 @@ class Handoff:
         """
         record = conversation.record
         if record.unanswered:
-            self._send(queues, conversation, trail)
+            self._send(queues, conversation, record.unanswered, trail, draft)
         outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())
         if isinstance(outcome, Released):
             staging.settle(tables.stage, record.key, record.unanswered_ids)
             trail.log(Step.SETTLED, Level.DEBUG, count=len(record.unanswered_ids))
         return outcome
 
-    def _send(self, queues: Queues, conversation: Conversation, trail: Trail) -> None:
-        """Send one context with the batch to the handoff queue."""
-        entries = conversation.record.unanswered
+    def send_draft(self, queues: Queues, conversation: Conversation, draft: Draft, trail: Trail) -> None:
+        """Send people what the AI answered to a batch that they have: at least once, they dedupe on its reply id.
+
+        Raises:
+            TryAgain, Misconfigured: it was not sent, or perhaps.
+        """
+        self._send(queues, conversation, (), trail, draft)
+
+    def hand_over(
+        self, tables: Tables, queues: Queues, key: ConversationKey, handoff: handoffs.Handoff, trail: Trail
+    ) -> bool:
+        """Hand a conversation to people until they give it back; False: it is with them already, or gone.
+
+        What is unanswered goes to them at once, unless a reply of the AI is being sent: its own process, before its
+        next part, finds the handoff.
+
+        Raises:
+            TryAgain, Misconfigured: perhaps it is theirs; whoever comes again finds out.
+        """
+
+        def act() -> bool | Changed:
+            conversation = lookup.load(tables.conversations, key, self._settings.context_attributes)
+            if conversation is None or conversation.record.handed_off_by is not None:
+                # Its own, and this is a repeat: the batch may be claimed and not finished.
+                return conversation is not None and conversation.record.handoff_id == handoff.handoff_id
+            record = conversation.record
+            if record.unanswered and record.claim is None:
+                claimed = self.claim(tables, queues, conversation, trail, handoff=handoff)
+                return claimed if isinstance(claimed, Changed) else True
+            handed = handoffs.hand_over(tables.conversations, record, handoff, now=self._clock.now())
+            return isinstance(handed, HandedOver) or handed
+
+        return views.look_again(act)
+
+    def begun(self, requested_by: RequestedBy, reason: str = "") -> handoffs.Handoff:
+        """A new handoff."""
+        return handoffs.Handoff(requested_by, self._new_id(), reason)
+
+    def belongs_to_people(self, conversation: Conversation, trail: Trail) -> bool:
+        """Whether all that is unanswered goes to people, as the company routes now or a handoff stands.
+
+        A list that cannot be read sends nothing to people: the batch is with the AI already, and its answer goes out.
+        """
+        try:
+            return views.belongs_to_people(conversation, self._routing(conversation, trail))
+        except Misconfigured as fault:
+            trail.fault(Step.FAILED, fault, Level.WARNING)
+            return False
+
+    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
+        policy_of = self._policies.for_channels(conversation, trail)
+        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
+
+    def _send(
+        self,
+        queues: Queues,
+        conversation: Conversation,
+        entries: Sequence[Entry],
+        trail: Trail,
+        draft: Draft | None,
+    ) -> None:
+        """Send one context to the handoff queue."""
         body = contexts.handoff_context(
             conversation,
             entries,
+            draft=draft,
             reasons=self._reasons(conversation, entries, trail),
             request_id=trail.request_id,
             context_attributes=self._settings.context_attributes,
             now=self._clock.now(),
         )
         queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
-        trail.log(Step.HANDED_OFF, batch_id=conversation.record.batch_id or "none", count=len(entries))
-        trail.count(Metric.HANDED_OFF, len(entries))
+        outcome = conversation.record.handed_off_by or RequestedBy.COMPANY.value
+        batch_id = conversation.record.batch_id or "none"
+        trail.log(Step.HANDED_OFF, batch_id=batch_id, count=len(entries), outcome=outcome)
+        if entries:
+            trail.count(Metric.HANDED_OFF, len(entries))
         routing = self._routing(conversation, trail)
         limited = [one for one in entries if self._is_beyond_answers_max(conversation, one, routing)]
         if limited:
@@ -148,10 +269,6 @@ class Handoff:
     def _is_beyond_answers_max(conversation: Conversation, entry: Entry, routing: Routing) -> bool:
         sender = Address.from_text(entry["metadata"]["sender"])
         return has_answered_enough(conversation, entry["channel_type"], sender, routing)
-
-    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
-        policy_of = self._policies.for_channels(conversation, trail)
-        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
 
     def _reasons(self, conversation: Conversation, entries: Sequence[Entry], trail: Trail) -> Mapping[str, str]:
         """By message id, why the routing sends a message to people; a list that cannot be read stops no hand-off."""

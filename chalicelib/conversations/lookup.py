@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from chalicelib.channels.channel import Channel
@@ -45,37 +46,42 @@ class Found:
     """As the company wrote it; `policies` reads it."""
 
 
-def find(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by the company's and the customer's address; else the company alone; else None.
+def find_pair(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
+    """Find the conversation by the company's and the customer's address; None: there is none that is active.
 
     Among several active conversations the newest `created_at` wins.
     """
-    return _newest(_pair(table, channel, message, message.sender.value), channel) or find_company(
-        table, channel, message.recipient
-    )
+    return _newest(_pair(table, channel, message.recipient.value, message.sender.value), channel)
 
 
 def find_company(table: Table, channel: Channel, recipient: Address) -> Found | None:
-    """Find a company by its address alone, by its first row; None: the address is no company's."""
+    """Find a company by its address alone, by its first row; None: the address is no company's.
+
+    A company may store its own number in the other spelling; each spelling that finds nothing costs one query.
+    """
     index = channel.index
-    for row in table.query((index.company_key, recipient.value), index=index.name, limit=1):
-        return _found(row, channel, None, 0)
+    for spelling in _companys_spellings(channel, recipient):
+        for row in table.query((index.company_key, spelling), index=index.name, limit=1):
+            return _found(row, channel, None, 0)
     return None
 
 
 def find_respelled(table: Table, channel: Channel, message: InboundMessage) -> Found | None:
-    """Find the conversation by another spelling of the customer's address, or by their id; None: there is none by any.
+    """Find the conversation by other spellings of the two addresses, or by the customer's id; None: there is none.
 
-    One query for each of these; an address with one spelling costs none. The caller holds: `find` found the company
-    alone, and its secret has proven the provider.
+    One query for each pair of spellings; two addresses with one spelling each cost none. The caller holds: `find_pair`
+    found nothing, and the secret of the company has proven the provider.
     """
     own, known_as = message.sender.value, message.sender_id
     if channel.address_kind is AddressKind.EMAIL:
         others: Sequence[str | None] = [other_spelling(own)]
     else:
         others = [*other_spellings(own), known_as if known_as != own else None]
-    spellings = dict.fromkeys(one for one in others if one is not None)
-    return _newest([row for one in spellings for row in _pair(table, channel, message, one)], channel)
+    customers = dict.fromkeys((own, *(one for one in others if one is not None)))
+    companies = _companys_spellings(channel, message.recipient)
+    _, *pairs = product(companies, customers)  # `find_pair` has asked for the first
+    rows = [row for company, customer in pairs for row in _pair(table, channel, company, customer)]
+    return _newest(rows, channel)
 
 
 def load(
@@ -119,11 +125,17 @@ def require_credential_ref(found: Found, channel: Channel) -> str:
     return found.credential_ref
 
 
-def _pair(table: Table, channel: Channel, message: InboundMessage, customer: str) -> list[Item]:
+def _companys_spellings(channel: Channel, recipient: Address) -> tuple[str, ...]:
+    """The company's address as the provider spells it, then the other spellings of a number."""
+    own = recipient.value
+    return (own, *other_spellings(own)) if channel.address_kind is AddressKind.PHONE else (own,)
+
+
+def _pair(table: Table, channel: Channel, company: str, customer: str) -> list[Item]:
     """The conversations of the company's address with a customer's, finished ones too."""
     index = channel.index
-    company = (index.company_key, message.recipient.value)
-    return list(table.query(company, index=index.name, range_key=Attr(index.customer_key).eq(customer)))
+    by_company = (index.company_key, company)
+    return list(table.query(by_company, index=index.name, range_key=Attr(index.customer_key).eq(customer)))
 
 
 def _newest(pair: Sequence[Item], channel: Channel) -> Found | None:

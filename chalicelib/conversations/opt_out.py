@@ -3,42 +3,30 @@
 `OptOutType` alone decides where the provider sends it. Its default keywords count only where a company's policy says
 that its service has no Advanced Opt-Out: elsewhere the keywords are the service's own, and "stop" may be an answer.
 
-The provider has acted and answered already. The conversation's channel is marked, so that nothing of it reaches the AI
-and no reply is sent on it, and the message is kept in the record. The message is staged like every other; its
-mark, its entry and those of all that was staged before it are one conditional update, whoever holds the lock.
+The provider has acted and answered already. STOP, START and HELP are staged like every other message.
+
+    STOP    the mark is written at once, whoever holds the lock; the entry is appended in its turn
+    START   the mark is taken off with the entry, in its turn
+    HELP    the entry is appended in its turn
+
+Guarantee: the channel of a staged STOP is marked before anything else is done with the stage. So what the customer
+wrote before the STOP on its channel, and is still staged, is refused in its turn, and the record keeps the order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import contexts, lookup, views
+from chalicelib.conversations import lookup, views
 from chalicelib.conversations.views import Gone, View
-from chalicelib.errors import Code
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, history, staging
+from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed
-from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
-
-
-@dataclass(frozen=True, repr=False)
-class Request:
-    """A staged message that opts the customer out or in.
-
-    A rule refuses what was staged before it on its channel.
-    """
-
-    kind: OptOut
-    message: StagedMessage
-    before: Sequence[StagedMessage]
 
 
 def opt_out_request(message: InboundMessage, *, is_opted_out: bool) -> OptOut | None:
@@ -50,78 +38,51 @@ def opt_out_request(message: InboundMessage, *, is_opted_out: bool) -> OptOut | 
     return None if said is OptOut.START and not is_opted_out else said
 
 
-def pending(view: View) -> Request | None:
-    """The first staged message that changes whether the customer is opted out; pure.
+def stopped_channels(messages: Sequence[StagedMessage]) -> frozenset[str]:
+    """The channels on which one of these messages is a STOP; pure."""
+    return frozenset(one.channel for one in messages if views.opt_out_request(one, is_opted_out=False) is OptOut.STOP)
 
-    It does not wait for its turn behind a lock or a window. What was staged before a STOP, and before a START of a
-    customer who is opted out, is refused: it is appended in the same update, so that the record keeps the order.
+
+def unmarked_channels(view: View) -> frozenset[str]:
+    """The channels of staged STOPs that the record does not mark yet; pure.
+
+    A mark of the whole record is no mark of the channel: a START on another channel takes it off (O2).
     """
-    for at, message in enumerate(view.new):
-        is_opted_out = view.conversation.is_opted_out_of(message.channel)
-        kind = views.opt_out_request(message, is_opted_out=is_opted_out)
-        if kind is OptOut.STOP or (kind is OptOut.START and is_opted_out):
-            before = [one for one in view.new[:at] if one.channel == message.channel]
-            return Request(kind, message, before)
-    return None
+    return stopped_channels(view.new) - view.conversation.opt_out_marks.channels
 
 
-class OptOuts:
-    """Marks conversations as opted out or in."""
+def channels_to_mark(view: View) -> frozenset[str]:
+    """The channels that the webhook of a STOP marks; pure.
 
-    def __init__(self, clock: Clock, settings: Settings) -> None:
-        self._clock = clock
-        self._settings = settings
-
-    def run_at_once(self, tables: Tables, key: ConversationKey, trail: Trail) -> bool:
-        """Do what staged messages ask for, now; whether there was anything to do.
-
-        Raises:
-            TryAgain, Misconfigured: the message stays staged, and its trigger does it.
-        """
-
-        def act() -> bool | Changed:
-            view = views.look(tables, key, self._settings.context_attributes)
-            request = None if isinstance(view, Gone) else pending(view)
-            if request is None or isinstance(view, Gone):
-                return True
-            done = self.apply(tables, view, request, trail)
-            return done if isinstance(done, Changed) else False
-
-        is_nothing = views.look_again(act)
-        while not views.look_again(act):
-            pass
-        return not is_nothing
-
-    def apply(self, tables: Tables, view: View, request: Request, trail: Trail) -> Appended | Changed:
-        """Mark the conversation, append the message and what was staged before it, and settle their rows.
-
-        What a full record has no room for stays staged and is refused by its rule later: the mark does not wait for
-        that.
-        """
-        has_room = history.room_bytes(view.record) > 0
-        before = views.fitting(view.record, request.before, self._settings.batch_messages_max) if has_room else []
-        refused = [contexts.entry(one.context, refused=Code.OPTED_OUT.value) for one in before]
-        marks: Mapping[str, Any] = {}
-        if 0 < len(before) < len(request.before):  # more than one update takes: the mark comes with the last of them
-            entries = refused
-        else:
-            entries = [*refused, contexts.entry(request.message.context, opt_out=request.kind.value)]
-            marks = _marks_after(view.conversation.opt_out_marks, request)
-        outcome = conversation_lock.append(
-            tables.conversations, view.record, entries, now=self._clock.now(), marks=marks
-        )
-        if isinstance(outcome, Appended):
-            for one in refused:
-                report_refusal(one[contexts.ID], Code.OPTED_OUT.value, trail)
-            if marks:
-                report_request(request.kind.value, trail)
-            staging.settle(tables.stage, view.record.key, [one[contexts.ID] for one in entries])
-        return outcome
+    Where a START is staged too, a channel that is marked is marked again: the write refuses a START's update that was
+    decided before the STOP came in (O3).
+    """
+    is_start_staged = any(views.opt_out_request(one, is_opted_out=True) is OptOut.START for one in view.new)
+    return stopped_channels(view.new) if is_start_staged else unmarked_channels(view)
 
 
-def _marks_after(marks: OptOutMarks, request: Request) -> Mapping[str, Any]:
-    channel = request.message.channel
-    return marks.after_stop(channel) if request.kind is OptOut.STOP else marks.after_start(channel)
+def mark(tables: Tables, view: View, channels: Collection[str], clock: Clock) -> Appended | Changed:
+    """Mark channels as opted out, whoever holds the lock; nothing else of the record changes."""
+    marks = view.conversation.opt_out_marks.after_stop(*channels)
+    return conversation_lock.append(tables.conversations, view.record, [], now=clock.now(), marks=marks)
+
+
+def mark_at_once(tables: Tables, key: ConversationKey, clock: Clock, context_attributes: Sequence[str]) -> bool:
+    """Mark the channels of staged STOPs; whether all of them are marked now.
+
+    Raises:
+        TryAgain, Misconfigured: the message stays staged, and its trigger marks the channel.
+    """
+
+    def act() -> bool | Changed:
+        view = views.look(tables, key, context_attributes)
+        if isinstance(view, Gone):
+            return False
+        channels = channels_to_mark(view)
+        outcome = mark(tables, view, channels, clock) if channels else Appended()
+        return outcome if isinstance(outcome, Changed) else True
+
+    return views.look_again(act)
 
 
 def report_request(kind: str, trail: Trail) -> None:

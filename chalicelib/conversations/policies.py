@@ -193,6 +193,16 @@ class Policy:
     stall_action: Literal["warn", "handoff"] = _policy(
         "a stalled batch is carried into the next one, or handed to people"
     )
+    typing_indicator: bool = _policy(
+        "after a dispatch and with each heartbeat WhatsApp shows for 25 seconds that an answer is being written, and "
+        "the customer's message as read"
+    )
+    undelivered_action: Literal["none", "resend"] = _policy(
+        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe"
+    )
+    status_callbacks: bool = _policy(
+        "whether the provider is asked to report on each message; `false` only while `undelivered_action` is `none`"
+    )
     list_addresses: tuple[str, ...] = _policy(
         "addresses of the company's that are mailing lists, such as a Google Group: "
         "an e-mail that one of them passed on is its author's"
@@ -272,6 +282,11 @@ def merge(settings: Settings, channel_config: Any, channel: str) -> Merged:
             where = f"{place}.{POLICY}.batch_max_wait_seconds"
             fault = f"must be {kind_of_setting('batch_max_wait_seconds')}, not below the window; {window} applies"
             findings = [one for one in findings if one.place != where] + [Finding(where, fault)]
+    if not values["status_callbacks"] and values["undelivered_action"] != "none":
+        values["status_callbacks"] = True
+        if written.get("status_callbacks") is not None:
+            fault = "may be false only while undelivered_action is none; true applies"
+            findings.append(Finding(f"{place}.{POLICY}.status_callbacks", fault))
     return Merged(Policy(**values), tuple(findings))
 
 

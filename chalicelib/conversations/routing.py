@@ -12,7 +12,7 @@ from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.authentication import Verdict
 from chalicelib.conversations.contexts import extras_of_entry
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.policies import Policy, PolicyOf
+from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind
@@ -47,6 +47,8 @@ class HandoffReason(StrEnum):
     SENDER_NOT_AUTHENTICATED = "sender_not_authenticated"
     """The policy `unauthenticated_email`."""
     ANSWERS = "automatic_answers_per_hour"
+    HANDED_OFF = "handed_off"
+    """The AI, a stall, an undelivered reply or an operator handed the conversation to people, who have it still."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def destination(
     if refused is not None:
         return Refusal(refused)
     address = Address.from_text(sender)
-    if unauthenticated_action(address, extras, routing.policy_of(channel)) == "refuse":
+    if unauthenticated_action(address, extras, channel, routing.policy_of) == "refuse":
         return Refusal(Code.SENDER_NOT_AUTHENTICATED)
     return determine_target_queue(conversation, channel, address, extras, routing)
 
@@ -110,22 +112,24 @@ def handoff_reason(
 ) -> HandoffReason | None:
     """Why people get a message from `sender`; None: the AI gets it.
 
-    People get it where the conversation queues every reply for them, where the sender is on the list for its kind of
-    address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a human. They also get an
-    e-mail whose sender is not authenticated, where the policy `unauthenticated_email` says so, and an e-mail once the
-    AI has given as many answers within the last hour as the policy `automatic_answers_per_hour` allows: two machines
-    would answer each other without end.
+    People get it while a handoff stands, and where the conversation queues every reply for them, where the sender is on
+    the list for its kind of address, or, if `handoff_flag_routes`, where the conversation is flagged as handed off to a
+    human. They also get an e-mail whose sender is not authenticated, where the policy `unauthenticated_email` says so,
+    and an e-mail once the AI has given as many answers within the last hour as the policy `automatic_answers_per_hour`
+    allows: two machines would answer each other without end.
 
     Raises:
         Misconfigured: `ROUTING_ERROR`; the list is no list of texts.
     """
+    if conversation.record.handed_off_by is not None:
+        return HandoffReason.HANDED_OFF
     if conversation.auto_queue_reply_message:
         return HandoffReason.CONVERSATION
     if _is_listed(conversation, sender):
         return HandoffReason.SENDER
     if routing.handoff_flag_routes and conversation.hand_off_to_human:
         return HandoffReason.FLAG
-    if unauthenticated_action(sender, extras, routing.policy_of(channel)) == "handoff":
+    if unauthenticated_action(sender, extras, channel, routing.policy_of) == "handoff":
         return HandoffReason.SENDER_NOT_AUTHENTICATED
     if has_answered_enough(conversation, channel, sender, routing):
         return HandoffReason.ANSWERS
@@ -153,7 +157,7 @@ def handoff_reasons(
     return {message_id: reason for message_id, reason in reasons.items() if reason is not None}
 
 
-def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy: Policy) -> str:
+def unauthenticated_action(sender: Address, extras: Mapping[str, object], channel: str, policy_of: PolicyOf) -> str:
     """What the policy says of a message by its sender's authentication: `handoff`, `keep` or `refuse`.
 
     `keep` for every other kind of address: the provider vouches for a number.
@@ -161,7 +165,7 @@ def unauthenticated_action(sender: Address, extras: Mapping[str, object], policy
     key = _UNAUTHENTICATED.get(str(extras.get(AUTHENTICATION, "")))
     if sender.kind is not AddressKind.EMAIL or key is None:
         return "keep"
-    return policy.unauthenticated_email[key]
+    return policy_of(channel).unauthenticated_email[key]
 
 
 def has_answered_enough(conversation: Conversation, channel: str, sender: Address, routing: Routing) -> bool:

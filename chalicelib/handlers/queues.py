@@ -15,8 +15,12 @@ from chalicelib.batches.batching import Job
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
-from chalicelib.messages.replies import Action, Reply, Source
+from chalicelib.messages.replies import Reply, Source
+from chalicelib.messages.typing import TypingErrand
+from chalicelib.outbound.errands import Undelivered
 from chalicelib.outbound.job import Job as ReplyJob
+from chalicelib.outbound.typing import Job as TypingJob
+from chalicelib.outbound.undelivered import ErrandJob
 from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest
@@ -79,6 +83,21 @@ def _errand(
         Rejected: it is neither; nobody speaks as a person on the AI's queue, nor as the AI on people's.
     """
     tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), new_id()
+    typing = TypingErrand.from_body(body) if source is Source.AI else None
+    if typing is not None:
+        trail = carried.with_fields(conversation_id=typing.conversation.conversation_id, tenant=tenant)
+        to_show = TypingJob(typing, tenant, tables, last_send, trail)
+        return partial(engine.typing_indicators.process, to_show), lambda _: None, trail  # it is never repeated
+    undelivered = Undelivered.from_body(body) if source is Source.AI else None
+    if undelivered is not None:
+        trail = carried.with_fields(tenant=tenant, attempt=undelivered.attempt)
+        at_work = ErrandJob(undelivered, tenant, tables, queues, last_send, token, trail)
+        at_work_again = replace(at_work, tables=engine.tables, queues=unbounded)
+        return (
+            partial(engine.undelivered_messages.process, at_work),
+            lambda fault: engine.undelivered_messages.retry_later(at_work_again.after(fault), fault.code.value),
+            trail,
+        )
     fallback_request = FallbackRequest.from_body(body) if source is Source.AI else None
     if fallback_request is not None:
         trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)
@@ -92,8 +111,6 @@ def _errand(
     reply = Reply.from_body(body)
     if reply.source is not source:
         raise Rejected(Code.PARSING_ERROR, f"a reply of source {reply.source.value} has a queue of its own")
-    if reply.action is not Action.SEND or not reply.is_final:
-        raise Rejected(Code.PARSING_ERROR, f"this version does not take a reply of action {reply.action.value}")
     trail = carried.with_fields(
         conversation_id=reply.conversation.conversation_id,
         tenant=tenant,

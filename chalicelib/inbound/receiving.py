@@ -23,12 +23,13 @@ from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.binding import is_own_secret
+from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import OptOuts, opt_out_request
-from chalicelib.conversations.policies import Policies, Policy
+from chalicelib.conversations.opt_out import mark_at_once, opt_out_request
+from chalicelib.conversations.policies import Policies, Policy, PolicyOf
 from chalicelib.conversations.routing import Route, Routing, determine_target_queue, unauthenticated_action
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.conversations.window import first_delay_seconds
@@ -69,11 +70,11 @@ class Receiving:
         tables: Tables,
         queues: Queues,
         verification: Verification,
-        opt_outs: OptOuts,
         handoff: Handoff,
         attachment_store: AttachmentStore,
         unknown_sender_policy: UnknownSenderPolicy,
         policies: Policies,
+        companies: Companies,
         clock: Clock,
         new_id: Callable[[], str],
         settings: Settings,
@@ -83,11 +84,11 @@ class Receiving:
         self._tables = tables
         self._queues = queues
         self._verification = verification
-        self._opt_outs = opt_outs
         self._handoff = handoff
         self._attachment_store = attachment_store
         self._unknown_sender_policy = unknown_sender_policy
         self._policies = policies
+        self._companies = companies
         self._clock = clock
         self._new_id = new_id
         self._settings = settings
@@ -137,8 +138,8 @@ class Receiving:
             self._verification.verify(request, message.account_id, credential_ref, deadline, trail)
         except Rejected:
             if found.key is not None:
-                # A stranger's request has cost this query too: a forger must not learn who is a customer.
-                lookup.find_company(tables.conversations, channel, message.recipient)
+                # A stranger's request has asked for this too: a forger must not learn who is a customer.
+                self._companies.find(tables.conversations, channel, message.recipient)
             raise
         if _is_probe(request, message):
             return Outcome(is_probe=True)
@@ -188,7 +189,7 @@ class Receiving:
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)
-        _require_authentication(message, self._policies.of(found, channel.name, trail))
+        _require_authentication(message, self._policies.for_channels(found, trail))
         conversation = self._load(tables, found, message)
         if conversation is None:
             notice = self._unknown_sender_policy.respond(tables, queues, channel, found, message, trail)
@@ -258,11 +259,14 @@ class Receiving:
         request: OptOut,
         trail: Trail,
     ) -> Outcome:
-        """Stage a message that opts the customer out or in, and do what it asks for at once, whoever holds the lock."""
+        """Stage a STOP, START or HELP; a STOP marks its channel at once, and stage 2 does the rest in its turn."""
         staged = self._stage(tables, conversation, message, policy, None, trail, route=None)
         code = Code.OPTED_OUT if request is OptOut.STOP else None
-        if staged is None or self._tried(lambda: self._opt_outs.run_at_once(tables, conversation.key, trail), trail):
+        if staged is None:
             return Outcome(code)
+        if request is OptOut.STOP:
+            names = self._settings.context_attributes
+            self._tried(lambda: mark_at_once(tables, conversation.key, self._clock, names), trail)
         outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=0)
         return outcome if outcome.code is not None else Outcome(code)
 
@@ -311,7 +315,10 @@ class Receiving:
         return message.unread.judged(message, lists=lists)
 
     def _find(self, tables: Tables, channel: Channel, message: InboundMessage, trail: Trail) -> Found:
-        found = lookup.find(tables.conversations, channel, message)
+        """The conversation by the two addresses; else the company alone."""
+        found = lookup.find_pair(tables.conversations, channel, message) or self._companies.find(
+            tables.conversations, channel, message.recipient
+        )
         if found is None:
             # Told like a forgery: only a proven provider learns that an address is unknown.
             raise Rejected(Code.INVALID_SIGNATURE, "the address is no company's")
@@ -471,13 +478,13 @@ def _pass_or_refuse(message: InboundMessage) -> None:
         raise Rejected(message.refusal, f"refused by the channel {message.channel}")
 
 
-def _require_authentication(message: InboundMessage, policy: Policy) -> None:
+def _require_authentication(message: InboundMessage, policy_of: PolicyOf) -> None:
     """Refuse an e-mail whose sender is not authenticated, where the company's policy says so.
 
     Raises:
         Rejected: `SENDER_NOT_AUTHENTICATED`.
     """
-    if unauthenticated_action(message.sender, message.extras, policy) == "refuse":
+    if unauthenticated_action(message.sender, message.extras, message.channel, policy_of) == "refuse":
         raise Rejected(Code.SENDER_NOT_AUTHENTICATED, "refused by the policy unauthenticated_email")
 
 

@@ -126,7 +126,7 @@ class Reply:
             effects=optional(document, "effects", bool, default=False),
             clamped=(*_longer("reason", reason, REASON_LENGTH_MAX), *_longer("draft", draft, DRAFT_LENGTH_MAX)),
             attempt=optional(document, RETRY_ATTEMPT, int, 0),
-            unsent_claims=_unsent_claims(document),
+            unsent_claims=unsent_claims_of(document),
         )
         _check(reply, document)
         return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
@@ -209,7 +209,12 @@ def _check(reply: Reply, document: Mapping[str, Any]) -> None:
         raise Rejected(Code.PARSING_ERROR, "a reply's batch_id is a text")
 
 
-def _unsent_claims(document: Mapping[str, Any]) -> tuple[str, ...]:
+def unsent_claims_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tokens of claims that sent nothing.
+
+    Raises:
+        Rejected: `PARSING_ERROR`.
+    """
     claims: list[str] = optional(document, UNSENT_CLAIMS, list, [])
     if not all(isinstance(claim, str) for claim in claims):
         raise Rejected(Code.PARSING_ERROR, f"a reply's {UNSENT_CLAIMS} are a list of texts")

@@ -1,17 +1,24 @@
 """Delivery reports: a provider's later status of a message is stored on the part's row, and rarely on the record.
 
-A report proves a send that was in doubt. A refusal that comes this way - opted out, outside the window of free text -
-has the effect that it would have had on the send: the record tells it.
+A report proves a send that was in doubt. A failure - `failed` or `undelivered`, whatever its code - ends the reply with
+`processing_error` and the code on the record, if that reply is still its last word. It is counted by who must act. An
+errand on the queue of replies does what the company's policy says; it is queued before the provider is answered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from chalicelib.channels.channel import Refusals, Reporter, WebhookRequest
+from chalicelib.channels.channel import DeliveryReport, Reporter, WebhookRequest
+from chalicelib.channels.outcomes import Actor, Table
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.opt_out import mark_opted_out
+from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.outbound.errands import Undelivered
+from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import reply_claim, sends
 from chalicelib.protocol.sends import Part, State
@@ -19,6 +26,15 @@ from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 from chalicelib.telemetry.trail import unverified
+
+METRICS: Final[Mapping[Actor, Metric]] = {
+    Actor.CUSTOMER: Metric.UNDELIVERED_CUSTOMER,
+    Actor.WRITER: Metric.UNDELIVERED_WRITER,
+    Actor.OPERATOR: Metric.UNDELIVERED_OPERATOR,
+    Actor.PROVIDER: Metric.UNDELIVERED_PROVIDER,
+    Actor.UNKNOWN: Metric.UNDELIVERED_UNKNOWN,
+}
+"""The metric of a failure, by who must act."""
 
 
 class DeliveryReports:
@@ -29,15 +45,17 @@ class DeliveryReports:
         *,
         provider: Reporter,
         verification: Verification,
-        refusals: Refusals,
+        codes: Table,
         tables: Tables,
+        queues: Queues,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._provider = provider
         self._verification = verification
-        self._refusals = refusals
+        self._codes = codes
         self._tables = tables
+        self._queues = queues
         self._clock = clock
         self._settings = settings
 
@@ -66,6 +84,9 @@ class DeliveryReports:
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, part.credential_ref, part.tenant):
+            detail = f"a part of tenant {part.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
         trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(
@@ -74,16 +95,24 @@ class DeliveryReports:
         trail.log(Step.REPORTED, outcome=report.status, code=report.error_code or "none")
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
-        if report.error_code in (self._refusals.opted_out, self._refusals.outside_window):
-            self._tell_refusal(tables, part, report.error_code or "", trail)
-        elif part.state is not State.SENT and record_proof(
-            tables, part, self._settings.context_attributes, self._clock
-        ):
+        is_proof = part.state is not State.SENT and part.resends is None
+        if is_proof and record_proof(tables, part, self._settings.context_attributes, self._clock):
             trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
+        if report.status in sends.FAILED:
+            self._take_failure(tables, self._queues.within(deadline), part, report, trail, is_news=is_news)
 
-    def _tell_refusal(self, tables: Tables, part: Part, error_code: str, trail: Trail) -> None:
-        """Make the record tell that the provider refused what it had taken; repeats change nothing."""
-        trail.log(Step.REPLY_REFUSED, Level.WARNING, code=error_code)
-        reply_claim.mark_undelivered(tables.conversations, part, error_code=error_code, now=self._clock.now())
-        if error_code == self._refusals.opted_out:
+    def _take_failure(
+        self, tables: Tables, queues: Queues, part: Part, report: DeliveryReport, trail: Trail, *, is_news: bool
+    ) -> None:
+        """Mark the record, and request what the company's policy says; repeats change nothing."""
+        code, row = report.error_code or ReplyCode.UNDELIVERED, self._codes.row(report.error_code)
+        actor = row.actor if row is not None else Actor.UNKNOWN
+        if is_news:
+            trail.log(Step.UNDELIVERED, Level.WARNING, code=code, outcome=actor, batch_id=part.batch_id or "none")
+            trail.count(METRICS[actor], outcome=report.status)
+        elif sends.find(tables.sends, sends.resend_id(part.send_id)) is not None:
+            return  # its errand has begun: the record may say already that it was sent once more
+        reply_claim.mark_undelivered(tables.conversations, part, error_code=code, now=self._clock.now())
+        if code == self._codes.opted_out:
             mark_opted_out(tables, part.conversation, part.channel, self._clock, self._settings.context_attributes)
+        queues.replies.send(Undelivered(part.send_id).body, group=fair_group(part.tenant))

@@ -49,6 +49,8 @@ class Done:
 
     entries: tuple[Entry, ...]
     error_code: str | None
+    withheld: str | None = None
+    """What it says in parts that were not sent; None: nothing was sent."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ is unknown. After a 5xx the list is read once more, and then the part is sent on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -57,10 +57,21 @@ class PartSending:
         self._clock = clock
         self._settings = settings
 
-    def send(self, job: Job, conversation: Conversation, plan: Plan) -> Done | Later:
-        """Send each part that was not sent yet, in order; stop at the first that is not."""
+    def send(
+        self, job: Job, conversation: Conversation, plan: Plan, *, still_ours: Callable[[], bool] | None = None
+    ) -> Done | Later:
+        """Send each part that was not sent yet, in order; stop at the first that is not.
+
+        Args:
+            job: the reply.
+            conversation: as read.
+            plan: what is to be sent.
+            still_ours: asked before each part after the first; False: people took over, and nothing new is sent.
+        """
         entries: list[Entry] = []
         for number, wanted in enumerate(plan.parts, start=1):
+            if number > 1 and plan.refusal is None and still_ours is not None and not still_ours():  # I8
+                plan = replace(plan, refusal=ReplyCode.TAKEN_OVER)
             part = Part(
                 send_id=wanted.send_id,
                 conversation=conversation.key,
@@ -72,6 +83,8 @@ class PartSending:
                 number=number,
                 count=len(plan.parts),
                 entry=self._planning.entry(job.reply, plan, wanted),
+                content_variables=wanted.content_variables,
+                resends=plan.resends,
                 token=f"{job.token}-{number}",
             )
             outcome = self._send_part(job, part, wanted, plan)
@@ -83,8 +96,9 @@ class PartSending:
                     gives_back = outcome.gives_claim_back and not entries
                     return replace(outcome, gives_claim_back=gives_back, entries=tuple(entries))
                 case code:
-                    return Done(tuple(entries), code)
-        return Done(tuple(entries), None)
+                    withheld = "\n\n".join(one.body for one in plan.parts[number - 1 :] if one.body)
+                    return Done(tuple(entries), code, withheld if entries else None)
+        return Done(tuple(entries), None, "")
 
     def _send_part(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         """Send one part, unless it was sent or is in doubt: then find out. A text is an error's code."""
@@ -173,8 +187,11 @@ class PartSending:
                 if is_opt_out:
                     self._mark_opted_out(job, plan.channel.name)
                 return code
-            case TemporaryFailure(code, after_seconds):
+            case TemporaryFailure(code, after_seconds, is_ours_to_mend):
                 unsent = self._give_back(job, part)
+                if is_ours_to_mend:
+                    job.trail.log(Step.ACCOUNT_FAULT, Level.ERROR, code=code, count=part.number)
+                    job.trail.count(Metric.ACCOUNT_FAULT)
                 return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
             case InDoubt(is_server_error, code):
                 is_provable = is_server_error and self._senders[plan.channel.name].lists_every_message

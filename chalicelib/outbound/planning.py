@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender, Vendor, threading_of
+from chalicelib.channels.channel import Channel, OutboundPart, Sender, threading_of
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
+from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
@@ -42,6 +43,8 @@ class Plan:
     """An earlier try may have sent the first part."""
     refusal: ReplyCode | None
     """Why nothing is shown to the provider that was not shown to it before; None: all may be."""
+    resends: str | None = None
+    """The send id of the part that was not delivered, and that this plan repeats."""
 
 
 class Planning:
@@ -53,12 +56,14 @@ class Planning:
         senders: Mapping[str, Sender],
         channels: Mapping[str, Channel],
         credentials: CredentialCache,
+        policies: Policies,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._senders = senders
         self._channels = channels
         self._credentials = credentials
+        self._policies = policies
         self._clock = clock
         self._settings = settings
 
@@ -73,15 +78,15 @@ class Planning:
         Raises:
             TryAgain, Misconfigured: the secret could not be fetched.
         """
-        recipient = self._recipient(job.reply, conversation.record, first)
+        recipient = self._recipient(job.reply, conversation, first)
         if recipient is None:
             return Done((), ReplyCode.NO_RECIPIENT)
         channel, last = recipient
         job.trail.bind(channel=channel.name)
-        ref = conversation.credential_ref(channel.name)
-        if ref is None or not is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant):
+        ref = self._own_secret(conversation, channel)
+        if ref is None:
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
-        parts = self._parts(job.reply, conversation, channel, last)
+        parts = self._parts(job, conversation, channel, last)
         if first is not None and first.count != len(parts):
             return Done((), ReplyCode.PARTS_CHANGED)
         return Plan(
@@ -93,6 +98,50 @@ class Planning:
             known_sids=conversation.record.entry_ids,
             is_begun=first is not None and first.token not in job.reply.unsent_claims,
             refusal=self._refusal(job.reply, conversation, channel, last),
+        )
+
+    def resend(self, job: Job, conversation: Conversation, part: Part) -> Plan | Done:
+        """The plan that sends a part once more which the provider took and could not deliver.
+
+        Args:
+            job: the reply that the part belongs to.
+            conversation: as read, with its entries.
+            part: as its row has it.
+
+        Raises:
+            TryAgain, Misconfigured: the secret could not be fetched.
+        """
+        recipient = self._recipient_of_row(conversation.record, part)
+        if recipient is None:
+            return Done((), ReplyCode.NO_RECIPIENT)
+        channel, last = recipient
+        ref = self._own_secret(conversation, channel)
+        if ref is None:
+            return Done((), Code.MISSING_CREDENTIAL_CONFIG)
+        send_id, metadata = sends.resend_id(part.send_id), part.entry["metadata"]
+        wanted = OutboundPart(
+            send_id=send_id,
+            to=channel.address_prefix + metadata["recipient"],
+            sender=channel.address_prefix + metadata["sender"],
+            messaging_service_sid=conversation.messaging_service_sid(channel.name),
+            body=part.entry["content"],
+            content_sid=part.entry.get("content_sid"),
+            content_variables=part.content_variables,
+            media_urls=tuple(one["url"] for one in part.entry.get("media", ())),
+            status_callback=self._status_callback(job, conversation, channel, send_id),
+            answers=threading_of(_texts(last.get("extras"))),
+            is_automatic=job.reply.source is Source.AI,
+        )
+        return Plan(
+            channel=channel,
+            last=last,
+            credential_ref=ref,
+            secret=self._credentials.get(ref, job.deadline),
+            parts=(wanted,),
+            known_sids=conversation.record.entry_ids,
+            is_begun=True,
+            refusal=self._refusal(job.reply, conversation, channel, last),
+            resends=part.send_id,
         )
 
     def entry(self, reply: Reply, plan: Plan, part: OutboundPart) -> dict[str, Any]:
@@ -115,15 +164,19 @@ class Planning:
             **({"extras": dict(extras)} if extras else {}),
         }
 
-    def _recipient(self, reply: Reply, record: Record, first: Part | None) -> tuple[Channel, Entry] | None:
-        """The channel and the entry of the message that is answered."""
+    def _recipient(self, reply: Reply, conversation: Conversation, first: Part | None) -> tuple[Channel, Entry] | None:
+        """The channel and the entry of the message that is answered: the last one whose channel is not opted out of.
+
+        Where the customer opted out of all of them it is the last one, and the reply is refused.
+        """
+        record = conversation.record
         if first is not None:
             return self._recipient_of_row(record, first)
         batch = record.unanswered if reply.source is Source.AI else ()
-        for entry in reversed(batch or record.entries or ()):
-            if (channel := self._answerable(entry)) is not None:
-                return channel, entry
-        return None
+        entries = [*reversed(batch or record.entries or ())]
+        answerable = [(channel, one) for one in entries if (channel := self._answerable(one)) is not None]
+        is_open = [one for one in answerable if not conversation.is_opted_out_of(one[0].name)]
+        return next(iter(is_open or answerable), None)
 
     def _recipient_of_row(self, record: Record, first: Part) -> tuple[Channel, Entry] | None:
         """The same, as the row of the first part has it; the customer may have written by another channel since."""
@@ -153,10 +206,15 @@ class Planning:
         silent = self._clock.now() - from_iso(last["timestamp"])
         return ReplyCode.OUTSIDE_WINDOW if silent > timedelta(hours=channel.free_text_hours) else None
 
-    def _parts(
-        self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry
-    ) -> tuple[OutboundPart, ...]:
-        """The messages that a reply becomes, in the order of its contents."""
+    def _own_secret(self, conversation: Conversation, channel: Channel) -> str | None:
+        """The name of the secret that sends; None: the row names none, or another company's."""
+        ref = conversation.credential_ref(channel.name)
+        is_own = ref is not None and is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant)
+        return ref if is_own else None
+
+    def _parts(self, job: Job, conversation: Conversation, channel: Channel, last: Entry) -> tuple[OutboundPart, ...]:
+        """The messages that a reply becomes; in the order of its contents."""
+        reply = job.reply
         made = parts_of(reply.contents, channel.part_limits)
         return tuple(
             OutboundPart(
@@ -168,17 +226,24 @@ class Planning:
                 content_sid=part.content_sid,
                 content_variables=part.content_variables,
                 media_urls=part.media_urls,
-                status_callback=self._status_callback(channel.vendor, send_id_of(reply, number)),
+                status_callback=self._status_callback(job, conversation, channel, send_id_of(reply, number)),
                 answers=threading_of(_texts(last.get("extras"))),
                 is_automatic=reply.source is Source.AI,
             )
             for number, part in enumerate(made, start=1)
         )
 
-    def _status_callback(self, vendor: Vendor, send_id: str) -> str | None:
+    def _status_callback(self, job: Job, conversation: Conversation, channel: Channel, send_id: str) -> str | None:
         """Where the provider reports on a part; None: it is not asked to, or we have no public address."""
-        base, path = self._settings.public_base_url, vendor.report_path
-        return f"{base}{path}{send_id}" if base and path else None
+        base, path = self._settings.public_base_url, channel.vendor.report_path
+        if not base or not path or not self._policies.of(conversation, channel.name, job.trail).status_callbacks:
+            return None
+        return f"{base}{path}{send_id}"
+
+
+def first_part(job: Job) -> Part | None:
+    """The row of the reply's first part; None: nothing of it was ever tried."""
+    return sends.find(job.tables.sends, send_id_of(job.reply, 1))
 
 
 def send_id_of(reply: Reply, number: int) -> str:

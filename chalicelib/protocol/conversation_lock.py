@@ -2,7 +2,9 @@
 
     open --e: acquire--> processing --claim, release: see reply_claim--> open
      |                    |   |  ^
-     |                    |   |  `-- g: refresh, for the same trigger came again and resumes
+     |                    |   |  |-- g: refresh, for the same trigger came again and resumes
+     |                    |   |  `-- H: extend, for the AI needs more time: see turns
+     |                    |   |----- I: end without reply, for the AI has nothing to say: see turns (ai_no_reply)
      |                    |   `----- f: reset, for the lock stalled (open, and watched)
      |                    `--------- h: abandon, for nothing was dispatched and nothing is carried (processing_error)
      |-- u: append, of messages that no batch takes; to a locked record too
@@ -20,7 +22,8 @@ Guarantees
     L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
         it and is not appended again.
     L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
-    L5  A reset opens a lock only as old as it was seen to be: a refresh or a claim in between keeps it.
+    L5  A reset opens a lock only as old as it was seen to be: a refresh or a claim in between keeps it. The
+        claim of an interim message goes with the lock; every other claim keeps it.
     L6  An open record has no lock's start and no trigger, so that a lock set by another system is never taken for an
         old one of ours, and none of ours is ever resumed by a trigger of the past.
     L7  People get a batch only under a claim in their name, which acquisition sets in the same update: whoever read the
@@ -44,6 +47,8 @@ from chalicelib.protocol.answers import recent_answers
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
+    CLAIM_END,
+    CLAIM_REASON,
     CLAIM_TOKEN,
     CLAIMED_AT,
     COMPLETED_AT,
@@ -56,13 +61,17 @@ from chalicelib.protocol.record import (
     MESSAGES,
     MOVED_ANSWERS,
     MOVED_BEFORE,
+    PASSED_REPLY_ID,
     STALL_RESETS,
     STARTED_AT,
     STATUS,
     TRIGGER_ID,
+    TURN_EFFECTS,
+    TURN_STARTED_AT,
     UNANSWERED_IDS,
     VERSION,
     WATCHED,
+    ClaimEnd,
     ConversationKey,
     Record,
     Status,
@@ -77,8 +86,11 @@ PEOPLE = "#people"
 MARKS_MAX = 100
 """Entries that one update marks: DynamoDB's expressions end at 4 KB. What is beyond keeps no mark."""
 
-CLAIM_ATTRIBUTES = (CLAIM, CLAIMED_AT, CLAIM_TOKEN, ERROR_CODE)
-"""What a reply leaves on the record, and the next lock takes off."""
+CLAIM_ATTRIBUTES = (CLAIM, CLAIMED_AT, CLAIM_TOKEN, CLAIM_END, CLAIM_REASON, ERROR_CODE)
+"""What a reply leaves on the record, and the next lock removes."""
+
+_TURN_ATTRIBUTES = (PASSED_REPLY_ID, TURN_EFFECTS)
+"""What belongs to the batch before: the next one removes it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,12 +147,13 @@ def acquire(
     assert not record.is_locked, "only an open record is acquired"
     carried = [entry[MESSAGE_ID] for entry in record.unanswered]
     unanswered = [*carried, *(entry[MESSAGE_ID] for entry in entries)]  # L3
-    claim = {CLAIM: PEOPLE, CLAIMED_AT: iso(now), CLAIM_TOKEN: batch_id} if for_people else {}
+    claim = people_claim(batch_id, now) if for_people else {}
     change = Change(
         set={
             STATUS: Status.PROCESSING.value,
             BATCH_ID: batch_id,
             STARTED_AT: iso(now),
+            TURN_STARTED_AT: iso(now),
             TRIGGER_ID: trigger_id,
             UNANSWERED_IDS: unanswered,
             LOCK_SHARD: lock_shard(record.key, shards),
@@ -150,7 +163,7 @@ def acquire(
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=tuple(name for name in CLAIM_ATTRIBUTES if name not in claim),
+        remove=tuple(name for name in (*CLAIM_ATTRIBUTES, *_TURN_ATTRIBUTES) if name not in claim),
     )
     match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
         case Written(item):
@@ -186,17 +199,20 @@ def stamp(table: Table, record: Record, *, shards: int, now: datetime) -> None:
 
 
 def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset | Lost:
-    """Open a stalled lock that no reply has claimed; its batch stays unanswered, and is watched (L8).
+    """Open a stalled lock that no reply has claimed to end it; its batch stays unanswered, and is watched (L8).
+
+    The claim of an interim message is removed: the turn that it belongs to has stalled.
 
     Where another system opened the record by a status of its own, that status stays.
 
     Args:
         table: the conversations table.
-        record: as read: with the lock's start, and no claim.
+        record: as read: with the lock's start, and no claim but that of an interim message.
         shards: of the sparse index.
         now: the current instant.
     """
     assert record.started_at is not None, "a lock that bears no start has not stalled"
+    assert record.claim is None or record.claim_end is ClaimEnd.UNCLAIM, "other claims end by their stored end"
     is_ours = record.status == Status.PROCESSING
     watched = _watched(record.key, shards, now) if record.unanswered_ids else {}
     removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES)
@@ -330,6 +346,11 @@ def remove_moved(table: Table, record: Record, *, count: int, now: datetime) -> 
             return Appended()
         case Refused():
             return Changed()
+
+
+def people_claim(token: str, now: datetime) -> dict[str, str]:
+    """What claims a batch for people."""
+    return {CLAIM: PEOPLE, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: ClaimEnd.PEOPLE.value}
 
 
 def held_by(batch_id: str) -> Condition:

@@ -3,9 +3,13 @@
 A mark belongs to a channel, as it does at the provider: STOP by SMS stops SMS. `conversation_lock.append` writes it.
 
 Guarantees
-    O1  Marks are computed from the record as it was read, and written only while it stands so: of two wishes on two
-        channels neither undoes the other.
-    O2  `opted_out: true`, which rows bear from before marks belonged to channels, stops every channel until a START.
+    O1  Marks are computed from the record as read, and written only if the record has not changed since: a STOP on one
+        channel and a START on another do not undo each other.
+    O2  `opted_out: true` stops every channel until a START. Rows have it from before marks belonged to channels.
+    O3  A trigger that finds a staged STOP marks its channel before it does anything else with the stage, and a START
+        does not take the mark off where a later STOP of its channel is staged. For a START the stage is read once more
+        after the record. A STOP that is staged after that writes the mark again while the START is staged, which
+        refuses the START's update. So the mark of an acknowledged STOP is never taken off before its turn.
 """
 
 from __future__ import annotations
@@ -43,9 +47,13 @@ class OptOutMarks:
         """Whether nothing is to be sent on a channel, and nothing of it goes to the AI or to people."""
         return self.is_of_record or channel in self.channels  # O2: the mark of an older row stops all.
 
-    def after_stop(self, channel: str) -> dict[str, Any]:
-        """What a STOP on a channel writes; O1: with the marks of the other channels as they were read."""
-        return {OPTED_OUT_CHANNELS: sorted(self.channels | {channel})}
+    def after_stop(self, *channels: str) -> dict[str, Any]:
+        """What a STOP on each of these channels writes; O1: with the marks of the other channels as they were read."""
+        return {OPTED_OUT_CHANNELS: sorted(self.channels.union(channels))}
+
+    def of_the_whole(self) -> dict[str, Any]:
+        """What makes these marks one of the whole record (O2), as the versions before marks of channels read it."""
+        return {OPTED_OUT: True, OPTED_OUT_CHANNELS: []}
 
     def after_start(self, channel: str) -> dict[str, Any]:
         """What a START on a channel writes: it takes off the channel's mark, and a mark of the whole record."""

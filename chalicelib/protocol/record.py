@@ -28,6 +28,14 @@ TRIGGER_ID = "processing_trigger_id"
 CLAIM = "reply_claim"
 CLAIMED_AT = "reply_claimed_at"
 CLAIM_TOKEN = "reply_claim_token"
+CLAIM_END = "reply_claim_end"
+CLAIM_REASON = "reply_claim_reason"
+PASSED_REPLY_ID = "passed_reply_id"
+TURN_STARTED_AT = "turn_started_at"
+TURN_EFFECTS = "turn_effects"
+HANDED_OFF_BY = "handed_off_by"
+HANDOFF_ID = "handoff_id"
+HANDOFF_REASON = "handoff_reason"
 LAST_REPLY_ID = "last_reply_id"
 COMPLETED_AT = "processing_completed_at"
 ERROR_CODE = "processing_error_code"
@@ -54,6 +62,15 @@ ATTRIBUTES = (
     TRIGGER_ID,
     CLAIM,
     CLAIMED_AT,
+    CLAIM_TOKEN,
+    CLAIM_END,
+    CLAIM_REASON,
+    PASSED_REPLY_ID,
+    TURN_STARTED_AT,
+    TURN_EFFECTS,
+    HANDED_OFF_BY,
+    HANDOFF_ID,
+    HANDOFF_REASON,
     LAST_REPLY_ID,
     ERROR_CODE,
     MOVED_BEFORE,
@@ -75,8 +92,20 @@ class Status(StrEnum):
     USER_REPLY_RECEIVED = "user_reply_received"
     PROCESSING = "processing_reply"
     ANSWERED = "ai_response_sent"
+    NO_REPLY = "ai_no_reply"
     ERROR = "processing_error"
     TIMEOUT = "processing_timeout"
+
+
+class ClaimEnd(StrEnum):
+    """How a claim ends, whoever ends it; the update that claims stores it."""
+
+    RELEASE = "release"
+    """The conversation opens: the batch is answered."""
+    PEOPLE = "people"
+    """The batch passes to people."""
+    UNCLAIM = "unclaim"
+    """The turn goes on: the claim was for an interim message."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +145,22 @@ class Record:
     """The id of the reply that is being sent; None: no reply is."""
     claimed_at: str | None
     """Since when, as the row spells it."""
+    claim_token: str | None
+    """Of the invocation that holds the claim."""
+    claim_end: ClaimEnd
+    """How the claim ends; without a claim it says nothing."""
+    claim_reason: str
+    """Why people shall answer, where the claim ends with them."""
+    passed_reply_id: str | None
+    """The id of the reply whose batch passed to people: by it, or because people took the conversation over."""
+    turn_started_at: str | None
+    """When the batch was acquired; None: by a version that did not tell."""
+    has_turn_effects: bool
+    """Whether the AI has said that it did something for the batch that must not be done twice."""
+    handed_off_by: str | None
+    """Who handed the conversation to people, until they give it back; None: nobody, or they did."""
+    handoff_id: str | None
+    handoff_reason: str
     last_reply_id: str | None
     """The id of the reply that ended last, however it ended."""
     error_code: str | None
@@ -155,6 +200,15 @@ class Record:
             trigger_id=item.get(TRIGGER_ID),
             claim=item.get(CLAIM),
             claimed_at=item.get(CLAIMED_AT),
+            claim_token=item.get(CLAIM_TOKEN),
+            claim_end=_claim_end(item.get(CLAIM_END)),
+            claim_reason=str(item.get(CLAIM_REASON, "")),
+            passed_reply_id=item.get(PASSED_REPLY_ID),
+            turn_started_at=item.get(TURN_STARTED_AT),
+            has_turn_effects=item.get(TURN_EFFECTS) is True,
+            handed_off_by=item.get(HANDED_OFF_BY),
+            handoff_id=item.get(HANDOFF_ID),
+            handoff_reason=str(item.get(HANDOFF_REASON, "")),
             last_reply_id=item.get(LAST_REPLY_ID),
             error_code=item.get(ERROR_CODE),
             moved_before=item.get(MOVED_BEFORE),
@@ -174,6 +228,10 @@ class Record:
     def claim_age(self, now: datetime) -> timedelta:
         """How long ago a reply claimed the lock."""
         return age(self.claimed_at, now)
+
+    def turn_age(self, now: datetime) -> timedelta:
+        """How long ago the batch was acquired."""
+        return age(self.turn_started_at or self.started_at, now)
 
     def watched_for(self, now: datetime) -> timedelta:
         """How long an open record has waited for the sweep; one that does not wait: no time."""
@@ -211,6 +269,11 @@ class Record:
     def position(self, message_id: str) -> int:
         """Where in the list, as read, the entry of a message stands."""
         return next(at for at, one in enumerate(self.entries or ()) if entry_id(one) == message_id)
+
+
+def _claim_end(told: object) -> ClaimEnd:
+    """An earlier version stored no end, and released every claim of a reply."""
+    return ClaimEnd(told) if isinstance(told, str) and told in set(ClaimEnd) else ClaimEnd.RELEASE
 
 
 def entry_id(entry: object) -> str | None:

@@ -1,30 +1,40 @@
 """The claim: of all that answer a batch - replies of the AI, and people - one does, and its end opens the conversation.
 
     processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
-        ^  ^                   | |  ^
-        |  |                   | |  `-- k: take over, for the same reply comes again, after a pause or a death
-        |  `-- j: unclaim -----' |----- m: give up, for the claim stalled (processing_error, watched until reported)
+        ^  ^  ^                | |  ^
+        |  |  |                | |  `-- k: take over, for the same reply comes again, after a pause or a death
+        |  |  `-- j: unclaim --' |----- m: give up, for the claim stalled (processing_error, watched until reported)
+        |  `----- L: end interim | ---- M: pass to people, who claim it in the reply's place
         |                        `----- t: end with people, for they were sent the batch (user_reply_received)
         `-- i: claim, of the batch of a slow AI, whose lock was reset and after which nothing newer began
+
+The update that claims stores how the claim ends: `release`, `people` or `unclaim` (an interim message). Whoever ends
+it follows that: the reply's process, its redelivery, the sweep.
 
     any record --x: record sent--> the same, with what was sent outside of a claim
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
-        has something unanswered and no claim.
+        has something unanswered and no claim. A reply that ended before, of which nothing was sent, may claim its batch
+        again when it is redriven: nothing is unanswered then, so it keeps its claim until it ends.
     R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
         be alive, and then takes it over from exactly that age: one goes on, not two.
     R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
         write - and empties what was unanswered in the same update. A stalled claim counts as answered too: perhaps it
-        was, and twice is worse than never. A claim of which a part was sent is never given back.
+        was, and twice is worse than never. A claim of which a part was sent is never given back. What is claimed for an
+        interim message stays unanswered, and its claim ends without ending the turn.
     R4  An ended reply is remembered by its id, so that one that comes again is known, and one that the sweep gave up
         can still be recorded. What was sent is recorded once, also when a newer batch has begun: a part is known by our
         own id of it, on the record and in the history.
+    R5  A claim is made, and taken over, only while the company routes as it was read. So where it switches to people
+        before, no part of the reply is sent.
+    R6  A claim passes to people only from the process that holds it, or from the age at which it was seen to have
+        stalled. The parts that were sent are recorded in the same update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,6 +42,7 @@ from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
 from chalicelib.protocol.conversation_lock import (
+    CLAIM_ATTRIBUTES,
     PEOPLE,
     Changed,
     Entry,
@@ -40,10 +51,14 @@ from chalicelib.protocol.conversation_lock import (
     lock_shard,
     marking,
     opened,
+    people_claim,
 )
+from chalicelib.protocol.handoffs import Handoff, lasting
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
+    CLAIM_END,
+    CLAIM_REASON,
     CLAIM_TOKEN,
     CLAIMED_AT,
     ERROR_CODE,
@@ -52,15 +67,17 @@ from chalicelib.protocol.record import (
     LOCK_SHARD,
     MESSAGE_ID,
     MESSAGES,
+    PASSED_REPLY_ID,
     PRIMARY_CHANNEL,
     STARTED_AT,
     STATUS,
     VERSION,
+    ClaimEnd,
     ConversationKey,
     Record,
     Status,
 )
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.sends import SEND_ID, Part
 
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
@@ -85,41 +102,105 @@ class Released:
     """The reply has ended and the conversation is open."""
 
 
-def claim(table: Table, record: Record, *, reply_id: str, token: str, shards: int, now: datetime) -> Claim | Changed:
+def claim(
+    table: Table,
+    record: Record,
+    *,
+    reply_id: str,
+    end: ClaimEnd,
+    reason: str = "",
+    routing_stands: Condition,
+    token: str,
+    shards: int,
+    now: datetime,
+) -> Claim | Changed:
     """Claim the record's batch for one reply; where its lock was reset meanwhile, take that again.
 
-    The caller holds: the record names the reply's batch, has no claim, and something is unanswered.
+    The caller holds: the record names the reply's batch, has no claim, and something is unanswered, or the reply is
+    redriven.
 
     Args:
         table: the conversations table.
         record: as read.
         reply_id: of the reply.
+        end: how the claim ends, whoever ends it.
+        reason: why people shall answer, where it ends with them.
+        routing_stands: the company still routes as it was read.
         token: fresh for this invocation; tells a claim of ours whose answer was lost from another's.
         shards: of the sparse index of locked conversations.
         now: the current instant.
     """
-    change = Change(
-        set={
-            STATUS: Status.PROCESSING.value,
-            CLAIM: reply_id,
-            CLAIMED_AT: iso(now),
-            CLAIM_TOKEN: token,
-            STARTED_AT: iso(now),
-            LOCK_SHARD: lock_shard(record.key, shards),
-        },
-        add={VERSION: 1},
-        remove=(ERROR_CODE,),
-    )
-    stands = (
+    claimed = {CLAIM: reply_id, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: end.value}
+    why = {CLAIM_REASON: reason} if reason else {}
+    change = _locked({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,))
+    return _claimed(table, record, change, is_free(record) & routing_stands, token)  # R5
+
+
+def claim_for_people(
+    table: Table,
+    record: Record,
+    *,
+    handoff: Handoff | None,
+    passed_reply_id: str | None = None,
+    token: str,
+    shards: int,
+    now: datetime,
+) -> Claim | Changed:
+    """Claim for people what is unanswered: with the AI, or left by an earlier batch.
+
+    Args:
+        table: the conversations table.
+        record: as read; it has no claim, and something is unanswered.
+        handoff: the handoff that begins; None: the company's own routing sends the batch to people.
+        passed_reply_id: the reply that asked for it, or that it takes the place of.
+        token: fresh for this invocation.
+        shards: of the sparse index of locked conversations.
+        now: the current instant.
+    """
+    passed = {PASSED_REPLY_ID: passed_reply_id} if passed_reply_id is not None else {}
+    told = {**people_claim(token, now), **lasting(record, handoff), **passed}
+    return _claimed(table, record, _locked(told, record, shards, now, removed=(ERROR_CODE,)), is_free(record), token)
+
+
+def pass_to_people(
+    table: Table,
+    record: Record,
+    *,
+    entries: Sequence[Entry],
+    handoff: Handoff | None,
+    token: str,
+    shards: int,
+    now: datetime,
+) -> Claim | Changed:
+    """Give a reply's claim to people, with what was sent of the reply.
+
+    The caller holds the claim as its own, or has seen it stall.
+
+    Args:
+        table: the conversations table.
+        record: as read, claimed by a reply.
+        entries: the OUTBOUND entries of the parts that were sent and are not recorded.
+        handoff: the handoff that begins; None: the company's own routing sends the batch to people.
+        token: fresh for the claim of people.
+        shards: of the sparse index of locked conversations.
+        now: the current instant.
+    """
+    assert record.claim not in (None, PEOPLE), "a reply's claim passes to people"
+    told = {**people_claim(token, now), **lasting(record, handoff), PASSED_REPLY_ID: record.claim}
+    change = _locked(told, record, shards, now, removed=(ERROR_CODE, CLAIM_REASON))
+    if entries:
+        change = replace(change, append={MESSAGES: entries})
+    is_as_seen = (
         Attr(BATCH_ID).stays(record.batch_id)
-        & Attr(STATUS).stays(record.status)
-        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.
-        & Attr(CLAIM).missing()
+        & Attr(CLAIM).stays(record.claim)
+        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # R6: of the process that holds it,
+        & Attr(STARTED_AT).stays(record.started_at)  # or no younger than it was seen to be;
+        & Attr(VERSION).stays(record.version)  # and neither the parts nor a handoff were recorded since.
     )
-    return _claimed(table, record, change, stands & Attr(PRIMARY_CHANNEL).exists(), token)
+    return _claimed(table, record, change, is_as_seen, token)
 
 
-def take_over(table: Table, record: Record, *, token: str, now: datetime) -> Claim | Changed:
+def take_over(table: Table, record: Record, *, routing_stands: Condition, token: str, now: datetime) -> Claim | Changed:
     """Go on with the claim of a process that must have died, from exactly the age that was seen."""
     change = Change(set={CLAIMED_AT: iso(now), CLAIM_TOKEN: token, STARTED_AT: iso(now)}, add={VERSION: 1})
     is_as_seen = (
@@ -127,13 +208,15 @@ def take_over(table: Table, record: Record, *, token: str, now: datetime) -> Cla
         & Attr(CLAIM).stays(record.claim)
         & Attr(CLAIMED_AT).stays(record.claimed_at)  # R2: from exactly the age that was seen,
         & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.
+        & routing_stands  # R5
     )
     return _claimed(table, record, change, is_as_seen, token)
 
 
 def unclaim(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
     """Give the claim back: nothing of the reply is in doubt, and it comes again later."""
-    change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1}, remove=(CLAIM, CLAIMED_AT, CLAIM_TOKEN))
+    removed = tuple(name for name in CLAIM_ATTRIBUTES if name != ERROR_CODE)
+    change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1}, remove=removed)
     table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
 
 
@@ -141,6 +224,39 @@ def pause(table: Table, key: ConversationKey, *, batch_id: str, token: str, now:
     """Keep the claim for the same reply, which comes again and may take it over at once: a part is sent or in doubt."""
     change = Change(set={CLAIMED_AT: _LONG_AGO, STARTED_AT: iso(now)}, add={VERSION: 1})
     table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token))  # R2: only our own.
+
+
+def end_interim(
+    table: Table, key: ConversationKey, *, batch_id: str, token: str, entries: Sequence[Entry], now: datetime
+) -> Released | Lost:
+    """Record an interim message and end its claim: the batch stays with the AI, and the lock is young again.
+
+    Args:
+        table: the conversations table.
+        key: the conversation.
+        batch_id: the batch whose turn goes on.
+        token: of the claim.
+        entries: the OUTBOUND entries of the parts that were sent and are not recorded.
+        now: the current instant.
+    """
+    change = Change(
+        set={STARTED_AT: iso(now), LAST_ACTIVITY_AT: iso(now)},
+        append={MESSAGES: entries} if entries else {},
+        add={VERSION: 1},
+        remove=CLAIM_ATTRIBUTES,
+    )
+    ids = {one[SEND_ID] for one in entries}
+    match table.update(key.item, change, when=Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM_TOKEN).eq(token)):  # R3
+        case Written():
+            return Released()
+        case Refused(item) if (
+            CLAIM not in item
+            and ids
+            and ids <= {one.get(SEND_ID) for one in item.get(MESSAGES, ()) if isinstance(one, Mapping)}
+        ):
+            return Released()  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Lost()
 
 
 def release(
@@ -285,6 +401,37 @@ def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime
         claimed = Change(set={ERROR_CODE: error_code}, add={VERSION: 1})
         if isinstance(table.update(part.conversation.item, claimed, when=Attr(CLAIM).eq(part.reply_id)), Written):
             return
+
+
+def is_free(record: Record) -> Condition:
+    """The record stands as read, names its batch, and nobody has claimed that."""
+    return (
+        Attr(BATCH_ID).stays(record.batch_id)
+        & Attr(STATUS).stays(record.status)
+        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.
+        & Attr(CLAIM).missing()
+        & Attr(PRIMARY_CHANNEL).exists()
+    )
+
+
+def _locked(told: Mapping[str, str], record: Record, shards: int, now: datetime, *, removed: tuple[str, ...]) -> Change:
+    """What every claim writes: the lock is taken, again where it was reset."""
+    lock = {
+        STATUS: Status.PROCESSING.value,
+        STARTED_AT: iso(now),
+        LOCK_SHARD: lock_shard(record.key, shards),
+    }
+    return Change(set={**lock, **told}, add={VERSION: 1}, remove=removed)
+
+
+def clear_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
+    """Mark a reply as answered again whose undelivered parts the provider took a second time."""
+    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
+    is_marked = Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(error_code) & Attr(CLAIM).missing()
+    change = Change(
+        set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)
+    )
+    table.update(part.conversation.item, change, when=is_marked & is_last)
 
 
 def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:

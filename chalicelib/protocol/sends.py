@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -43,8 +43,13 @@ IS_SERVER_ERROR = "answered_server_error"
 MISSES = "list_misses"
 MISSED_AT = "list_missed_at"
 FIRST_CLAIMED_AT = "first_claimed_at"
+RESENDS = "resends"
+CONTENT_VARIABLES = "content_variables"
 DELIVERY = "delivery_status"
 DELIVERY_RANK = "delivery_rank"
+
+FAILED = frozenset({"failed", "undelivered"})
+"""The statuses of a message that the provider took and could not deliver."""
 
 MISSES_NEEDED = 2
 """Reads of the provider's list that lack a part before it is sent again."""
@@ -93,6 +98,10 @@ class Part:
     """Of the reply's parts."""
     entry: Mapping[str, Any]
     """What the record will hold of it once it is sent, but for the provider's id."""
+    content_variables: Mapping[str, str] = field(default_factory=dict)
+    """Of its template."""
+    resends: str | None = None
+    """The send id of the part that was taken and not delivered, and that this one repeats."""
     state: State = State.CLAIMED
     token: str = ""
     claimed_at: str = ""
@@ -106,6 +115,8 @@ class Part:
     """When the last of them was."""
     first_claimed_at: str | None = None
     """When it was first claimed, if it is being sent again."""
+    delivery: str | None = None
+    """The provider's last status of it."""
 
     def age(self, now: datetime) -> timedelta:
         """How long ago it was claimed."""
@@ -114,6 +125,11 @@ class Part:
     def unread(self, now: datetime) -> timedelta:
         """How long ago it was claimed, or was last looked for in the provider's list in vain."""
         return age(max(self.claimed_at, self.missed_at or ""), now)
+
+    @property
+    def is_undelivered(self) -> bool:
+        """Whether the provider took it and could not deliver it."""
+        return self.delivery in FAILED
 
     @property
     def is_sent_again(self) -> bool:
@@ -143,6 +159,8 @@ class Part:
             number=int(item["part"]),
             count=int(item["parts"]),
             entry=item["entry"],
+            content_variables=item.get(CONTENT_VARIABLES, {}),
+            resends=item.get(RESENDS),
             state=State(item[STATE]),
             token=item[TOKEN],
             claimed_at=item[CLAIMED_AT],
@@ -152,6 +170,7 @@ class Part:
             misses=int(item.get(MISSES, 0)),
             missed_at=item.get(MISSED_AT),
             first_claimed_at=item.get(FIRST_CLAIMED_AT),
+            delivery=item.get(DELIVERY),
         )
 
 
@@ -161,6 +180,17 @@ def send_id(conversation: ConversationKey, reply_id: str, batch_id: str | None, 
         (conversation.primary_channel, conversation.conversation_id, reply_id, batch_id or "", str(number))
     )
     return sha256(told.encode()).hexdigest()[:40]
+
+
+def ids_of(part: Part) -> list[str]:
+    """The send ids of all parts of the reply that a part belongs to, in order."""
+    numbers = range(1, part.count + 1)
+    return [send_id(part.conversation, part.reply_id, part.batch_id, number) for number in numbers]
+
+
+def resend_id(undelivered: str) -> str:
+    """The send id under which a part that was not delivered is sent once more: always the same, so only once."""
+    return sha256(f"resend\n{undelivered}".encode()).hexdigest()[:40]
 
 
 def is_send_id(text: str) -> bool:
@@ -190,6 +220,8 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
         "part": part.number,
         "parts": part.count,
         "entry": part.entry,
+        **({CONTENT_VARIABLES: dict(part.content_variables)} if part.content_variables else {}),
+        **({RESENDS: part.resends} if part.resends is not None else {}),
         STATE: State.CLAIMED.value,
         TOKEN: token,
         CLAIMED_AT: iso(now),
@@ -283,8 +315,7 @@ def find(table: Table, wanted: str) -> Part | None:
 
 def sent_entries(table: Table, part: Part) -> tuple[list[dict[str, Any]], bool]:
     """The OUTBOUND entries of a reply's parts that are known to be sent, in order; and whether these are all."""
-    ids = [send_id(part.conversation, part.reply_id, part.batch_id, number) for number in range(1, part.count + 1)]
-    found = [find(table, one) for one in ids]
+    found = [find(table, one) for one in ids_of(part)]
     entries = [outbound(one) for one in found if one is not None and one.state is State.SENT]
     return entries, len(entries) == part.count
 

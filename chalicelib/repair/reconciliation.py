@@ -50,7 +50,7 @@ def record_sent(
         conversation = lookup.load(tables.conversations, key, context_attributes)
         if conversation is None or conversation.record.claim == reply_id:
             return False  # gone, or its own process records it with the release
-        missing = _missing(tables, conversation.record, entries)
+        missing = unrecorded(tables, conversation.record, entries)
         if not missing and not _is_news(conversation.record, reply_id, is_whole=is_whole):
             return False
         written = reply_claim.record_sent(
@@ -84,7 +84,7 @@ def record_proof(tables: Tables, part: Part, context_attributes: Sequence[str], 
     )
 
 
-def _missing(tables: Tables, record: Record, entries: Sequence[Entry]) -> list[Entry]:
+def unrecorded(tables: Tables, record: Record, entries: Sequence[Entry]) -> list[Entry]:
     """The entries that neither the record nor the history has: a part is known by our own id of it."""
     there = {one.get(SEND_ID) for one in record.entries or () if isinstance(one, Mapping)}
     missing = [one for one in entries if one.get(SEND_ID) not in there and entry_id(one) not in record.entry_ids]

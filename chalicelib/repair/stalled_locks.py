@@ -7,9 +7,10 @@ next one, or the sweep has it dispatched once more; a slow AI's answer is still 
 `handoff`: the batch is claimed for people, so that no late answer comes between, and handed to them. Either happens
 whatever status another system set meanwhile.
 
-A stalled lock that a reply has claimed is another thing: the customer may have been answered. The reply is given up as
-answered with unknown outcome, and its batch is never dispatched or sent again. That end is reported at least once: the
-record stays in the sweep's index until somebody has (L8).
+A stalled lock that a reply has claimed ends as the claim has stored. `release`: the customer may have been answered, so
+the reply is given up as answered with unknown outcome, and its batch is never dispatched or sent again. That end is
+reported at least once: the record stays in the sweep's index until somebody has (L8). `people`: they get the batch.
+`unclaim`: an interim message leaves its batch unanswered, and `stall_action` decides as without a claim.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol import conversation_lock, reply_claim, sends
 from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Reset
-from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
+from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.record import (
+    BATCH_ID,
+    CONVERSATION_ID,
+    PRIMARY_CHANNEL,
+    STARTED_AT,
+    ClaimEnd,
+    ConversationKey,
+    Record,
+)
 from chalicelib.protocol.reply_claim import Released
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
@@ -81,11 +91,18 @@ class GiveUp:
 
 
 @dataclass(frozen=True)
+class PassToPeople:
+    """A reply's claim passes to people."""
+
+    requested_by: RequestedBy
+
+
+@dataclass(frozen=True)
 class Open:
     """The lock opens, and its batch stays unanswered."""
 
 
-Action = Leave | FinishPeople | ClaimForPeople | GiveUp | Open
+Action = Leave | FinishPeople | ClaimForPeople | PassToPeople | GiveUp | Open
 
 
 def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
@@ -100,9 +117,16 @@ def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
         return FinishPeople()
     if not lock.is_of(record):
         return Leave()
-    if record.claim is not None:
-        return GiveUp()
-    return ClaimForPeople() if stall_action == "handoff" and record.unanswered else Open()
+    is_for_people = stall_action == "handoff" and bool(record.unanswered)
+    if record.claim is None:
+        return ClaimForPeople() if is_for_people else Open()
+    match record.claim_end:
+        case ClaimEnd.RELEASE:
+            return GiveUp()
+        case ClaimEnd.PEOPLE:
+            return PassToPeople(RequestedBy.AI)
+        case ClaimEnd.UNCLAIM:
+            return PassToPeople(RequestedBy.STALL) if is_for_people else Open()
 
 
 class StalledLocks:
@@ -160,7 +184,14 @@ class StalledLocks:
             case FinishPeople():
                 return self._handed(self._handoff.finish(tables, queues, conversation, trail), lock, trail)
             case ClaimForPeople():
-                return self._handed(self._handoff.claim(tables, queues, conversation, trail), lock, trail)
+                stalled = self._handoff.begun(RequestedBy.STALL)
+                return self._handed(
+                    self._handoff.claim(tables, queues, conversation, trail, handoff=stalled), lock, trail
+                )
+            case PassToPeople(requested_by):
+                handoff = self._handoff.begun(requested_by, record.claim_reason)
+                passed = self._handoff.take_from_reply(tables, queues, conversation, trail, handoff=handoff)
+                return self._handed(passed, lock, trail)
             case GiveUp():
                 outcome = reply_claim.give_up(tables.conversations, record, shards=shards, now=now)
                 if not isinstance(outcome, Released):

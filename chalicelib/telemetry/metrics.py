@@ -43,12 +43,20 @@ class Metric(StrEnum):
     STALL_RESET = "StallReset"
     ORPHAN_RECOVERED = "OrphanRecovered"
     OPT_OUT = "OptOut"
+    NO_REPLY = "NoReply"
     REPLY_SENT = "ReplySent"
     RECEIPT_TO_REPLY = "ReceiptToReply"
     REPLY_REFUSED = "ReplyRefused"
     REPLY_RETRIED = "ReplyRetried"
     REPLY_UNKNOWN = "ReplyUnknown"
+    ACCOUNT_FAULT = "AccountFault"
     DELIVERY = "Delivery"
+    UNDELIVERED_CUSTOMER = "UndeliveredCustomer"
+    UNDELIVERED_WRITER = "UndeliveredWriter"
+    UNDELIVERED_OPERATOR = "UndeliveredOperator"
+    UNDELIVERED_PROVIDER = "UndeliveredProvider"
+    UNDELIVERED_UNKNOWN = "UndeliveredUnknown"
+    RESENT = "Resent"
     UNKNOWN_SEND = "UnknownSend"
     FAULT = "Fault"
 
@@ -80,12 +88,15 @@ _SECRET_CODES = frozenset(
 )
 
 
-_COMES_AGAIN = frozenset({"AT_WORK", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
+_COMES_AGAIN = frozenset({"AT_WORK", "INTERIM_MESSAGE", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
 
 
 _DELIVERY_STATUSES = frozenset(
     {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read", "failed", "undelivered", "canceled"}
 )
+
+
+_FAILED_STATUSES = frozenset({"failed", "undelivered"})
 
 
 @dataclass(frozen=True)
@@ -158,12 +169,13 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
     Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
     Metric.REPLY_SENT: Measure("a provider took one part of a reply"),
+    Metric.NO_REPLY: Measure("the AI had nothing to say to a batch"),
     Metric.RECEIPT_TO_REPLY: Measure(
         "from the receipt of the oldest message of a batch to its whole reply", unit=MetricUnit.Seconds
     ),
     Metric.REPLY_REFUSED: Measure(
         "a reply was not sent, or not wholly, by our code; a provider's own is `other`",
-        frozenset({*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG} - {ReplyCode.UNKNOWN_OUTCOME}),
+        frozenset({*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG} - {ReplyCode.UNKNOWN_OUTCOME, ReplyCode.UNDELIVERED}),
         of_provider=True,
     ),
     Metric.REPLY_RETRIED: Measure(
@@ -176,8 +188,25 @@ MEASURES: Mapping[Metric, Measure] = {
         "nobody can say whether a reply reached the customer: `stalled` when the sweep gave it up",
         frozenset({"stalled", ReplyCode.UNKNOWN_OUTCOME.value}),
     ),
+    Metric.ACCOUNT_FAULT: Measure(
+        "a provider refused a part of a reply because of the company's account or its configuration; it comes again"
+    ),
     Metric.DELIVERY: Measure(
         "a report raised what is known of a part that was sent", _DELIVERY_STATUSES, of_provider=True
+    ),
+    **{
+        metric: Measure(f"a provider took a message and could not deliver it, because of {what}", _FAILED_STATUSES)
+        for metric, what in (
+            (Metric.UNDELIVERED_CUSTOMER, "the customer or their number"),
+            (Metric.UNDELIVERED_WRITER, "what the reply or its template says"),
+            (Metric.UNDELIVERED_OPERATOR, "the company's account or senders"),
+            (Metric.UNDELIVERED_PROVIDER, "the provider or a carrier"),
+            (Metric.UNDELIVERED_UNKNOWN, "a code that is in no table"),
+        )
+    },
+    Metric.RESENT: Measure(
+        "a message that was not delivered was sent once more, or was not, by why",
+        frozenset({"sent", "not_the_last_word", "not_safe", "refused"}),
     ),
     Metric.UNKNOWN_SEND: Measure("a report named a part that we do not know"),
     Metric.FAULT: Measure("a step failed by the world's fault or ours, by code", _CODES),

@@ -8,14 +8,14 @@ is logged with its own words, which name resources only; of any other error only
 from __future__ import annotations
 
 import json
-import re
 import traceback
 from typing import Unpack
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
+from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
+from chalicelib.telemetry import private
 from chalicelib.telemetry.metrics import DIMENSIONS, MEASURES, NONE, Metric, bounded_channel, bounded_outcome
 from chalicelib.telemetry.steps import Fields, Level, Step
 
@@ -31,11 +31,12 @@ class CloudWatch:
 
     def __init__(self, stage: str, level: str) -> None:
         self._stage = stage
+        self._clock = SystemClock()
         # The place in the code would always be the one below.
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
-        told = {name: redacted(value) if isinstance(value, str) else value for name, value in fields.items()}
+        told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
@@ -44,27 +45,36 @@ class CloudWatch:
 
     def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
         known = {"stage": self._stage, "channel": bounded_channel(channel), "outcome": bounded_outcome(metric, outcome)}
-        in_detail, summed_up = ({name: known[name] for name in names} for names in DIMENSIONS)
-        blob = AmazonCloudWatchEMFProvider(namespace=SERVICE, dimension_set=in_detail)
-        blob.add_dimensions(**summed_up)
-        blob.add_metric(metric.value, MEASURES[metric].unit, value)
-        print(json.dumps(blob.serialize_metric_set(), separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
-
-
-_PRIVATE = re.compile(
-    r"""\+\d[\d ().-]{4,}\d        # a number as the world writes it: +49 151 12345678
-    |   [^\s<>"'@]+@[^\s<>"'@]+   # an address
-    """,
-    re.VERBOSE,
-)
+        described = {
+            "Namespace": SERVICE,
+            "Dimensions": DIMENSIONS,
+            "Metrics": [{"Name": metric.value, "Unit": MEASURES[metric].unit.value}],
+        }
+        head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
+        blob = {"_aws": head, **known, metric.value: [float(value)]}
+        print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
 
 
 COVERED = "[private]"
 
+_IDS = frozenset(
+    {
+        "request_id",
+        "api_request_id",
+        "sqs_message_id",
+        "sender_trace_id",
+        "message_sid",
+        "conversation_id",
+        "trigger_id",
+        "batch_id",
+    }
+)
+"""Fields that find something again; an id may be a number, so only what is certainly private is covered in them."""
 
-def redacted(text: str) -> str:
+
+def redacted(text: str, field: str = "") -> str:
     """`text` with every number and address covered. The net below `Fields`: nothing of the sort is given to a line."""
-    return _PRIVATE.sub(COVERED, text)
+    return private.replaced(text, lambda _: COVERED, certain_only=field in _IDS)
 
 
 def describe(error: BaseException) -> Fields:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from chalicelib.channels.channel import Channel, InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.clock import Clock, Deadline
+from chalicelib.conversations.binding import is_own_secret
 from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
@@ -72,6 +73,9 @@ class FallbackSending:
             return
         fallback = notice.fallback
         job.trail.bind(tenant=fallback.tenant, channel=fallback.channel)
+        if not is_own_secret(self._settings.credential_ref_pattern, fallback.credential_ref, fallback.tenant):
+            detail = f"a fallback message of tenant {fallback.tenant} names another company's secret"
+            raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         # Before the claim, for a secret that cannot be had leaves none behind.
         secret = self._credentials.get(fallback.credential_ref, job.deadline)
         job.deadline.check("a send", Code.QUEUE_ERROR)

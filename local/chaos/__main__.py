@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from chalicelib.telemetry import Step
 from infrastructure.template import load as load_template
@@ -31,6 +30,7 @@ from local.processes.environment import HOST
 from local.stack import STAGE, Stack
 from local.stubs.twilio import Fault, Kind
 from local.tenants import Tenant
+from local.terminal import Console
 
 SETTINGS = {
     "BATCH_WINDOW_SECONDS": "1",

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from local.demo import email_checks
 from local.demo.outcome import Check, Outcome, sids_of, told_of
-from local.demo.scenario import BATCHES, FROM_A_PERSON, PHOTO, SETTINGS
+from local.demo.scenario import BACK_TO_THE_AI, BATCHES, FROM_A_PERSON, PHOTO, SETTINGS
 from local.stack import STAGE
 from local.stubs.ai import reply_to
 from local.stubs.twilio import BODY_LENGTH_MAX
@@ -26,6 +26,7 @@ def checks(outcome: Outcome) -> Iterator[Check]:
     yield from _bad_day_at_twilio(outcome)
     yield from _opt_out(outcome)
     yield from _handoff_and_refusals(outcome)
+    yield from _whole_turns(outcome)
     yield from _records(outcome)
     yield from _leftovers(outcome)
 
@@ -114,7 +115,7 @@ def _phones(outcome: Outcome) -> Iterator[Check]:
         [one["body"] for one in outcome.phone(SUNRISE, "clara")],
     )
     sids = {one["sid"] for one in outcome.deliveries}
-    yield Check("no other phone shows anything", 6, len(outcome.deliveries))
+    yield Check("no other phone shows anything", 10, len(outcome.deliveries))
     mails = {one["id"] for one in outcome.mails}
     yield Check(
         "each message on a phone has one row: sent, delivered; each e-mail one: sent, and nobody tells more",
@@ -172,9 +173,13 @@ def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
         _doubts(outcome, SUNRISE, "anna"),
     )
     yield Check(
-        "the second reply to David's batch, and no other, was refused by name",
-        (["SECOND_REPLY"], 1),
-        ([one["code"] for one in outcome.told("reply_refused", NORDIC, "david")], len(outcome.steps["reply_refused"])),
+        "the second reply to David's batch, the one to Lars whom people took over, and no other, was refused by name",
+        (["SECOND_REPLY"], ["TAKEN_OVER"], 2),
+        (
+            [one["code"] for one in outcome.told("reply_refused", NORDIC, "david")],
+            [one["code"] for one in outcome.told("reply_refused", SUNRISE, "lars")],
+            len(outcome.steps["reply_refused"]),
+        ),
     )
 
 
@@ -205,9 +210,9 @@ def _opt_out(outcome: Outcome) -> Iterator[Check]:
 
 def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
     yield Check(
-        "Clara's message, and nothing else, was handed off",
-        [[outcome.sid("clara")]],
-        list(map(sids_of, outcome.handoffs)),
+        "Clara's message, Jonas's first two, Lars's, and nothing else, was handed off",
+        sorted([outcome.sid(name)] for name in ("clara", "jonas", "jonas-more", "lars")),
+        sorted(map(sids_of, outcome.handoffs)),
     )
     refused = {
         (fields.get("message_sid"), fields.get("code"))
@@ -226,6 +231,37 @@ def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
     yield Check("nothing failed", [], outcome.steps["failed"])
 
 
+def _whole_turns(outcome: Outcome) -> Iterator[Check]:
+    """Turns of the AI that are no answer alone."""
+    yield Check("the AI had nothing to say to Ida, once", 1, len(outcome.told("no_reply", SUNRISE, "ida")))
+    handoffs = {one["conversation"]["conversation_id"]: one["handoff"] for one in outcome.handoffs}
+    jonas, lars = (SUNRISE.conversation_id(SUNRISE.customer(name)) for name in ("jonas", "lars"))
+    yield Check(
+        "people were told who asked for them, and why",
+        (("ai", "the customer asks for a person"), ("company", None)),
+        tuple((handoffs[one]["requested_by"], handoffs[one]["reason"]) for one in (jonas, lars)),
+    )
+    (batch,) = outcome.batches_of(SUNRISE, "lars")
+    yield Check("the AI's answer to Lars is their draft", reply_to(batch)["body"], handoffs[lars]["draft"])
+    first, *_, last = outcome.batches_of(SUNRISE, "jonas")
+    yield Check(
+        "Jonas's phone shows the AI's words, the person's, and after the return the AI's answer",
+        [reply_to(first)["body"], BACK_TO_THE_AI, reply_to(last)["body"]],
+        [one["body"] for one in outcome.phone(SUNRISE, "jonas")],
+    )
+    yield Check("Jonas's conversation was given back, once", 1, len(outcome.told("given_back", SUNRISE, "jonas")))
+    (long,) = outcome.batches_of(SUNRISE, "kira")
+    yield Check(
+        "a heartbeat kept Kira's turn alive beyond its deadline; no lock stalled, and the answer reached her",
+        (1, [], [reply_to(long)["body"]]),
+        (
+            len(outcome.told("extended", SUNRISE, "kira")),
+            outcome.steps["reset_stalled_lock"],
+            [one["body"] for one in outcome.phone(SUNRISE, "kira")],
+        ),
+    )
+
+
 def _records(outcome: Outcome) -> Iterator[Check]:
     """What the conversations' records say: the entries after the company's own first one, and how they stand."""
     sid = outcome.sid
@@ -239,6 +275,14 @@ def _records(outcome: Outcome) -> Iterator[Check]:
         "frida": (NORDIC, [sid("frida"), sid("frida-stop"), sid("frida-after")], "processing_error"),
         "gina": (SUNRISE, [sid("gina-first"), sid("gina-second"), "OUTBOUND"], "ai_response_sent"),
         "hugo": (NORDIC, [], "initial_message_sent"),
+        "ida": (SUNRISE, [sid("ida")], "ai_no_reply"),
+        "jonas": (
+            SUNRISE,
+            [sid("jonas"), "OUTBOUND", sid("jonas-more"), "OUTBOUND", sid("jonas-later"), "OUTBOUND"],
+            "ai_response_sent",
+        ),
+        "kira": (SUNRISE, [sid("kira"), "OUTBOUND"], "ai_response_sent"),
+        "lars": (SUNRISE, [sid("lars")], "user_reply_received"),
     }
     for customer, (company, entries, status) in expected.items():
         record = outcome.record(company, customer)
@@ -272,6 +316,6 @@ def _leftovers(outcome: Outcome) -> Iterator[Check]:
     handoff = f"replies-engine-{STAGE}-human-handoff"
     yield Check(
         "no message is left in any queue but the one for people, and no dead letter",
-        {queue: int(queue == handoff) for queue in outcome.waiting},
+        {queue: len(outcome.handoffs) if queue == handoff else 0 for queue in outcome.waiting},
         outcome.waiting,
     )

@@ -31,6 +31,10 @@ _STEPS = (
     "delivery_reported",
     "opt_out",
     "released",
+    "extended",
+    "no_reply",
+    "given_back",
+    "reset_stalled_lock",
 )
 """The steps whose log lines are looked at."""
 

@@ -11,6 +11,10 @@ david   an SMS to Nordic Bikes, and one more while the AI thinks, which that com
         much to do at first; then the AI answers a second time
 frida   an SMS to Nordic Bikes, and STOP while the AI thinks; one more SMS
 gina    e-mails to Sunrise Travel: see `local/demo/email_scenario.py`
+ida     thanks, to which the AI has nothing to say
+jonas   asks for a person: the AI hands off, people answer and give the conversation back to the AI
+kira    a question on which the AI thinks for longer than a lock lives; a heartbeat keeps it
+lars    a question; while the AI thinks the company switches the conversation to people, who get the AI's answer
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from local.demo.timeline import Timeline
 from local.processes.children import Child
 from local.requests.messages import Answer, Message, send, webhook_url
 from local.stack import Stack
-from local.stubs.ai import ASKS_FOR_LONG
+from local.stubs.ai import ASKS_FOR_A_PERSON, ASKS_FOR_LONG, NEEDS_NO_ANSWER, TAKES_TIME
 from local.stubs.twilio import Fault, Kind
 from local.tenants import NORDIC, SUNRISE, Customer, Tenant
 
@@ -48,18 +52,22 @@ SETTINGS = {
     "REQUEUE_DELAY_SECONDS": "1",
     "REQUEUE_ATTEMPTS_MAX": "10",
 }
-"""Short windows, so that an evening passes in less than a minute."""
+"""Short windows, so that an evening passes in little more than a minute: the time that the longest turn takes."""
 
 THINKING_SECONDS = 4.0
-BATCHES = 6
+BATCHES = 11
 """How many batches the evening makes."""
+SPOKEN = 9
+"""How many of them end with words of the AI, or a reply that was on its way."""
 
 FROM_A_PERSON: Final = "Hello Clara, this is Tom. I will call you in a minute."
+BACK_TO_THE_AI: Final = "Hello Jonas, this is Tom. That is settled. Our assistant is here for the rest."
 
 PHOTO = "https://api.twilio.com/2010-04-01/Accounts/AC0/Messages/MM0/Media/ME0.jpg"
 
 _TYPING_SECONDS = 0.4
 _STEP_SECONDS = 30.0
+_LONG_TURN_SECONDS = 90.0
 _QUIET_SECONDS = 1.5
 _LOOK_SECONDS = 0.3
 _LATE_SECONDS = 15.0
@@ -112,6 +120,8 @@ class Scenario:
             click.ClickException: something that the script waits for did not come.
         """
         self._bad_day_at_twilio()
+        self.timeline.headline("Kira asks something on which the AI thinks for longer than a lock lives.")
+        self._writes("kira", SUNRISE, "kira", body=f"Which train is best? Please {TAKES_TIME}.")
         self.mails.burst()
         self.timeline.headline("Edith writes an SMS. The worker that takes it will die after it took the lock.")
         self._writes("edith", NORDIC, "edith", channel="sms", body="Is my bike ready?")
@@ -128,8 +138,16 @@ class Scenario:
         self._second_answer()
         self._await("released", conversation=SUNRISE.conversation_id(SUNRISE.customer("gina")))
         self.mails.machine_answers()
+        self._nothing_to_say()
+        self._hands_off()
+        self._taken_over()
         self.timeline.headline("Everything else runs to its end.")
-        self._await("released", is_it=lambda fields: fields.get("batch_id", "none") != "none", times=BATCHES)
+        self._await(
+            "released",
+            is_it=lambda fields: fields.get("batch_id", "none") != "none",
+            times=SPOKEN,
+            seconds=_LONG_TURN_SECONDS,
+        )
         self._await_quiet()
         return died
 
@@ -201,6 +219,40 @@ class Scenario:
         self.timeline.headline("The AI changes its mind and answers David's batch a second time.")
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
 
+    def _nothing_to_say(self) -> None:
+        self.timeline.headline("Ida says thanks. The AI has nothing to say.")
+        self._writes("ida", SUNRISE, "ida", body=f"Thanks, {NEEDS_NO_ANSWER}!")
+        self._await("no_reply", conversation=SUNRISE.conversation_id(SUNRISE.customer("ida")))
+
+    def _hands_off(self) -> None:
+        who = SUNRISE.customer("jonas")
+        jonas = SUNRISE.conversation_id(who)
+        self.timeline.headline("Jonas asks for a person: the AI hands off, with words to him and a reason to people.")
+        self._writes("jonas", SUNRISE, "jonas", body=f"I want to talk to {ASKS_FOR_A_PERSON}.")
+        self._await("handed_off", conversation=jonas)
+        self._writes("jonas-more", SUNRISE, "jonas", body="It is about my refund.")
+        self._await("handed_off", conversation=jonas, times=2)
+        self.timeline.headline("A person answers Jonas and gives the conversation back to the AI. He writes once more.")
+        handoff_id = self.stack.record(SUNRISE, "jonas")["handoff_id"]
+        back = {"action": "return", "handoff_id": handoff_id, "reply_id": "tom-2", "body": BACK_TO_THE_AI}
+        self._replies(SUNRISE, who, source="human", **back)
+        self._await("given_back", conversation=jonas)
+        self._writes("jonas-later", SUNRISE, "jonas", body="When does my train leave?")
+
+    def _taken_over(self) -> None:
+        who = SUNRISE.customer("lars")
+        lars = SUNRISE.conversation_id(who)
+        self.timeline.headline("Lars asks something; while the AI thinks the company switches him to people.")
+        self._writes("lars", SUNRISE, "lars", body="Can I bring my dog?")
+        self._await("thinking", conversation=lars)
+        self.stack.aws.dynamodb.Table(self.stack.settings.conversations_table).update_item(
+            Key={"primary_channel": who.address, "conversation_id": lars},
+            UpdateExpression="SET auto_queue_reply_message = :true",
+            ExpressionAttributeValues={":true": True},
+        )
+        self.timeline.show(lars, "company", "sets auto_queue_reply_message")
+        self._await("reply_refused", conversation=lars)
+
     def _replies(self, company: Tenant, who: Customer, **what: str) -> None:
         """Put a reply on the AI's or on people's replies queue, as a system of the company's would."""
         key = {"conversation_id": company.conversation_id(who), "primary_channel": who.address}
@@ -260,12 +312,13 @@ class Scenario:
         conversation: str | None = None,
         is_it: Callable[[Mapping[str, Any]], bool] = lambda _: True,
         times: int = 1,
+        seconds: float = _STEP_SECONDS,
     ) -> None:
         def fits(fields: Mapping[str, Any]) -> bool:
             return conversation in {None, fields.get("conversation_id")} and is_it(fields)
 
-        if not self.timeline.wait_for(step, seconds=_STEP_SECONDS, is_it=fits, times=times):
-            raise click.ClickException(f"{times} x {step!r} did not come within {_STEP_SECONDS:.0f} s")
+        if not self.timeline.wait_for(step, seconds=seconds, is_it=fits, times=times):
+            raise click.ClickException(f"{times} x {step!r} did not come within {seconds:.0f} s")
 
     def _await_quiet(self) -> None:
         """Wait until no message moves and no row waits, for a while without a break."""

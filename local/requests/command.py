@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from local import run_file, tenants
 from local.aws import credentials_file
@@ -21,6 +20,7 @@ from local.requests.messages import Answer, Message, fresh_sid, webhook_url
 from local.run_file import RunFile
 from local.stubs.server import ask
 from local.tenants import MAIL, PRIVATE_KEY, Customer, Tenant
+from local.terminal import Console
 
 _STAGE = "local"
 _DEFAULT_URL = f"http://{HOST}:8000"

@@ -5,7 +5,8 @@ puts one reply to each batch on the ai-replies queue, however often the batch co
 
     context on the AI queue -> (thinking) -> reply on the ai-replies queue -> context deleted
 
-To a customer who asks for a long answer it gives one that is longer than a message may be.
+What the customer's last message says decides what it does: a long answer is longer than a message may be, some messages
+need no answer, some ask for a person, and some take longer than a conversation stays locked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.messages.replies import VERSION
@@ -31,6 +33,13 @@ _THINKERS = 8
 
 ASKS_FOR_LONG = "long answer"
 """A customer whose last message says so gets one."""
+
+NEEDS_NO_ANSWER = "no need to answer"
+ASKS_FOR_A_PERSON = "somebody real"
+TAKES_TIME = "take your time"
+
+_BEYOND_DEADLINE_SECONDS = 6.0
+"""How much longer than the first deadline a turn lasts that takes time."""
 
 Document = Mapping[str, Any]
 """A batch's context, or a reply, as the queues carry them."""
@@ -87,45 +96,72 @@ class AiStub:
             self._taken.add(batch_id)
         try:
             tell("thinking", context, **{"count": len(context["messages"]), DOCUMENT: context})
-            self._think()
-            self.aws.sqs.send_message(
-                QueueUrl=self.replies_queue_url,
-                MessageBody=json.dumps(reply_to(context)),
-                MessageGroupId=str(context["company"]["company_id"]),
-            )
+            if TAKES_TIME in _said(context):
+                self._think_long(context)
+            else:
+                self._think(self.thinking_seconds)
+            self._send(context, reply_to(context))
         except BaseException:
             with self._changing:
                 self._taken.discard(batch_id)
             raise
         tell("answered", context)
 
-    def _think(self) -> None:
+    def _send(self, context: Document, message: Document) -> None:
+        self.aws.sqs.send_message(
+            QueueUrl=self.replies_queue_url,
+            MessageBody=json.dumps(message),
+            MessageGroupId=str(context["company"]["company_id"]),
+        )
+
+    def _think_long(self, context: Document) -> None:
+        """Think beyond the deadline of the batch, and send a heartbeat after each half of the time that it leaves."""
+        left = (datetime.fromisoformat(context["meta"]["deadline"]) - datetime.now(UTC)).total_seconds()
+        self._think(left / 2)
+        self._send(context, {**_about(context), "action": "extend"})
+        self._think(left / 2 + _BEYOND_DEADLINE_SECONDS)
+
+    def _think(self, seconds: float) -> None:
         """Take the time. Raises `InterruptedError` where it is not given."""
-        if self.stopped.wait(self.thinking_seconds):
+        if self.stopped.wait(seconds):
             raise InterruptedError("stopped while thinking")
 
 
 def reply_to(context: Document) -> dict[str, Any]:
-    """The one reply to a batch, as schemas/reply.json describes it."""
+    """The message that ends the turn of a batch, as schemas/reply.json describes it."""
+    if NEEDS_NO_ANSWER in _said(context):
+        return {**_about(context), "action": "none"}
+    if ASKS_FOR_A_PERSON in _said(context):
+        words = {"body": "A colleague will write to you here.", "draft": _text(context)}
+        return {**_about(context), "action": "handoff", "reason": "the customer asks for a person", **words}
+    return {**_about(context), "body": _text(context)}
+
+
+def _about(context: Document) -> dict[str, Any]:
+    """Which batch a message is about."""
     return {
         "version": VERSION,
         "conversation_id": context["conversation"]["conversation_id"],
         "primary_channel": context["conversation"]["primary_channel"],
         "batch_id": context["meta"]["batch_id"],
         "source": "ai",
-        "body": _text(context),
     }
 
 
+def _said(context: Document) -> str:
+    """The customer's last message."""
+    return str(context["messages"][-1]["body"]).lower()
+
+
 def require_version(context: Document) -> None:
-    """Refuse a context of another version than the schema's.
+    """Refuse a context of a version that the schema does not name.
 
     Raises:
-        ValueError: it is of another.
+        ValueError: it is of such a version.
     """
-    known = SCHEMA["properties"]["meta"]["properties"]["version"]["const"]
-    if context["meta"]["version"] != known:
-        raise ValueError(f"the stub reads contexts of version {known}")
+    known = SCHEMA["properties"]["meta"]["properties"]["version"]["enum"]
+    if context["meta"]["version"] not in known:
+        raise ValueError(f"the stub reads contexts of version {' or '.join(known)}")
 
 
 def tell(step: str, context: Document, **more: Any) -> None:
@@ -161,7 +197,7 @@ SCHEMA: Document = json.loads((PROJECT / "schemas" / "context.json").read_text()
 def _text(context: Document) -> str:
     messages = context["messages"]
     company = context["company"]["company_name"]
-    if ASKS_FOR_LONG in messages[-1]["body"].lower():
+    if ASKS_FOR_LONG in _said(context):
         return " ".join(f"This is sentence {number} of a long answer by {company}." for number in range(1, 46))
     told = ", ".join(f'"{one["body"]}"' if one["body"] else "a picture" for one in messages)
     return f"{company} thanks you for {told}. This one answer is for all of it."

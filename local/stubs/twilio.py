@@ -6,6 +6,7 @@ day are those of `local/stubs/server.py`. A message's statuses can be changed to
 error code.
 
     POST /2010-04-01/Accounts/{account}/Messages.json           take a message
+    POST /v2/Indicators/Typing.json                             show that an answer is being written
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json     one of them
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}/Media.json   its media
@@ -75,30 +76,50 @@ ERRORS = {
     21214: (BAD, "'To' phone number cannot be reached"),
     21217: (BAD, "Phone number does not appear to be valid"),
     21219: (BAD, "'To' phone number not verified"),
+    21266: (BAD, "'To' and 'From' number cannot be the same"),
     21408: (BAD, "Permission to send to this region is not enabled"),
     21601: (BAD, "'From' cannot send messages"),
     21602: (BAD, "Message body is required"),
     21603: (BAD, "A 'From' phone number is required"),
     21604: (BAD, "A 'To' phone number is required"),
     21606: (BAD, "The 'From' phone number is not a valid sender"),
+    21607: (BAD, "'From' must be the sandbox number"),
     21608: (BAD, "'To' phone number not verified"),
     21609: (BAD, "Invalid 'StatusCallback' URL"),
     21610: (BAD, "Attempt to send to unsubscribed recipient"),
     21611: (BAD, "'From' has exceeded the maximum number of queued messages"),
     21612: (BAD, "'To' is not reachable from 'From'"),
     21614: (BAD, "'To' is not a mobile number"),
+    21616: (BAD, "'From' matches multiple numbers"),
     21617: (BAD, "The concatenated message body exceeds the 1600 character limit"),
+    21618: (BAD, "The message body cannot be sent"),
     21619: (BAD, "A text message body or media urls must be specified"),
     21620: (BAD, "Invalid media URL"),
+    21621: (BAD, "'From' is not enabled for MMS"),
+    21622: (BAD, "MMS is not enabled for the account"),
     21623: (BAD, "Too many media"),
     21635: (BAD, "'To' is a landline"),
+    21654: (BAD, "ContentSid required"),
     21655: (BAD, "The ContentSid is invalid"),
     21656: (BAD, "The ContentVariables are invalid"),
+    21657: (BAD, "The Sender ID is invalid"),
+    21658: (BAD, "Parameter exceeded the character limit"),
+    21659: (BAD, "'From' is not a Twilio phone number"),
+    21660: (BAD, "Mismatch between 'From' and the account"),
+    21661: (BAD, "'From' is not SMS-capable"),
+    21662: (BAD, "Combination not available in Ireland"),
+    21663: (BAD, "'From' routing configuration is incorrect"),
+    21668: (BAD, "Number type not supported in Ireland"),
     21703: (BAD, "The Messaging Service does not contain a phone number"),
+    21910: (BAD, "'From' and 'To' should be of the same channel"),
     30001: (BAD, "Queue overflow"),
     63001: (BAD, "Channel could not authenticate the request"),
+    63002: (BAD, "Channel could not find 'From'"),
     63003: (BAD, "Channel could not find 'To' address"),
+    63006: (BAD, "Content could not be formatted"),
     63007: (BAD, "Twilio could not find a Channel with the specified 'From' address"),
+    63008: (BAD, "Channel module misconfigured"),
+    63014: (BAD, "Channel message blocked by user action"),
     63015: (BAD, "Channel Sandbox can only send messages to users that have joined it"),
     63016: (BAD, "Failed to send freeform message because you are outside the allowed window"),
     63017: (BAD, "Rate limit exceeded"),
@@ -110,18 +131,32 @@ ERRORS = {
     63027: (BAD, "Template does not exist for a language and locale"),
     63028: (BAD, "Number of parameters does not match"),
     63030: (BAD, "Unsupported parameter"),
+    63031: (BAD, "Channels message cannot have same 'From' and 'To'"),
     63033: (BAD, "Recipient blocked the sender"),
+    63034: (BAD, "Media exceeds size limit"),
     63038: (TOO_MANY, "Account exceeded the daily messages limit"),
+    63040: (BAD, "Template rejected"),
+    63041: (BAD, "Template paused"),
+    63042: (BAD, "Template disabled"),
     63051: (BAD, "The business account is locked"),
+    63053: (BAD, "Template sync in progress"),
+    63054: (BAD, "Template unavailable"),
+    63056: (BAD, "Ineligible account type"),
+    63058: (BAD, "Business is restricted in this country"),
+    63059: (BAD, "Number migrated to a different account"),
+    63112: (BAD, "Meta disabled the business account"),
 }
 """Errors that a create is answered with, and the status of each: a guess where Twilio's documentation tells none."""
 
 FAILURES = frozenset(
     {
-        *("14107", "21610", "30001", "30002", "30003", "30004", "30005", "30006", "30007", "30008", "30022", "30023"),
-        *("30024", "30032", "30034", "30036", "30410", "30500", "63001", "63003", "63005", "63010", "63012", "63013"),
-        *("63015", "63016", "63017", "63018", "63019", "63020", "63021", "63022", "63024", "63025", "63027", "63028"),
-        *("63029", "63030", "63032", "63033", "63038", "63049", "63051"),
+        *("14107", "21610", "30001", "30002", "30003", "30004", "30005", "30006", "30007", "30008", "30010", "30011"),
+        *("30017", "30018", "30019", "30020", "30021", "30022", "30023", "30024", "30027", "30032", "30033", "30034"),
+        *("30035", "30036", "30037", "30038", "30039", "30040", "30041", "30042", "30043", "30044", "30046", "30410"),
+        *("30450", "30500", "63001", "63002", "63003", "63005", "63006", "63008", "63009", "63010", "63011", "63012"),
+        *("63013", "63014", "63015", "63016", "63017", "63018", "63019", "63020", "63021", "63022", "63023", "63024"),
+        *("63025", "63026", "63027", "63028", "63029", "63030", "63031", "63032", "63033", "63034", "63037", "63038"),
+        *("63040", "63041", "63042", "63049", "63050", "63051", "63053", "63054", "63056", "63058", "63059", "63112"),
     }
 )
 """Errors that a status callback carries with `failed` or `undelivered`; others can be ordered too."""
@@ -327,6 +362,8 @@ class TwilioStub(StubServer[Fault]):
             case ("_stand-in", "inbound"):
                 told = json.loads(call.body)
                 return Answer.json(self.take_in(told.pop("account_sid"), **told).document, HTTPStatus.CREATED)
+            case ("v2", "Indicators", "Typing.json") if call.method == "POST":
+                return self.show_typing(call)
             case ("2010-04-01", "Accounts", account, *rest):
                 self.authenticate(account, call.headers.get("Authorization"))
                 match call.method, rest:
@@ -339,6 +376,22 @@ class TwilioStub(StubServer[Fault]):
                     case "GET", ["Messages", name]:
                         return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
         raise error(20404)
+
+    def show_typing(self, call: Call) -> Answer:
+        """Show on a customer's WhatsApp message that an answer is being written.
+
+        Raises:
+            Refused: no account has these credentials, or it is no message of WhatsApp.
+        """
+        user, password = _basic_auth(call.headers.get("Authorization"))
+        if not any(account.takes(user, password) for account in self._accounts.values()):
+            raise error(20003)
+        told = parse_qs(call.body.decode())
+        message_id, channel = (told.get(name, [""])[0] for name in ("messageId", "channel"))
+        if channel != "whatsapp" or not message_id:
+            raise error(20404)
+        self.tell("typing", message_sid=message_id)
+        return Answer.json({"success": True})
 
     def wait_until_told(self, seconds: float = 5.0) -> bool:
         """Whether all statuses of all messages were told within `seconds`."""

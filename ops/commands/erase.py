@@ -9,14 +9,14 @@ from ops.repairs.erasure import PLACES, Reach
 from ops.repairs.redriving import sources
 from ops.stage import blueprint
 from ops.stage.bucket import S3Objects
-from ops.stage.dead_letters import SqsDeadLetters
+from ops.stage.dead_letters import LIVE_HOLD_SECONDS, SqsDeadLetters
 from ops.stage.deployment import Deployment
 from ops.terminal import masking
 from ops.terminal.confirmation import ask
 
 _REMAINS = (
     "Not reached from here: the provider's own log, backups (point-in-time recovery keeps 35 days), "
-    "and messages that wait in the queues of the company's AI and people."
+    "and contexts that wait in the queues of the company's AI and people."
 )
 
 
@@ -24,11 +24,14 @@ def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bo
     """Erase a person, or tell what would be erased."""
     engine, account = deployment.engine(), deployment.account
     schemas = blueprint.tables(deployment.settings)
-    dead_letters = [SqsDeadLetters(account, one.dead_name) for one in sources(deployment.settings).values()]
+    queues = sources(deployment.settings)
+    dead_letters = [SqsDeadLetters(account, one.dead_name) for one in queues.values()]
+    replies = [SqsDeadLetters(account, queues[one].name, LIVE_HOLD_SECONDS) for one in ("ai-replies", "human-replies")]
     reach = Reach(
         engine=engine,
         tables={one.setting: (account.table(schemas[one.setting].name), schemas[one.setting]) for one in PLACES},
         dead_letters=[one for one in dead_letters if one.holds_any],
+        replies=replies,
         objects=S3Objects.of(account, deployment.settings.attachments_bucket),
     )
     address = erasure.normal(told, [one.address_prefix for one in engine.channels.values()])
@@ -45,3 +48,9 @@ def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bo
     ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
     erased = erasure.erase(reach, person)
     console.print(f"Erased {sum(erased.values())} row(s), message(s) and file(s). {_REMAINS}")
+    hidden = sum(one.hidden_count for one in replies)
+    if hidden:
+        console.print(
+            f"{hidden} reply(ies), of anybody, are delayed or being sent and could not be looked at. "
+            "Run the command again in 10 minutes: by then each of them is sent or a dead letter."
+        )

@@ -20,6 +20,7 @@ from ops.doctor.checks import (
     queues,
     relations,
     rows,
+    shared_addresses,
     stack,
     tables,
     webhooks,
@@ -99,6 +100,7 @@ def _tenants(deployment: Deployment, asked: Asked, *, looks: bool) -> Iterator[A
         items: list[Item] = []
         yield _looked(deployment, "tenants", lambda: _companies(deployment, asked, lines, items))
         yield _looked(deployment, rows.AREA, lambda: rows.check(deployment, items, known_of(deployment, secrets)))
+        yield _looked(deployment, shared_addresses.AREA, lambda: shared_addresses.check(deployment, asked.tenants))
     company = asked.tenants[0] if len(asked.tenants) == 1 else None
     yield _looked(deployment, secrets_check.AREA, lambda: secrets_check.check(deployment, lines, secrets, company))
     refused: set[tuple[str, str]] = set()

@@ -121,10 +121,11 @@ def _parts(engine: OperatorEngine, record: Record) -> Iterator[SentPart]:
             if one not in ids and engine.tables.sends.get({sends.SEND_ID: one}) is None:
                 break
             ids.append(one)
-    for one in dict.fromkeys(ids):
+    for one in dict.fromkeys(any_one for known in ids for any_one in (known, sends.resend_id(known))):
         row = engine.tables.sends.get({sends.SEND_ID: one})
         if row is not None:
-            yield SentPart(Part.from_item(row), row.get(sends.DELIVERY))
+            part = Part.from_item(row)
+            yield SentPart(part, part.delivery)
 
 
 def _dead(deployment: Deployment, key: ConversationKey) -> Iterator[Dead]:

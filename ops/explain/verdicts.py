@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, ReplyCode
@@ -26,7 +27,7 @@ from chalicelib.protocol.sends import State
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import SWEEP_STALLED_MINUTES
 from chalicelib.telemetry import Step
-from ops.explain.timelines import Facts
+from ops.explain.timelines import Dead, Facts, SentPart
 
 
 class Kind(Enum):
@@ -114,6 +115,9 @@ MEANINGS: Mapping[str, Meaning] = {
         _FAULT, "Secrets Manager did not answer in time; the provider was asked to retry"
     ),
     Code.STAGE_WRITE_ERROR: Meaning(_FAULT, "it could not be staged; the provider was asked to retry"),
+    Code.RECIPIENTS_LEFT: Meaning(_FAULT, "its recipients were not all looked up in time; the provider retries"),
+    ReplyCode.OTHER_COMPANY: Meaning(_REPLY, "its message group is not the company of the conversation's row"),
+    ReplyCode.PARTS_CHANGED: Meaning(_REPLY, "a part of it was sent, and its text would be split otherwise now"),
     ReplyCode.STALE: Meaning(_REPLY, "it answered a batch that is no longer the conversation's"),
     ReplyCode.SECOND: Meaning(_REPLY, "it was the second answer to its batch"),
     ReplyCode.NO_CONVERSATION: Meaning(_REPLY, "it named a conversation that is not there"),
@@ -122,11 +126,16 @@ MEANINGS: Mapping[str, Meaning] = {
         _REPLY, "the customer last wrote too long ago for free text: a template is needed"
     ),
     ReplyCode.UNKNOWN_OUTCOME: Meaning(
-        Kind.IN_DOUBT, "nobody can say whether the customer got it; it is never sent again"
+        Kind.IN_DOUBT, "nobody can say whether the customer got it; it is not sent again"
     ),
+    ReplyCode.UNDELIVERED: Meaning(Kind.UNDELIVERED, "the provider reported no code"),
 }
-"""What our codes mean to a person; the provider's own are shown as they are."""
+"""What our codes mean to a person; Twilio's are in its table of outcomes."""
 
+_NO_STATUS = "no delivery status was reported"
+
+_REPLIES = ("ai-replies", "human-replies")
+"""The queues of replies, by their roles."""
 _NOT_DELIVERED = frozenset({"failed", "undelivered", "canceled"})
 """Statuses by which a provider says that the customer has not got it."""
 
@@ -209,7 +218,7 @@ def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> Verdict | None:
         person = _by_person(facts, entry)
         if person is not None:
             return _told(Kind.ANSWERED_BY_PERSON, f"answered by a person: {_delivery(facts, person)[1]}")
-        return _told(Kind.WITH_PEOPLE, "no reply of the AI: it was handed off to people")
+        return _with_people(facts, "no reply of the AI: it was handed off to people")
     if "refused" in entry:
         code = str(entry["refused"])
         return _told(_kind(code, _REFUSED), f"no reply: it was refused, {_meaning(code)}")
@@ -217,6 +226,19 @@ def _of_marks(facts: Facts, entry: Mapping[str, Any]) -> Verdict | None:
         text = f"no reply: the customer said {entry['opt_out']}, which the provider has answered itself"
         return _told(Kind.OPTED_OUT, text)
     return None
+
+
+def _with_people(facts: Facts, words: str) -> Verdict:
+    """People have it; their reply may be a dead letter."""
+    dead = facts.dead_in("human-replies")
+    if dead is None:
+        return _told(Kind.WITH_PEOPLE, words)
+    return _told(Kind.DEAD_LETTER, f"{words}; their reply is {_dead(dead)}")
+
+
+def _dead(dead: Dead) -> str:
+    """A dead letter, with its reason and what sends it back."""
+    return f"a dead letter ({dead.dead_letter.reason or 'it failed too often'}); redrive {dead.role}"
 
 
 def _by_person(facts: Facts, entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -243,7 +265,7 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
     if record is not None and is_last and record.last_reply_id == PEOPLE:
         if person is not None:
             return _answered(facts, person, "answered by a person")
-        return _told(Kind.WITH_PEOPLE, "no reply of the AI: people have the batch")
+        return _with_people(facts, "no reply of the AI: people have the batch")
     if record is not None and is_last and record.error_code is not None:
         code = record.error_code
         return _told(_kind(code, _REPLY), f"no reply: it was refused, {_meaning(code)}")
@@ -257,10 +279,9 @@ def _of_ended_batch(
     record = facts.record
     # Carried into a later batch, it has that one's end.
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
-    dead = facts.dead_in("ai-replies", batch_id=batch_id)
+    dead = facts.dead_in(*_REPLIES, batch_id=batch_id)
     if dead is not None:
-        reason = dead.dead_letter.reason or "it failed too often"
-        return _told(Kind.DEAD_LETTER, f"no reply: one is a dead letter ({reason}); redrive ai-replies")
+        return _told(Kind.DEAD_LETTER, f"no reply: one is {_dead(dead)}")
     lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
     refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
@@ -292,11 +313,11 @@ def _of_lock(facts: Facts, record: Record) -> Verdict:
         what = "its send is in doubt and will be looked up at the provider" if doubt and is_old else "it is being sent"
         text = f"a reply has claimed batch {batch}, {seconds:.0f} s ago; {what}"
         return _told(Kind.IN_DOUBT if doubt and is_old else Kind.BEING_SENT, text)
-    dead = facts.dead_in("ai", "ai-replies", batch_id=batch)
+    dead = facts.dead_in("ai", *_REPLIES, batch_id=batch)
     if dead is not None:
-        what = "the AI worker failed at it" if dead.role == "ai" else "its reply could not be sent"
-        reason = dead.dead_letter.reason or "it failed too often"
-        return _told(Kind.DEAD_LETTER, f"{what}: a dead letter ({reason}); redrive {dead.role}")
+        known = {"ai": "the AI worker failed at it", "ai-replies": "its reply could not be sent"}
+        what = known.get(dead.role, "a reply of people could not be sent")
+        return _told(Kind.DEAD_LETTER, f"{what}: {_dead(dead)}")
     if not record.is_locked:
         why = {
             Status.TIMEOUT.value: "the AI did not answer batch {} in time",
@@ -314,15 +335,27 @@ def _of_lock(facts: Facts, record: Record) -> Verdict:
 
 
 def _delivery(facts: Facts, answer: Mapping[str, Any]) -> tuple[Kind, str]:
-    """How an answer arrived, as the provider says."""
-    part = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
-    status = (part.delivery if part is not None else None) or "no delivery status was reported"
-    code = f", {part.part.error_code}" if part is not None and part.part.error_code else ""
-    kind = Kind.UNDELIVERED if status in _NOT_DELIVERED else Kind.ANSWERED
-    if part is not None and part.part.state is State.REFUSED:
+    """How an answer arrived, as the provider says; of one that was sent once more, both."""
+    first = next((one for one in facts.parts if one.part.send_id == answer.get("send_id")), None)
+    again = next((one for one in facts.parts if one.part.resends == answer.get("send_id")), None) if first else None
+    sends = [one for one in (first, again) if one is not None]
+    last = sends[-1] if sends else None
+    kind = Kind.ANSWERED
+    if last is not None and (last.part.is_undelivered or last.delivery in _NOT_DELIVERED):
+        kind = Kind.UNDELIVERED
+    if last is not None and last.part.state is State.REFUSED:
         kind = _REPLY
     at, source = answer.get("timestamp", "at an unknown time"), answer.get("source", "the company")
-    return kind, f"sent {at} by {source}; {status}{code}"
+    words = [_status(one) for one in sends] or [_NO_STATUS]
+    return kind, f"sent {at} by {source}; {'; sent once more: '.join(words)}"
+
+
+def _status(one: SentPart) -> str:
+    """The last word on a part: its delivery status; for a failure also its code, what it means and who must act."""
+    status = one.delivery or (one.part.state.value if one.part.resends is not None else _NO_STATUS)
+    if one.part.is_undelivered:
+        return f"NOT DELIVERED ({status}), {_meaning(one.part.error_code or ReplyCode.UNDELIVERED)}"
+    return f"{status}, {_meaning(one.part.error_code)}" if one.part.error_code else status
 
 
 def _refusal(facts: Facts) -> Verdict | None:
@@ -343,4 +376,7 @@ def _kind(code: str, otherwise: Kind) -> Kind:
 
 
 def _meaning(code: str) -> str:
-    return f"{code}: {MEANINGS[code].words}" if code in MEANINGS else code
+    if code in MEANINGS:
+        return f"{code}: {MEANINGS[code].words}"
+    row = TWILIO_CODES.row(code)
+    return f"{code}: {row.meaning}; {row.actor.value} must act" if row is not None else code

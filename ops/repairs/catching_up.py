@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import product
 
 from chalicelib.channels.channel import Channel
 from chalicelib.clock import from_iso
@@ -121,14 +122,12 @@ _OF_RULES = frozenset(
 def _known(tables: Tables, channel: Channel, messages: Sequence[InboundMessage]) -> Known:
     """What is known of the messages from one address to another."""
     index, first = channel.index, messages[0]
-    spellings = (first.sender.value, *other_spellings(first.sender.value))
+    company, customer = first.recipient.value, first.sender.value
     rows = [
         row
-        for spelling in spellings
+        for stored, known_as in product((company, *other_spellings(company)), (customer, *other_spellings(customer)))
         for row in tables.conversations.query(
-            (index.company_key, first.recipient.value),
-            index=index.name,
-            range_key=Attr(index.customer_key).eq(spelling),
+            (index.company_key, stored), index=index.name, range_key=Attr(index.customer_key).eq(known_as)
         )
     ]
     found = Known()

@@ -1,6 +1,6 @@
-"""Erasure: everything that our tables and dead-letter queues hold of a person is erased.
+"""Erasure: everything that our tables, the replies queues and the dead-letter queues hold of a person is erased.
 
-    what hangs on the record - the record, as it was read - what came in between
+    what hangs on the record, replies on their way - the record, as it was read - what came in between
 
 Guarantee: safe to repeat at any point. The record is found by the person's address and leads to everything else, so it
 goes last, by a delete that is conditional on the record as it was read and open: a batch or a reply on its way is
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
@@ -25,16 +25,18 @@ from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
 from chalicelib.protocol import unknown_senders
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.wiring import Engine
-from infrastructure.template import TableSchema
 from ops.stage import search
 from ops.stage.bucket import Objects
 from ops.stage.dead_letters import DEAD_LETTERS_MAX, DeadLetters, leave, take_all
 from ops.stage.target import CommandError
 from ops.tenants.rows import every_row
 
+if TYPE_CHECKING:
+    from infrastructure.template import TableSchema
+
 _TRIES = 4
 
-_OBJECTS, _LETTERS = "attachments", "dead letters"
+_OBJECTS, _LETTERS, _REPLIES = "attachments", "dead letters", "replies on their way"
 """What is counted beside tables."""
 
 
@@ -95,6 +97,8 @@ class Reach:
     tables: Mapping[str, tuple[Table, TableSchema]]
     """Each table of `PLACES` with its keys, by setting."""
     dead_letters: Sequence[DeadLetters]
+    replies: Sequence[DeadLetters]
+    """The queues of replies, which functions consume. A count does not read them: that would delay others' replies."""
     objects: Objects
     """What came with messages: rows and entries name them."""
 
@@ -144,10 +148,12 @@ def erase(reach: Reach, person: Person) -> dict[str, int]:
         CommandError: a record keeps changing.
     """
     erased = _hanging(reach, person)
+    # A reply that comes later finds no record, and is a dead letter, which the second look erases.
+    replies = sum(_letters(one, person, is_erasing=True) for one in reach.replies)
     for key in person.conversations:
         _erase_record(reach.engine, key)
     again = _hanging(reach, person)
-    records = {"conversations_table": len(person.conversations)}
+    records = {"conversations_table": len(person.conversations), _REPLIES: replies}
     return records | {name: number + again[name] for name, number in erased.items()}
 
 
@@ -212,7 +218,7 @@ def _letters(dead_letters: DeadLetters, person: Person, *, is_erasing: bool) -> 
     taken = take_all(dead_letters)
     if len(taken) >= DEAD_LETTERS_MAX:
         leave(dead_letters, taken)
-        what = f"{dead_letters.name} holds {DEAD_LETTERS_MAX:,} dead letters or more, and not all can be looked at"
+        what = f"{dead_letters.name} holds {DEAD_LETTERS_MAX:,} messages or more, and not all can be looked at"
         raise CommandError(what, "redrive or purge it, then the same command")
     theirs = [
         one for one in taken if one.conversation in person.conversations or one.unknown_sender in person.spellings

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.messages.replies import Reply
+from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queue
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
@@ -141,8 +142,8 @@ def _result(dead_letter: DeadLetter, read: Read, conversation_id: str | None, *,
 
 
 def _reply(body: str) -> object:
-    """A reply, or our own reminder to tell an unknown sender so."""
-    return FallbackRequest.from_body(body) or Reply.from_body(body)
+    """A reply, an errand of ours, or our request to send an unknown sender a text."""
+    return Undelivered.from_body(body) or FallbackRequest.from_body(body) or Reply.from_body(body)
 
 
 def _context(body: str) -> ConversationKey:

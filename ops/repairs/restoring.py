@@ -46,9 +46,9 @@ def plan(deployment: Deployment, name: str, wait: Wait) -> list[Step]:
         CommandError: the stage has no such resource, or its keys differ, which nothing can change.
     """
     settings, account = deployment.settings, deployment.account
-    for setting, table in blueprint.tables(settings).items():
+    for table in blueprint.tables(settings).values():
         if name == table.name:
-            return list(_Table(deployment, setting, table, wait).steps())
+            return list(_Table(deployment, table, wait).steps())
     for queue in blueprint.queues(settings).values():
         if name in (queue.name, queue.dead_name):
             return list(_queue_steps(account, queue))
@@ -60,12 +60,16 @@ def plan(deployment: Deployment, name: str, wait: Wait) -> list[Step]:
     raise CommandError(f"stage {settings.stage} has no table, queue or bucket {name}", f"one of {', '.join(known)}")
 
 
+def index_steps(deployment: Deployment, schema: TableSchema, found: Mapping[str, Any], wait: Wait) -> Iterator[Step]:
+    """What is to be done to the indexes alone of a table, which may be another than the settings name."""
+    return _Table(deployment, schema, wait).indexes(found)
+
+
 @dataclass(frozen=True)
 class _Table:
     """One table as it should be."""
 
     deployment: Deployment
-    setting: str
     schema: TableSchema
     wait: Wait
 
@@ -78,12 +82,12 @@ class _Table:
             what = f"{name} has other keys than the template, and DynamoDB cannot change them"
             raise CommandError(what, "a new table under another name, and the setting that names it: docs/data.md")
         else:
-            yield from self._indexes(found)
+            yield from self.indexes(found)
         yield from self._time_to_live(exists=found is not None)
         yield from self._protection(found)
         yield from self._backups(exists=found is not None)
 
-    def _indexes(self, found: Mapping[str, Any]) -> Iterator[Step]:
+    def indexes(self, found: Mapping[str, Any]) -> Iterator[Step]:
         indexes = {one["IndexName"]: one for one in found.get("GlobalSecondaryIndexes", [])}
         for name, schema in self.schema.indexes.items():
             if name in indexes and differences(schema, indexes[name], found):

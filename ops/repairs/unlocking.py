@@ -1,7 +1,8 @@
 """Unlocking: an operator does by hand what the sweep does on time, under the protocol's own conditions.
 
     locked, stalled            reset: the batch is carried into the next one, or people get it (policy `stall_action`)
-    locked, claimed, stalled   given up as answered with unknown outcome, loudly
+    locked, claimed, stalled   as the claim has stored: given up as answered with unknown outcome, loudly; or people get
+                               the batch; or, after an interim message, as without a claim
     locked, and young          refused, unless it is asked for `--now`: the AI may be thinking still
     a reply is being sent      refused: its process may be alive
     locked by another system   begins to age; with `--now` it is reset
@@ -17,7 +18,8 @@ from datetime import datetime, timedelta
 from chalicelib.conversations import lookup, policies
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.record import ConversationKey, Record
+from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.record import ClaimEnd, ConversationKey, Record
 from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Trail
@@ -93,8 +95,10 @@ def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
 
 def _effect(record: Record, stall_action: str) -> str:
     count = len(record.unanswered_ids)
-    if record.claim is not None:
+    if record.claim is not None and record.claim_end is ClaimEnd.RELEASE and record.claim != PEOPLE:
         return f"its reply is given up: {count} message(s) count as answered, with unknown outcome"
+    if record.claim is not None and record.claim_end is not ClaimEnd.UNCLAIM:
+        return f"the {count} message(s) of its batch go to people, who have claimed it"
     if stall_action == "handoff":
         return f"the {count} message(s) of its batch go to people, and a late answer is refused"
     return f"the {count} message(s) of its batch stay unanswered and are carried into the next one"

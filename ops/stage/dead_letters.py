@@ -1,8 +1,8 @@
 """Dead letters: what lies in a dead-letter queue, looked at without being consumed.
 
 A dead letter that is read is invisible to others for `HOLD_SECONDS` and is put back at once; where that fails it
-reappears after that time. Only dead-letter queues are read this way: in a queue that a function consumes, even a read
-counts as a failed delivery.
+reappears after that time. In a queue that a function consumes, even a read counts as a failed delivery and keeps the
+message from the function meanwhile: there only the erasure of a person reads, once, and for `LIVE_HOLD_SECONDS`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from ops.stage.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 1_800
 """How long a dead letter stays invisible while it is read or moved: longer than `DEAD_LETTERS_MAX` of them take."""
+
+LIVE_HOLD_SECONDS = 30
+"""The same for a message of a queue that a function consumes: nobody's reply waits longer for an erasure."""
 
 DEAD_LETTERS_MAX = 10_000
 """So many are looked at in one go, so that none is visible again before its turn."""
@@ -92,6 +95,7 @@ class SqsDeadLetters:
 
     account: Account
     name: str
+    hold_seconds: int = HOLD_SECONDS
     _urls: dict[str, str] = field(default_factory=dict, repr=False)
     """The queue's URL by its name, once it was asked for."""
 
@@ -99,7 +103,7 @@ class SqsDeadLetters:
         answer = self._call(
             "ReceiveMessage",
             MaxNumberOfMessages=_AT_ONCE,
-            VisibilityTimeout=HOLD_SECONDS,
+            VisibilityTimeout=self.hold_seconds,
             WaitTimeSeconds=_POLL_SECONDS,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
@@ -125,6 +129,12 @@ class SqsDeadLetters:
     def holds_any(self) -> bool:
         """Whether something lies there, as far as SQS knows."""
         return self.count > 0
+
+    @property
+    def hidden_count(self) -> int:
+        """How many messages nobody can receive now, about: they are delayed, or somebody is at work on them."""
+        attributes = self._call("GetQueueAttributes", AttributeNames=["All"])["Attributes"]
+        return sum(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("Delayed", "NotVisible"))
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         if self.name not in self._urls:

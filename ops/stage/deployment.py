@@ -14,7 +14,7 @@ from chalicelib.aws.clients import Clients
 from chalicelib.clock import Clock
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.wiring import Engine
-from infrastructure.stages import Stage
+from infrastructure.stages import AI_FUNCTION, AI_READER, Stage, queue_readers
 from infrastructure.stages import functions as app_functions
 from ops.stage.account import NOT_FOUND, Account
 from ops.stage.target import CommandError, Config, Target
@@ -55,11 +55,20 @@ class Deployment:
             EngineError: AWS cannot be asked.
         """
         stage = account.target.stage
-        functions = {name: _function(account, full_name(config, stage, name)) for name in app_functions()}
+        has_ai_worker = config.environment(stage).get("AI_WORKER", "off") != "off"
+        further = [AI_FUNCTION] if has_ai_worker else []
+        # A stage on this machine is never deployed: neither the app is loaded nor Lambda asked.
+        names = [] if account.target.is_on_this_machine else [*app_functions(), *further]
+        functions = {name: _function(account, full_name(config, stage, name)) for name in names}
         if stage not in config.stages and not any(functions.values()):
             known = ", ".join(config.stages)
             raise CommandError(f"stage {stage} is in no .chalice/config.json", f"one of its stages: --stage {known}")
         return cls(account, config, functions)
+
+    @property
+    def queue_readers(self) -> Mapping[str, str]:
+        """The queue, as the local stage names it, of each function that reads one."""
+        return {**queue_readers(), **(AI_READER if AI_FUNCTION in self.functions else {})}
 
     @property
     def target(self) -> Target:

@@ -21,6 +21,7 @@ from local import run_file
 from local.aws import credentials_file
 from local.processes.environment import SENDGRID_STUB_URL, STUB_URL
 from local.run_file import RunFile
+from local.visible import visible_line
 
 PROJECT = Path(__file__).parents[2]
 CONFIG_FILE = PROJECT / ".chalice" / "config.json"
@@ -40,6 +41,10 @@ class CommandError(click.ClickException):
         super().__init__(f"{what}; fix: {fix}")
         self.what = what
         self.fix = fix
+
+    def format_message(self) -> str:
+        """One line without control characters: what a company's row says may be part of it."""
+        return visible_line(self.message)
 
 
 @dataclass(frozen=True)

@@ -303,7 +303,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "numbers",
-            "have a {} that is no number as the look-up asks for it, such as +4915112345678",
+            "have a {} that is no number as the look-up asks for it, such as +4930123456",
             _numbers,
             _respell,
             "--country-code CODE",

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
+
+from twilio.base.exceptions import TwilioException
 
 from chalicelib.channels.channel import Channel, WebhookRequest
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Rejected
 from chalicelib.messages.inbound import InboundMessage
+from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.wiring import Engine
 
 _MEDIA_BASE = "https://api.twilio.com"
@@ -34,7 +38,12 @@ def inbound(engine: Engine, channel: Channel, address: str, secret: str, since: 
     """
     sender = engine.senders[channel.name]
     assert isinstance(sender, TwilioSender), "Twilio carries the channel"
-    forms = sender.ask(secret, lambda client: list(_forms(client, channel.address_prefix + address, since)))
+    spellings = (address, *other_spellings(address))  # a row may have the number as Twilio does not spell it
+    forms = sender.ask(
+        secret,
+        lambda client: [form for one in spellings for form in _forms(client, channel.address_prefix + one, since)],
+    )
+    forms.sort(key=lambda form: form[0], reverse=True)  # stable: of one second the list's own order is kept
     receiving = engine.receiving(channel.vendor)
     found: list[InboundMessage] = []
     for created_at, form in reversed(forms):
@@ -71,8 +80,14 @@ def _forms(client: Any, to: str, since: datetime) -> Iterator[tuple[datetime, di
 
 
 def _media(client: Any, sid: str) -> dict[str, str]:
-    form = {}
-    for number, one in enumerate(client.messages(sid).media.list()):
+    form: dict[str, str] = {}
+    try:
+        media = client.messages(sid).media.list()
+    except TwilioException as error:
+        if getattr(error.args[-1] if error.args else None, "status_code", None) == HTTPStatus.NOT_FOUND:
+            return form  # the message was deleted meanwhile, with its media
+        raise
+    for number, one in enumerate(media):
         form[f"MediaUrl{number}"] = _MEDIA_BASE + str(one.uri).removesuffix(".json")
         form[f"MediaContentType{number}"] = one.content_type or ""
     return form

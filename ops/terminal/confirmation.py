@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from local.visible import visible_line
+
 
 class Declined(SystemExit):
     """The operator said no; nothing was changed."""
@@ -21,7 +23,7 @@ def ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = click.confirm(visible_line(question), err=True)
     except click.Abort:
         agreed = False
     if not agreed:

@@ -9,12 +9,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_ADDRESS = re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+|(?<![\w-])\+\d{5,15}(?!\d)")
+from chalicelib.telemetry import private
+from local.visible import visible_line
+
 _HEAD, _TAIL = 3, 3
+_LONG = 7
+"""Characters of an address that is no part of anything else."""
+_WORD = r"(?<![\w+@-]){}(?![\w@-])"
 
 
 def address(value: str) -> str:
     """An address with its middle left out: `+49…678`, `a…@example.com`."""
+    value = visible_line(value)
     local, at, domain = value.rpartition("@")
     if at:
         return f"{local[:1]}…@{domain}"
@@ -22,10 +28,16 @@ def address(value: str) -> str:
 
 
 def text(value: str, known: Iterable[str] = ()) -> str:
-    """A line with every address in it masked: those that look like one, and those that are known to be."""
-    for one in sorted({one for one in known if one}, key=len, reverse=True):
-        value = value.replace(one, address(one))
-    return _ADDRESS.sub(lambda match: address(match[0]), value)
+    """A line with every address in it masked: those that look like one, and those that are known to be.
+
+    A known address is masked wherever it stands. One of a few characters is masked as a word of its own only: a short
+    code such as `12345` is part of many ids and instants.
+    """
+    words = sorted({one for one in known if one}, key=len, reverse=True)
+    if words:
+        patterns = (re.escape(one) if len(one) >= _LONG else _WORD.format(re.escape(one)) for one in words)
+        value = re.sub("|".join(patterns), lambda match: address(match[0]), value)
+    return visible_line(private.replaced(value, address))
 
 
 def content(value: object) -> str:

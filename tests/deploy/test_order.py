@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from chalice.cli.factory import CLIFactory
 from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
 from chalice.deploy.models import LambdaFunction, RestAPI
 
+from chalicelib.settings import WEBHOOK_TIMEOUT_SECONDS
 from infrastructure.chalice_deploy import Graph
 from infrastructure.stages import HTTP_FUNCTION, PROJECT, functions
 
@@ -42,3 +46,12 @@ def test_a_plain_chalice_deploy_does_not_trace_the_api_either():
     application = ApplicationGraphBuilder().build(config, "prod")
 
     assert [one.xray for one in application.resources if isinstance(one, RestAPI)] == [False]
+
+
+def test_a_rollback_waits_for_as_long_as_a_webhook_of_the_version_before_may_run():
+    """The page says so, and the function's time-out is that of the settings."""
+    page = (PROJECT / "docs" / "deploying.md").read_text().partition("### Rolling back")[2]
+    config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+
+    assert re.findall(r"^    sleep (\d+) ", page, re.MULTILINE) == [str(WEBHOOK_TIMEOUT_SECONDS)]
+    assert config["lambda_timeout"] == WEBHOOK_TIMEOUT_SECONDS

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email.parser import Parser
 from functools import partial
+from importlib.util import MAGIC_NUMBER, source_from_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -45,6 +46,8 @@ from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventu
 pytestmark = pytest.mark.deployed
 
 WINDOW_SECONDS = 5
+UNCHECKED = (1).to_bytes(4, "little")
+"""The flags of a compiled file that is known by its source's hash, and never checked."""
 FIRST_START_SECONDS = 90
 TRIES = 4
 """Of one message, as `rc=3` has it."""
@@ -226,17 +229,33 @@ class TestPackage:
     def test_it_holds_what_the_functions_need_and_nothing_else(self, deployment: Deployment):
         """Of the project app.py and chalicelib; of others what requirements.lock names, and Chalice's own runtime."""
         with zipfile.ZipFile(deployment.zip_file(OWN_ARCHITECTURE)) as archive:
-            names = archive.namelist()
+            names = [name for name in archive.namelist() if "__pycache__" not in name]
             told = {name: archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")}
 
         ours = {path.name for path in PROJECT.iterdir()} & {name.partition("/")[0] for name in names}
-        own = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*.py")}
+        own = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*") if path.is_file()}
+        locked = {(str(canonicalize_name(one.name)), str(one.specifier)) for one in pins(PROJECT / LOCK)}
         assert ours == {"app.py", "chalicelib"}
-        assert {name for name in names if name.startswith("chalicelib/") and not name.endswith("/")} == own
-        assert distributions(told) == {
-            (canonicalize_name(one.name), str(one.specifier)) for one in pins(PROJECT / LOCK)
+        assert {name for name in names if name.startswith("chalicelib/")} == {
+            name for name in own if "__pycache__" not in name
         }
-        assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+        assert distributions(told) == locked
+
+    def test_what_the_functions_import_is_compiled_and_nothing_else(self, deployment: Deployment):
+        """For the Python that runs them, never to be checked against the source; and it stays small."""
+        file = deployment.zip_file(OWN_ARCHITECTURE)
+        with zipfile.ZipFile(file) as archive:
+            names = set(archive.namelist())
+            compiled = {name: archive.read(name)[:16] for name in names if name.endswith(".pyc")}
+
+        assert {name for name in names if name.startswith("chalicelib/") and name.endswith(".py")} == {
+            source_from_cache(name) for name in compiled if name.startswith("chalicelib/")
+        }
+        assert {source_from_cache(name) for name in compiled} <= names
+        assert {head[:8] for head in compiled.values()} == {MAGIC_NUMBER + UNCHECKED}
+        assert {"botocore", "twilio", "urllib3"} < {name.partition("/")[0] for name in compiled}
+        assert len(compiled) < len(names) / 3
+        assert file.stat().st_size < 40 * 1024**2
 
     def test_from_the_package_alone_every_function_is_built(self, deployment: Deployment, tmp_path: Path):
         """A line that is missing in requirements.txt fails here, whatever is installed on this machine."""

@@ -22,8 +22,11 @@ class FailureMode:
     """One way in which an unknown sender is told."""
 
     name: str
-    world: Callable[[], World]
+    world: Callable[..., World]
+    """By settings."""
     write: Callable[[World], object]
+    write_another: Callable[[World], object]
+    """Another unknown sender does."""
     heard: Callable[[World], int]
     """How many texts have reached the sender."""
     lost: frozenset[tuple[int, Fault]]
@@ -32,21 +35,24 @@ class FailureMode:
 
 BY_THE_ANSWER = FailureMode(
     "by the answer",
-    lambda: World(unknown_sender_text=TEXT),
+    lambda **settings: World(unknown_sender_text=TEXT, **settings),
     lambda world: world.deliver(From=STRANGER),
+    lambda world: world.deliver(From="whatsapp:+4998"),
     _told_by_answers,
     frozenset({(4, Fault.LOST_ANSWER)}),  # the row may be there
 )
 BY_A_LETTER = FailureMode(
     "by a letter",
-    lambda: EmailWorld(unknown_sender_text=TEXT),
+    lambda **settings: EmailWorld(unknown_sender_text=TEXT, **settings),
     lambda world: world.deliver_mail(),
-    lambda world: len(world.mails),
+    lambda world: world.deliver_mail(sender="another@customer.example"),
+    lambda world: len(world.phone.received),
     frozenset(
         {
             (8, Fault.CRASH_AFTER),  # claimed, and not sent
             (9, Fault.CRASH_BEFORE),
             (9, Fault.MISCONFIGURED),  # refused for good
+            (9, Fault.ANSWERED_5XX),  # in doubt
         }
     ),
 )

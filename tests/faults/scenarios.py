@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chalicelib.channels.channel import InDoubt, SendOutcome, TemporaryFailure
+from chalicelib.errors import EngineError
+from chalicelib.telemetry import Trail
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, Taken, World, conversation, email_conversation
@@ -31,8 +34,8 @@ class Scenario:
     is_in_doubt: bool = False
     """A send may have happened of which nothing can be proven any more: its reply is told as unknown."""
     ends: str = "answered"
-    """What becomes of the messages: answered, with people, refused, either, opted out; told: answered, or the record
-    tells why not."""
+    """How the messages end: answered, with people, refused, either, opted out, without a reply; told: answered, or the
+    record tells why not."""
 
 
 def _deliver(*bodies: str) -> Callable[[World], list[str]]:
@@ -262,6 +265,66 @@ def _answered_by_people(world: World) -> list[str]:
     return sids
 
 
+def _turned(*turn: dict[str, object]) -> Callable[[World], list[str]]:
+    """The AI has sent these messages for its batch; a further message is staged, whose trigger was lost."""
+
+    def prepare(world: World) -> list[str]:
+        sids = _locked_by_a_silent_ai(world)
+        (document,) = world.take(world.queues.ai)
+        for fields in turn:
+            if fields:
+                world.turn(document, **fields)
+            else:
+                world.reply(document, "the answer")
+        return sids
+
+    return prepare
+
+
+def _heartbeat_is_due(world: World) -> list[str]:
+    """The AI has taken its time, says so, and answers then."""
+    sids = _turned({"action": "extend"}, {})(world)
+    world.clock.advance(200)
+    return sids
+
+
+def _taken_over(world: World) -> list[str]:
+    """The AI has answered in parts, and the company switched to people meanwhile."""
+    sids = _replied(LONG)(world)
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    return sids
+
+
+def _taken_over_between_parts(world: World) -> list[str]:
+    """The process of a reply in parts died after its first part, and the company switched to people."""
+    sids = _replied(LONG)(world)
+    world.plan.faults = {len(world.plan.calls) + 6: Fault.CRASH_BEFORE}
+    world.send_replies()
+    world.clock.advance(200)
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    return sids
+
+
+def _given_back(world: World) -> list[str]:
+    """The AI handed its batch to people, who answer, and give the conversation back."""
+    sids = _turned({"action": "handoff"})(world)
+    world.run(60)
+    told = {"version": "1.1", "source": "human", "action": "return", "reply_id": "return-1", "body": "a person says"}
+    reply = {**KEY.item, **told, "handoff_id": world.row["handoff_id"]}
+    world.queues.human_replies.inject(json.dumps(reply), group="acme")
+    return sids
+
+
+def _hand_over(world: World) -> list[str]:
+    """An operator's command; one that fails is given again."""
+    trail = Trail(world.telemetry, world.clock, request_id="operator")
+    for _ in range(2):
+        with world.process(), suppress(EngineError):
+            world.engine.handing_over.hand_over(world.engine.tables, world.engine.queues, KEY, "asked for", trail)
+            break
+    return []
+
+
 def _reply(world: World) -> list[str]:
     world.send_replies()
     return []
@@ -273,6 +336,8 @@ def _say_stop(world: World) -> list[str]:
 
 LONG = " ".join(f"Sentence number {number} of a long answer." for number in range(100))
 
+
+HANDOFF = {"action": "handoff", "reason": "wants a person", "draft": "a draft"}
 
 PHOTO = ("photo.png", "image/png", b"\x89PNG")
 EMAILS = (
@@ -418,6 +483,23 @@ SCENARIOS = (
         "take over a reply, nothing in doubt", _reply, prepare=_died_while_sending(2, Fault.CRASH_AFTER), ends="told"
     ),
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
+    Scenario("nothing to say", _reply, prepare=_turned({"action": "none"}), ends="without a reply"),
+    Scenario("hand off", _reply, prepare=_turned(HANDOFF), ends="with people"),
+    Scenario("hand off with words", _reply, prepare=_turned({**HANDOFF, "body": "wait"}), ends="with people"),
+    Scenario(
+        "an interim message, and the reply", _reply, prepare=_turned({"body": "wait", "final": False}, {}), ends="told"
+    ),
+    Scenario("a heartbeat, and the reply", _reply, prepare=_heartbeat_is_due, ends="told"),
+    Scenario("a reply that people take over", _reply, prepare=_taken_over, ends="with people"),
+    Scenario(
+        "a reply that people take over between its parts",
+        _reply,
+        prepare=_taken_over_between_parts,
+        ends="with people, or told",
+        is_in_doubt=True,
+    ),
+    Scenario("give back to the AI", _reply, prepare=_given_back, ends="with people"),
+    Scenario("an operator hands over", _hand_over, prepare=_locked_by_a_silent_ai, ends="with people"),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
     Scenario("opt out of a second channel", _say_stop, row=_opted_out_of_sms, ends="opted out"),

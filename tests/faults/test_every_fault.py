@@ -138,6 +138,10 @@ def _ends(world: World, sids: list[str], scenario: Scenario) -> bool:
             return answered == set(sids) and not people and not refused
         case "with people":
             return people == set(sids) and not answered and not refused
+        case "with people, or told":
+            return people | set(world.told_ids) == set(sids) and not answered & people
+        case "without a reply":
+            return world.row["conversation_status"] == "ai_no_reply" and not answered | people | refused
         case "told":
             return answered | set(world.told_ids) == set(sids) and not people
         case "opted out":

@@ -57,6 +57,28 @@ def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Failu
     assert not world.queues.dead_replies.messages
 
 
+@pytest.mark.parametrize(("way", "number", "fault"), list(_cases()))
+def test_whatever_befalls_a_call_no_more_texts_are_sent_within_an_hour_than_the_cap(
+    way: FailureMode, number: int, fault: Fault
+):
+    """U6: to whomever; and in the next hour as many again."""
+    world = way.world(unknown_sender_messages_per_hour="1")
+    world.plan.faults = {number: fault}
+
+    tell(world, way)
+    way.write_another(world)
+    _let_pass(world, 600)
+    first = way.heard(world)
+    world.clock.advance(3_600)
+    for _ in range(2):
+        tell(world, way)
+        way.write_another(world)
+    _let_pass(world, 600)
+
+    assert first <= 1
+    assert way.heard(world) <= 2, "a text counts for the hour of the message that it answers, however late it is sent"
+
+
 @pytest.mark.parametrize("way", FAILURE_MODES, ids=lambda way: way.name)
 def test_what_may_be_lost_are_faults_that_can_befall(way: FailureMode):
     """The exceptions name calls as they are."""

@@ -158,6 +158,8 @@ class TestWishes:
         ]
 
         assert [result for result, _ in caught(world, *wishes)] == [Result.TAKEN, Result.TAKEN]
+        world.run(60)
+        assert [entry["opt_out"] for entry in world.row["messages"]] == ["STOP", "START"]
         assert world.row["opted_out_channels"] == []
 
 
@@ -194,11 +196,17 @@ class TestTwilioSList:
         with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN)]) as running:
             yield running
 
-    def inbound(self, twilio: TwilioStub, world: World, since: datetime = START - timedelta(hours=6)):
+    def inbound(
+        self,
+        twilio: TwilioStub,
+        world: World,
+        since: datetime = START - timedelta(hours=6),
+        address: str = COMPANY,
+    ):
         sender = TwilioSender(connect_seconds=2, read_seconds=5, base_url=twilio.url)
         vars(world.engine)["senders"] = dict.fromkeys(("whatsapp", "sms"), sender)
         channel = world.engine.channels["whatsapp"]
-        return twilio_messages.inbound(world.engine, channel, COMPANY, world.secrets.texts[SECRET_REF], since)
+        return twilio_messages.inbound(world.engine, channel, address, world.secrets.texts[SECRET_REF], since)
 
     def take_in(self, twilio: TwilioStub, sid: str, *, minutes_ago: float = 60, **told):
         parts = {"to": f"whatsapp:{COMPANY}", "sender": f"whatsapp:{CUSTOMER}", "body": "hello", **told}
@@ -244,6 +252,16 @@ class TestTwilioSList:
         assert [one.url for one in found.media] == [f"{base}{0:032x}", f"{base}{1:032x}"]
         assert {one.content_type for one in found.media} == {"image/jpeg"}
 
+    @pytest.mark.parametrize("stored", ["+525512345678", "+5215512345678"])
+    def test_a_company_s_number_is_listed_in_each_spelling(self, twilio: TwilioStub, world: World, stored: str):
+        """The row may have the one that Twilio does not use."""
+        self.take_in(twilio, SIDS[0], to="whatsapp:+525512345678")
+        self.take_in(twilio, SIDS[1], to="whatsapp:+5215512345678", minutes_ago=30)
+
+        found = self.inbound(twilio, world, address=stored)
+
+        assert [one.message_sid for one in found] == SIDS[:2]
+
     def test_a_long_list_is_read_to_its_end(self, twilio: TwilioStub, world: World):
         """Page by page."""
         for number in range(1_005):
@@ -255,7 +273,7 @@ class TestTwilioSList:
         """The secret is fixed, not the list."""
         world.secrets.texts[SECRET_REF] = world.secrets.texts[SECRET_REF].replace(AUTH_TOKEN, "another")
 
-        with pytest.raises(Misconfigured, match="Twilio answered 401"):
+        with pytest.raises(Misconfigured, match="Twilio answered 20003"):
             self.inbound(twilio, world)
 
     def test_a_list_that_fails_is_told_and_nothing_is_taken_in(self, twilio: TwilioStub, world: World):

@@ -218,6 +218,44 @@ class TestUnlock:
         assert run("unlock", "conversation-1", "--primary-channel", "+4915100000000").exit_code == 0
 
 
+class TestHandoff:
+    def test_an_open_conversation_is_handed_to_people(self, stage: Stage):
+        """Until they give it back."""
+        told = run("handoff", "conversation-1", "--reason", "asked for", "--yes")
+
+        assert (told.exit_code, told.stdout.splitlines()[-1]) == (0, "handed to people")
+        (row,) = rows(stage, "conversations")
+        assert (row["handed_off_by"], row["handoff_reason"]) == ("operator", "asked for")
+
+    def test_a_dry_run_changes_nothing(self, stage: Stage):
+        """It says what would be done."""
+        before = rows(stage, "conversations")
+
+        told = run("handoff", "conversation-1", "--dry-run")
+
+        assert told.exit_code == 0
+        assert told.stdout.splitlines()[-1] == "nothing was changed: this was a dry run"
+        assert rows(stage, "conversations") == before
+
+    def test_a_conversation_that_is_with_people_is_left_alone(self, stage: Stage):
+        """Its handoff keeps its id."""
+        run("handoff", "conversation-1", "--yes")
+        before = rows(stage, "conversations")
+
+        told = run("handoff", "conversation-1", "--yes")
+
+        assert told.exit_code != 0
+        assert "is with people already" in told.stderr
+        assert rows(stage, "conversations") == before
+
+    def test_a_reason_that_is_too_long_is_refused(self, stage: Stage):
+        """Before anything is read."""
+        told = run("handoff", "conversation-1", "--reason", "r" * 1_001, "--yes")
+
+        assert "at most 1000 characters" in told.stderr
+        assert "handed_off_by" not in rows(stage, "conversations")[0]
+
+
 class TestWatchUnanswered:
     def leave(self, stage: Stage) -> None:
         """A batch is at rest, unanswered and in no index."""
@@ -255,6 +293,36 @@ class TestWatchUnanswered:
     def test_where_nothing_is_at_rest_that_is_said(self, stage: Stage):
         """Nobody is asked."""
         assert run("watch-unanswered").stdout == "no unanswered messages are at rest\n"
+
+
+class TestWidenOptOuts:
+    def test_who_is_opted_out_of_a_channel_is_shown_and_widened(self, stage: Stage):
+        """The previous version honours it from then on."""
+        stage.put_row(opted_out_channels=["sms"])
+
+        told = run("widen-opt-outs", "--yes")
+
+        assert told.exit_code == 0
+        assert told.stdout.splitlines()[0].endswith("opted out of sms")
+        assert told.stdout.splitlines()[-1] == "1 widened, 0 changed meanwhile"
+        (row,) = rows(stage, "conversations")
+        assert (row["opted_out"], row["opted_out_channels"]) == (True, [])
+
+    def test_a_dry_run_widens_nothing(self, stage: Stage):
+        """It says what would be."""
+        stage.put_row(opted_out_channels=["sms"])
+
+        told = run("widen-opt-outs", "--dry-run")
+
+        assert told.stdout.splitlines()[-1] == "would be: 1 widened, 0 changed meanwhile"
+        (row,) = rows(stage, "conversations")
+        assert row["opted_out_channels"] == ["sms"]
+
+    def test_where_nobody_is_opted_out_that_is_said(self, stage: Stage):
+        """Nobody is asked."""
+        stage.put_row(opted_out_channels=[])
+
+        assert run("widen-opt-outs").stdout == "no conversation is opted out of a channel\n"
 
 
 class TestExplain:
@@ -545,9 +613,10 @@ class TestTenant:
         with served() as (_, url):
             revoked = run("tenant", "check", "acme", "--url", url)
 
-        assert sound.stdout.splitlines()[:5] == [
+        assert sound.stdout.splitlines()[:6] == [
             "✓ tenants",
             "✓ rows",
+            "✓ shared addresses",
             "✓ secrets",
             "✓ accounts",
             "✓ webhooks",
@@ -597,11 +666,13 @@ def test_every_command_tells_what_it_does():
         "doctor",
         "erase",
         "explain",
+        "handoff",
         "redrive",
         "tail",
         "tenant",
         "unlock",
         "watch-unanswered",
+        "widen-opt-outs",
     ):
         assert f"  {command}" in told
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0

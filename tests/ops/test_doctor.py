@@ -11,12 +11,12 @@ from chalice.app import Response
 from click.testing import CliRunner
 
 from chalicelib.aws.attributes import item_to_wire
-from infrastructure.stages import functions
+from infrastructure.stages import AI_FUNCTION, functions
 from local.processes import ports
 from local.stubs.twilio import TwilioStub
 from ops.__main__ import cli
 from ops.doctor.checks import policies
-from ops.doctor.examination import Asked, examine
+from ops.doctor.examination import Asked, examine, examine_tenant
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
@@ -125,13 +125,23 @@ class TestTenants:
         stage.client("secretsmanager").create_secret(Name=other, SecretString=json.dumps(SECRET))
         put_row_of_other(stage, COMPANY, whatsapp=other, sms=other)
 
-        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "secrets"]
+        found = [one for one in faults(stage, Asked(url="http://127.0.0.1:9")) if one.area == "shared addresses"]
 
         assert [one.what for one in found] == [
             f"an address of {channel} ({masking.address(COMPANY)}) is in rows of acme and other"
             for channel in ("sms", "whatsapp")
         ]
         assert not any(COMPANY in one.line for one in found)
+
+    @pytest.mark.parametrize(("tenant", "count"), [("acme", 2), ("other", 2), ("third", 0)])
+    def test_an_address_of_two_companies_is_found_for_either_of_them(self, stage: Stage, tenant: str, count: int):
+        """Whichever was asked for: the other one's row is the fault as much."""
+        put_row_of_other(stage, COMPANY)
+        asked = Asked(url="http://127.0.0.1:9", tenants=(tenant,))
+
+        areas = {one.name: one for one in examine_tenant(stage.find(), asked)}
+
+        assert len(areas["shared addresses"].findings) == count
 
     def test_a_secret_whose_name_no_right_covers_is_found(self, stage: Stage):
         """The functions' policies name the pattern, and this name is none of it."""
@@ -294,6 +304,18 @@ class TestPolicies:
         (found,) = faults(stage)
 
         assert found.what == f"the role of {name} has no policy of its own"
+
+    def test_the_ai_worker_is_looked_for_where_the_stage_has_it(self, stage: Stage):
+        """It is a function like the others then, and the reader of the AI queue."""
+        document = json.loads(json.dumps(stage.config.document))
+        document["stages"][STAGE]["environment_variables"]["AI_WORKER"] = "echo"
+        assert AI_FUNCTION not in stage.find().queue_readers
+
+        stage.config = type(stage.config)(document)
+
+        told = [found.what for found in faults(stage)]
+        assert f"{full_name(stage.config, STAGE, AI_FUNCTION)} is missing: the stage is half deployed" in told
+        assert stage.find().queue_readers[AI_FUNCTION] == "replies-engine-local-ai"
 
     def test_a_policy_file_that_is_not_there_is_found(self, stage: Stage):
         """`make policies` makes it."""

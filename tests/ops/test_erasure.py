@@ -68,7 +68,11 @@ class Lived:
             world.tables.history.seed({**owner, "message_id": f"m-{sender}", "entry": entry})
             world.queues.dead_replies.inject(str({**owner}).replace("'", '"'), group="acme")
             unknown.seed({"company_address": COMPANY, "sender": sender})
-            world.queues.dead_replies.inject(FallbackRequest(Pair(COMPANY, sender), "SM1").body, group="acme")
+            reminder = FallbackRequest(Pair(COMPANY, sender), "SM1").body
+            world.queues.dead_replies.inject(reminder, group="acme")
+            world.queues.replies.inject(reminder, group="acme")
+            of_people = {**owner, "source": "human", "reply_id": "r-1", "body": f"to {sender}"}
+            world.queues.human_replies.inject(json.dumps(of_people), group="acme")
         world.tables.sends.seed(of_other({**world.sends[0], "send_id": "0" * 40}))
         world.tables.stage.seed(of_other({**world.tables.stage.rows[0], "message_sid": "SMother"}))
         world.bucket.objects["globex/3/1"] = (b"another company's", "image/png", None)
@@ -86,6 +90,7 @@ class Lived:
             engine=world.engine,
             tables={name: (table, schemas[NAMES[name]]) for name, table in tables.items()},
             dead_letters=[InMemoryLetters(world.queues.dead_replies)],
+            replies=[InMemoryLetters(world.queues.replies), InMemoryLetters(world.queues.human_replies)],
             objects=InMemoryObjects(world.bucket),
         )
         return cls(world, reach, unknown)
@@ -105,6 +110,8 @@ class Lived:
             "unknown": self.unknown.rows,
             "bucket": [content.decode() for content, _, _ in self.world.bucket.objects.values()],
             "dead": [one.body for one in self.world.queues.dead_replies.messages],
+            "replies": [one.body for one in self.world.queues.replies.messages],
+            "people's replies": [one.body for one in self.world.queues.human_replies.messages],
         }
         return [name for name, rows in everything.items() if address in str(list(rows))]
 
@@ -150,8 +157,29 @@ def test_nothing_of_the_person_is_left_and_all_of_another_is():
 
     assert lived.traces(CUSTOMER) == []
     assert lived.traces(OTHER) == before
-    assert sum(erased.values()) == 9
+    assert sum(erased.values()) == 11
+    assert erased["replies on their way"] == 2
     assert "globex/3/1" in lived.world.bucket.objects
+
+
+def test_others_replies_can_be_sent_at_once_after_an_erasure():
+    """They are put back, not left invisible."""
+    lived = Lived.make()
+
+    lived.erase()
+
+    queues = lived.world.queues
+    assert [len(queue.receive()) for queue in (queues.replies, queues.human_replies)] == [1, 1]
+
+
+def test_a_count_does_not_read_the_queues_of_replies():
+    """A read counts as a failed delivery of everybody's replies."""
+    lived = Lived.make()
+
+    count(lived.reach, find(lived.reach, CUSTOMER))
+
+    read = {call.resource for call in lived.world.plan.calls if call.operation == "ReceiveMessage"}
+    assert read == {lived.world.queues.dead_replies.name}
 
 
 def test_a_conversation_on_its_way_to_a_reply_is_not_cut_off():
@@ -248,7 +276,9 @@ def test_a_person_is_found_by_any_spelling_of_their_number():
         one.setting: (getattr(world.tables, one.setting.removesuffix("_table")), schemas[NAMES[one.setting]])
         for one in PLACES
     }
-    reach = Reach(engine=world.engine, tables=tables, dead_letters=[], objects=InMemoryObjects(world.bucket))
+    reach = Reach(
+        engine=world.engine, tables=tables, dead_letters=[], replies=[], objects=InMemoryObjects(world.bucket)
+    )
 
     person = find(reach, normal("whatsapp:+52 1 55 1234 5678", ["whatsapp:"]))
     found = count(reach, person)

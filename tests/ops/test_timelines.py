@@ -108,6 +108,27 @@ class TestWithTheAi:
             world, dead=[dead_letter(world, "ai")]
         )
 
+    @pytest.mark.parametrize(
+        ("role", "what"),
+        [("ai-replies", "its reply could not be sent"), ("human-replies", "a reply of people could not be sent")],
+    )
+    def test_a_reply_that_could_not_be_sent_is_told(self, world: World, role: str, what: str):
+        """By the queue that it came on: each has dead letters of its own."""
+        world.burst_with_ai()
+
+        told = verdict(world, dead=[dead_letter(world, role)])
+
+        assert f"{what}: a dead letter (boom); redrive {role}" in told
+
+    def test_a_dead_reply_of_people_is_told_of_a_message_that_they_have(self, world: World):
+        """The customer still waits."""
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+        world.deliver()
+
+        told = verdict(world, dead=[dead_letter(world, "human-replies")])
+
+        assert told.endswith("their reply is a dead letter (boom); redrive human-replies")
+
     @pytest.mark.parametrize("body", [{"batch_id": "an-old-one"}, {"meta": {"batch_id": "an-old-one"}}])
     @pytest.mark.parametrize("role", ["ai", "ai-replies"])
     def test_a_dead_letter_of_another_batch_is_not_taken_for_its_own(self, world: World, role: str, body: dict):
@@ -157,12 +178,39 @@ class TestAtTheEnd:
         assert found.startswith("answered: sent 2026-01-31T18:00:11")
         assert found.endswith("by ai; delivered")
 
+    def test_a_reply_that_was_not_delivered_tells_the_code_and_who_must_act(self, world: World):
+        """A code that is in no table is shown as it is."""
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+
+        world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30003")
+
+        found = verdict(world)
+        assert found.startswith("answered: sent ")
+        assert found.endswith(
+            "; NOT DELIVERED (undelivered), 30003: the handset is off or out of reach; customer must act"
+        )
+
+    def test_a_message_that_was_sent_once_more_tells_both_ends(self):
+        """The first failure, and how far the second send got."""
+        world = World(None, conversation(), undelivered_action="resend")
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+        world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30001")
+        world.send_replies()
+
+        assert "NOT DELIVERED (undelivered), 30001" in verdict(world)
+        assert verdict(world).endswith("; sent once more: sent")
+
     @pytest.mark.parametrize(
         ("code", "meaning"),
-        [("21211", "21211"), ("OUTSIDE_WINDOW", "OUTSIDE_WINDOW: the customer last wrote too long ago")],
+        [
+            ("21211", "21211: 'To' is no valid number; customer must act"),
+            ("OUTSIDE_WINDOW", "OUTSIDE_WINDOW: the customer last wrote too long ago"),
+        ],
     )
     def test_a_refused_reply_tells_the_code_and_what_it_means(self, world: World, code: str, meaning: str):
-        """Ours has words; the provider's is told as it is."""
+        """Ours and Twilio's."""
         document = world.burst_with_ai()
         world.phone.outcomes = [PermanentFailure(code)]
         world.reply(document, "answer")

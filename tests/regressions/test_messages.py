@@ -11,12 +11,13 @@ from chalice.app import Request
 from chalicelib.channels.channel import Vendor
 from chalicelib.clock import iso
 from chalicelib.handlers import webhooks
-from chalicelib.protocol import staging
+from chalicelib.protocol import history, staging
+from chalicelib.protocol.record import Record
 from chalicelib.telemetry import Metric
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.regressions.befalling import befall
-from tests.world import AUTH_TOKEN, CUSTOMER, KEY, World, conversation
+from tests.world import AUTH_TOKEN, COMPANY, CUSTOMER, KEY, World, conversation
 
 TO_PEOPLE = {"auto_queue_reply_message": True}
 BACK = {"auto_queue_reply_message": False}
@@ -108,14 +109,37 @@ class TestOneWayToPeople:
         assert world.is_at_rest
 
     def test_a_stop_overtakes_nothing_that_was_staged_before_it(self, world: World):
-        """It does not wait, and the record keeps the order."""
+        """Its mark does not wait; the record keeps the order."""
         first = world.deliver("one")
 
         stop = world.deliver("STOP", OptOutType="STOP")
 
+        assert world.row["opted_out_channels"] == ["whatsapp"]
+        world.run(60)
         assert world.entry_ids == [first, stop]
         assert world.staged_ids == []
-        assert world.row["opted_out_channels"] == ["whatsapp"]
+
+    def test_a_stop_does_not_overtake_a_message_of_another_channel(self, world: World):
+        """A mark belongs to a channel, and the order to the conversation: the AI gets the message first."""
+        first = world.deliver("one")
+
+        stop = world.deliver("STOP", OptOutType="STOP", From=CUSTOMER, To=COMPANY)
+        world.run(60)
+
+        assert world.entry_ids == [first, stop]
+        assert world.answered_ids == [first]
+
+    def test_a_customer_who_repeats_stop_does_not_fill_the_record_beyond_its_bound(self):
+        """Each was appended without a look at the room that was left."""
+        world = World(messages_bytes_max="262144")
+        for _ in range(25):
+            world.deliver("x" * 19_500)
+        world.run(900)
+
+        for number in range(30):
+            world.deliver(f"STOP {number}".ljust(19_500), OptOutType="STOP")
+            world.work()
+            assert history.room_bytes(Record.from_item(world.row)) >= 0
 
     def test_a_running_batch_goes_to_people_with_the_switch_and_the_ai_answers_no_more(self, world: World):
         """A trigger meets the lock; what was typed meanwhile comes behind, in order."""
@@ -298,7 +322,9 @@ class TestReplays:
         world = World(None, conversation(opted_out_channels=["whatsapp"]))
         start = world.form("START", OptOutType="START")
         world.post(start)
+        world.run(60)
         world.deliver("STOP", OptOutType="STOP")
+        world.run(60)
         if is_moved:
             entry, *rest = world.row["messages"]
             row = {"conversation_id": KEY.conversation_id, "message_id": entry["message_id"], "entry": entry}

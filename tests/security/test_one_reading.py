@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.registry import channels
 from chalicelib.channels.sendgrid.form import read_form
+from chalicelib.channels.sendgrid.webhooks import SendGrid
 from chalicelib.errors import Rejected
+from chalicelib.messages.inbound import InboundMessage
 from tests.emails import Email, signature
-from tests.world import World, email_conversation
+from tests.fakes.clock import FakeClock
+from tests.world import World, email_conversation, settings_of
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "sendgrid"
 EVIL = {"spf": "fail", "dkim": "none", "sender": "Ann Example <ann@customer.example>"}
@@ -86,3 +92,45 @@ def test_no_header_of_the_sender_s_is_taken_for_sendgrid_s_finding(name: str):
 
     (row,) = world.tables.stage.rows
     assert row["context_object"]["messages"][0]["extras"]["authentication"] == "fail"
+
+
+def parsed(email: Email) -> InboundMessage:
+    """The message of an e-mail that nobody has verified."""
+    settings = settings_of(())
+    own = [one for one in channels(settings) if one.vendor is Vendor.SENDGRID]
+    request = WebhookRequest((), {"content-type": email.content_type}, email.body, "request-1")
+    (message,) = SendGrid(own, FakeClock(), settings).parse(request)
+    return message
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: Ann <ann@customer.example>\r\nTo: a@b.example\r\n",
+        "To: a@b.example\r\nfrom:\r\n Ann\r\n\t<ann@customer.example>\r\nSubject: x\r\n",
+        "X-From: eve@evil.example\r\nFROM : ann@customer.example\r\n",
+        "From eve@evil.example Mon Jan  1 00:00:00 2026\r\nFrom: ann@customer.example\r\n",
+        "Subject: x\r\n from: eve@evil.example\r\nFrom: ann@customer.example\r\n",
+        "From: ann@customer.example\r\nFrom: eve@evil.example\r\n",
+        "Fromage: eve@evil.example\nFrom: ann@customer.example\n",
+    ],
+)
+def test_the_sender_before_and_after_verification_is_one(head: str):
+    """The header From is found without the others first, and read among them later."""
+    message = parsed(Email(fields={"headers": head}))
+    assert message.unread is not None
+
+    judged = message.unread.judged(message, lists=())
+
+    assert message.sender.value == judged.sender.value == "ann@customer.example"
+
+
+@pytest.mark.parametrize("line", ["from\n", "from" + " " * 79 + "\n", "from:", "From: a\n b\n" * 3])
+def test_no_header_block_makes_the_search_for_the_sender_long(line: str):
+    """It is made before anything is verified."""
+    email = Email(fields={"headers": line * (130_000 // len(line))})
+
+    began = time.process_time()
+    parsed(email)
+
+    assert time.process_time() - began < 0.1

@@ -12,6 +12,7 @@ import pytest
 from chalicelib.channels import channel as channel_module
 from chalicelib.channels.credentials import FAILURE_SECONDS
 from chalicelib.channels.sendgrid import inbound_parse, unread
+from chalicelib.conversations.companies import REMEMBERED_SECONDS
 from local.requests.email_signatures import key_pair
 from tests.emails import COMPANY_EMAIL, Email, signature
 from tests.fakes.faults import Fault
@@ -60,10 +61,23 @@ def calls_of(world: World, act: Any) -> list[str]:
 def test_a_forged_mail_makes_four_calls_at_most_for_any_number_of_recipients(count: int):
     """Two companies that do not verify it are enough; all secrets are cached."""
     world, addresses = world_of_companies()
+    world.clock.advance(REMEMBERED_SECONDS)
 
     calls = calls_of(world, lambda: forge(world, Email(recipients=addresses[:count])))
 
     assert calls == ["Query"] * min(2 * count, 4)
+
+
+@pytest.mark.parametrize("count", [1, 2, COMPANIES])
+def test_a_flood_of_forged_mail_makes_one_call_for_each_recipient(count: int):
+    """The companies are remembered for a few seconds."""
+    world, addresses = world_of_companies()
+    world.clock.advance(REMEMBERED_SECONDS)
+    forge(world, Email(recipients=addresses[:count]))
+
+    calls = calls_of(world, lambda: forge(world, Email(recipients=addresses[:count])))
+
+    assert calls == ["Query"] * min(count, 2)
 
 
 def test_a_genuine_mail_reaches_each_recipient_of_a_company_that_verifies_it():

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,43 +122,78 @@ class TestPackage:
         wheel = put(shelf, "alpha")
         projects = [project(tmp_path / name, wheel) for name in ("one", "two")]
 
-        first, second = (Package(one, "arm64").file() for one in projects)
+        first, second = (package(one).file() for one in projects)
         made_at = first.stat().st_mtime_ns
 
         assert first.read_bytes() == second.read_bytes()
-        assert Package(projects[0], "arm64").file().stat().st_mtime_ns == made_at
+        assert package(projects[0]).file().stat().st_mtime_ns == made_at
 
     def test_it_holds_the_lock_s_packages_and_our_own_code(self, shelf: Path, tmp_path: Path):
         """No program of pip's making, no cache of this machine, and of Chalice its runtime alone."""
-        made = Package(project(tmp_path / "one", put(shelf, "alpha")), "arm64").file()
+        made = package(project(tmp_path / "one", put(shelf, "alpha"))).file()
 
         with zipfile.ZipFile(made) as archive:
             names = {name for name in archive.namelist() if not name.endswith(".pyc")}
 
         assert names == {
             *("alpha.py", "alpha-1.0.dist-info/METADATA", "alpha-1.0.dist-info/WHEEL"),
-            *("alpha-1.0.dist-info/entry_points.txt", "app.py", "chalicelib/__init__.py"),
+            *("alpha-1.0.dist-info/entry_points.txt", *PROJECT_FILES),
             *("chalice/__init__.py", "chalice/app.py"),
         }
+
+    def test_it_keeps_the_models_of_the_services_that_are_called(self):
+        """A client of another one could not be made on Lambda."""
+        text = (PROJECT / "chalicelib" / "wiring.py").read_text()
+        called = set(re.findall(r'(?:clients\.of\(|clients\.of, |partial\(service, )"([\w-]+)"', text))
+
+        assert called == packaging.SERVICES
+        assert [path for path in (PROJECT / "chalicelib").rglob("*.py") if ".create_client(" in path.read_text()] == [
+            PROJECT / "chalicelib" / "aws" / "clients.py"
+        ]
 
     def test_another_lock_is_another_package(self, shelf: Path, tmp_path: Path):
         """One that was made before is not taken for it, and one that fails leaves none behind."""
         wheel = put(shelf, "alpha")
         made = project(tmp_path / "one", wheel)
-        first = Package(made, "arm64").file()
+        first = package(made).file()
         lock(made / packaging.LOCK, wheel, tampered=True)
 
         with pytest.raises(DeploymentError, match="HASHES"):
-            Package(made, "arm64").file()
+            package(made).file()
 
         assert list(first.parent.iterdir()) == [first]
+
+
+def package(project: Path) -> Package:
+    return Package(project, "arm64", ("app.app", "app.work"), {"STAGE": "dev"})
+
+
+PROJECT_FILES = {
+    "app.py": "from chalicelib import wiring\n",
+    "chalicelib/__init__.py": "",
+    "chalicelib/idle.py": "def use():\n    import colorsys\n",
+    "chalicelib/wiring.py": """
+from botocore.session import Session
+
+class Engine:
+    clients = property(lambda self: self)
+    def of(self, service):
+        return Session().create_client(service)
+
+def build_on_lambda():
+    import json
+
+engine = Engine
+""",
+}
+"""The least that has what is asked for when modules are compiled."""
 
 
 def project(folder: Path, wheel: Path) -> Path:
     (folder / "chalicelib" / "__pycache__").mkdir(parents=True)
     (folder / "chalicelib" / "__pycache__" / "left.cpython-311.pyc").write_bytes(b"left behind")
-    (folder / "chalicelib" / "__init__.py").write_text("")
-    (folder / "app.py").write_text("")
+    for name, text in PROJECT_FILES.items():
+        (folder / name).write_text(text)
     lock(folder / packaging.LOCK, wheel)
     return folder
 

@@ -11,8 +11,9 @@ import pytest
 from chalicelib.telemetry import Metric
 from infrastructure import policies
 from infrastructure.stages import stages
+from tests.emails import Email
 from tests.fakes.faults import Fault
-from tests.world import KEY, SECRET_REF, World, conversation
+from tests.world import EMAIL_SECRET_REF, KEY, SECRET_REF, World, conversation, email_conversation
 
 
 def due(world: World) -> dict[str, Any]:
@@ -200,3 +201,55 @@ def test_no_reply_is_sent_with_another_company_s_secret():
     world.send_replies()
 
     assert world.phone.texts == []
+
+
+OTHER_REF = "ai-multi-comms/whatsapp-credentials/globex/main/twilio-local"
+
+
+def test_no_delivery_report_is_verified_with_another_company_s_secret():
+    """The row of the part may have been written before the pattern was set, or by somebody else."""
+    world = World(credential_ref_pattern=PATTERN)
+    world.queues.replies.inject(of_ai(due(world)), group="acme")
+    world.send_replies()
+    (part,) = world.sends
+    world.tables.sends.seed({**part, "credential_ref": OTHER_REF})
+    world.secrets.texts[OTHER_REF] = world.secrets.texts[SECRET_REF]
+    calls = len(world.plan.calls)
+
+    world.report(part["send_id"], "delivered")
+
+    assert "GetSecretValue" not in [call.operation for call in world.plan.calls[calls:]]
+    assert "delivery_status" not in world.sends[0] or world.sends[0]["delivery_status"] != "delivered"
+    assert world.telemetry.total(Metric.SECRET_FAILURE) == 1
+
+
+def test_no_unknown_sender_is_written_to_with_another_company_s_secret():
+    """The row that the queue's message names holds the secret's name."""
+    world = World(None, email_conversation(), credential_ref_pattern=PATTERN)
+    address = "stranger@customer.example"
+    world.post_email(Email(sender=address, return_path=address))
+    (row,) = world.stranger_rows
+    other = "ai-multi-comms/email-credentials/globex/main/sendgrid-local"
+    world.tables.unknown_senders.seed({**row, "letter": {**row["letter"], "credential_ref": other}})
+    world.secrets.texts[other] = world.secrets.texts[EMAIL_SECRET_REF]
+    calls = len(world.plan.calls)
+
+    world.send_replies()
+
+    assert world.phone.received == []
+    assert "GetSecretValue" not in [call.operation for call in world.plan.calls[calls:]]
+
+
+def test_no_media_are_copied_with_another_company_s_secret():
+    """The conversation's row may have changed since the message came."""
+    world = World(credential_ref_pattern=PATTERN, media_copying="true")
+    world.deliver(**world.with_media((b"jpeg", "image/jpeg")))
+    world.secrets.texts[OTHER_REF] = world.secrets.texts[SECRET_REF]
+    world.tables.conversations.seed({**world.row, "channel_config": {"whatsapp": {"credential_ref": OTHER_REF}}})
+    world.clock.advance(31)
+
+    world.work()
+
+    (document,) = world.take(world.queues.ai)
+    assert [one["problem"] for one in document["messages"][0]["media"]] == ["copy_failed"]
+    assert world.bucket.objects == {}

@@ -28,6 +28,7 @@ from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
+from chalicelib.telemetry import Trail
 from local.requests.email_signatures import key_pair
 from tests.emails import Email
 from tests.fakes.clock import FakeClock
@@ -373,6 +374,14 @@ class Deployment(World):
         """The claim's token at the moment in which a customer opted out, by conversation and channel."""
         self.replies_of_people: list[str] = []
         """What people asked to be sent, in order."""
+        self.taken: frozenset[str] = frozenset()
+        """The batches that the AI has taken up."""
+        self.silent: tuple[str, ...] = ()
+        """The messages to which the AI had nothing to say."""
+        self.begun: Mapping[str, int] = {}
+        """By batch, the parts of its replies that began while the conversation belonged to people."""
+        self.switched: Mapping[tuple[str, str], str | None] = {}
+        """The claim's token at the moment in which people took a conversation over, by conversation."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:
@@ -412,6 +421,18 @@ class Deployment(World):
         self.replies_of_people.append(text)
         told = {"version": "1.0", "source": "human", "reply_id": f"of-people-{len(self.replies_of_people)}"}
         self.queues.human_replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
+
+    def give_back(self, tenant: Tenant) -> None:
+        """People give the tenant's conversation back to the AI, by the handoff that stands."""
+        handoff_id = self.row_of(tenant)["handoff_id"]
+        told = {"version": "1.1", "source": "human", "action": "return", "reply_id": f"return-{handoff_id}"}
+        reply = {**tenant.key.item, **told, "handoff_id": handoff_id}
+        self.queues.human_replies.inject(json.dumps(reply), group=tenant.name)
+
+    def hand_over(self, tenant: Tenant) -> None:
+        """An operator hands the tenant's conversation to people."""
+        trail = Trail(self.telemetry, self.clock, request_id="operator")
+        self.engine.handing_over.hand_over(self.engine.tables, self.engine.queues, tenant.key, "asked for", trail)
 
     def rows_of(self, tenant: Tenant) -> list[Item]:
         """The tenant's conversations, the first one first; not copies."""
@@ -463,6 +484,17 @@ class Deployment(World):
         return [batch_id for batch_id, texts in parts.items() if texts & got]
 
     @property
+    def asked_batches(self) -> set[str]:
+        """The batches to which the provider was asked for a part of a reply, or of what was said beside it."""
+        got = set(self.phone.texts)
+        parts = {
+            batch_id: {one for text in texts for split in self.splits(text) for one in split}
+            for batch_id, texts in self.asides.items()
+        }
+        beside = {batch_id for batch_id, texts in parts.items() if texts & got}
+        return {*self.answered_partly, *beside}
+
+    @property
     def is_at_rest(self) -> bool:
         """Nothing staged, nothing locked, nothing unanswered, of no tenant.
 
@@ -476,6 +508,8 @@ class Deployment(World):
     def _see(self, body: str, group: str) -> None:
         """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
         document = json.loads(body)
+        if "send_id" in document:  # an errand of ours names a part's row, and nothing else
+            document = self.tables.sends.state[0][RowId(document["send_id"], "")]
         primary_channel = document.get("conversation", document)["primary_channel"]
         (owner,) = (one for one in self.tenants if one.key.primary_channel == primary_channel)
         ids = [one["message_id"] for name in ("messages", "history") for one in document.get(name, ())]
@@ -490,6 +524,8 @@ class Deployment(World):
         was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
         if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
+        if new["conversation_status"] == "ai_no_reply" and old.get("unanswered_ids") and not new["unanswered_ids"]:
+            self.silent += tuple(old["unanswered_ids"])
         claims = {(row.get("reply_claim_token"), row.get("reply_claimed_at")) for row in (old, new)}
         is_of_another = len(claims) == 1 and "reply_claim" in new
         if is_of_another and old.get("processing_started_at") != new.get("processing_started_at"):
@@ -497,11 +533,25 @@ class Deployment(World):
         if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
             self._see_let_go(new)
         key = new["conversation_id"], new["primary_channel"]
+        if self._is_with_people(new) and not self._is_with_people(old):
+            self.switched = {**self.switched, key: new.get("reply_claim_token")}
         if {"opted_out", "opted_out_channels"} & new.keys():
             before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def unmarked(self, old: Item, new: Item) -> list[str]:
+        """The channels whose opt-out mark a write takes off."""
+        if not {"opted_out", "opted_out_channels"} & old.keys():
+            return []
+        before, after = OptOutMarks.from_item(old), OptOutMarks.from_item(new)
+        return [one for one in self.queues.triggers if before.stops(one) and not after.stops(one)]
+
+    @staticmethod
+    def keys_of(row: Item) -> tuple[str, str]:
+        """The conversation of a row."""
+        return row["primary_channel"], row["conversation_id"]
 
     def _see_let_go(self, row: Item) -> None:
         """L8: a batch that the AI has keeps its lock, or is watched, until it has an end."""
@@ -518,12 +568,30 @@ class Deployment(World):
         row = self.tables.conversations.state[0][RowId(key[1], key[0])]
         at = (*key, part["channel"])
         is_late = at in self.opted_out and row.get("reply_claim_token") not in (None, self.opted_out[at])
+        self._see_takeover(part, row)
         if (
             OptOutMarks.from_item(row).stops(part["channel"])
             and is_late
             and part.get("batch_id") == row.get("last_batch_id")
         ):
             self.violate("I2: a customer who opted out was written to")
+
+    def _see_takeover(self, part: Item, row: Item) -> None:
+        """I8: once people own the conversation at most one part of a reply of the AI begins."""
+        batch_id = part.get("batch_id")
+        if batch_id is None or not self._is_with_people(row):
+            return
+        key = row["conversation_id"], row["primary_channel"]
+        is_of_batch = row.get("last_batch_id") == batch_id and "reply_claim" in row
+        if is_of_batch and key in self.switched and row["reply_claim_token"] != self.switched[key]:
+            self.violate("I8: a reply was claimed after people had taken the conversation over")
+        self.begun = {**self.begun, batch_id: self.begun.get(batch_id, 0) + 1}
+        if self.begun[batch_id] > 1:
+            self.violate("I8: a part of a reply began after people had taken the conversation over")
+
+    def _is_with_people(self, row: Item) -> bool:
+        listed = row.get("auto_queue_reply_message_from_number", ())
+        return "handed_off_by" in row or any(one.customer in listed for one in self.tenants)
 
     def violate(self, name: str) -> None:
         """Tell of a violation, wherever it happens."""

@@ -141,6 +141,18 @@ def bug_before_a_dispatch(crashes: int, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def stop_start_stop(is_staged: bool, memory: Memory | None) -> Simulation:
+    """A customer opts out, in and out again, and the last STOP comes in before or while the START takes its turn."""
+    simulation = Simulation(Budgets(deliveries=1), memory=memory)
+    for kind in ("STOP", "START"):
+        worlds._staged(simulation, kind, worlds._says(kind))
+    if is_staged:
+        worlds._staged(simulation, "STOP", worlds._says("STOP"))
+    else:
+        webhooks(simulation, "STOP", fields=worlds._says("STOP"))
+    return simulation
+
+
 def _left_unanswered(simulation: Simulation) -> None:
     """The AI lost a batch, and its lock was reset."""
     worlds._staged(simulation, "one")
@@ -318,5 +330,6 @@ GUARD_WORLDS = (
         {one: one for one in ("a batch that begins", "a batch that was reset")},
     ),
     SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
+    SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
 )
 """Added to those of `worlds`."""

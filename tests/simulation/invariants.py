@@ -9,6 +9,8 @@ I4  One holder: the lock's batch changes only while the record is open. Watched 
 I5  One reply: the customer gets at most one reply to a batch, and all parts of a reply of people or none.
 I6  At rest: once faults stop nothing stays staged, locked or unanswered - and where no fault took the trigger away for
     good, without the sweep.
+I8  Taken over: after people took a conversation over, at most one part of a reply of the AI begins. Watched as it
+    happens, by the deployment.
 I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens, by the deployment.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chalicelib.errors import Code
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.opt_outs import OptOutMarks
 from tests.simulation.deployment import Tenant, Violation
@@ -84,7 +87,8 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     told = {sid for batch in course.told for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
-    ended = set(batches) | people | ended_by_rule | told
+    silent = set(world.silent)
+    ended = set(batches) | people | ended_by_rule | told | silent
     _demand(acknowledged <= ended | course.trimmed, "I1: an acknowledged message is lost", simulation)
     kept_ids = {one.get("message_id") for one in kept}
     _demand(ended & acknowledged <= kept_ids, "I1: the record has lost a message", simulation)
@@ -93,7 +97,11 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _demand(len(partly) == len(set(partly)), "I2: a message was answered by parts of two replies", simulation)
     _demand(not set(partly) & ended_by_rule, "I2: a refused message was answered", simulation)
     _demand(not people & ended_by_rule, "I2: a refused message was handed off", simulation)
-    _demand(not set(partly) & people, "I2: a message was answered and handed off", simulation)
+    withheld = {sid for batch_id in course.taken_over for sid in world.batches.get(batch_id, ())}
+    _demand(not set(partly) & people - withheld, "I2: a message was answered and handed off", simulation)
+    _demand(not set(batches) & people, "I2: a message was answered wholly and handed off", simulation)
+    _demand(len(world.silent) == len(silent), "I2: a message was left without a reply twice", simulation)
+    _demand(not silent & {*partly, *people}, "I2: a message without a reply was answered or handed off", simulation)
     _opt_outs(simulation, {*partly, *people})
     marked = {one["message_id"] for one in kept if "handed_off" in one}
     _demand(marked <= people, "I2: a message is marked as handed off that people never received", simulation)
@@ -101,26 +109,44 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
 
 
 def _opt_outs(simulation: Simulation, reached: set[str]) -> None:
-    """I2: what comes in after a STOP was acknowledged, and before a START came in, reaches nobody."""
+    """I1 and I2: a STOP counts from its acknowledgement until a START comes in, and a START from then on."""
     course, world = simulation.course, simulation.world
     kept_only = {sid for sid, kind in course.opt_outs.items() if kind != "START"}  # to many, "yes" is an answer
     _demand(not reached & kept_only, "I2: a STOP or HELP was answered", simulation)
-    stops = {sid for sid, kind in course.opt_outs.items() if kind == "STOP"}
-    starts = {sid for sid, kind in course.opt_outs.items() if kind == "START"}
-    if starts:
-        return
-    for sid in stops & set(course.acknowledged):
+    for sid in {sid for sid, kind in course.opt_outs.items() if kind in ("STOP", "START")} & set(course.acknowledged):
         rows = world.rows_of(world.owners[sid])
-        is_marked = any(OptOutMarks.from_item(row).stops("whatsapp") for row in rows)
-        _demand(is_marked, "I1: a STOP is lost", simulation)
-        late = {then for first, then in course.one_after_another if first == sid and len(rows) == 1} - course.by_sms
+        if len(rows) == 1:
+            _opt_out(simulation, sid, rows[0], reached)
+
+
+def _opt_out(simulation: Simulation, sid: str, row: Item, reached: set[str]) -> None:
+    """What must hold of one acknowledged STOP or START of a customer with one conversation."""
+    course, world = simulation.course, simulation.world
+    channel, kind = course.channel_of(sid), course.opt_outs[sid]
+    opposite = "START" if kind == "STOP" else "STOP"
+    alike = {
+        one for one in world.owners if world.owners[one] is world.owners[sid] and course.channel_of(one) == channel
+    }
+    opposed = {one for one, said in course.opt_outs.items() if said == opposite} & alike
+    pairs = course.one_after_another
+    if any((one, sid) not in pairs for one in opposed):
+        return  # an opposite request came beside it or after it
+    is_stopped = OptOutMarks.from_item(row).stops(channel)
+    late = {then for first, then in pairs if first == sid} & alike
+    if kind == "STOP":
+        _demand(is_stopped, "I1: a STOP is lost", simulation)
         _demand(not late & reached, "I2: a message after a STOP was answered", simulation)
+        return
+    _demand(not is_stopped, "I1: a START is lost", simulation)
+    moved, kept = world.entries_of(row)
+    refused = {one["message_id"] for one in (*moved, *kept) if one.get("refused") == Code.OPTED_OUT}
+    _demand(not late & refused, "I1: a message after a START was refused", simulation)
 
 
 def _replies(simulation: Simulation) -> None:
     """I1 and I5, of the replies."""
     world, course = simulation.world, simulation.course
-    asked, unknown = set(world.answered_partly), course.unknown - course.in_doubt - {"none"}
+    asked, unknown = world.asked_batches, course.unknown - course.in_doubt - {"none"}
     _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
     entries = [
         one
@@ -132,7 +158,7 @@ def _replies(simulation: Simulation) -> None:
     ]
     send_ids = [one["send_id"] for one in entries]
     _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
-    doubtful = {text for batch in course.told for text in world.replies.get(batch, ())}
+    doubtful = {text for batch in course.told for said in (world.replies, world.asides) for text in said.get(batch, ())}
     certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
     if "none" not in course.told:
         _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)

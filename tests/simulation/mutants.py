@@ -234,11 +234,17 @@ MUTANTS = (
         "L7",
         "conversations/handoff.py",
         (
-            "        if not isinstance(outcome, Claim):\n            return outcome\n        return self.finish(",
             "        if not isinstance(outcome, Claim):\n"
-            "            self._send(queues, conversation, trail)\n"
             "            return outcome\n"
-            "        return self.finish(",
+            "        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)\n"
+            "\n"
+            "    def take_from_reply(",
+            "        if not isinstance(outcome, Claim):\n"
+            "            self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "            return outcome\n"
+            "        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)\n"
+            "\n"
+            "    def take_from_reply(",
         ),
     ),
     _mutant(
@@ -247,7 +253,7 @@ MUTANTS = (
         "batches/decision.py",
         (
             "        return Contend(GRACE_SECONDS) if is_young else FinishPeople()\n",
-            "        return Contend()\n",
+            "        return Contend(15)\n",
         ),
     ),
     # The conversation lock.
@@ -323,7 +329,10 @@ MUTANTS = (
         "R1",
         "protocol/reply_claim.py",
         ("        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.\n", ""),
-        ("        & Attr(CLAIM).missing()\n    )", "    )"),
+        (
+            "        & Attr(CLAIM).missing()\n        & Attr(PRIMARY_CHANNEL).exists()\n    )",
+            "        & Attr(PRIMARY_CHANNEL).exists()\n    )",
+        ),
     ),
     _mutant(
         "the reply to a batch whose lock was reset is refused",
@@ -363,19 +372,18 @@ MUTANTS = (
         "L7",
         "conversations/handoff.py",
         (
-            "        outcome = reply_claim.claim(\n",
-            "        self._send(queues, conversation, trail)\n        outcome = reply_claim.claim(\n",
+            "        outcome = reply_claim.claim_for_people(\n",
+            "        self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "        outcome = reply_claim.claim_for_people(\n",
         ),
     ),
     _mutant(
         "the stage is not looked at after a release",
         "look",
-        "outbound/replying.py",
+        "outbound/endings.py",
         (
-            "            job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)\n"
-            "        return self._look_at_stage(job)\n",
-            "            job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)\n"
-            "        return True\n",
+            "        self.report(job, Step.RELEASED, entries, error_code)\n        return self.look_at_stage(job)\n",
+            "        self.report(job, Step.RELEASED, entries, error_code)\n        return True\n",
         ),
     ),
     _mutant(
@@ -426,11 +434,11 @@ MUTANTS = (
         "conversations/handoff.py",
         (
             "        if record.unanswered:\n"
-            "            self._send(queues, conversation, trail)\n"
+            "            self._send(queues, conversation, record.unanswered, trail, draft)\n"
             "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n",
             "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n"
             "        if isinstance(outcome, Released) and record.unanswered:\n"
-            "            self._send(queues, conversation, trail)\n",
+            "            self._send(queues, conversation, record.unanswered, trail, draft)\n",
         ),
     ),
     _mutant(
@@ -511,21 +519,21 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "what is staged before a STOP is appended after it",
+        "what nobody answers is appended before what is staged before it",
         "I3",
-        "conversations/opt_out.py",
+        "batches/decision.py",
         (
-            "            return Request(kind, message, before)\n",
-            "            return Request(kind, message, before[:0])\n",
+            "        elif not isinstance(said, OptOut):\n            break\n",
+            "        elif not isinstance(said, OptOut):\n            continue\n",
         ),
     ),
     _mutant(
         "a STOP is kept without its mark",
-        "u",
+        "O3",
         "conversations/opt_out.py",
         (
-            "            marks = _marks_after(view.conversation.opt_out_marks, request)\n",
-            "            marks = {}\n",
+            "    return stopped_channels(view.new) - view.conversation.opt_out_marks.channels\n",
+            "    return frozenset()\n",
         ),
     ),
     _mutant(
@@ -630,10 +638,10 @@ MUTANTS = (
     _mutant(
         "a reply is planned anew though a part of it was sent",
         "n",
-        "outbound/replying.py",
+        "outbound/people.py",
         (
-            "        plan = self._planning.plan(job, conversation, self._first_part(job))\n",
-            "        plan = self._planning.plan(job, conversation, None)\n",
+            "        plan = self.planning.plan(job, conversation, first_part(job))\n",
+            "        plan = self.planning.plan(job, conversation, None)\n",
         ),
     ),
     _mutant(
@@ -659,7 +667,7 @@ MUTANTS = (
         "x",
         "outbound/replying.py",
         (
-            "        is_news = self._record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = self._endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
             "        is_news = True\n",
         ),
     ),
@@ -858,6 +866,170 @@ MUTANTS = (
             "    table.update({SEND_ID: part.send_id}, first, when=is_ours_and_open)  # P1, P4\n",
             "",
         ),
+    ),
+    _mutant(
+        "what is staged behind a START is appended with it",
+        "I3",
+        "batches/decision.py",
+        ("        if said is OptOut.START:\n            break\n", ""),
+    ),
+    _mutant(
+        "a START takes the mark off though a STOP was staged since the stage was read",
+        "O3",
+        "batches/batching.py",
+        (
+            "        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
+            "        if False:\n",
+        ),
+    ),
+    _mutant(
+        "a STOP that comes in beside a START writes no mark where there is one",
+        "O3",
+        "conversations/opt_out.py",
+        (
+            "    return stopped_channels(view.new) if is_start_staged else unmarked_channels(view)\n",
+            "    return unmarked_channels(view)\n",
+        ),
+    ),
+    _mutant(
+        "a START takes the mark off though a later STOP is staged",
+        "O3",
+        "batches/decision.py",
+        ("    if not is_start or is_stopped_again:", "    if not is_start:"),
+    ),
+    _mutant(
+        "a redriven reply gives its claim back between its tries",
+        "R1",
+        "outbound/replying.py",
+        (
+            "        is_free = later.gives_claim_back and not is_redriven\n",
+            "        is_free = later.gives_claim_back\n",
+        ),
+    ),
+    # The AI's whole turn.
+    _mutant(
+        "a reply claims wherever the company routes by now",
+        "R5",
+        "protocol/reply_claim.py",
+        ("is_free(record) & routing_stands, token)  # R5", "is_free(record), token)"),
+    ),
+    _mutant(
+        "a reply is taken over wherever the company routes by now",
+        "R5",
+        "protocol/reply_claim.py",
+        ("        & routing_stands  # R5\n", ""),
+    ),
+    _mutant(
+        "a further part is begun without a look",
+        "I8",
+        "outbound/parts.py",
+        ("and not still_ours():  # I8", "and not number:"),
+    ),
+    _mutant(
+        "the look before a part ignores the routing",
+        "I8",
+        "outbound/replying.py",
+        (
+            "        return not self._handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return bool(with_entries)\n",
+        ),
+    ),
+    _mutant(
+        "a reply that is taken over sends on though people own the conversation",
+        "I8",
+        "outbound/replying.py",
+        ("            plan = replace(plan, refusal=ReplyCode.TAKEN_OVER)", "            plan = replace(plan)"),
+    ),
+    _mutant(
+        "a claim that ends with people opens the conversation",
+        "M",
+        "outbound/replying.py",
+        (
+            " or claimed.claim_end is ClaimEnd.PEOPLE:\n            return self._pass",
+            ":\n            return self._pass",
+        ),
+    ),
+    _mutant(
+        "an interim message opens the conversation",
+        "L",
+        "outbound/replying.py",
+        (
+            "        if claimed.claim_end is ClaimEnd.UNCLAIM:\n            return self._end_interim",
+            "        if not claimed.claim_end:\n            return self._end_interim",
+        ),
+    ),
+    _mutant(
+        "a stalled claim that ends with people is given up",
+        "M",
+        "repair/stalled_locks.py",
+        ("            return PassToPeople(RequestedBy.AI)\n", "            return GiveUp()\n"),
+    ),
+    _mutant(
+        "a stalled interim message ends its turn",
+        "f",
+        "repair/stalled_locks.py",
+        (
+            "            return PassToPeople(RequestedBy.STALL) if is_for_people else Open()\n",
+            "            return GiveUp()\n",
+        ),
+    ),
+    _mutant(
+        "a reply that meets an interim message's claim is a second one",
+        "L",
+        "outbound/decision.py",
+        (
+            "    if record.claim != reply.reply_id:\n"
+            "        return InTheWay() if record.claim_end is ClaimEnd.UNCLAIM else Refusal(ReplyCode.SECOND)\n",
+            "    if record.claim != reply.reply_id:\n        return Refusal(ReplyCode.SECOND)\n",
+        ),
+    ),
+    _mutant(
+        "an interim message is recorded as often as it comes",
+        "L",
+        "outbound/replying.py",
+        ("entries=unrecorded(job.tables, claimed, done.entries),", "entries=done.entries,"),
+    ),
+    _mutant(
+        "an interim message that is ended leaves its parts out of the record",
+        "L",
+        "protocol/reply_claim.py",
+        (
+            "        set={STARTED_AT: iso(now), LAST_ACTIVITY_AT: iso(now)},\n"
+            "        append={MESSAGES: entries} if entries else {},\n",
+            "        set={STARTED_AT: iso(now), LAST_ACTIVITY_AT: iso(now)},\n",
+        ),
+    ),
+    _mutant(
+        "what was sent is not recorded as the claim passes to people",
+        "R6",
+        "protocol/reply_claim.py",
+        (
+            "        change = replace(change, append={MESSAGES: entries})\n    is_as_seen",
+            "        pass\n    is_as_seen",
+        ),
+    ),
+    _mutant(
+        "a claim passes to people whoever holds it by now",
+        "R6",
+        "protocol/reply_claim.py",
+        ("        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # R6: of the process that holds it,\n", ""),
+        ("        & Attr(STARTED_AT).stays(record.started_at)  # or no younger than it was seen to be;\n", ""),
+        (
+            "        & Attr(VERSION).stays(record.version)  # and neither the parts nor a handoff were recorded since.\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "a turn ends without a reply whatever became of the record",
+        "A2",
+        "protocol/turns.py",
+        ("when=is_free(record) & routing_stands):  # A2", "when=Attr(STATUS).exists()):"),
+    ),
+    _mutant(
+        "a heartbeat extends whatever lock there is",
+        "A1",
+        "protocol/turns.py",
+        ("    when = held_by(batch_id) & Attr(CLAIM).missing()  # A1\n", "    when = Attr(STATUS).exists()\n"),
     ),
 )
 

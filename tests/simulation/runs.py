@@ -2,7 +2,8 @@
 
 A name is `small/WORLD/VARIANT/SCHEDULE` or `guard/...`, with the schedule's choices separated by dots, or `swarm/SEED`
 of the large world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their
-own.
+own, in `turns/SEED` the AI and the operators do all that they may, and in `opt-outs/SEED` its customers opt out and in
+on two channels.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from functools import partial
 
 from tests.simulation import small
 from tests.simulation.choices import Replay, Seeded
-from tests.simulation.deployment import MAILED, TENANTS, Tenant, Violation, with_policies
+from tests.simulation.deployment import MAILED, Violation, with_policies
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
 from tests.simulation.simulation import Simulation
 from tests.simulation.small import SMALL
-from tests.simulation.worlds import kind_of, swarm
+from tests.simulation.worlds import kind_of, swarm, swarm_of_opt_outs, whole_turns
 
-_WRITERS: dict[str, Callable[[int], tuple[Tenant, ...]]] = {
-    "swarm": lambda _: TENANTS,
-    "mail": lambda _: MAILED,
-    "policies": with_policies,
+_WORLDS: dict[str, Callable[[int], Simulation]] = {
+    "swarm": swarm,
+    "mail": partial(swarm, tenants=MAILED),
+    "policies": lambda seed: swarm(seed, with_policies(seed), are_all_there=True),
+    "turns": swarm,
+    "opt-outs": swarm_of_opt_outs,
 }
+"""The large worlds, by the first part of the names of their runs."""
 
 
 @contextmanager
@@ -67,8 +71,10 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     Raises:
         Violation: an invariant does not hold; the message names the run.
     """
-    simulation = swarm(seed, _WRITERS[kind](seed), are_all_there=kind == "policies")
+    simulation = _WORLDS[kind](seed)
     searched = kind_of(seed)
+    if kind == "turns":
+        whole_turns(simulation, seed)
     try:
         simulation.run(Seeded(seed, searched.preferred, searched.late))
         settle_and_check(simulation, is_reply_lossy=True)
@@ -84,7 +90,7 @@ def replay(name: str) -> Simulation:
         Violation: as it did before; the message tells the run step by step.
     """
     kind, _, rest = name.partition("/")
-    if kind in _WRITERS:
+    if kind in _WORLDS:
         return swarm_run(int(rest), kind)
     number = small.number_of(name)
     assert number is not None, f"{name} is no run"

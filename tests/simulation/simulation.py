@@ -137,6 +137,8 @@ class Course:
     """Batches whose reply ended with a code that an operator was told."""
     unknown: frozenset[str] = frozenset()
     """Of these, the batches whose reply counts as answered with unknown outcome."""
+    taken_over: frozenset[str] = frozenset()
+    """Batches of which people took the conversation over before all of the reply was sent."""
     in_doubt: frozenset[str] = frozenset()
     """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
     given up after it had stalled."""
@@ -160,6 +162,10 @@ class Course:
     needs_sweep: bool = False
     """A trigger may be gone for good: no redelivery brings it back."""
 
+    def channel_of(self, sid: str) -> str:
+        """The channel of a customer's message: WhatsApp or SMS."""
+        return "sms" if sid in self.by_sms else "whatsapp"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -175,6 +181,11 @@ class Saved:
     replies_of_people: list[str]
     opted_out: dict[tuple[str, str, str], str | None]
     with_people: list[str]
+    asides: dict[str, list[str]]
+    taken: frozenset[str]
+    silent: tuple[str, ...]
+    begun: Mapping[str, int]
+    switched: Mapping[tuple[str, str], str | None]
 
 
 class Simulation:
@@ -186,6 +197,7 @@ class Simulation:
         row: attributes of theirs.
         skewed: whether the functions' clocks differ.
         answer: what the AI answers to a batch.
+        turn: what the AI does before its answer, or in its place: the fields of messages; None is its answer.
         memory: keeps what actors did, for runs that go back.
         settings: beyond those of the tests' world.
     """
@@ -198,6 +210,7 @@ class Simulation:
         row: Mapping[str, Any] = MappingProxyType({}),
         skewed: bool = False,
         answer: str = "answer",
+        turn: Sequence[Mapping[str, Any] | None] = (None,),
         memory: Memory | None = None,
         **settings: str,
     ) -> None:
@@ -217,6 +230,7 @@ class Simulation:
         """The actor that meets a bug between the lock and the dispatch of its batch."""
         self._skewed = skewed
         self._answer = answer
+        self.turn = turn
         self._digests = memory.digests if memory else Digests()
 
     # ------------------------------------------------------------------ running
@@ -288,6 +302,11 @@ class Simulation:
             list(world.replies_of_people),
             world.opted_out,
             list(world.with_people),
+            {batch_id: list(texts) for batch_id, texts in world.asides.items()},
+            world.taken,
+            world.silent,
+            world.begun,
+            world.switched,
         )
 
     def load(self, saved: Saved) -> None:
@@ -305,6 +324,9 @@ class Simulation:
         world.opted_out = saved.opted_out
         world.replies_of_people = list(saved.replies_of_people)
         world.with_people = list(saved.with_people)
+        world.asides = {batch_id: list(texts) for batch_id, texts in saved.asides.items()}
+        world.taken, world.silent, world.begun = saved.taken, saved.silent, saved.begun
+        world.switched = saved.switched
         world.telemetry.lines.clear()
 
     def digest(self) -> int:
@@ -334,11 +356,19 @@ class Simulation:
                 course.may_lack_trigger,
                 course.needs_sweep,
                 course.surprises,
+                tuple(course.opt_outs),
+                tuple(sorted(world.opted_out.items(), key=repr)),
                 world.clock.instant,
                 tuple(world.phone.texts),
                 tuple(world.replies),
+                tuple(sorted(world.taken)),
                 tuple(world.replies_of_people),
                 tuple(world.with_people),
+                tuple(world.asides),
+                world.silent,
+                tuple(sorted(world.begun.items())),
+                tuple(sorted(world.switched.items())),
+                course.taken_over,
             )
         )
 
@@ -512,10 +542,21 @@ class Simulation:
         if old is None or new is None:
             return
         self.world.see_lock(old, new)
+        for channel in self.world.unmarked(old, new):
+            if any(self._is_stop(row, new, channel) for row in self.world.tables.stage.state[0].values()):
+                self.world.violate("I2: a customer who opted out is marked as opted in")
         before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
         if self.course.overdue and after not in (None, before):
             taken = (new.get("last_batch_id"), before)
             self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
+
+    def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
+        """O3: whether a staged row is an acknowledged STOP of a channel that is not in the record yet."""
+        sid = staged["message_sid"]
+        is_later = all(one["message_id"] != sid for one in record["messages"])
+        is_of_record = self.world.keys_of(staged) == self.world.keys_of(record)
+        is_stop = (staged.get("opt_out"), staged["channel"]) == ("STOP", channel)
+        return is_stop and is_of_record and is_later and sid in self.course.acknowledged
 
     def _may_lose_trigger(self, actor: Actor, fault: Fault) -> bool:
         """Whether a trigger lock may be left that stands for no trigger, until it expires."""
@@ -547,7 +588,7 @@ class Simulation:
         course.seen |= {sid}
         earlier = [one for one in course.acknowledged if self.world.owners[one] is webhook.tenant]
         course.one_after_another += tuple((one, sid) for one in earlier)
-        if webhook.fields == webhook.tenant.by_sms:
+        if webhook.tenant.by_sms and set(webhook.tenant.by_sms) <= set(webhook.fields):
             course.by_sms |= {sid}
         if webhook.opt_out:
             course.opt_outs = {**course.opt_outs, sid: webhook.opt_out}
@@ -571,7 +612,7 @@ class Simulation:
             if status >= 500:
                 retry_later()
                 return
-            if outcome == "success" or outcome in _MENDED_BY_SWEEP or (webhook.opt_out and outcome == "OPTED_OUT"):
+            if outcome in ("success", "OPTED_OUT") or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
                 if outcome == "success":
                     self._demand_somebody_for(webhook)
@@ -651,7 +692,7 @@ class Simulation:
         """The AI answers a batch, and once more in other words."""
         self._spend("second_answers")
         document = json.loads(message.body)
-        is_new = document["meta"]["batch_id"] not in self.world.replies
+        is_new = document["meta"]["batch_id"] not in self.world.taken
         self._take_context(message)
         if is_new:
             self.world.reply(document, f"another {self._answer} to {document['meta']['batch_id']}")
@@ -680,8 +721,14 @@ class Simulation:
         ids = [one["message_id"] for one in document["messages"]]
         if self.world.batches.setdefault(batch_id, ids) != ids:
             raise Violation("I5: two batches bear one id")
-        if batch_id not in self.world.replies:
-            self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+        if batch_id not in self.world.taken:
+            self.world.taken |= {batch_id}
+            for fields in self.turn:
+                if fields is None:
+                    self.world.reply(document, f"to {batch_id} {self._answer} to {batch_id}")
+                else:
+                    said = {"body": f"beside {batch_id} {fields['body']} {batch_id}"} if "body" in fields else {}
+                    self.world.turn(document, **{**fields, **said})
 
     def _reports(self) -> Iterable[Option]:
         for sid, part, _ in self.world.phone.received:
@@ -772,8 +819,12 @@ class Simulation:
         """What an operator was told of the ends of replies, and of faults that the sweep mends."""
         for line in lines:
             match line["step"]:
-                case "released" | "stalled_reply_abandoned" if line["code"] != "none":
+                case "reply_refused" if line["code"] == ReplyCode.TAKEN_OVER:
+                    self.course.taken_over |= {line["batch_id"]}
+                case "released" | "stalled_reply_abandoned" | "interim_ended" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
+                    if line["code"] == ReplyCode.TAKEN_OVER:
+                        self.course.taken_over |= {line["batch_id"]}
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
                     if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):

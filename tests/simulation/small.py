@@ -23,7 +23,13 @@ def number_of(name: str) -> int | None:
     return _FIRST[kind] + int(number) if kind in _FIRST else None
 
 
-_SLOW = ("a reply taken over beside a STOP", "a reply that is throttled for long")
+_SLOW = (
+    "people get one message at a time",
+    "a reply taken over beside a STOP",
+    "a reply that is throttled for long",
+    "a trigger that comes again beside a reply",
+    "STOP, START and STOP",
+)
 
 QUICK = worlds.QUICK | {
     (number, variant)

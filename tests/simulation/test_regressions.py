@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.simulation.choices import Named, Replay
 from tests.simulation.deployment import ACME
+from tests.simulation.guard_worlds import stop_start_stop
 from tests.simulation.invariants import settle_and_check
-from tests.simulation.worlds import handoff_and_batch, late_reply_and_people, reply_taken_over, silent_ai
+from tests.simulation.runs import swarm_run
+from tests.simulation.simulation import Simulation
+from tests.simulation.worlds import (
+    handoff_and_batch,
+    late_reply_and_people,
+    opt_out_and_in,
+    opt_out_beside_another_channel,
+    reply_taken_over,
+    silent_ai,
+)
 
 
 def test_a_batch_that_a_worker_took_for_the_ai_beside_the_switch_goes_to_people_alone():
@@ -104,6 +116,59 @@ def test_a_reply_that_is_recorded_beside_the_sweep_that_gave_it_up_leaves_the_in
 
     settle_and_check(simulation, is_reply_lossy=True)
     assert "lock_shard" not in simulation.world.row_of(ACME)
+
+
+def test_a_stop_does_not_overtake_an_earlier_message_of_another_channel():
+    """I3: the update that set the mark appended the STOP too, and the message by WhatsApp waited for its batch."""
+    simulation = opt_out_beside_another_channel(("STOP", {}), None)
+
+    simulation.run(Replay([]))
+
+    settle_and_check(simulation)
+    assert [entry["message_id"] for entry in _inbound(simulation)] == list(simulation.course.acknowledged)
+    assert simulation.world.row_of(ACME)["opted_out_channels"] == ["sms"]
+
+
+def test_a_start_behind_a_stop_of_its_channel_is_neither_undone_nor_lost():
+    """O3: both wait behind a message of another channel; the customer is opted in once the STOP is in the record."""
+    simulation = opt_out_and_in((False, 0), None)
+
+    simulation.run(Replay([]))
+
+    settle_and_check(simulation)
+    assert [entry.get("opt_out") for entry in _inbound(simulation)] == [None, "STOP", "START", None]
+    assert simulation.world.row_of(ACME)["opted_out_channels"] == []
+    assert len(simulation.world.answered_ids) == 2
+
+
+@pytest.mark.parametrize("seed", [953, 1963, 2414, 60219, 60346])
+def test_the_random_runs_in_which_a_stop_or_a_help_overtook_another_channel(seed: int):
+    """I3: found by `make simulate`."""
+    swarm_run(seed)
+
+
+def _inbound(simulation: Simulation) -> list[Any]:
+    return [one for one in simulation.world.row_of(ACME)["messages"] if one["direction"] == "INBOUND"]
+
+
+def test_a_stop_that_comes_in_while_a_start_takes_its_turn_keeps_its_mark():
+    """O3: the trigger had read the stage before the STOP and the record after it, and its START took the mark off."""
+    simulation = stop_start_stop(False, None)
+
+    simulation.run(
+        Named(
+            "webhook STOP comes in",
+            "webhook STOP#1: GetItem",
+            "a trigger",
+            "batch whatsapp#1: DeleteItem",
+            "batch whatsapp#1: Query",
+            *["webhook STOP#1"] * 7,
+            "batch whatsapp#1: BatchGetItem",
+        )
+    )
+
+    settle_and_check(simulation)
+    assert simulation.world.row_of(ACME)["opted_out_channels"] == ["whatsapp"]
 
 
 def test_a_name_that_is_no_option_is_told():

@@ -5,24 +5,21 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chalicelib.ports.tables import Attr
 from tests.simulation.actors import Memory
 from tests.simulation.choices import Replay
-from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Violation
-from tests.simulation.invariants import check, people_have_all, settle_and_check
+from tests.simulation.deployment import ACME
 from tests.simulation.reached import REACHED, Reached
 from tests.simulation.runs import explore, replay, swarm_run, variants
 from tests.simulation.simulation import Budgets, Simulation
 from tests.simulation.small import QUICK, SMALL
-from tests.simulation.worlds import KINDS, swarm, webhooks
+from tests.simulation.worlds import KINDS, swarm
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
@@ -76,6 +73,36 @@ def test_random_runs_of_a_world_of_two_policies_keep_every_invariant(first: int)
     """Two companies, each by its own window, cap, action on a stall and on a new message; bad values among them."""
     for seed in range(first, first + 50):
         swarm_run(seed, "policies")
+
+
+@pytest.mark.parametrize("first", range(0, 100, 50))
+def test_random_runs_of_a_world_of_opt_outs_keep_every_invariant(first: int):
+    """STOP, START and HELP on two channels, beside each other and beside messages, batches and replies."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "opt-outs")
+
+
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The AI says nothing, hands off, sends interim messages and heartbeats; operators and people take their part."""
+    for seed in range(first, first + 50):
+        swarm_run(seed, "turns")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 4_000, 1_000))
+def test_many_random_runs_of_a_world_of_opt_outs_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "opt-outs")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 4_000, 1_000))
+def test_many_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "turns")
 
 
 @pytest.mark.exhaustive
@@ -188,240 +215,3 @@ def _walk(simulation: Simulation, rng: random.Random) -> list[int]:
 
 def _rows(simulation: Simulation) -> list[object]:
     return [table.state[0] for table in simulation.world.all_tables]
-
-
-class TestTheChecker:
-    """A checker that cannot fail is none: each planted fault is convicted by the name of its invariant."""
-
-    def ended(self, budgets: Budgets | None = None) -> Simulation:
-        simulation = Simulation(budgets or Budgets(), tenants=TENANTS)
-        webhooks(simulation, "one")
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        return simulation
-
-    def test_a_message_that_is_nowhere_is_lost(self):
-        """I1."""
-        simulation = self.ended()
-        simulation.course.acknowledged += ("SM-of-nowhere",)
-
-        with pytest.raises(Violation, match="I1"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_in_two_answered_batches_was_answered_twice(self):
-        """I2."""
-        simulation = self.ended()
-        (ids,) = simulation.world.batches.values()
-        simulation.world.batches["another"] = ids
-        simulation.world.replies["another"] = ["another answer"]
-        sid, part, at = simulation.world.phone.received[0]
-        simulation.world.phone.received.append((sid + "2", replace(part, body="another answer"), at))
-
-        with pytest.raises(Violation, match="I2"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_later_message_before_an_earlier_one_is_out_of_order(self):
-        """I3."""
-        simulation = self.ended()
-        (entry,) = [one for one in simulation.world.row_of(ACME)["messages"] if one["direction"] == "INBOUND"]
-        later = simulation.world.new_sid(ACME)
-        simulation.world.tables.conversations.change(
-            ACME.key.item, lambda row: {**row, "messages": [{**entry, "message_id": later}, *row["messages"]]}
-        )
-        simulation.course.one_after_another += ((entry["message_id"], later),)
-
-        with pytest.raises(Violation, match="I3"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_that_people_receive_before_an_earlier_one_is_out_of_order(self):
-        """I3: the record is in order, and people's first receipt is not."""
-        simulation = self.handed_off("one", "two")
-        simulation.world.with_people.reverse()
-
-        with pytest.raises(Violation, match="I3: people"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_mark_on_a_message_that_people_never_received_is_wrong(self):
-        """I2."""
-        simulation = self.handed_off("one", "two")
-        simulation.world.with_people.pop()
-        simulation.course.acknowledged = simulation.course.acknowledged[:1]
-
-        with pytest.raises(Violation, match="I2: a message is marked"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_that_people_received_without_a_mark_is_wrong(self):
-        """I2."""
-        simulation = self.handed_off("one")
-        self.change_entries(simulation, lambda one: {name: one[name] for name in one if name != "handed_off"})
-
-        with pytest.raises(Violation, match="I2: a message that people received is not marked"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_an_entry_that_comes_back_from_the_history_is_wrong(self):
-        """I2: behind entries that never left the record."""
-        simulation = self.ended()
-        world = simulation.world
-        answer = world.row_of(ACME)["messages"][-1]
-        key = {"conversation_id": ACME.key.conversation_id, "message_id": answer["message_id"]}
-        world.tables.history.create({**key, "primary_channel": ACME.key.primary_channel, "entry": answer})
-
-        with pytest.raises(Violation, match="I2: what was moved"):
-            check(simulation, is_reply_lossy=False)
-
-    def change_entries(self, simulation: Simulation, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        simulation.world.tables.conversations.change(
-            ACME.key.item, lambda row: {**row, "messages": [change(one) for one in row["messages"]]}
-        )
-
-    def handed_off(self, *bodies: str) -> Simulation:
-        simulation = Simulation(Budgets(), row={"auto_queue_reply_message": True})
-        webhooks(simulation, *bodies)
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        return simulation
-
-    def test_a_reply_that_is_in_no_record_is_lost(self):
-        """I1: the customer got it."""
-        simulation = self.ended()
-        simulation.world.tables.conversations.change(
-            ACME.key.item,
-            lambda row: {**row, "messages": [one for one in row["messages"] if one["direction"] == "INBOUND"]},
-        )
-
-        with pytest.raises(Violation, match="I1: the record has lost a reply"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_part_that_is_known_to_be_sent_is_in_the_record_though_its_end_was_reported(self):
-        """I1."""
-        simulation = self.ended()
-        simulation.course.told += tuple(simulation.world.batches)
-        self.change_entries(simulation, lambda one: {name: one[name] for name in one if name != "send_id"})
-
-        with pytest.raises(Violation, match="I1: the record has lost a part"):
-            check(simulation, is_reply_lossy=True)
-
-    def test_a_reply_of_which_the_provider_was_never_asked_is_not_of_unknown_outcome(self):
-        """I1: unless a process ended between the claim of a part and its send."""
-        simulation = self.ended()
-        simulation.course.unknown |= {"a-batch"}
-
-        with pytest.raises(Violation, match="I1: a reply that nobody asked"):
-            check(simulation, is_reply_lossy=False)
-        simulation.course.in_doubt |= {"a-batch"}
-        check(simulation, is_reply_lossy=False)
-
-    def test_a_stop_without_its_mark_is_lost(self):
-        """I1."""
-        simulation = Simulation(Budgets())
-        webhooks(simulation, "STOP", fields=(("OptOutType", "STOP"),))
-        simulation.run(Replay([]))
-        settle_and_check(simulation)
-        simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, "opted_out_channels": []})
-
-        with pytest.raises(Violation, match="I1: a STOP"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_part_of_a_person_s_reply_is_no_reply(self):
-        """I5."""
-        simulation = self.ended()
-        simulation.world.replies_of_people.append("what nobody got")
-
-        with pytest.raises(Violation, match="I5: a reply of people"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_trigger_lock_without_a_trigger_is_seen(self):
-        """I6."""
-        simulation = Simulation(Budgets(deliveries=0))
-        webhooks(simulation, "one")
-        simulation.run(Replay([]))
-        simulation.world.queues.triggers["whatsapp"].messages.clear()
-
-        with pytest.raises(Violation, match="I6: a trigger lock"):
-            settle_and_check(simulation)
-
-    def test_a_lock_that_is_taken_from_its_holder_is_seen_at_once(self):
-        """I4."""
-        simulation = Simulation(Budgets())
-        table = simulation.world.tables.conversations
-        locked = {"conversation_status": "processing_reply", "last_batch_id": "b-1"}
-        table.change(ACME.key.item, lambda row: {**row, **locked})
-
-        with pytest.raises(Violation, match="I4"):
-            table.change(ACME.key.item, lambda row: {**row, "last_batch_id": "b-2"})
-
-    def test_a_claimed_lock_whose_clock_another_sets_is_seen_at_once(self):
-        """I4: a dead reply would never stall."""
-        table = Simulation(Budgets()).world.tables.conversations
-        claimed = {"reply_claim": "r-1", "reply_claim_token": "token", "processing_started_at": "earlier"}
-        table.change(ACME.key.item, lambda row: {**row, **claimed})
-
-        with pytest.raises(Violation, match="I4: the clock"):
-            table.change(ACME.key.item, lambda row: {**row, "processing_started_at": "later"})
-
-    def test_a_dispatched_batch_that_loses_its_lock_is_seen_at_once(self):
-        """I4: nothing would bring an answer that never comes."""
-        world = Simulation(Budgets()).world
-        table, started = world.tables.conversations, "processing_started_at"
-        world.batches = {"b-1": ["SM1"]}
-        locked = {"last_batch_id": "b-1", "unanswered_ids": ["SM1"], started: "earlier"}
-        table.change(ACME.key.item, lambda row: {**row, **locked})
-
-        with pytest.raises(Violation, match="I4: a batch that was dispatched"):
-            table.change(ACME.key.item, lambda row: {name: row[name] for name in row if name != started})
-
-    def test_an_acknowledged_message_that_nobody_will_look_at_is_seen_at_once(self):
-        """I6: its trigger is gone when the provider is answered."""
-        simulation = Simulation(Budgets(deliveries=0))
-        webhooks(simulation, "one")
-        with simulation.ids():
-            while not simulation.world.queues.triggers["whatsapp"].messages:
-                simulation.options()[0][1]()
-        simulation.world.queues.triggers["whatsapp"].messages.clear()
-
-        with pytest.raises(Violation, match="I6: an acknowledged message"):
-            simulation.run(Replay([]))
-
-    def test_people_who_wait_though_all_is_for_them_are_seen(self):
-        """I6."""
-        simulation = self.handed_off("one")
-        simulation.world.with_people.clear()
-
-        with pytest.raises(Violation, match="I6: people wait"):
-            people_have_all(simulation)
-
-    def test_a_reply_that_the_phone_shows_twice_was_delivered_twice(self):
-        """I5."""
-        simulation = self.ended()
-        simulation.world.phone.received *= 2
-
-        with pytest.raises(Violation, match="I5"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_conversation_that_stays_locked_is_not_at_rest(self):
-        """I6."""
-        simulation = self.ended()
-        locked = {"conversation_status": "processing_reply", "processing_started_at": "2026-01-31T18:00:00+00:00"}
-        simulation.world.tables.conversations.change(ACME.key.item, lambda row: {**row, **locked})
-
-        with pytest.raises(Violation, match="I6"):
-            check(simulation, is_reply_lossy=False)
-
-    def test_a_message_under_the_name_of_another_tenant_is_seen_at_once(self):
-        """I7."""
-        world = self.ended().world
-        row = world.row_of(ACME)
-        body = f'{{"primary_channel": "{row["primary_channel"]}"}}'
-
-        with pytest.raises(Violation, match="I7"):
-            world.queues.triggers["whatsapp"].inject(body, group=GLOBEX.name)
-
-    def test_a_violation_within_a_function_is_told_though_its_door_catches_everything(self):
-        """I4: as a watcher of the tables would raise it, in the middle of a worker."""
-        simulation = Simulation(Budgets())
-        webhooks(simulation, "one")
-        simulation.run(Replay([0] * 6))
-        simulation.world.broken.append("I4: seen in the middle")
-
-        with pytest.raises(Violation, match="I4"):
-            simulation.undisturbed(60)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from chalicelib.channels.channel import TemporaryFailure
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
@@ -55,16 +57,16 @@ def _says(kind: str) -> Fields:
     return (("OptOutType", kind),)
 
 
-def _staged(simulation: Simulation, body: str) -> str:
+def _staged(simulation: Simulation, body: str, fields: Fields = ()) -> str:
     """A message was received before the choices begin; its sid."""
     world = simulation.world
     tenant = world.tenants[0]
     sid = world.new_sid(tenant)
+    simulation._note(Webhook(tenant, sid, body, fields=fields))
     with simulation.ids():
-        world.receive(tenant, sid, body)
+        world.receive(tenant, sid, body, fields)
     world.telemetry.lines.clear()
     simulation.course.acknowledged += (sid,)
-    simulation.course.seen |= {sid}
     return sid
 
 
@@ -339,6 +341,23 @@ def reply_of_people_answered_5xx(variant: dict[str, int], memory: Memory | None)
     return simulation
 
 
+def reply_redriven(variant: dict[str, int], memory: Memory | None) -> Simulation:
+    """A reply was dead-lettered because of the account and is redriven, while the customer writes again."""
+    budgets = Budgets(**{"replies": 3, "waits": 1, "deliveries": 1, "throttles": 1, **variant})
+    simulation = Simulation(budgets, memory=memory, reply_attempts_max="4")
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    simulation.world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)] * 5
+    simulation.undisturbed(600)
+    simulation.world.telemetry.lines.clear()
+    for document in simulation.world.take(simulation.world.queues.dead_replies):
+        simulation.world.queues.replies.inject(json.dumps(document), group=ACME.name)
+    simulation.course.budgets = budgets
+    webhooks(simulation, "two")
+    return simulation
+
+
 def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
     """The process of a reply died; the reply comes again when its claim has stalled, beside the sweep."""
     budgets = Budgets(replies=2, sweeps=1, throttles=1, waits=1)
@@ -361,6 +380,130 @@ def webhook_deadline(variant: int, memory: Memory | None) -> Simulation:
     simulation = Simulation(Budgets(deliveries=2, delays=1), memory=memory, row=row)
     webhooks(simulation, "one", "two")
     return simulation
+
+
+SILENT = ({"action": "none"},)
+HANDOFF = ({"action": "handoff", "reason": "wants a person", "draft": "a draft"},)
+HANDOFF_WITH_WORDS = ({"action": "handoff", "reason": "wants a person", "body": "somebody will answer"},)
+INTERIM = ({"body": "a moment", "final": False}, None)
+EXTENDED = ({"action": "extend", "effects": True}, None)
+
+
+def turn_without_reply(variant: tuple[Any, int, int, int], memory: Memory | None) -> Simulation:
+    """The AI says nothing, or hands off, while the customer writes on; perhaps the company switches to people."""
+    turn, crashes, switches, duplicates = variant
+    budgets = Budgets(deliveries=1, replies=2, crashes=crashes, company_writes=switches, duplicates=duplicates)
+    simulation = Simulation(budgets, memory=memory, turn=turn)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    _staged(simulation, "two")
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
+    return simulation
+
+
+def interim_message(variant: tuple[int, int, int, int], memory: Memory | None) -> Simulation:
+    """The AI sends an interim message and its answer; both are delivered in any order, perhaps more than once."""
+    crashes, workers, duplicates, throttles = variant
+    budgets = Budgets(
+        replies=3, waits=2, crashes=crashes, workers=workers, duplicates=duplicates, throttles=throttles, deliveries=0
+    )
+    simulation = Simulation(budgets, memory=memory, turn=INTERIM)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return simulation
+
+
+def stalled_interim(calls: int, memory: Memory | None) -> Simulation:
+    """The process of an interim message died; its claim stalls, and the sweep comes beside its redelivery."""
+    simulation = Simulation(Budgets(replies=2, sweeps=1, waits=1, deliveries=1), memory=memory, turn=INTERIM)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return _died_in_a_reply(simulation, calls)
+
+
+def stalled_handoff(calls: int, memory: Memory | None) -> Simulation:
+    """The process of a handoff with words died; its claim stalls, and the sweep comes beside its redelivery."""
+    simulation = Simulation(Budgets(replies=2, sweeps=1, waits=1), memory=memory, turn=HANDOFF_WITH_WORDS)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    return _died_in_a_reply(simulation, calls)
+
+
+def _died_in_a_reply(simulation: Simulation, calls: int) -> Simulation:
+    budgets = simulation.course.budgets
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
+    simulation.course.budgets = budgets
+    simulation.stall()
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def heartbeat_and_sweep(crashes: int, memory: Memory | None) -> Simulation:
+    """A heartbeat races with the sweep that finds the lock stalled, and with the answer."""
+    simulation = Simulation(Budgets(replies=2, sweeps=1, crashes=crashes, workers=2), memory=memory, turn=EXTENDED)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def taken_over(variant: tuple[str, int, int], memory: Memory | None) -> Simulation:
+    """The company, or an operator, switches to people at any point between a batch's dispatch and its last part."""
+    who, crashes, workers = variant
+    budgets = Budgets(deliveries=1, replies=2, company_writes=1, crashes=crashes, workers=workers, waits=1)
+    simulation = Simulation(budgets, memory=memory, answer="answer " * 300)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    _staged(simulation, "two")
+    acts = {
+        "company": ("switches to people", partial(_switches_to_people, simulation, ACME)),
+        "operator": ("has an operator hand over", partial(_operator_hands_over, simulation, ACME)),
+    }
+    simulation.company_acts = (acts[who],)
+    return simulation
+
+
+def died_and_taken_over(calls: int, memory: Memory | None) -> Simulation:
+    """The process of a reply in parts died; the company switches to people while the reply comes again."""
+    budgets = Budgets(replies=2, company_writes=1, waits=1)
+    simulation = Simulation(budgets, memory=memory, answer="answer " * 300)
+    _staged(simulation, "one")
+    _batch(simulation)
+    _answered(simulation)
+    with simulation.ids():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+    simulation.to_the_end(simulation.course.actors[-1], calls=calls)
+    simulation.course.budgets = budgets
+    simulation.world.clock.advance(200)
+    simulation.company_acts = (("switches to people", partial(_switches_to_people, simulation, ACME)),)
+    return simulation
+
+
+def given_back(variant: tuple[int, int], memory: Memory | None) -> Simulation:
+    """People give a conversation back to the AI while the customer writes."""
+    crashes, duplicates = variant
+    budgets = Budgets(deliveries=1, replies=1, crashes=crashes, duplicates=duplicates)
+    simulation = Simulation(budgets, memory=memory, turn=HANDOFF)
+    _staged(simulation, "one")
+    with simulation.ids():
+        simulation.undisturbed(60)
+        simulation.world.give_back(ACME)
+    simulation.world.telemetry.lines.clear()
+    webhooks(simulation, "two")
+    return simulation
+
+
+def _operator_hands_over(simulation: Simulation, tenant: Tenant) -> None:
+    """An operator's command, which is a process of its own."""
+    simulation.start("operator", tenant.name, partial(simulation.world.hand_over, tenant))
 
 
 _LONG = " ".join(f"Sentence {number} of a person's long reply." for number in range(60))
@@ -387,6 +530,51 @@ def history_and_carried(crashes: int, memory: Memory | None) -> Simulation:
     simulation.world.clock.advance(400)
     _swept(simulation)
     _staged(simulation, "three")
+    return simulation
+
+
+def opt_out_beside_another_channel(variant: tuple[str, dict[str, int]], memory: Memory | None) -> Simulation:
+    """A customer opts out of one channel, or in again, while a message of the other waits for its batch."""
+    kinds, budgets = variant
+    simulation = Simulation(Budgets(**{"deliveries": 2, "answers": 1, **budgets}), memory=memory)
+    _staged(simulation, "one")
+    for kind in kinds.split():
+        webhooks(simulation, kind, fields=(*ACME.by_sms, *_says(kind)))
+    simulation.company_acts = (
+        ("sets a status", partial(_sets_a_status, simulation, ACME)),
+        ("switches to people", partial(_switches_to_people, simulation, ACME)),
+    )
+    return simulation
+
+
+def opt_out_beside_a_reply(variant: tuple[str, str, int], memory: Memory | None) -> Simulation:
+    """A customer opts out of a channel while a reply is sent, to that channel or to the other, in two parts."""
+    batch_by, opts_out_by, crashes = variant
+    fields = {"SMS": ACME.by_sms, "WhatsApp": ()}
+    simulation = Simulation(
+        Budgets(deliveries=1, replies=2, crashes=crashes),
+        memory=memory,
+        answer="answer " * 300 if not crashes else "answer",
+    )
+    _staged(simulation, "one", fields[batch_by])
+    _batch(simulation)
+    _answered(simulation)
+    webhooks(simulation, "STOP", fields=(*fields[opts_out_by], *_says("STOP")))
+    return simulation
+
+
+def opt_out_and_in(variant: tuple[bool, int], memory: Memory | None) -> Simulation:
+    """A STOP, a START and a message of one channel are staged behind one of another channel, with or without a lock."""
+    is_locked, crashes = variant
+    simulation = Simulation(Budgets(deliveries=2, replies=1, crashes=crashes), memory=memory)
+    _staged(simulation, "one")
+    if is_locked:
+        _batch(simulation)
+        _answered(simulation)
+        _staged(simulation, "two")
+    for kind in ("STOP", "START"):
+        _staged(simulation, kind, (*ACME.by_sms, *_says(kind)))
+    webhooks(simulation, "three", fields=ACME.by_sms)
     return simulation
 
 
@@ -454,6 +642,7 @@ def _rolls(simulation: Simulation, tenant: Tenant) -> None:
 
 def _switches_back(simulation: Simulation, tenant: Tenant) -> None:
     _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": []})
+    simulation.world.begun = {}
 
 
 def _pauses(simulation: Simulation, tenant: Tenant) -> None:
@@ -628,6 +817,121 @@ SMALL = (
         {"two workers": {}, "a lost answer": {"losses": 1}, "a crash": {"crashes": 1}},
         is_reply_lossy=True,
     ),
+    SmallWorld(
+        "an opt-out beside a message of another channel",
+        opt_out_beside_another_channel,
+        {
+            "STOP": ("STOP", {}),
+            "STOP, a crash": ("STOP", {"crashes": 1}),
+            "STOP, throttled": ("STOP", {"throttles": 1}),
+            "STOP, a lost answer": ("STOP", {"losses": 1}),
+            "STOP, two workers": ("STOP", {"workers": 2}),
+            "STOP, and the company writes": ("STOP", {"company_writes": 1}),
+            "STOP and START": ("STOP START", {}),
+            "STOP and HELP": ("STOP HELP", {}),
+        },
+    ),
+    SmallWorld(
+        "an opt-out while a reply is sent",
+        opt_out_beside_a_reply,
+        {
+            "on its channel": ("SMS", "SMS", 0),
+            "on its channel, a crash": ("SMS", "SMS", 1),
+            "on another channel": ("WhatsApp", "SMS", 0),
+            "on another channel, a crash": ("WhatsApp", "SMS", 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a STOP and a START behind a message of another channel",
+        opt_out_and_in,
+        {
+            "nothing is locked": (False, 0),
+            "nothing is locked, a crash": (False, 1),
+            "a batch is with the AI": (True, 0),
+            "a batch is with the AI, a crash": (True, 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a redriven reply and a new batch",
+        reply_redriven,
+        {
+            "throttled": {},
+            "a crash": {"crashes": 1, "throttles": 0},
+            "delivered twice": {"duplicates": 1, "workers": 2},
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "an AI that ends its turn without a reply",
+        turn_without_reply,
+        {
+            "nothing to say": (SILENT, 0, 0, 0),
+            "nothing to say, a crash": (SILENT, 1, 0, 0),
+            "nothing to say, twice": (SILENT, 0, 0, 1),
+            "nothing to say, people take over": (SILENT, 0, 1, 0),
+            "handoff": (HANDOFF, 0, 0, 0),
+            "handoff, a crash": (HANDOFF, 1, 0, 0),
+            "handoff with words": (HANDOFF_WITH_WORDS, 0, 0, 0),
+            "handoff with words, a crash": (HANDOFF_WITH_WORDS, 1, 0, 0),
+            "handoff with words, people take over": (HANDOFF_WITH_WORDS, 0, 1, 0),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "an interim message and the answer",
+        interim_message,
+        {
+            "one worker": (0, 1, 0, 0),
+            "one worker, a crash": (1, 1, 0, 0),
+            "one worker, delivered twice": (0, 1, 1, 0),
+            "one worker, throttled": (0, 1, 0, 1),
+            "two workers": (0, 2, 0, 0),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "an interim message that stalls",
+        stalled_interim,
+        {"claimed": 2, "a part claimed": 3, "sent": 4},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a handoff that stalls",
+        stalled_handoff,
+        {"claimed": 2, "a part claimed": 3, "sent": 4, "passed": 6},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a heartbeat and the sweep",
+        heartbeat_and_sweep,
+        {"undisturbed": 0, "a crash": 1},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "people take a reply in parts over",
+        taken_over,
+        {
+            "the company": ("company", 0, 1),
+            "the company, a crash": ("company", 1, 1),
+            "an operator": ("operator", 0, 1),
+            "an operator, a crash": ("operator", 1, 1),
+        },
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "people give a conversation back",
+        given_back,
+        {"undisturbed": (0, 0), "a crash": (1, 0), "delivered twice": (0, 1)},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "people take over a reply whose process died",
+        died_and_taken_over,
+        {"claimed": 2, "a part claimed": 3, "a part sent": 5, "two parts sent": 8},
+        is_reply_lossy=True,
+    ),
 )
 
 QUICK = {
@@ -662,6 +966,43 @@ def _begin_with_a_reset_batch(simulation: Simulation, _: random.Random) -> None:
     simulation.course.needs_sweep = True
     simulation.world.clock.advance(400)
     _swept(simulation)
+
+
+TURNS: tuple[Sequence[Mapping[str, Any] | None], ...] = (
+    SILENT,
+    HANDOFF,
+    HANDOFF_WITH_WORDS,
+    INTERIM,
+    EXTENDED,
+    (*INTERIM[:1], *EXTENDED[:1], *HANDOFF_WITH_WORDS),
+    (*INTERIM[:1], *SILENT),
+    ({"body": "answer " * 300, "final": False}, None),
+    ({**HANDOFF[0], "body": "answer " * 300},),
+    (None, *HANDOFF),
+)
+"""What an AI may do with a batch, in the order in which it sends it; None is its answer."""
+
+
+def whole_turns(simulation: Simulation, seed: int) -> None:
+    """Let the AI of a large world do one of these, its company switch to people, and an operator hand over."""
+    rng = random.Random(f"turns {seed}")  # noqa: S311 - reproducible, not secret
+    simulation.turn = rng.choice(TURNS)
+    tenant = simulation.world.tenants[0]
+    acts = (
+        ("switches to people", _switches_to_people),
+        ("switches back", _switches_back),
+        ("has an operator hand over", _operator_hands_over),
+        ("has people give back", _people_give_back),
+    )
+    simulation.company_acts += tuple((name, partial(act, simulation, tenant)) for name, act in acts)
+    budgets = simulation.course.budgets
+    simulation.course.budgets = replace(budgets, company_writes=budgets.company_writes + 2)
+
+
+def _people_give_back(simulation: Simulation, tenant: Tenant) -> None:
+    """People give the conversation back, if a handoff stands."""
+    if "handoff_id" in simulation.world.row_of(tenant):
+        simulation.world.give_back(tenant)
 
 
 @dataclass(frozen=True)
@@ -802,4 +1143,17 @@ def swarm(  # noqa: C901 - one line for each thing that differs
     target = rng.choice(tenants)
     some = acts if kind.name == "everything" else rng.sample(acts, 4)
     simulation.company_acts = tuple((name, partial(act, simulation, target)) for name, act in some)
+    return simulation
+
+
+def swarm_of_opt_outs(seed: int) -> Simulation:
+    """The larger world of that seed; its customers opt out and in, and write, on two channels at any time."""
+    rng = random.Random(f"opt-outs {seed}")  # noqa: S311 - reproducible, not secret
+    simulation = swarm(seed)
+    for _ in range(rng.randint(2, 5)):
+        tenant = rng.choice(simulation.world.tenants)
+        by = rng.choice(((), tenant.by_sms))
+        body = rng.choice(("STOP", "STOP", "START", "HELP", "hello"))
+        said = () if body == "hello" else _says(body)
+        webhooks(simulation, body, tenant=tenant, fields=(*by, *said))
     return simulation

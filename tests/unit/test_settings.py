@@ -148,6 +148,10 @@ class TestRelations:
                 "STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, 900 s",
             ),
             (
+                {"status_callbacks": "false", "undelivered_action": "resend"},
+                "STATUS_CALLBACKS may be false only while UNDELIVERED_ACTION is none",
+            ),
+            (
                 {"stage_ttl_hours": "1", "requeue_attempts_max": "15"},
                 "STAGE_TTL_HOURS must outlast the retries of a trigger and the longest BATCH_MAX_WAIT_SECONDS, 900 s",
             ),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.telemetry import Step
+from ops.repairs import widening
 from tests.fakes.faults import Call, Crash
 from tests.upgrade.previous import Previous
 from tests.upgrade.record import recorded
@@ -142,6 +143,7 @@ class TestOptOuts:
         world.today.send_replies()
 
         world.today.deliver("START", OptOutType="START")
+        world.today.work()
 
         assert world.today.phone.texts == []
         assert (world.today.row["opted_out"], world.today.row["opted_out_channels"]) == (False, [])
@@ -159,12 +161,12 @@ class TestOptOuts:
         assert "opted_out" not in world.today.row
         assert world.today.phone.texts == ["answer"]
 
-    def test_with_the_old_mark_beside_it_that_stop_stops_the_previous_version_too(self, both):
-        """What an operator does before a rollback."""
+    def test_once_it_is_widened_that_stop_stops_the_previous_version_too(self, both):
+        """What an operator does before a rollback: `ops widen-opt-outs`."""
         world = both()
         document = world.before.burst_with_ai("one")
         world.today.deliver("STOP", OptOutType="STOP")
-        world.today.tables.conversations.seed({**world.today.row, "opted_out": True})
+        widening.widen(world.today.engine, widening.find(world.today.engine))
         world.today.reply(document, "answer")
 
         world.before.send_replies()
@@ -175,10 +177,12 @@ class TestOptOuts:
         """It does not know that mark."""
         world = both()
         world.today.deliver("STOP", OptOutType="STOP")
+        world.today.work()
         world.before.deliver("START", OptOutType="START")
         before_the_next = list(world.today.row["opted_out_channels"])
 
         world.today.deliver("START", OptOutType="START")
+        world.today.work()
 
         assert before_the_next == ["whatsapp"]
         assert world.today.row["opted_out_channels"] == []

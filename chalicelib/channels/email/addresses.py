@@ -35,7 +35,12 @@ def address(text: str) -> str | None:
     """`text` as an e-mail address in lower case; None: it is none that a mail program would write."""
     told = unicodedata.normalize("NFC", text.strip().strip("<>")).lower()
     is_whole = _ADDRESS.fullmatch(told) and len(told.encode("utf-8", "replace")) <= _ADDRESS_BYTES_MAX
-    return told if is_whole and all(unicodedata.category(one)[0] not in "CZ" for one in told) else None
+    return told if is_whole and _is_visible(told) else None
+
+
+def _is_visible(text: str) -> bool:
+    """Whether a text without white space has no control character, and none that is not seen."""
+    return text.isprintable() if text.isascii() else all(unicodedata.category(one)[0] not in "CZ" for one in text)
 
 
 def mailboxes(value: str) -> list[tuple[str, str]]:

@@ -49,7 +49,7 @@ class Attachments:
         self.count += 1
         name = _filename(filename) or None
         content_type = _content_type(type_of(content, _bare(content_type), name or ""))
-        problem = problem_of(self._kept_count + 1, len(content), content_type, self._settings)
+        problem = problem_of(self._kept_count + 1, len(content), content_type, self._settings, filename=name)
         if problem is None:
             self._kept_count += 1
             self._told.append(Attachment(content, content_type, name))

@@ -11,6 +11,7 @@ their own part and open another one always break one of these, for SendGrid's ow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ BODY_BYTES_MAX = 10_485_760
 _PARTS_MAX = 1_000
 _HEADER_BYTES_MAX = 8_192
 _HEADERS_MAX = 16
+_PLAIN_HEAD = re.compile(rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_-]{1,64})"\r\n\r\n')
 _BOUNDARY_LENGTH_MAX = 200
 """RFC 2046 allows 70."""
 
@@ -92,22 +94,33 @@ def read_form(content_type: str, body: bytes) -> Form:
     files: list[File] = []
     names: set[str] = set()
     try:
-        for segment, content in _parts(boundary, body):
-            if segment.name in names:
+        for part, view in _parts(boundary, body):
+            if part.name in names:
                 raise Rejected(Code.PARSING_ERROR, "the form names a field twice")
-            names.add(segment.name)
-            if segment.filename is None:
-                fields[segment.name] = content
+            names.add(part.name)
+            if part.filename is None:
+                fields[part.name] = view
             else:
-                told_as = segment.filename.encode("latin-1")
-                files.append(File(segment.name, told_as, segment.content_type or "", content))
+                files.append(File(part.name, part.filename.encode("latin-1"), part.content_type, view))
     except MultipartError as fault:
         raise Rejected(Code.PARSING_ERROR, f"the form cannot be read: {type(fault).__name__}") from None
     return Form(Fields(fields), files)
 
 
-def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, memoryview]]:
-    """Each part of a form, whole. A part is a slice between two delimiters; the parser reads the headers alone."""
+@dataclass(frozen=True)
+class _Part:
+    """What the headers of a part say."""
+
+    name: str
+    filename: str | None = None
+    content_type: str = ""
+
+
+def _parts(boundary: str, body: bytes) -> Iterator[tuple[_Part, memoryview]]:
+    """Each part of a form, whole. A part is a slice between two delimiters; the parser reads the headers alone.
+
+    The headers of an ordinary field are one line in one form, which needs no parser.
+    """
     delimiter = b"\r\n--%b" % boundary.encode()
     if not body.startswith(delimiter[2:]):
         raise Rejected(Code.PARSING_ERROR, "the form does not begin with its delimiter")
@@ -127,11 +140,20 @@ def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, memor
         head_end = body.find(b"\r\n\r\n", start, start + _HEADERS_MAX * _HEADER_BYTES_MAX) + 4
         if body[start : start + 2] != b"\r\n" or not start + 4 <= head_end <= end:
             raise Rejected(Code.PARSING_ERROR, "a part of the form is not whole")
-        segments = [one for one in parser.parse(before + body[start:head_end]) if isinstance(one, MultipartSegment)]
-        if len(segments) != 1:
-            raise Rejected(Code.PARSING_ERROR, "a part of the form has no headers")
-        yield segments[0], view[head_end:end]
-        before, start = delimiter, end + len(delimiter)
+        plain = _PLAIN_HEAD.fullmatch(body, start, head_end)
+        if plain is not None:
+            yield _Part(plain[1].decode()), view[head_end:end]
+        else:
+            yield _parsed(parser, before + body[start:head_end]), view[head_end:end]
+            before = delimiter
+        start = end + len(delimiter)
+
+
+def _parsed(parser: PushMultipartParser, head: bytes) -> _Part:
+    segments = [one for one in parser.parse(head) if isinstance(one, MultipartSegment)]
+    if len(segments) != 1:
+        raise Rejected(Code.PARSING_ERROR, "a part of the form has no headers")
+    return _Part(segments[0].name, segments[0].filename, segments[0].content_type or "")
 
 
 def _delimiters(delimiter: bytes, body: bytes) -> Sequence[int]:

@@ -38,6 +38,7 @@ _DOCUMENT_BYTES_MAX: Final = 262_144
 _HEAD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 1_024
 """Of the headers, and a blank line: as much as is read of them."""
 _FROM_BYTES_MAX: Final = 16_384
+_FROM = re.compile(rb"\nfrom[ \t]{0,80}:")
 _FOLDED = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*")
 """A header's value, with the lines on which it goes on."""
 _TOLD_BYTES_MAX: Final = 65_536
@@ -97,14 +98,12 @@ class Mail:
         It finds the conversation of an e-mail that nobody has verified; `headers` have the last word.
         """
         head = b"\n" + self.head
-        lowered, start = head.lower(), 0
-        while (start := lowered.find(b"\nfrom", start) + 1) > 0:
-            name, colon, value = head[start : start + _FROM_BYTES_MAX].partition(b":")
-            if colon and name.strip().lower() == b"from":
-                folded = _FOLDED.match(value)
-                assert folded is not None, "it matches any bytes"
-                return decode(folded[0], "", Notes()).replace("\r\n", "").replace("\n", "").strip()
-        return ""
+        found = _FROM.search(head.lower())
+        if found is None:
+            return ""
+        folded = _FOLDED.match(head, found.end(), found.end() + _FROM_BYTES_MAX)
+        assert folded is not None, "it matches any bytes"
+        return decode(folded[0], "", Notes()).replace("\r\n", "").replace("\n", "").strip()
 
     @property
     def results(self) -> Results:

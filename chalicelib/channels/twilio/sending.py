@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,10 +28,10 @@ from chalicelib.channels.outcomes import Answer
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, TryAgain
+from chalicelib.messages.phone_numbers import bare, other_spellings
 
 Told = TypeVar("Told")
 
-_WRONG_CREDENTIALS: Final = frozenset({401})
 _LOOK_BACK = timedelta(seconds=30)
 """By how much Twilio's clock may lag behind ours."""
 _LISTED_MAX: Final = 200
@@ -87,42 +89,86 @@ class TwilioSender:
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
         """The sids of messages to the same recipient, with the same text, that were created since an instant.
 
+        Twilio may list the recipient in the other spelling of their number, and a text with other punctuation (Smart
+        Encoding) or with words before it (a trial account): neither may hide a message that was taken.
+
         Raises:
             TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
             Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
         """
-        listed = self.ask(secret, lambda client: client.messages.list(to=part.to, limit=_LISTED_MAX))
+        prefix, _, number = part.to.rpartition(":")
+        spelled = [f"{prefix}:{one}" if prefix else one for one in (number, *other_spellings(number))]
+        senders = {bare(part.sender), *other_spellings(bare(part.sender))}
+        wanted = _words(part.body)
         return [
             one.sid
-            for one in listed
+            for to in spelled
+            for one in self.ask(secret, partial(_listed, to=to))
             if one.date_created is not None
             and one.date_created >= since - _LOOK_BACK
-            and (part.content_sid is not None or one.body == part.body)
+            and (part.content_sid is not None or _says(one.body or "", wanted))
             and str(one.direction).startswith("outbound")
-            and (part.messaging_service_sid is not None or one.from_ == part.sender)
+            and (part.messaging_service_sid is not None or bare(one.from_ or "") in senders)
         ]
+
+    def show_typing(self, message_id: str, secret: str) -> str | None:
+        """Show for 25 seconds, or until a message is sent, that an answer is being written; it marks as read, too.
+
+        Twilio's resource for it is in beta, and for WhatsApp alone. That it is served in every Region is a guess.
+
+        Raises:
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+        """
+        client, _ = self._client(secret, "messaging")
+        try:
+            client.messaging.v2.typing_indicator.create(channel="whatsapp", message_id=message_id)
+        except (RequestException, TwilioException, ValueError) as error:
+            return f"not shown: {type(error).__name__}"
+        return None
 
     def ask(self, secret: str, question: Callable[[Client], Told]) -> Told:
         """What Twilio answers to a question that changes nothing, asked by its library.
 
+        The table of Twilio's codes decides on a refusal. A list that is not found is an account that is not found.
+
         Raises:
             TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
-            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or its account must be mended.
         """
-        client, _ = self._client(secret)
+        client, http = self._client(secret)
         try:
             return question(client)
         except (RequestException, TwilioException, ValueError) as error:
-            status = _status_of_page(error)
-            if status in _WRONG_CREDENTIALS:
-                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {status} to a look-up") from error
-            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {type(error).__name__} {status}") from error
+            outcome = _outcome(http.answer)
+            shown = getattr(outcome, "error_code", None) or type(error).__name__
+            if isinstance(outcome, TemporaryFailure) and outcome.is_ours_to_mend:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, f"Twilio answered {shown} to a look-up") from error
+            raise TryAgain(Code.QUEUE_ERROR, f"Twilio cannot be asked: {shown}") from error
 
-    def _client(self, secret: str) -> tuple[Client, _Http]:
+    def _client(self, secret: str, product: str = "api") -> tuple[Client, _Http]:
+        """A client, and its HTTP client, for one of the products that Twilio serves at hosts of their own."""
         credentials = TwilioCredentials.from_secret(secret)
-        base_url = self._base_url or credentials.api_base_url
+        base_url = self._base_url or credentials.api_base_url.replace("//api.", f"//{product}.", 1)
         http = _Http(self._connect_seconds, self._read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
+
+
+def _listed(client: Client, to: str) -> Sequence[Any]:
+    """The newest messages to a recipient."""
+    listed: Sequence[Any] = client.messages.list(to=to, limit=_LISTED_MAX)
+    return listed
+
+
+def _says(text: str, wanted: str) -> bool:
+    """Whether a listed text is the one that is wanted, by its words; only a message without a text is one without."""
+    words = _words(text)
+    return words.endswith(wanted) if wanted else not words
+
+
+def _words(text: str) -> str:
+    """The letters and digits of a text; all of it where it has none."""
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(filter(str.isalnum, normal)) or normal.strip()
 
 
 def _parameters(part: OutboundPart) -> Mapping[str, Any]:
@@ -168,8 +214,3 @@ def _code(body: str) -> tuple[str | None, bool]:
         return None, False
     code = document.get("code")
     return (str(code) if isinstance(code, int) and not isinstance(code, bool) else None), True
-
-
-def _status_of_page(error: Exception) -> int:
-    """The HTTP status of a page that could not be fetched, which the library tells by its last argument; 0: none."""
-    return int(getattr(error, "status", 0) or getattr(error.args[-1] if error.args else None, "status_code", 0))

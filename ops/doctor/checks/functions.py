@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chalicelib.settings import Settings, SettingsError, queue_name
-from infrastructure.stages import HTTP_FUNCTION, queue_readers
+from infrastructure.stages import HTTP_FUNCTION
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import NOT_FOUND
 from ops.stage.deployment import Deployment, Function, full_name
@@ -68,7 +68,7 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
 
 def _sources(deployment: Deployment) -> Iterator[Finding]:
     """Functions that no queue or schedule wakes."""
-    readers = queue_readers()
+    readers = deployment.queue_readers
     for name, function in deployment.functions.items():
         if function is None or name == HTTP_FUNCTION:
             continue

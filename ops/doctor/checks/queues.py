@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from infrastructure.stages import queue_readers
 from ops.doctor.checks.functions import variable_of
 from ops.doctor.findings import Finding, Weight
 from ops.repairs.redriving import is_readable, sources
@@ -20,7 +19,7 @@ AREA = "queues"
 def check(deployment: Deployment) -> Iterator[Finding]:
     """What is wrong with the queues."""
     target = deployment.target
-    readers = {variable_of(queue): function for function, queue in queue_readers().items()}
+    readers = {variable_of(queue): function for function, queue in deployment.queue_readers.items()}
     for setting, plan in blueprint.queues(deployment.settings).items():
         variable = setting.upper()
         if variable in deployment.of_other_stages:

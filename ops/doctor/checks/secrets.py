@@ -11,7 +11,6 @@ from ops.stage.deployment import Deployment
 from ops.tenants import providers
 from ops.tenants.rows import TenantAddress
 from ops.tenants.secrets import SecretName, Secrets
-from ops.terminal import masking
 
 AREA = "secrets"
 
@@ -38,20 +37,13 @@ def check(
 
 
 def _bindings(lines: Sequence[TenantAddress]) -> Iterator[Finding]:
-    """Rows that name another company's secret, and addresses that rows of two companies bear."""
+    """Rows that name another company's secret."""
     owners = {(line.tenant, line.channel, SecretName.of(line.credential_ref)) for line in lines}
     strangers = {(tenant, channel, name.company) for tenant, channel, name in owners if name and name.company != tenant}
     for tenant, channel, owner in sorted(strangers):
         what = f"a conversation of {tenant} names a secret of {owner} for {channel}"
         fix = f"channel_config.{channel}.credential_ref on it; CREDENTIAL_REF_PATTERN refuses such rows"
         yield Finding(AREA, what, fix)
-    companies: dict[tuple[str, str], set[str]] = {}
-    for line in lines:
-        companies.setdefault((line.channel, line.address), set()).add(line.tenant)
-    for (channel, address), tenants in sorted(companies.items()):
-        if len(tenants) > 1:
-            what = f"an address of {channel} ({masking.address(address)}) is in rows of {' and '.join(sorted(tenants))}"
-            yield Finding(AREA, what, "the company's own systems: an address belongs to one company")
 
 
 def _content(deployment: Deployment, secrets: Secrets, ref: str) -> Iterator[Finding]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.registry import channels
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
@@ -18,6 +20,7 @@ from chalicelib.telemetry import Step
 from tests.emails import COMPANY_EMAIL
 from tests.fakes.clock import START
 from tests.fakes.tables import InMemoryTable
+from tests.unit.messages.test_phone_numbers import PAIRS
 from tests.world import (
     COMPANY,
     CUSTOMER,
@@ -56,11 +59,16 @@ MADE = "2026-01-01T00:00:00+00:00"
 """When the conversation was made."""
 
 
+def find(asked: InMemoryTable, channel: Channel, message: InboundMessage) -> lookup.Found | None:
+    """As a webhook asks: for the pair of addresses, then for the company."""
+    return lookup.find_pair(asked, channel, message) or lookup.find_company(asked, channel, message.recipient)
+
+
 class TestFind:
     @pytest.mark.parametrize("channel", [WHATSAPP, SMS], ids=["whatsapp", "sms"])
     def test_a_conversation_is_found_by_company_and_customer(self, channel):
         """With the name of the company's secret for that channel."""
-        found = lookup.find(table(conversation()), channel, MESSAGE)
+        found = find(table(conversation()), channel, MESSAGE)
 
         config = conversation()["channel_config"]
         assert found == lookup.Found(KEY, "acme", SECRET_REF, 1, MADE, channel_config=config)
@@ -70,7 +78,7 @@ class TestFind:
         """Wherever it stands, on whatever page."""
         rows = [row(2), row(3), row(1), row(4, task_complete=1)]
 
-        found = lookup.find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
+        found = find(table(*rows, page_bytes=page_bytes), WHATSAPP, MESSAGE)
 
         assert found is not None
         assert found.key == ConversationKey(CUSTOMER, "c-3")
@@ -90,7 +98,7 @@ class TestFind:
     @pytest.mark.parametrize("value", [0, False, "0", "false", " False "])
     def test_a_conversation_that_says_in_any_way_that_it_goes_on_is_active(self, value: object):
         """Zero and false mean one thing, as a number, a boolean or a text."""
-        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
 
         assert found is not None
         assert found.key is not None
@@ -98,7 +106,7 @@ class TestFind:
     @pytest.mark.parametrize("value", [1, True, "1", "true", None, "", "no", "open", 2, [0]])
     def test_what_does_not_say_so_is_not_active(self, value: object):
         """An ambiguous value is not guessed: the doctor reports it."""
-        found = lookup.find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(task_complete=value)), WHATSAPP, MESSAGE)
 
         assert found is not None
         assert found.key is None
@@ -106,7 +114,7 @@ class TestFind:
     @pytest.mark.parametrize("changes", [{"task_complete": 1}, {"gsi_recipient_tel": "+4915100000000"}])
     def test_a_known_company_without_an_active_conversation_tells_its_secret(self, changes: dict):
         """So that the provider can be proven before it is told that the sender is unknown."""
-        found = lookup.find(table(conversation(**changes)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(**changes)), WHATSAPP, MESSAGE)
 
         config = conversation()["channel_config"]
         assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
@@ -115,7 +123,7 @@ class TestFind:
         """Its policies apply to senders without a conversation too, and cost no further read."""
         config = {"whatsapp": {"credential_ref": SECRET_REF, "policy": {"unknown_sender_text": "Who are you?"}}}
 
-        found = lookup.find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(channel_config=config, task_complete=1)), WHATSAPP, MESSAGE)
 
         assert found == lookup.Found(None, "acme", SECRET_REF, 0, MADE, channel_config=config)
 
@@ -123,7 +131,7 @@ class TestFind:
         """Nothing proves anything then."""
         stranger = conversation(gsi_company_whatsapp_number="+19995550000")
 
-        found = lookup.find(table(stranger), WHATSAPP, MESSAGE)
+        found = find(table(stranger), WHATSAPP, MESSAGE)
 
         assert found is None
 
@@ -132,7 +140,7 @@ class TestFind:
         rows = [conversation(conversation_id=f"c-{number}", gsi_recipient_tel=f"+4{number}") for number in range(50)]
         many = table(*rows)
 
-        lookup.find(many, WHATSAPP, MESSAGE)
+        find(many, WHATSAPP, MESSAGE)
 
         assert [call.operation for call in many.plan.calls] == ["Query", "Query"]
         assert many.consumed.read_units <= 1
@@ -142,7 +150,7 @@ class TestFind:
     )
     def test_a_missing_reference_is_our_fault(self, config):
         """Told by the attribute and the tenant."""
-        found = lookup.find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
+        found = find(table(conversation(channel_config=config)), WHATSAPP, MESSAGE)
         assert found is not None
 
         with pytest.raises(Misconfigured) as fault:
@@ -196,6 +204,36 @@ class TestFindRespelled:
         found = lookup.find_respelled(rows, EMAIL, replace(MESSAGE, sender=Address(AddressKind.EMAIL, own)))
 
         assert (found, rows.plan.calls) == (None, [])
+
+    @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+    @pytest.mark.parametrize("is_customers_respelled", [False, True], ids=["company", "both"])
+    @pytest.mark.parametrize("written", [0, 1], ids=["today's", "the other"])
+    def test_a_company_may_store_its_own_number_in_the_other_spelling(
+        self, pair: tuple[str, str], written: int, is_customers_respelled: bool
+    ):
+        """In both directions, for each country; the company alone is found before its provider is proven."""
+        told, stored = pair[written], pair[1 - written]
+        customer = ("+525512345678", "+5215512345678") if is_customers_respelled else (CUSTOMER, CUSTOMER)
+        rows = table(conversation(gsi_company_whatsapp_number=stored, gsi_recipient_tel=customer[0]))
+        phone = partial(Address, AddressKind.PHONE)
+        message = replace(MESSAGE, sender=phone(customer[1]), recipient=phone(told))
+
+        company = find(rows, WHATSAPP, message)
+        found = lookup.find_respelled(rows, WHATSAPP, message)
+
+        assert company is not None
+        assert (company.key, company.credential_ref) == (None, SECRET_REF)
+        assert found is not None
+        assert found.key == KEY
+
+    def test_a_company_whose_number_is_found_at_once_costs_nothing_more(self):
+        """Also where the number has other spellings."""
+        rows = table(conversation(gsi_company_whatsapp_number="+525512345678"))
+        message = replace(MESSAGE, recipient=Address(AddressKind.PHONE, "+525512345678"))
+
+        find(rows, WHATSAPP, message)
+
+        assert len(rows.plan.calls) == 1
 
     def test_a_number_with_one_spelling_is_not_asked_for_again(self):
         """No call."""

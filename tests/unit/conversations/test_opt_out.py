@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.opt_out import pending
+from chalicelib.conversations.opt_out import unmarked_channels
 from chalicelib.conversations.views import View
-from chalicelib.messages.inbound import OptOut
+from chalicelib.protocol.history import ENTRIES_BYTES_MAX, entry_bytes
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.telemetry import Metric
 from tests.fakes.clock import START
@@ -36,10 +36,12 @@ def is_stopped(world: World, channel: str) -> bool:
 class TestStop:
     @pytest.mark.parametrize("channel", ["whatsapp", "sms"])
     def test_stop_marks_its_channel_and_nothing_of_it_reaches_the_ai(self, channel: str):
-        """The entry is kept, nothing is staged or triggered, and the answer is empty TwiML."""
+        """The mark is there when the webhook is answered, with empty TwiML; the entry is kept."""
         world = World()
 
         world.deliver("Stop ", OptOutType="STOP", **(SMS if channel == "sms" else {}))
+
+        assert is_stopped(world, channel)
         world.run(120)
 
         assert world.row["opted_out_channels"] == [channel]
@@ -83,14 +85,68 @@ class TestStop:
         assert world.is_at_rest
 
     def test_a_retry_of_a_stop_whose_answer_was_lost_is_kept_once(self):
-        """The mark and the entry are one conditional update; the retry finds the entry there."""
+        """The retry finds the row, and then the entry."""
         world = World()
-        world.plan.faults = {5: Fault.CRASH_AFTER}
+        world.plan.faults = {7: Fault.CRASH_AFTER}
+        form = world.form("STOP", OptOutType="STOP")
 
-        world.deliver("STOP", OptOutType="STOP")
+        for _ in range(3):
+            with world.process():
+                world.post(form)
+            world.run(60)
 
         assert is_stopped(world, "whatsapp")
         assert len(world.row["messages"]) == 1
+
+    def test_a_stop_by_sms_keeps_its_place_behind_a_message_by_whatsapp(self):
+        """I3: its mark does not wait for the batch of the other channel, and its entry does."""
+        world = World()
+        first = world.deliver("by WhatsApp")
+
+        second = world.deliver("STOP", OptOutType="STOP", **SMS)
+
+        assert is_stopped(world, "sms")
+        assert world.entry_ids == []
+        world.run(120)
+        assert world.entry_ids == [first, second]
+        assert world.answered_ids == [first]
+
+    def test_a_stop_behind_a_batch_is_kept_beside_it(self):
+        """Nothing is staged before it, so its entry need not wait until the batch is answered."""
+        world = World()
+        first = world.deliver("by WhatsApp")
+        world.clock.advance(11)
+        world.work()
+
+        second = world.deliver("STOP", OptOutType="STOP", **SMS)
+        world.work()
+
+        assert world.entry_ids == [first, second]
+        assert world.row["conversation_status"] == "processing_reply"
+
+    def test_a_mark_that_cannot_be_written_at_once_is_written_by_the_trigger(self):
+        """The message is acknowledged: it is staged, and its trigger marks the channel before it does anything else."""
+        world = World()
+        world.plan.faults = {call: Fault.THROTTLED for call in range(5, 30) if call != 6}
+
+        world.deliver("STOP", OptOutType="STOP")
+        world.plan.faults = {}
+        world.run(300)
+
+        assert is_stopped(world, "whatsapp")
+        assert len(world.row["messages"]) == 1
+        assert world.is_at_rest
+
+    def test_a_stop_has_a_mark_of_its_own_beside_that_of_the_whole_record(self):
+        """O2: a START by SMS takes off the mark of the whole record, and the customer has not started WhatsApp."""
+        world = World(None, conversation(opted_out=True))
+
+        world.deliver("STOP", OptOutType="STOP")
+        world.deliver("START", OptOutType="START", **SMS)
+        world.run(60)
+
+        assert world.row["opted_out"] is False
+        assert world.row["opted_out_channels"] == ["whatsapp"]
 
 
 class TestAfterwards:
@@ -169,8 +225,44 @@ class TestStart:
         world = World(None, conversation(opted_out_channels=["sms", "whatsapp"]))
 
         world.deliver("START", OptOutType="START", **SMS)
+        world.run(60)
 
         assert world.row["opted_out_channels"] == ["whatsapp"]
+
+    def test_a_start_behind_a_staged_stop_opts_the_customer_in_once_the_stop_is_kept(self):
+        """Both are staged before a trigger takes them: the last word counts, and the record has both in order."""
+        world = World()
+        first = world.deliver("by SMS", **SMS)
+
+        sids = [world.deliver(text, OptOutType=text, **SMS) for text in ("STOP", "START")]
+        assert is_stopped(world, "sms")
+        after = world.deliver("hello again", **SMS)
+        world.run(120)
+
+        assert world.entry_ids == [first, *sids, after]
+        assert [one.get("refused") for one in world.row["messages"] if one["message_id"] == first] == ["OPTED_OUT"]
+        assert world.row["opted_out_channels"] == []
+        assert world.answered_ids == [after]
+
+    def test_a_start_leaves_the_mark_to_a_stop_that_is_staged_behind_it(self):
+        """O3: no reply finds the channel open in between."""
+        world = World(None, conversation(opted_out_channels=["sms"]))
+        marks: list[bool] = []
+        write = world.tables.conversations.update
+        for text in ("START", "STOP"):
+            world.deliver(text, OptOutType=text, **SMS)
+
+        def seen(*args: Any, **more: Any) -> Any:
+            answer = write(*args, **more)
+            marks.append(is_stopped(world, "sms"))
+            return answer
+
+        world.tables.conversations.update = seen  # type: ignore[method-assign]
+        world.run(60)
+
+        assert [one["opt_out"] for one in world.row["messages"]] == ["START", "STOP"]
+        assert marks
+        assert all(marks)
 
     @pytest.mark.parametrize("parameters", [{"OptOutType": "START"}, {**SMS, "OptOutType": "START"}])
     def test_a_yes_that_twilio_reports_as_start_is_an_answer_unless_the_customer_is_opted_out(self, parameters):
@@ -261,6 +353,7 @@ class TestKeywords:
         world = with_keywords(number, opted_out_channels=["sms"])
 
         world.deliver(body, From=CUSTOMER, To=number)
+        world.run(60)
 
         assert is_stopped(world, "sms") is not is_start
 
@@ -298,49 +391,61 @@ def row(sid: str, opt_out: str | None = None, keyword: str | None = None) -> Sta
 
 
 STOP, START_AGAIN, HELP, HELLO = row("S", "STOP"), row("T", "START"), row("H", "HELP"), row("M")
-STOP_BY_WORD, YES = row("s", keyword="STOP"), row("t", keyword="START")
+STOP_BY_WORD = row("s", keyword="STOP")
 
 
 @pytest.mark.parametrize(
-    ("is_opted_out", "rows", "expected"),
+    ("row", "rows", "expected"),
     [
-        (False, [], None),
-        (False, [HELLO, HELP], None),
-        (False, [HELLO, STOP, HELLO], (OptOut.STOP, STOP, [HELLO])),
-        (False, [STOP_BY_WORD], (OptOut.STOP, STOP_BY_WORD, [])),
-        (True, [STOP], (OptOut.STOP, STOP, [])),
-        (False, [START_AGAIN], None),
-        (False, [YES], None),
-        (True, [HELLO, START_AGAIN], (OptOut.START, START_AGAIN, [HELLO])),
-        (True, [YES], (OptOut.START, YES, [])),
-        (True, [HELP, HELLO], None),
-        (False, [START_AGAIN, STOP], (OptOut.STOP, STOP, [START_AGAIN])),
-        (True, [START_AGAIN, STOP], (OptOut.START, START_AGAIN, [])),
+        ({}, [], set()),
+        ({}, [HELLO, HELP, START_AGAIN], set()),
+        ({}, [HELLO, STOP, HELLO], {"sms"}),
+        ({}, [STOP_BY_WORD], {"sms"}),
+        ({}, [STOP, START_AGAIN], {"sms"}),
+        ({"opted_out_channels": ["whatsapp"]}, [STOP], {"sms"}),
+        ({"opted_out_channels": ["sms"]}, [STOP], set()),
+        ({"opted_out": True}, [STOP], {"sms"}),
+        ({"messages": [{"message_id": "S"}]}, [STOP], set()),
     ],
 )
-def test_the_first_staged_message_that_changes_the_mark_is_the_one_to_do(is_opted_out: bool, rows: list, expected):
-    """With what was staged before it. A START of who is not opted out, and a HELP, change nothing."""
-    view = View(Conversation.from_item(conversation(opted_out_channels=["sms"] if is_opted_out else [])), rows)
+def test_the_channel_of_a_staged_stop_is_to_be_marked(row: dict[str, Any], rows: list[StagedMessage], expected: set):
+    """O3: wherever it stands, unless the record marks its channel, or has the STOP."""
+    assert unmarked_channels(View(Conversation.from_item(conversation(**row)), rows)) == expected
 
-    request = pending(view)
 
-    assert (request and (request.kind, request.message, list(request.before))) == expected
+def test_a_stop_that_has_moved_to_the_history_is_not_marked_again():
+    """H3: an old STOP that somebody replays is a duplicate."""
+    view = View(Conversation.from_item(conversation()), [STOP], frozenset({"S"}))
+
+    assert unmarked_channels(view) == set()
 
 
 @pytest.mark.parametrize("where", ["the record", "the history"])
-def test_a_request_that_was_done_before_is_not_done_again(where: str):
-    """H3: an old START that somebody replays is a duplicate."""
-    entries, moved = ([{"message_id": "T"}], frozenset()) if where == "the record" else ([], frozenset({"T"}))
-    view = View(
-        Conversation.from_item(conversation(opted_out_channels=["sms"], messages=entries)), [START_AGAIN], moved
-    )
+def test_an_old_start_that_somebody_replays_opts_nobody_in(where: str):
+    """H3: it is a duplicate."""
+    world = World(None, conversation(opted_out_channels=["whatsapp"]), messages_keep="1", dedupe_hours="0")
+    form = world.form("START", OptOutType="START")
+    world.post(form)
+    world.run(60)
+    if where == "the history":
+        for _ in range(3):
+            world.clock.advance(3_600)
+            world.deliver("hello")
+            world.run(60)
+    world.deliver("STOP", OptOutType="STOP")
+    world.run(60)
 
-    assert pending(view) is None
+    world.post(form)
+    world.run(60)
+
+    assert (form["MessageSid"] in world.entry_ids) is (where == "the record")
+    assert is_stopped(world, "whatsapp")
+    assert world.is_at_rest
 
 
 @pytest.mark.parametrize("is_with_the_ai", [True, False])
 def test_a_stop_does_not_wait_for_what_the_record_has_no_room_for(is_with_the_ai: bool):
-    """It is full of a batch, or of what was refused just now: the rest is refused once that has moved."""
+    """The mark needs no room; the entry waits until the batch is answered and entries have moved."""
     world = World()
     large = "x" * 19_500
     for _ in range(25):
@@ -356,4 +461,32 @@ def test_a_stop_does_not_wait_for_what_the_record_has_no_room_for(is_with_the_ai
     assert later in world.staged_ids
     world.run(1_800)
     assert world.is_at_rest
+    assert "failed" not in world.telemetry.steps()
+
+
+@pytest.mark.parametrize("body", ["STOP", "hello"])
+@pytest.mark.parametrize("is_with_the_ai", [True, False])
+def test_an_opted_out_customer_who_keeps_writing_never_fills_a_record_beyond_its_bound(body: str, is_with_the_ai: bool):
+    """Old entries move to the history before a refused message is appended, and no message is lost."""
+    world = World(messages_bytes_max="262144")
+    batch = [world.deliver("x" * 19_500) for _ in range(25)]
+    if is_with_the_ai:
+        world.clock.advance(11)
+        world.work()
+    else:
+        world.run(900)
+    said = {"OptOutType": "STOP"} if body == "STOP" else {}
+    sids = [world.deliver("STOP", OptOutType="STOP")]
+    bytes_most = 0
+
+    for number in range(30):
+        sids.append(world.deliver(f"{body} {number}".ljust(19_500, "."), **said))
+        world.work()
+        bytes_most = max(bytes_most, sum(map(entry_bytes, world.row["messages"])))
+    world.run(7_200)
+
+    assert bytes_most <= ENTRIES_BYTES_MAX
+    assert world.is_at_rest
+    kept = {row["message_id"] for row in world.tables.history.rows} | set(world.entry_ids)
+    assert {*batch, *sids} <= kept
     assert "failed" not in world.telemetry.steps()

@@ -71,6 +71,8 @@ class TestMerge:
             ("locked_notice", ""),
             ("unknown_sender_text", "Who are you?"),
             ("stall_action", "handoff"),
+            ("undelivered_action", "resend"),
+            ("status_callbacks", False),
         ],
     )
     def test_each_policy_can_be_written(self, name: str, written: Any):
@@ -119,6 +121,14 @@ class TestMerge:
 
         assert policy == merge(SETTINGS, {}, "whatsapp").policy
         assert findings == [f"{PLACE} must be a map; it is ignored"]
+
+    def test_reports_stay_on_while_a_company_acts_on_them(self):
+        """The contradiction is found where it is written."""
+        policy, findings = merged({"status_callbacks": False, "undelivered_action": "resend"})
+
+        fault = "may be false only while undelivered_action is none; true applies"
+        assert policy.status_callbacks
+        assert [str(one) for one in findings] == [f"channel_config.whatsapp.policy.status_callbacks {fault}"]
 
     def test_null_counts_as_missing(self):
         """Null is how some writers spell the absence of a value."""

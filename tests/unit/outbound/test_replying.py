@@ -324,7 +324,22 @@ class TestRefused:
         assert not world.phone.texts
         assert world.row["conversation_status"] == "processing_error"
         assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
+        world.run(60)
         assert world.is_at_rest
+
+    def test_a_batch_of_two_channels_is_answered_on_the_one_that_the_customer_did_not_stop(self):
+        """The message by WhatsApp would get no answer because of a STOP by SMS."""
+        world = World()
+        sms = {"From": CUSTOMER, "To": COMPANY}
+        world.deliver("by WhatsApp")
+        document = world.burst_with_ai("by SMS", **sms)
+        world.deliver("STOP", OptOutType="STOP", **sms)
+        world.reply(document, "an answer")
+
+        world.send_replies()
+
+        assert [part.to for _, part, _ in world.phone.received] == [f"whatsapp:{CUSTOMER}"]
+        assert world.row["conversation_status"] == "ai_response_sent"
 
     @pytest.mark.parametrize(
         ("channel", "fields", "is_sent"),

@@ -12,9 +12,10 @@ import pytest
 
 from chalicelib.clock import iso
 from chalicelib.errors import TryAgain
+from chalicelib.ports.tables import Attr
 from chalicelib.protocol import conversation_lock, reply_claim
 from chalicelib.protocol.conversation_lock import PEOPLE, Appended, Changed, Lease, Lost, Reset
-from chalicelib.protocol.record import OPTED_OUT_CHANNELS, Record
+from chalicelib.protocol.record import OPTED_OUT_CHANNELS, ClaimEnd, Record
 from chalicelib.protocol.reply_claim import Released
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
@@ -97,7 +98,16 @@ class Lock:
         record = self.record
         reply_id = f"reply to {record.batch_id}"
         now = self.world.clock.now()
-        reply_claim.claim(self.table, record, reply_id=reply_id, token="token", shards=2, now=now)
+        reply_claim.claim(
+            self.table,
+            record,
+            reply_id=reply_id,
+            end=ClaimEnd.RELEASE,
+            routing_stands=Attr("primary_channel").exists(),
+            token="token",
+            shards=2,
+            now=now,
+        )
 
     def seed(self, **changes: Any) -> None:
         """What another system writes; None removes an attribute."""

@@ -6,14 +6,18 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.ports.tables import Attr
 from chalicelib.protocol import conversation_lock, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Changed, Lost
-from chalicelib.protocol.record import Record
+from chalicelib.protocol.record import ClaimEnd, Record
 from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.sends import Part, State
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import KEY, World
+
+ROUTED = Attr("auto_queue_reply_message").stays(None)
+"""The company has not switched the conversation to people."""
 
 
 @pytest.fixture
@@ -29,7 +33,16 @@ def record(world: World) -> Record:
 
 def claim(world: World, seen: Record, *, token: str = "token", reply_id: str = "r-1") -> Claim | Changed:
     table, now = world.tables.conversations, world.clock.now()
-    return reply_claim.claim(table, seen, reply_id=reply_id, token=token, shards=2, now=now)
+    return reply_claim.claim(
+        table,
+        seen,
+        reply_id=reply_id,
+        end=ClaimEnd.RELEASE,
+        routing_stands=ROUTED,
+        token=token,
+        shards=2,
+        now=now,
+    )
 
 
 def release(world: World, *, batch_id: str | None = None, reply_id: str = "r-1") -> Released | Lost:
@@ -67,8 +80,10 @@ class TestReplyClaim:
         world.clock.advance(100)
         seen, now = record(world), world.clock.now()
 
-        first = reply_claim.take_over(world.tables.conversations, seen, token="a", now=now)
-        second = reply_claim.take_over(world.tables.conversations, seen, token="b", now=now)
+        first, second = (
+            reply_claim.take_over(world.tables.conversations, seen, routing_stands=ROUTED, token=token, now=now)
+            for token in ("a", "b")
+        )
 
         assert isinstance(first, Claim)
         assert isinstance(second, Changed)

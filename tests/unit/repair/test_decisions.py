@@ -10,6 +10,7 @@ import pytest
 from chalicelib.clock import iso
 from chalicelib.ports.queues import DELAY_SECONDS_MAX
 from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.record import Record
 from chalicelib.repair.retrying import Again, Exhausted, next_try
 from chalicelib.repair.stalled_locks import (
@@ -19,6 +20,7 @@ from chalicelib.repair.stalled_locks import (
     GiveUp,
     Leave,
     Open,
+    PassToPeople,
     StalledLock,
     decide,
 )
@@ -52,6 +54,8 @@ def stalled(**changes: Any) -> Record:
     return Record.from_item({**row, **changes})
 
 
+CLAIMED = {"reply_claim": "r-1"}
+
 OF_LOCKS: list[tuple[str, dict[str, Any], str, Action]] = [
     ("as it was seen", {}, "warn", Open()),
     ("as it was seen, for people", {}, "handoff", ClaimForPeople()),
@@ -61,6 +65,14 @@ OF_LOCKS: list[tuple[str, dict[str, Any], str, Action]] = [
     ("with nothing that the company has left", {"messages": []}, "handoff", Open()),
     ("claimed by a reply", {"reply_claim": "r-1"}, "warn", GiveUp()),
     ("claimed by a reply, for people", {"reply_claim": "r-1"}, "handoff", GiveUp()),
+    ("claimed by a handoff", CLAIMED | {"reply_claim_end": "people"}, "warn", PassToPeople(RequestedBy.AI)),
+    ("claimed by an interim message", CLAIMED | {"reply_claim_end": "unclaim"}, "warn", Open()),
+    (
+        "claimed by an interim message, for people",
+        CLAIMED | {"reply_claim_end": "unclaim"},
+        "handoff",
+        PassToPeople(RequestedBy.STALL),
+    ),
     ("claimed for people", {"reply_claim": PEOPLE}, "warn", FinishPeople()),
     ("claimed for people since", {"reply_claim": PEOPLE, "processing_started_at": iso(START)}, "warn", FinishPeople()),
     ("another batch, claimed for people", {"reply_claim": PEOPLE, "last_batch_id": "b-2"}, "warn", Leave()),

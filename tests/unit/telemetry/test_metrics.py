@@ -57,6 +57,14 @@ def a_message_is_answered() -> World:
     return world
 
 
+@event(Metric.NO_REPLY, 1, NONE)
+def the_ai_has_nothing_to_say() -> World:
+    world = World()
+    world.turn(world.burst_with_ai(), action="none")
+    world.send_replies()
+    return world
+
+
 @event(Metric.BATCH_SIZE, 2, "whatsapp")
 def two_messages_are_one_batch() -> World:
     world = World()
@@ -127,6 +135,7 @@ def a_project_is_closed() -> World:
 def a_customer_says_stop() -> World:
     world = World()
     world.deliver("STOP", OptOutType="STOP")
+    world.work()
     return world
 
 
@@ -223,6 +232,56 @@ def nothing_proves_a_reply() -> World:
 def a_report_tells_of_a_delivery() -> World:
     world = a_message_is_answered()
     world.report(world.sends[0]["send_id"], "delivered")
+    return world
+
+
+@event(Metric.ACCOUNT_FAULT, 1, "whatsapp")
+def an_account_is_suspended() -> World:
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [TemporaryFailure("20005", is_ours_to_mend=True)]
+    world.send_replies()
+    return world
+
+
+def _undelivered(code: str) -> World:
+    world = a_message_is_answered()
+    world.report(world.sends[0]["send_id"], "undelivered", ErrorCode=code)
+    return world
+
+
+@event(Metric.UNDELIVERED_CUSTOMER, 1, "whatsapp", "undelivered")
+def a_handset_is_off() -> World:
+    return _undelivered("30003")
+
+
+@event(Metric.UNDELIVERED_WRITER, 1, "whatsapp", "undelivered")
+def a_text_is_filtered() -> World:
+    return _undelivered("30007")
+
+
+@event(Metric.UNDELIVERED_OPERATOR, 1, "whatsapp", "undelivered")
+def a_number_is_not_registered() -> World:
+    return _undelivered("30034")
+
+
+@event(Metric.UNDELIVERED_PROVIDER, 1, "whatsapp", "undelivered")
+def a_queue_was_full() -> World:
+    return _undelivered("30001")
+
+
+@event(Metric.UNDELIVERED_UNKNOWN, 1, "whatsapp", "undelivered")
+def a_code_is_in_no_table() -> World:
+    return _undelivered("39999")
+
+
+@event(Metric.RESENT, 1, "whatsapp", "sent")
+def a_message_is_sent_once_more() -> World:
+    world = World(undelivered_action="resend")
+    world.reply(world.burst_with_ai(), "an answer")
+    world.send_replies()
+    world.report(world.sends[0]["send_id"], "undelivered", ErrorCode="30001")
+    world.send_replies()
     return world
 
 

@@ -174,8 +174,42 @@ class TestRedaction:
         assert number not in redacted(prefix + number + suffix)
 
     @pytest.mark.parametrize(
+        "number",
+        [
+            "4915112345678",
+            "0049 151 12345678",
+            "00491511234567",
+            "0151 123456789",
+            "(030) 123-456-78",
+            "555-123-4567",
+            "(555) 123-4567",
+            "0151/12345678",
+            "49.151.12345678",
+            "whatsapp:4915112345678",
+            "tel:4915112345678",
+        ],
+    )
+    @pytest.mark.parametrize("text", ["{}", "no conversation of {}", "to={}, twice", "'{}'", "({})", "{}."])
+    def test_a_number_without_a_plus_sign_is_covered_too(self, number: str, text: str):
+        """As people and other systems write it."""
+        digits = "".join(filter(str.isdigit, redacted(text.format(number))))
+
+        assert digits == ""
+
+    @pytest.mark.parametrize("field", ["message_sid", "conversation_id", "batch_id"])
+    def test_an_id_may_be_a_number(self, field: str):
+        """A line that cannot be found by its conversation is of no use."""
+        assert redacted("4915112345678", field) == "4915112345678"
+        assert redacted("+4915112345678", field) == "[private]"
+
+    @pytest.mark.parametrize(
         "innocent",
         [
+            "arn:aws:sqs:eu-west-1:123456789012:replies-engine-prod-ai",
+            "s3://replies-engine-prod-attachments-123456789012/acme/1",
+            "123e4567-e89b-12d3-a456-426614174000",
+            "the request is larger than 10485760 bytes",
+            "from 2026-01-01 00:00:00 on",
             "SM0123456789abcdef0123456789abcdef",
             "0123456789abcdef0123456789abcdef",
             "1-5759e988-bd862e3fe1be46a994272793",

@@ -276,6 +276,43 @@ class TestFind:
 
         assert found == [twilio.messages[0].sid]
 
+    @pytest.mark.parametrize(
+        ("body", "listed"),
+        [
+            ("\u201cYes\u201d \u2013 it\u2019s booked\u2026", '"Yes" - it\'s booked...'),
+            ("Your room is booked.", "Sent from your Twilio trial account - Your room is booked."),
+            ("two\n\nlines ", "two lines"),
+            ("\U0001f44d", "\U0001f44d"),
+        ],
+        ids=["Smart Encoding", "a trial account", "white space", "no letter at all"],
+    )
+    def test_a_text_that_twilio_changed_is_found(self, sender, twilio, body, listed):
+        """Else a message that was taken would count as missing."""
+        sent = sender.send(part(body=listed), SECRET)
+
+        assert sender.find(part(body=body), SECRET, since=LONG_AGO) == [sent.provider_sid]
+
+    @pytest.mark.parametrize("to", ["whatsapp:+525512345678", "whatsapp:+5215512345678"])
+    @pytest.mark.parametrize("of_list", ["whatsapp:+525512345678", "whatsapp:+5215512345678"])
+    def test_a_recipient_that_twilio_lists_in_the_other_spelling_is_found(self, sender, twilio, to, of_list):
+        """As above."""
+        sent = sender.send(part(to=of_list), SECRET)
+
+        assert sender.find(part(to=to), SECRET, since=LONG_AGO) == [sent.provider_sid]
+
+    def test_a_medium_without_a_text_is_found_by_itself(self, sender, twilio):
+        """And no text is taken for it."""
+        sender.send(part(), SECRET)
+        sent = sender.send(part(body="", media_urls=("https://example.com/a.jpg",)), SECRET)
+
+        assert sender.find(part(body=""), SECRET, since=LONG_AGO) == [sent.provider_sid]
+
+    def test_another_text_is_not_found(self, sender, twilio):
+        """It proves nothing."""
+        sender.send(part(body="Your room is taken."), SECRET)
+
+        assert sender.find(part(body="Your room is booked."), SECRET, since=LONG_AGO) == []
+
     @pytest.mark.parametrize("kind", [Kind.TOO_MANY, Kind.SERVER_ERROR])
     def test_a_twilio_that_cannot_be_asked_now_is_asked_later(self, sender, twilio, kind):
         """No answer is not an empty one."""
@@ -290,6 +327,42 @@ class TestFind:
 
         with pytest.raises(TryAgain):
             sender_to(f"http://127.0.0.1:{nobody}").find(part(), SECRET, since=LONG_AGO)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(kind=Kind.REFUSE, code=20003, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20005, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20403, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20404, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=403, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=404, is_of_list=True),
+        ],
+        ids=lambda fault: f"{fault.status} {fault.code}",
+    )
+    def test_a_look_up_that_the_account_is_at_fault_for_is_ours_to_mend(self, sender, twilio, fault):
+        """By the table: neither an empty list, nor a fault that time mends."""
+        twilio.fail_next(fault)
+
+        with pytest.raises(Misconfigured):
+            sender.find(part(), SECRET, since=LONG_AGO)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(kind=Kind.PAGE, status=403, is_of_list=True),
+            Fault(kind=Kind.PAGE, status=404, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=29999, status=400, is_of_list=True),
+            Fault(kind=Kind.REFUSE, code=20429, is_of_list=True),
+        ],
+        ids=lambda fault: f"{fault.kind} {fault.status} {fault.code}",
+    )
+    def test_a_look_up_that_a_gateway_or_an_unknown_code_refuses_is_asked_again(self, sender, twilio, fault):
+        """Who answers with a page of their own is not Twilio."""
+        twilio.fail_next(fault)
+
+        with pytest.raises(TryAgain):
+            sender.find(part(), SECRET, since=LONG_AGO)
 
     def test_a_look_up_that_twilio_does_not_allow_proves_nothing(self, sender):
         """It is an error, and no empty list."""

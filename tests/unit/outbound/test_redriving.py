@@ -1,0 +1,185 @@
+"""A dead-lettered reply that is redriven: it is sent if nothing of it was sent, and no newer batch began."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib.channels.channel import InDoubt, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.errors import ReplyCode
+from tests.fakes.faults import Fault, faults_for
+from tests.world import DELIVER, World
+
+SUSPENDED = TemporaryFailure("20005", is_ours_to_mend=True)
+TWO_PARTS = " ".join(f"Sentence number {number}." for number in range(130))
+
+
+def given_up(*outcomes: SendOutcome, body: str = "an answer") -> World:
+    """A world in which a reply was retried as often as it may, and dead-lettered."""
+    world = World(reply_attempts_max="2")
+    world.reply(world.burst_with_ai(), body)
+    world.phone.outcomes = list(outcomes or (SUSPENDED,) * 3)
+    world.run(400, step=5)
+    return world
+
+
+def redrive(world: World) -> None:
+    """As `ops redrive` does: the body is sent to the queue as it is."""
+    for document in world.take(world.queues.dead_replies):
+        world.queues.replies.inject(json.dumps(document), group="acme")
+
+
+def test_a_fault_of_the_account_ends_in_a_dead_letter_and_an_open_conversation():
+    """The record has the code; the operator is told at each try."""
+    world = given_up()
+
+    assert len(world.queues.dead_replies.messages) == 1
+    assert world.row["processing_error_code"] == "20005"
+    assert world.is_at_rest
+    assert world.telemetry.steps().count("account_fault") == 3
+
+
+def test_a_redriven_reply_of_which_nothing_was_sent_is_sent():
+    """Once the account is mended."""
+    world = given_up()
+
+    redrive(world)
+    world.run(60)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert "processing_error_code" not in world.row
+    assert world.is_at_rest
+
+
+def test_a_redriven_reply_is_retried_like_the_first_time():
+    """It keeps its claim between its tries, for its batch has ended and has nothing unanswered."""
+    world = given_up()
+    world.phone.outcomes = [SUSPENDED, TemporaryFailure("20429", 5)]
+
+    redrive(world)
+    world.run(300, step=5)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
+
+
+def test_a_redriven_reply_to_an_account_that_is_not_mended_ends_as_before():
+    """And can be redriven again."""
+    world = given_up()
+    world.phone.outcomes = [SUSPENDED] * 3
+    redrive(world)
+    world.run(400, step=5)
+
+    redrive(world)
+    world.run(60)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
+
+
+def test_a_redriven_reply_after_a_newer_batch_is_stale():
+    """The customer has the newer answer."""
+    world = given_up()
+    world.reply(world.burst_with_ai("next"), "the next answer")
+    world.run(30)
+
+    redrive(world)
+    world.run(60)
+
+    assert world.phone.texts == ["the next answer"]
+
+
+def test_a_message_that_comes_while_a_redriven_reply_waits_gets_the_next_batch():
+    """The redriven reply holds the lock until it ends."""
+    world = given_up()
+    world.phone.outcomes = [TemporaryFailure("20429", 5)]
+    redrive(world)
+    world.send_replies()
+    world.deliver("next")
+
+    world.run(300, step=5)
+
+    assert world.phone.texts[0] == "an answer"
+    assert len(world.answered_ids) == len(set(world.answered_ids)) == 2
+    assert world.is_at_rest
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ((PermanentFailure("21211"),), "21211"),
+        ((InDoubt(),), ReplyCode.UNKNOWN_OUTCOME),
+        ((InDoubt(is_server_error=True), InDoubt()), ReplyCode.UNKNOWN_OUTCOME),
+    ],
+)
+def test_a_reply_that_was_refused_or_is_in_doubt_is_not_sent_when_it_comes_again(
+    outcomes: tuple[SendOutcome, ...], code: str
+):
+    """Only what was certainly not taken, and may be taken, is."""
+    world = World()
+    document = world.burst_with_ai()
+    world.reply(document, "an answer")
+    world.phone.outcomes = list(outcomes)
+    world.run(600, step=5)
+
+    world.reply(document, "an answer")
+    world.run(60)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == code
+
+
+def test_a_reply_of_which_a_part_was_sent_is_not_redriven():
+    """What was sent is recorded, and the rest is people's to write."""
+    world = given_up(DELIVER, SUSPENDED, SUSPENDED, SUSPENDED, body=TWO_PARTS)
+
+    redrive(world)
+    world.run(60)
+
+    assert len(world.phone.texts) == 1
+    assert world.is_at_rest
+
+
+def test_a_redriven_reply_to_a_customer_who_opted_out_since_is_refused():
+    """The opt-out is read with the record."""
+    world = given_up()
+    world.tables.conversations.seed({**world.row, "opted_out_channels": ["whatsapp"]})
+
+    redrive(world)
+    world.run(60)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
+    assert world.is_at_rest
+
+
+def _cases() -> list:
+    world = given_up()
+    redrive(world)
+    before = len(world.plan.calls)
+    world.send_replies()
+    return [
+        pytest.param(number, fault, id=f"call {number} {call.operation} {call.resource}: {fault}")
+        for number, call in enumerate(world.plan.calls[before:], start=1)
+        for fault in faults_for(call)
+    ]
+
+
+@pytest.mark.parametrize(("number", "fault"), _cases())
+def test_whatever_happens_to_a_call_a_redriven_reply_arrives_once_at_most_and_the_conversation_opens(
+    number: int, fault: Fault
+):
+    """A crash may leave it in doubt; every other fault is made up for."""
+    world = given_up()
+    redrive(world)
+    world.plan.faults = {len(world.plan.calls) + number: fault}
+
+    world.run(1_500, step=10)
+
+    assert len(world.phone.texts) <= 1
+    assert world.is_at_rest
+    is_sent = world.row["conversation_status"] == "ai_response_sent"
+    assert is_sent is bool(world.phone.texts)
+    assert is_sent or world.row["processing_error_code"] in {ReplyCode.UNKNOWN_OUTCOME, "20005", "21211"}
