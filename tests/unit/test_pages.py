@@ -1,0 +1,63 @@
+"""Every relative link of every page leads to a file, and every anchor to a heading of that file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page for pattern in ("*.md", "docs/*.md", "bench/**/*.md", "tests/**/*.md") for page in ROOT.glob(pattern)
+)
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
+_LINK = re.compile(r"\]\(([^()\s]+)\)")
+_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+def _prose(page: Path) -> str:
+    return _FENCED.sub("", page.read_text())
+
+
+def _links(page: Path) -> list[str]:
+    """The relative links of a page, pictures included."""
+    found = _LINK.findall(_CODE.sub("", _prose(page)))
+    return [link for link in found if not re.match(r"[a-z]+:", link)]
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings as GitHub makes them; a heading that is repeated gets a number."""
+    anchors: set[str] = set()
+    for heading in _HEADING.findall(_prose(page)):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        first = anchor = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        number = 0
+        while anchor in anchors:
+            number += 1
+            anchor = f"{first}-{number}"
+        anchors.add(anchor)
+    return anchors
+
+
+def _is_alive(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or (target.suffix == ".md" and anchor in _anchors(target)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path):
+    assert [link for link in _links(page) if not _is_alive(page, link)] == []
+
+
+def test_a_dead_link_and_a_dead_anchor_are_found(tmp_path: Path):
+    """The test above would not pass for want of looking."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A page\n\n## It's `here`\n\n## Twice\n\n## Twice\n\n"
+        "[a](gone.md) [b](#gone) [c](page.md#gone) [d](#its-here) [e](page.md#twice-1) `[f](code.md)` [g](https://h.example)\n"
+    )
+
+    assert [link for link in _links(page) if not _is_alive(page, link)] == ["gone.md", "#gone", "page.md#gone"]
