@@ -1,11 +1,16 @@
-"""Every relative link of every page leads to a file, and every anchor to a heading of that file."""
+"""Links between pages lead somewhere, and the README's row of a conversation is the one that the command writes."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from chalicelib.channels.registry import channels
+from ops.commands import conversation
+from tests.world import settings_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -61,3 +66,15 @@ def test_a_dead_link_and_a_dead_anchor_are_found(tmp_path: Path):
     )
 
     assert [link for link in _links(page) if not _is_alive(page, link)] == ["gone.md", "#gone", "page.md#gone"]
+
+
+def test_the_readme_s_row_is_the_one_that_conversation_add_writes():
+    (told,) = re.findall(r"^```json\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    row = json.loads(told)
+    (whatsapp,) = (one for one in channels(settings_of(())) if one.name == "whatsapp")
+    pair = (row["gsi_company_whatsapp_number"], row["gsi_recipient_tel"])
+    ref = row["channel_config"]["whatsapp"]["credential_ref"]
+
+    written = conversation._row(whatsapp, "acme", pair, row["conversation_id"], ref)
+
+    assert row == {**written, "created_at": row["created_at"]}
