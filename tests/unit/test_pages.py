@@ -1,14 +1,16 @@
-"""Links between pages lead somewhere, and the README's row of a conversation is the one that the command writes."""
+"""Links between pages lead somewhere, and what pages repeat of the code is what the code says."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from chalicelib.channels.registry import channels
+from chalicelib.settings import Settings, Within
 from ops.commands import conversation
 from tests.world import settings_of
 
@@ -78,3 +80,15 @@ def test_the_readme_s_row_is_the_one_that_conversation_add_writes():
     written = conversation._row(whatsapp, "acme", pair, row["conversation_id"], ref)
 
     assert row == {**written, "created_at": row["created_at"]}
+
+
+def test_the_page_of_limits_has_the_range_of_each_setting():
+    page = (ROOT / "docs" / "limits.md").read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
+    ranged = [(one, one.metadata["parse"]) for one in fields(Settings) if isinstance(one.metadata["parse"], Within)]
+
+    told = [
+        cell.replace(",", "") for cell in re.findall(r"`[A-Z_]+`|(?<=\| )[\d.,]+(?= \|)", page.partition("| ---")[2])
+    ]
+
+    values = [(one.name.upper(), within.low, one.metadata["default"], within.high) for one, within in ranged]
+    assert told == [cell for name, *numbers in values for cell in (f"`{name}`", *(f"{float(n):.15g}" for n in numbers))]
