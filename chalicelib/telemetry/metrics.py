@@ -112,7 +112,7 @@ class Measure:
 
 
 MEASURES: Mapping[Metric, Measure] = {
-    Metric.RECEIVED: Measure("a webhook was parsed as a message, before verification"),
+    Metric.RECEIVED: Measure("a webhook was parsed as a message, verified or not"),
     Metric.STAGED: Measure("a message was staged, by its route at that moment", _ROUTES),
     Metric.DUPLICATE: Measure(
         "a duplicate was received: `staged` when the message was still staged, `answered` when the record had it",
