@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.routing import Destination, Route, Routing, destination
+from chalicelib.conversations.routing import Destination, Routing, destination, handoff_reasons
 from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
@@ -129,11 +129,12 @@ def destination_of_entry(conversation: Conversation, entry: Entry, routing: Rout
 
 
 def belongs_to_people(conversation: Conversation, routing: Routing) -> bool:
-    """Whether today's rules send all that is unanswered to people."""
+    """Whether the routing sends all that is unanswered to people.
+
+    A rule that refuses new messages, as of a project that is paused, does not matter: the batch was accepted before.
+    """
     unanswered = conversation.record.unanswered
-    return bool(unanswered) and all(
-        destination_of_entry(conversation, one, routing) is Route.HANDOFF for one in unanswered
-    )
+    return bool(unanswered) and len(handoff_reasons(conversation, unanswered, routing)) == len(unanswered)  # I8
 
 
 def fitting(record: Record, messages: Sequence[StagedMessage], messages_max: int) -> list[StagedMessage]:

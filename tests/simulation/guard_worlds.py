@@ -52,14 +52,16 @@ def retry_behind_another(_: None, memory: Memory | None) -> Simulation:
 
 
 def people_and_batch_of_ai(is_silent: bool, memory: Memory | None) -> Simulation:
-    """A batch is with the AI, which has answered or stays silent, when the company switches to people."""
-    simulation = Simulation(Budgets(deliveries=1, replies=0 if is_silent else 1), memory=memory)
+    """A batch is with the AI when the company switches to people; the AI stays silent, or the company switches back."""
+    budgets = Budgets(deliveries=1) if is_silent else Budgets(deliveries=1, replies=1, company_writes=1)
+    simulation = Simulation(budgets, memory=memory)
     worlds._staged(simulation, "one")
     worlds._batch(simulation)
     if is_silent:
         simulation.world.queues.ai.messages.clear()
     else:
         worlds._answered(simulation)
+        simulation.company_acts = (("switches back", partial(worlds._switches_back, simulation, ACME)),)
     worlds._switches_to_people(simulation, ACME)
     worlds._staged(simulation, "two")
     return simulation

@@ -1031,6 +1031,15 @@ MUTANTS = (
         "protocol/turns.py",
         ("    when = held_by(batch_id) & Attr(CLAIM).missing()  # A1\n", "    when = Attr(STATUS).exists()\n"),
     ),
+    _mutant(
+        "a rule that refuses new messages hides from a reply that people own the conversation",
+        "I8",
+        "conversations/views.py",
+        (
+            "len(handoff_reasons(conversation, unanswered, routing)) == len(unanswered)  # I8\n",
+            'all(destination_of_entry(conversation, one, routing) == "handoff" for one in unanswered)\n',
+        ),
+    ),
 )
 
 

@@ -394,6 +394,31 @@ class TestTakeover:
         assert refusals(world) == ["TAKEN_OVER"]
         assert world.phone.texts == []
 
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            {"project_status": "paused"},
+            {"allowed_channels": ["sms"]},
+            {"opted_out": True},
+            {"task_complete": 1},
+        ],
+        ids=lambda rule: next(iter(rule)),
+    )
+    def test_a_rule_that_refuses_new_messages_does_not_hide_that_people_own_the_conversation(
+        self, rule: dict[str, Any]
+    ):
+        """The batch was accepted before."""
+        world, document = with_ai()
+        switch(world, auto_queue_reply_message=True, **rule)
+
+        world.reply(document, "The answer.")
+        world.send_replies()
+
+        (context,) = handed(world)
+        assert [one["body"] for one in context["messages"]] == ["hello"]
+        assert context["handoff"]["draft"] == "The answer."
+        assert world.phone.texts == []
+
     def test_what_is_not_sent_when_people_take_over_is_withheld(self):
         """What was sent is recorded, what was not is their draft."""
         world, document = with_ai()
