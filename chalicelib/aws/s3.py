@@ -66,7 +66,7 @@ class S3Bucket:
             try:
                 answer = self.identity().call("GetCallerIdentity", self.name, {}, deadline=self.deadline)
             except TryAgain as error:
-                # Whatever became of the question, nothing was put.
+                # Whether or not the question was answered, nothing was put.
                 raise TryAgain(error.code, error.detail, maybe_applied=False) from error
             self._accounts[self.name] = str(answer["Account"])
         return self._accounts[self.name]

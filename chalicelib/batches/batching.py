@@ -320,8 +320,8 @@ class Batching:
     def _dispatch(self, job: Job, lease: Lease, *, may_abandon: bool) -> None:
         """Send the batch that the record names to the AI.
 
-        Until the first try of the send a fresh lock that carries nothing is given back on any fault: nobody knows of
-        the batch. From that try on it is kept, whatever the send's outcome, and the trigger resumes.
+        Until the first try of the send a fresh lock that carries nothing is given back on any fault, because no other
+        system knows the batch yet. From that try on the lock is kept, and the trigger resumes.
         """
         with ExitStack() as emergency:
             if may_abandon:

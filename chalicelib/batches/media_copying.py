@@ -74,7 +74,7 @@ class MediaCopying:
         Args:
             deadline: when its invocation ends.
             sharing: how many batches are left in the invocation, this one included: each has as much of what is left.
-            trail: where to tell of them.
+            trail: where they are logged.
         """
         latest = replace(deadline, at=deadline.at - self._settings.keeping_seconds)  # begun then, ended by the deadline
         seconds = min(self._settings.media_copying_seconds, latest.seconds_left / sharing)

@@ -49,12 +49,12 @@ from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a message, as far as its provider and its sender are told."""
+    """The outcome of a message, as the answer to its provider and its sender needs it."""
 
     code: Code | None = None
     """None: it is staged, or was already. Else why it was refused, or what the sweep mends after it was staged."""
     notice: str = ""
-    """What the sender is told at once: the conversation is locked, or nobody knows them; empty: nothing."""
+    """The text for the sender at once: the conversation is locked, or has no row; empty: none."""
     is_probe: bool = False
     """It was no message: somebody who can sign as the provider does asked whether that is accepted, and it is."""
 
@@ -185,7 +185,7 @@ class Receiving:
         deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
-        """What becomes of a message that is proven."""
+        """The outcome of a message that is proven."""
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)

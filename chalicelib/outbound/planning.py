@@ -68,7 +68,7 @@ class Planning:
         self._settings = settings
 
     def plan(self, job: Job, conversation: Conversation, first: Part | None) -> Plan | Done:
-        """What is to be sent, to whom; an end where that cannot even be told.
+        """What is sent and its recipient; an end where these cannot be determined.
 
         Args:
             job: the reply.

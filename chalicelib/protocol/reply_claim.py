@@ -92,7 +92,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Undelivered:
-    """The provider told of a refusal while the reply was being sent; nothing was written."""
+    """The provider reported a refusal while the reply was being sent; nothing was written."""
 
     error_code: str
 

@@ -326,7 +326,7 @@ def outbound(part: Part) -> dict[str, Any]:
 
 
 def report(table: Table, part: Part, *, sid: str, status: str, error_code: str | None) -> bool:
-    """Write down what the provider tells of a part after its send; whether it was news.
+    """Write down what the provider reports about a part after its send; whether it was news.
 
     A report proves the send: a part in doubt is sent from here on.
     """

@@ -112,7 +112,7 @@ class Sweeping:
             trail.count(Metric.ORPHAN_RECOVERED)
 
     def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> None:
-        """Let go of a stalled lock and trigger what was staged meanwhile.
+        """Reset a stalled lock and trigger what was staged meanwhile.
 
         Raises:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.

@@ -78,7 +78,7 @@ def redacted(text: str, field: str = "") -> str:
 
 
 def describe(error: BaseException) -> Fields:
-    """What may be told of an error: our own words, or the type and places of one that is not ours."""
+    """What may be logged of an error: our own words, or the type and places of one that is not ours."""
     if isinstance(error, EngineError):
         return {"code": error.code.value, "reason": error.detail}
     frames = traceback.extract_tb(error.__traceback__)[-6:]

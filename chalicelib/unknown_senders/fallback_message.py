@@ -64,7 +64,7 @@ class FallbackSending:
         """Send the text that a reminder's row waits for, if it does.
 
         Raises:
-            TryAgain, Misconfigured: nothing was sent, or nobody could write down what became of it; see `retry_later`.
+            TryAgain, Misconfigured: nothing was sent, or the outcome could not be written; see `retry_later`.
         """
         table = job.tables.unknown_senders
         notice = unknown_senders.find_due(table, job.request, now=self._clock.now())

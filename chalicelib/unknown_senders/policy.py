@@ -79,7 +79,7 @@ class UnknownSenderPolicy:
             tables: within the webhook's deadline.
             queues: within the webhook's deadline.
             channel: of the message.
-            found: what the look-up told of the company.
+            found: the result of the look-up.
             message: proven.
             trail: of the webhook.
             is_opted_out: the conversation that the sender once had says that they want no messages.

@@ -43,7 +43,7 @@ class Notes:
         return iter(self._told)
 
     def add(self, note: Note) -> None:
-        """Tell of something, once however often it happens."""
+        """Note something once, however often it happens."""
         self._told.add(note)
 
     def __str__(self) -> str:

@@ -64,7 +64,7 @@ def new_text(text: str, *, relation: Relation = Relation.UNKNOWN, earlier: Earli
     Args:
         text: with plain line ends.
         relation: of the e-mail to the one before it.
-        earlier: what was said before in the conversation; None: nobody knows.
+        earlier: what was said before in the conversation; None: unknown.
     """
     if relation is Relation.FORWARD or len(text) > TEXT_LENGTH_MAX or text.count("\n") >= LINES_MAX:
         return NewText(text)

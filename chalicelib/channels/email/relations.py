@@ -27,7 +27,7 @@ class Relation(Enum):
     FORWARD = "forward"
     NEW = "new"
     UNKNOWN = "unknown"
-    """Nobody knows its headers."""
+    """Its headers are unknown."""
 
 
 def relation_of(subject: str, *, has_answered: bool) -> Relation:

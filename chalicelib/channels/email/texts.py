@@ -71,7 +71,7 @@ def text_of(
         notes: what could not be read is told there.
         bytes_max: of the new text.
         relation: of the e-mail to the one before it.
-        earlier: what was said before in the conversation; None: nobody knows.
+        earlier: what was said before in the conversation; None: unknown.
     """
     written: list[str] = []
     forwarded: list[str] = []

@@ -42,7 +42,7 @@ class Heading:
 
     @classmethod
     def of(cls, part: OutboundPart) -> Heading:
-        """What `part` bears as the answer to the e-mail that its `answers` tell of."""
+        """The subject and headers of `part` as the answer to the e-mail in its `answers`."""
         told = part.answers
         answered = _first_id(told.get("email_message_id", ""))
         before = message_ids(told.get("references", "")) or message_ids(told.get("in_reply_to", ""))

@@ -151,7 +151,7 @@ def _properties(data: bytes) -> Iterator[tuple[int, int, bytes]]:
                 if number == 0:
                     yield identity, bare, data[place : place + length]
                 place += length + -length % 4
-    except (struct.error, KeyError):  # it ends too soon, or has a type that nobody knows
+    except (struct.error, KeyError):  # it ends too soon, or has an unknown type
         return
 
 
@@ -217,7 +217,7 @@ class _RichText:
         self._code_page = "cp1252"
         self._is_unseen = self._is_markup = self._begins = False
         self._skip = 0
-        """Characters that stand in for one that was told by its number."""
+        """Characters that stand in for one that was given by its number."""
 
     def take(
         self,

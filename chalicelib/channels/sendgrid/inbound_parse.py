@@ -169,7 +169,7 @@ def _envelope(content: bytes) -> Envelope:
 
 
 def _files(form: Form, notes: Notes) -> Iterator[tuple[bytes, str, str]]:
-    """The files of the form, with what SendGrid tells of them where their own headers do not."""
+    """The files of the form. SendGrid's description fills in what their own headers lack."""
     info = _document(form, "attachment-info")
     for one in form.files:
         beside = info.get(one.field)
