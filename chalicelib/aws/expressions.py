@@ -1,6 +1,6 @@
 """Conditions and changes as DynamoDB's expressions.
 
-Every name and every value stands behind a placeholder, so that no reserved word and no awkward name matters.
+Every name and every value stands behind a placeholder, so reserved words and special characters are allowed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What a channel is: one row of data, and what its provider must offer.
+"""What a channel is: one row of data, and the methods that its provider must offer.
 
-A new channel of a known provider is a new row and no new branch. Code outside this folder compares no channel's name.
+A new channel of a known provider is a new row, without a new branch. Code outside this folder compares no channel's
+name.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@
                                                     ^
                                                     `-- a message that the provider's own list proves comes in here
 
-Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
-for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
-Nothing before the proof has an effect that a forger could see or cause.
+Guarantee: an acknowledged message is staged. A fault before staging is raised, and the provider is asked for a retry if
+a retry can help. A fault after staging is reported and acknowledged, because the sweep takes over. Nothing before the
+proof has an effect that a forger could see or cause.
 
-On the channel route with a cached secret: query, get, put, put, send; the next messages of a burst send nothing.
+With a cached secret, a message on the channel route costs five calls: query, get, put, put, send. The next messages of
+a burst send nothing.
 """
 
 from __future__ import annotations

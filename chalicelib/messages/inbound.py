@@ -1,4 +1,4 @@
-"""What a customer sent, as every channel tells it: frozen values that know no provider and no AWS."""
+"""An inbound message, the same for every channel: frozen values, independent of providers and AWS."""
 
 from __future__ import annotations
 

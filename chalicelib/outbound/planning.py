@@ -1,7 +1,7 @@
 """Planning: the messages of a reply, their recipient and the account that sends them.
 
-The AI answers the last message of its batch, people the customer's last. Once a part has a row, the plan is that row's:
-channel, addresses and split stay what they were, whatever the customer writes meanwhile.
+The AI answers the last message of its batch, people answer the customer's last. Once a part has a row, the row's plan
+applies: its channel, addresses and split stay the same, even if the customer writes more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Retrying: one decision whether what failed comes again, and when, or is at its end.
+"""Retrying: decides whether something that failed is tried again, and when.
 
-The delay grows with each try. What is at its end is dead-lettered or dropped by its caller, who also reports it.
+The delay grows with each try. After the last try the caller dead-letters or drops it, and reports it.
 """
 
 from __future__ import annotations

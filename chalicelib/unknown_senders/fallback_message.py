@@ -2,9 +2,9 @@
 
     find - claim - send - conclude
 
-The row of the sender says all of it: the queue's message only names the row. What the provider did not take comes again
-like a reply, and as often; then the row is dropped, so that the sender's next message is told. What is in doubt is left
-at that, for a text that nobody asked for is not worth being looked up.
+The sender's row has all data; the queue's message only names the row. A message that the provider did not accept is
+retried like a reply, and as often. Then the row is dropped, so that the sender's next message is answered. A send in
+doubt is not looked up.
 """
 
 from __future__ import annotations

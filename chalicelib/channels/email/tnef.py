@@ -1,7 +1,7 @@
 """`winmail.dat`: the e-mail as Outlook writes it for Outlook (MS-OXTNEF), with its text and its attachments inside.
 
-Guarantee: linear in the content, within bounds of what is unpacked; whatever cannot be read is left out. The text is
-Outlook's plain text, its HTML, or its rich text, whichever there is.
+Guarantee: linear in the content, with bounds on what is unpacked. Unreadable parts are left out. The text is Outlook's
+plain text, its HTML, or its rich text, whichever there is.
 """
 
 from __future__ import annotations
