@@ -119,7 +119,7 @@ class TestErrors:
         ("code", "what"),
         [
             ("AccessDeniedException", "the credentials have no right to Scan t"),
-            ("ExpiredTokenException", "AWS takes no credentials (ExpiredTokenException)"),
+            ("ExpiredTokenException", "AWS does not accept the credentials (ExpiredTokenException)"),
             ("EndpointConnectionError", "nobody answers at http://127.0.0.1:4566"),
             ("ResourceNotFoundException", "Scan t: ResourceNotFoundException"),
         ],
