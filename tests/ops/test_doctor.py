@@ -243,7 +243,7 @@ class TestWebhooks:
 
         (found,) = self.found(stage, f"http://127.0.0.1:{port}")
 
-        assert found.startswith(f"nobody answers at http://127.0.0.1:{port}")
+        assert found.startswith(f"no server answers at http://127.0.0.1:{port}")
 
     def test_a_url_that_is_something_else_s_is_found(self, stage: Stage):
         """API Gateway says this of a path that it does not have."""

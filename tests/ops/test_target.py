@@ -120,7 +120,7 @@ class TestErrors:
         [
             ("AccessDeniedException", "the credentials have no right to Scan t"),
             ("ExpiredTokenException", "AWS does not accept the credentials (ExpiredTokenException)"),
-            ("EndpointConnectionError", "nobody answers at http://127.0.0.1:4566"),
+            ("EndpointConnectionError", "no server answers at http://127.0.0.1:4566"),
             ("ResourceNotFoundException", "Scan t: ResourceNotFoundException"),
         ],
     )
