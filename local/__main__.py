@@ -1,6 +1,6 @@
 """`python -m local`: the local AWS, the app and its workers on this machine.
 
-The commands `serve`, `work` and `stub-...` are the children of the others; nobody needs to type them.
+The other commands start `serve`, `work` and `stub-...` as their children.
 """
 
 from __future__ import annotations

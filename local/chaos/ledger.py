@@ -1,7 +1,7 @@
 """The ledger: compares what was sent with its outcome. Pure; each broken rule is one named violation.
 
-Guarantee: what no rule here convicts has kept the promise - each acknowledged message was batched and answered, handed
-to people or refused by a named rule; once, in order, under its own tenant - and nothing is left behind.
+Guarantee: without a violation the promise was kept. Each acknowledged message was batched and answered, handed to
+people or refused by a named rule; once, in order, under its own tenant. Nothing is left behind.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The load: companies, customers, and bursts of signed messages, sent as Twilio sends them.
 
-The script is made of one seed before anything runs: who writes what, after which pause, which message comes once more
-long after it was acknowledged, and which one a forger copies. Each customer writes one message after the other.
+A seed determines the script before anything runs: who writes what, after which pause, which message is sent again long
+after it was acknowledged, and which one a forger copies. Each customer writes one message after the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The faults that a person can order from the page: one table, from the provider's bad day to a worker that dies."""
+"""The faults that a person can inject from the page: one table, from a failing provider to a worker that dies."""
 
 from __future__ import annotations
 

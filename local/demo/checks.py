@@ -1,4 +1,4 @@
-"""The checks after the demo: what must be there, exactly, and what is there, one line each."""
+"""The checks after the demo: one line each, comparing exactly what is expected with what is there."""
 
 from __future__ import annotations
 

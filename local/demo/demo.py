@@ -1,4 +1,4 @@
-"""`demo`: the whole of it in less than a minute, on free ports, played, shown and checked."""
+"""`demo`: plays the scripted evening in less than a minute on free ports, shows it and checks it."""
 
 from __future__ import annotations
 

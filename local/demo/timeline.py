@@ -1,7 +1,7 @@
-"""What happens, as a live timeline in the terminal: one line for each thing, by conversation, and by who does it.
+"""What happens, as a live timeline in the terminal: one line per event, by conversation and by actor.
 
-It is also the ear of the demo: it keeps what the children said, so that the script can wait for something to happen and
-the checks can look at all of it afterwards.
+It also keeps what the children logged, so that the script can wait for an event and the checks can read all of it
+afterwards.
 """
 
 from __future__ import annotations
