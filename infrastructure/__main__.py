@@ -21,7 +21,7 @@ _PARAMETERS = click.option(
 _ALARM_TOPIC = click.option(
     "--alarm-topic",
     metavar="ARN",
-    help="The SNS topic that is told of each alarm; left out: the one that was told before; empty: none.",
+    help="The SNS topic that each alarm notifies. Left out: the topic of the last deployment. Empty: none.",
 )
 
 

@@ -129,7 +129,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
 
     Args:
         stage: which.
-        alarm_topic: the SNS topic that is told of each alarm; empty: nobody is told; None: whoever was told before.
+        alarm_topic: the SNS topic that each alarm notifies; empty: none; None: the topic of the last deployment.
         tell: takes a line on what was done.
         account: where, if not where the shell's credentials lead.
 

@@ -155,7 +155,7 @@ def _run(
 @cli.command()
 @click.option("--verbose", is_flag=True, help="Show every log line of the app.")
 def demo(*, verbose: bool) -> None:
-    """Play a scripted evening on free ports, show it live, and check what came of it."""
+    """Play a scripted evening on free ports, show it live, and check the outcome."""
     from local.demo import demo as script  # noqa: PLC0415  # as above
 
     shell = _become_parent()

@@ -79,7 +79,7 @@ class Plan:
     scripts: Sequence[load.Script]
     kills: Sequence[Kill]
     faults: Sequence[tuple[float, Fault]]
-    """At which share of the load something befalls the next message at Twilio."""
+    """The share of the load at which the next message fails at Twilio."""
 
     @classmethod
     def make(cls, seed: int, *, messages: int, kills: int, faults: int, customers: int, pause_seconds: float) -> Plan:
@@ -104,7 +104,7 @@ class Plan:
 @click.option("--quiet-seconds", default=150.0, show_default=True, help="How long everything may take to end.")
 @click.option("--log", type=click.Path(dir_okay=False, path_type=Path), help="A file for every line of every process.")
 def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: int) -> None:
-    """Kill real processes at random under a signed load, and check what came of every message.
+    """Kill real processes at random under a signed load, and check the outcome of every message.
 
     The same seed makes the same load, kills and faults; when exactly a signal meets a process is not in our hand.
     """
@@ -259,7 +259,7 @@ def _trace(console: Console, ear: LogReader, found: Found, told: Sequence[str]) 
     conversations = sorted({one.conversation for one in found.sent}, key=len, reverse=True)
     named = next(((one, text) for text in told for one in conversations if one in text), None)
     if named is not None:
-        console.print(f"\nWhat was told of {named[0]}:", style="bold")
+        console.print(f"\nThe log lines of {named[0]}:", style="bold")
         for line in ear.trace(*named):
             console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The ledger: what was sent, held against what came of it. Pure; each broken rule is one violation with a name.
+"""The ledger: compares what was sent with its outcome. Pure; each broken rule is one named violation.
 
 Guarantee: what no rule here convicts has kept the promise - each acknowledged message was batched and answered, handed
 to people or refused by a named rule; once, in order, under its own tenant - and nothing is left behind.

@@ -173,7 +173,7 @@ def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
         _doubts(outcome, SUNRISE, "anna"),
     )
     yield Check(
-        "the second reply to David's batch, the one to Lars whom people took over, and no other, was refused by name",
+        "the second reply to David's batch, the one to Lars (taken over by people), and no other, was refused by name",
         (["SECOND_REPLY"], ["TAKEN_OVER"], 2),
         (
             [one["code"] for one in outcome.told("reply_refused", NORDIC, "david")],

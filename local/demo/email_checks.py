@@ -19,7 +19,7 @@ def checks(outcome: Outcome) -> Iterator[Check]:
 
 
 def _answers(outcome: Outcome) -> Iterator[Check]:
-    """What SendGrid was told of the e-mails of Gina, her machine and a forger."""
+    """How the e-mails of Gina, her machine and a forger were answered to SendGrid."""
     told = {name: sent.told for name, sent in outcome.mails_sent.items()}
     yield Check(
         "Gina's e-mails are answered 200, the repeated one too; the machine's by its name, the forged one 403",

@@ -211,7 +211,7 @@ def _company_of(sender: str | None) -> Tenant:
 
 
 def _customer(company: Tenant, told: str | None, channel: str | None) -> Customer:
-    """A customer, who is told by name, by address or not at all; one whom nobody knows writes as the first would."""
+    """The customer with this name or address; by default the first. Another address is an unknown sender."""
     known = [one for one in company.customers if told in {None, one.name, one.address}]
     if told is None and channel is not None:
         known = [one for one in known if (one.channel == MAIL) == (channel == MAIL)]

@@ -68,7 +68,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     settings = _looked(deployment, relations.AREA, lambda: relations.check(deployment))
     yield settings
     if not relations.are_whole(deployment):
-        return  # without settings nobody knows what else to look at
+        return  # the further checks need the settings
     found = _looked(deployment, tables.AREA, lambda: tables.check(deployment))
     yield found
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))

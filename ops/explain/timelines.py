@@ -1,6 +1,6 @@
 """The timeline of one message or conversation: what is known of it, and what happened, in order; pure.
 
-Facts come from tables, dead-letter queues and logs. What somebody wrote is told by its length, and no address whole.
+Facts come from tables, dead-letter queues and logs. Texts are shown as their length, and addresses are masked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ops.terminal.step_texts import in_words
 
 @dataclass(frozen=True, repr=False)
 class SentPart:
-    """One part of a reply, and what the provider told of it."""
+    """One part of a reply, and what the provider reported about it."""
 
     part: Part
     delivery: str | None

@@ -275,7 +275,7 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
 def _of_ended_batch(
     facts: Facts, entry: Mapping[str, Any], sent: list[Mapping[str, Any]], person: Mapping[str, Any] | None
 ) -> Verdict:
-    """What became of a batch that is the record's no more, or that no entry answers."""
+    """The outcome of a batch that the record no longer names, or that no entry answers."""
     record = facts.record
     # Carried into a later batch, it has that one's end.
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")

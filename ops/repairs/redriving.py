@@ -26,7 +26,7 @@ from ops.stage.target import CommandError
 
 
 class Result(StrEnum):
-    """What became of a dead letter."""
+    """The outcome of a dead letter."""
 
     REDRIVEN = "redriven"
     WOULD_BE = "would be redriven"

@@ -73,7 +73,7 @@ def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conver
 
 
 def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
-    """Let go of the lock as it was seen, and trigger what is staged; whether it was let go of.
+    """Release the lock if it is as it was read, and trigger what is staged; whether it was released.
 
     The caller holds: the verdict on this very record allows it.
     """

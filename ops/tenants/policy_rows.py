@@ -73,7 +73,7 @@ class Wish:
 
 
 class Result(StrEnum):
-    """What became of one row."""
+    """The outcome of one row."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"

@@ -28,7 +28,7 @@ _ALSO_TOLD = {
     Step.EMERGENCY_UNLOCK: "emergency unlock: batch {batch_id} could not be made",
     Step.STAMPED: "a lock that another system set begins to age",
     Step.MOVED_HISTORY: "{count} old entries moved to the history",
-    Step.RESET: "stalled lock of batch {batch_id} let go of ({outcome})",
+    Step.RESET: "stalled lock of batch {batch_id} reset ({outcome})",
     Step.RECOVERED: "orphaned message found by the sweep, time {count}",
     Step.CLAIMED: "a reply claims the batch ({outcome})",
     Step.REPLY_ENDED: "the reply came again; it had ended",

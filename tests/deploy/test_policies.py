@@ -148,7 +148,7 @@ class TestFiles:
     def test_a_file_that_is_edited_missing_or_left_over_is_stale_and_written_anew(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        """Whatever became of the files, one command brings them back."""
+        """One command restores the files from any state."""
         monkeypatch.setattr(policies, "CHALICE", tmp_path)
         policies.write()
         edited, gone = policies.path("dev", "batch_sms"), policies.path("prod", "api_handler")

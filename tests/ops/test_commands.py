@@ -573,7 +573,7 @@ class TestTenant:
         assert self.secret(stage)["auth_token"] == "another"
 
     def test_a_token_is_rotated_in_two_steps_with_a_promotion_in_between(self, stage: Stage, twilio: TwilioStub):
-        """The last one waits for the provider to let go of the old token."""
+        """The last one waits for the provider to drop the old token."""
         twilio._accounts[ACCOUNT_SID] = _TakesBoth(ACCOUNT_SID, AUTH_TOKEN)
         begun = run("tenant", "rotate", "acme", "--yes", typed="fresh\n")
         between = self.secret(stage)

@@ -1,4 +1,4 @@
-"""Rotation: either token is accepted until the provider itself has let go of the old one."""
+"""Rotation: either token is accepted until the provider itself has dropped the old one."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
     told = {k: v for k, v in deployment.config.environment(deployment.target.stage).items() if k not in _PRIVATE}
     other = sorted(name for name in told if function.environment.get(name) != told[name])
     if not other:
-        return  # what is wrong with it all the same is told of the settings
+        return  # what is wrong with all functions alike is reported for the settings
     try:
         Settings.from_environment(function.environment)
     except SettingsError as error:
@@ -86,7 +86,7 @@ def _mapping(deployment: Deployment, function: Function, registered: str) -> Ite
     mappings = [one for page in pages for one in page["EventSourceMappings"]]
     variable = variable_of(registered)
     if variable in deployment.of_other_stages:
-        return  # told of the settings
+        return  # reported for the settings
     queue = deployment.environment.get(variable, registered)
     mine = [one for one in mappings if str(one["EventSourceArn"]).rpartition(":")[2] == queue]
     if not mine:
