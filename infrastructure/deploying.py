@@ -105,7 +105,7 @@ def functions(stage: Stage, tell: Tell, account: Account | None = None) -> None:
     account = account or Account.of_shell(again)
     with in_one_line(again):
         for name in chalice_state.restore(account, stage):
-            tell(f"{name} was found in the account; Chalice knows it again")
+            tell(f"{name} was found in the account and recorded for Chalice")
     api = chalice_state.api(stage)
     chalice_deploy.deploy(stage, api and api[1], again)
 

@@ -140,7 +140,7 @@ def _companies(
     for tenant in asked.tenants:
         if tenant not in {tenant_of(row) for row in items}:
             known = ", ".join(sorted({tenant_of(row) for row in read.items})) or "none"
-            yield Finding("tenants", f"no conversation is of {tenant}", f"one of the companies that there are: {known}")
+            yield Finding("tenants", f"{tenant} has no conversation", f"one of the known companies: {known}")
     if not read.are_whole:
         what = f"{deployment.settings.conversations_table} is large: only its look-up indexes were read"
         yield Finding("tenants", what, deployment.target.ops("doctor --all-rows"), Weight.NOTE)

@@ -30,7 +30,7 @@ class Result(StrEnum):
 
     REDRIVEN = "redriven"
     WOULD_BE = "would be redriven"
-    UNREADABLE = "left: nobody could read it"
+    UNREADABLE = "left: unreadable"
     ANOTHER_S = "left: another conversation's"
 
 

@@ -49,11 +49,11 @@ def judge(record: Record, settings: Settings, now: datetime, *, stall_action: st
     if record.claim is not None:
         left = timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
         if left > timedelta(0):
-            why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive any more"
+            why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive"
             return Verdict(may_unlock=False, why=why)
     left = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
     if left > timedelta(0) and not at_once:
-        why = f"its batch may be answered still; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
+        why = f"its batch may still be answered; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
         return Verdict(may_unlock=False, why=why)
     return Verdict(may_unlock=True, why=_effect(record, stall_action))
 

@@ -14,7 +14,7 @@ from local.logs import LogLine
 _ALSO_TOLD = {
     Step.RECEIVED: "received",
     Step.LOOKED_UP: "looked up: {count} active conversation(s)",
-    Step.SECRET_FETCHED: "the company's secret is at hand",
+    Step.SECRET_FETCHED: "the company's secret is loaded",
     Step.SIGNATURE_ACCEPTED: "the signature is accepted",
     Step.CONTEXT_LOADED: "the conversation's record is read",
     Step.RULES_PASSED: "the rules let it pass, route {route}",
@@ -26,7 +26,7 @@ _ALSO_TOLD = {
     Step.CHANGED: "the record changed meanwhile; looked again",
     Step.SETTLED: "{count} staged row(s) settled",
     Step.EMERGENCY_UNLOCK: "emergency unlock: batch {batch_id} could not be made",
-    Step.STAMPED: "a lock that another system set begins to age",
+    Step.STAMPED: "another system's lock got a start time",
     Step.MOVED_HISTORY: "{count} old entries moved to the history",
     Step.RESET: "stalled lock of batch {batch_id} reset ({outcome})",
     Step.RECOVERED: "orphaned message found by the sweep, time {count}",

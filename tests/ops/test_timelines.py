@@ -311,7 +311,7 @@ class TestWhatNeverCameIn:
 
     def test_a_conversation_in_which_nobody_wrote_says_so(self, world: World):
         """There is nothing to explain."""
-        assert verdict(world) == "nothing was ever received here"
+        assert verdict(world) == "nothing was received"
 
 
 class TestTimeline:

@@ -41,7 +41,7 @@ class TestVerdicts:
         """The AI may be thinking still."""
         young = record(processing_started_at=YOUNG.isoformat())
 
-        assert verdict(young).why.startswith("its batch may be answered still; it counts as stalled in 270 s")
+        assert verdict(young).why.startswith("its batch may still be answered; it counts as stalled in 270 s")
         assert [verdict(young).may_unlock, verdict(young, at_once=True).may_unlock] == [False, True]
 
     def test_a_reply_that_is_being_sent_is_never_given_up(self):

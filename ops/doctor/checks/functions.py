@@ -62,7 +62,7 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
     except SettingsError as error:
         what = f"{function.name} cannot start: {'; '.join(error.faults)}"
     else:
-        what = f"{function.name} was deployed with another {', '.join(other)} than .chalice/config.json tells"
+        what = f"{function.name} was deployed with another {', '.join(other)} than .chalice/config.json has"
     yield Finding(AREA, what, deployment.target.deploy)
 
 
@@ -102,7 +102,7 @@ def _schedule(deployment: Deployment, function: Function) -> Iterator[Finding]:
     rule = f"{function.name}-event"
     found = deployment.account.call("events", "DescribeRule", rule, {"Name": rule}, absent=NOT_FOUND)
     if found is None:
-        yield Finding(AREA, f"no schedule wakes {function.name}", deployment.target.deploy)
+        yield Finding(AREA, f"no schedule runs {function.name}", deployment.target.deploy)
     elif found.get("State") != "ENABLED":
         fix = deployment.target.aws("events enable-rule", {"Name": rule})
         yield Finding(AREA, f"the schedule of {function.name} is off", fix, Weight.FAULT)
