@@ -155,25 +155,25 @@ class Settings:
 
     stage: str = _setting("the deployment stage: local, dev, prod, or a name of your own")
     log_level: str = _setting(
-        "what is logged; dev DEBUG, prod INFO",
+        "the lowest level that is logged; DEBUG in dev, INFO in prod",
         _one_of(DEBUG="DEBUG", INFO="INFO", WARNING="WARNING", ERROR="ERROR"),
         "INFO",
     )
     public_base_url: str = _setting(
-        "the base of the webhook URLs as the provider calls them, up to `/webhooks`; empty: told by the request",
+        "the base of the webhook URLs as the provider calls them, up to `/webhooks`; empty: taken from the request",
         _url,
         "",
     )
 
     conversations_table: str = _setting("the company's conversations")
     stage_table: str = _setting("messages received and not yet dispatched, handed off or refused")
-    trigger_lock_table: str = _setting("which conversation has a trigger on its way")
-    history_table: str = _setting("entries moved off the conversation's record")
+    trigger_lock_table: str = _setting("conversations that have a trigger in a queue")
+    history_table: str = _setting("entries moved out of the conversation's record")
     sends_table: str = _setting("one row per outbound message part")
-    unknown_senders_table: str = _setting("who was told that they are unknown, and when")
+    unknown_senders_table: str = _setting("which unknown senders were notified, and when")
 
     attachments_bucket: str = _setting(
-        "the bucket for attachments and long texts; `{account}` in it stands for the account's number", _name
+        "the bucket for attachments and long texts; `{account}` in it stands for the AWS account number", _name
     )
 
     whatsapp_queue: str = _setting("triggers of the channel whatsapp")
@@ -183,7 +183,9 @@ class Settings:
     ai_queue: str = _setting("contexts for the company's AI worker")
     ai_replies_queue: str = _setting("replies of the company's AI worker")
     human_replies_queue: str = _setting("replies of the company's people")
-    dead_letter_suffix: str = _setting("what a queue's name gets to name its dead-letter queue", _name, "-dlq")
+    dead_letter_suffix: str = _setting(
+        "the suffix that makes a queue's name the name of its dead-letter queue", _name, "-dlq"
+    )
 
     whatsapp_index: str = _setting(
         "index that finds a WhatsApp conversation", _name, "company-whatsapp-number-recipient-tel-index"
@@ -198,65 +200,70 @@ class Settings:
     email_index_customer_key: str = _setting("its range key", _name, "gsi_recipient_email")
     lock_index: str = _setting("sparse index over locked conversations", _name, "conversation-lock-index")
     lock_index_shards: int = _setting(
-        "over how many hash keys that index is spread; raise only, never lower", _within(int, 1, 256), "16"
+        "number of hash keys over which the lock index is spread; raise it, never lower it", _within(int, 1, 256), "16"
     )
 
     context_attributes: tuple[str, ...] = _setting(
-        "attributes of the company's own that contexts carry, separated by commas", _names, ""
+        "the company's own attributes that contexts carry, separated by commas", _names, ""
     )
-    handoff_flag_routes: bool = _setting("whether `hand_off_to_human` routes to people", _flag, "false")
+    handoff_flag_routes: bool = _setting(
+        "whether the attribute `hand_off_to_human` routes a conversation to people", _flag, "false"
+    )
     on_new_message: Literal["queue", "reject"] = _setting(
-        "a message that comes while the AI works is staged for the next batch, or rejected",
+        "a message that arrives while the AI works: `queue` stages it for the next batch; `reject` rejects it",
         _one_of(queue="queue", reject="reject"),
         "queue",
     )
     locked_notice: str = _setting(
-        "what the customer is told then; empty: nothing",
+        "text that the customer receives when a message arrives while the AI works; empty: none",
         str,
         "Thank you! We are still answering your last message and will read this one next.",
     )
 
     unknown_sender_text: str = _setting(
-        "what a sender is told whom a company has no conversation with, unless the company has a text of its own; "
-        "empty: nothing",
+        "text that a sender without a conversation receives, unless the company has its own; empty: none",
         str,
         "Thank you for your message. It cannot be assigned to a conversation and is not read. "
         "Please contact us in another way.",
     )
-    unknown_sender_hours: int = _setting("a sender is told that once in so many hours", _within(int, 1, 8_760), "24")
+    unknown_sender_hours: int = _setting(
+        "hours before the same unknown sender receives that text again", _within(int, 1, 8_760), "24"
+    )
     unknown_sender_messages_per_hour: int = _setting(
         "messages to unknown senders that one address of a company sends within a clock hour; 0: none",
         _within(int, 0, 10_000),
         "100",
     )
     unauthenticated_email: Mapping[str, str] = _setting(
-        "what happens to an e-mail whose sender is not authenticated: `failed`: SPF and DKIM do not vouch for the "
-        "sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is routed like any other; "
-        "`refuse`: it is refused. Pairs `name=word`, separated by commas",
+        "what happens to an e-mail whose sender is not authenticated. `failed`: SPF and DKIM do not "
+        "confirm the sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is "
+        "routed like any other; `refuse`: it is refused. Pairs `name=word`, separated by commas",
         Assignments({"failed": "handoff", "none": "keep"}, OneOf({one: one for one in ("handoff", "keep", "refuse")})),
         "failed=handoff,none=keep",
     )
     list_addresses: tuple[str, ...] = _setting(
-        "addresses of the company's that are mailing lists, such as a Google Group, separated by commas: "
-        "an e-mail that one of them passed on is its author's",
+        "the company's addresses that are mailing lists, such as a Google Group, separated by commas: an "
+        "e-mail that one of them forwards counts as its author's",
         _addresses,
         "",
     )
     automatic_answers_per_hour: int = _setting(
-        "answers of the AI that a conversation may have within an hour before people get its next e-mail",
+        "AI answers that a conversation may have within an hour; beyond that, people get its next e-mail",
         _within(int, 0, 1_000),
         "20",
     )
     email_text_bytes_max: int = _setting(
-        "bytes of an e-mail's new text that its context carries; all of it is in the bucket",
+        "bytes of an e-mail's new text that its context carries; the bucket has the whole text",
         _within(int, 256, 8_192),
         "8192",
     )
-    attachments_max: int = _setting("attachments that are kept of one message", _within(int, 0, 10), "10")
-    attachment_bytes_max: int = _setting("bytes of one attachment", _within(int, 0, 16_777_216), "16777216")
+    attachments_max: int = _setting("attachments that are kept per message", _within(int, 0, 10), "10")
+    attachment_bytes_max: int = _setting(
+        "largest attachment that is kept, in bytes", _within(int, 0, 16_777_216), "16777216"
+    )
     attachment_types: tuple[str, ...] = _setting(
-        "content types that are kept, separated by commas; `*` stands for anything "
-        "but a type that browsers run (SVG, HTML, XML): that has to be named in full",
+        "content types that are kept, separated by commas; `*` never matches a type that browsers run "
+        "(SVG, HTML, XML): name such a type in full",
         _names,
         "image/*,audio/*,video/*,text/plain,text/csv,text/calendar,text/vcard,application/pdf,application/rtf,"
         "application/msword,application/vnd.openxmlformats-officedocument.*,application/vnd.oasis.opendocument.*,"
@@ -265,120 +272,143 @@ class Settings:
         "application/x-pkcs7-mime",
     )
     ai_worker: str = _setting(
-        "the AI worker that runs as a function of this stage; off: the AI queue is the company's own worker's",
+        "the AI worker that runs as a function of this stage; `off`: the company's own worker reads the AI queue",
         _one_of(off="", echo="echo", bedrock="bedrock"),
         "off",
     )
-    ai_worker_model: str = _setting("of `AI_WORKER` bedrock: the id of the model or of its inference profile", str, "")
+    ai_worker_model: str = _setting("for `AI_WORKER` bedrock: the id of the model or of its inference profile", str, "")
     ai_worker_instructions: str = _setting(
-        "of `AI_WORKER` bedrock: what the model is told, with `{company}` and `{channel}`; empty: the kit's own text",
+        "for `AI_WORKER` bedrock: the model's instructions, with `{company}` and `{channel}`; empty: those of the kit",
         str,
         "",
     )
     media_copying: bool = _setting(
-        "whether media that a provider keeps are copied to the bucket before dispatch", _flag, "false"
+        "whether media at the provider are copied to the bucket before dispatch", _flag, "false"
     )
     media_copying_seconds: int = _setting(
-        "how long a batch waits for its media at most; less where its event holds many others", _within(int, 1, 20), "8"
+        "longest time that a batch waits for its media; less if its event holds many others", _within(int, 1, 20), "8"
     )
 
     batch_window_seconds: int = _setting(
         "quiet period after which a burst becomes a batch", _within(int, 0, _CAP_MAX), "10"
     )
     batch_max_wait_seconds: int = _setting(
-        "cap from the first message; equal to the window: a fixed window", _within(int, 0, _CAP_MAX), "30"
+        "longest wait after the first message of a burst; equal to the window: a fixed window",
+        _within(int, 0, _CAP_MAX),
+        "30",
     )
     window_mode: Literal["fixed", "adaptive"] = _setting(
-        "the window is BATCH_WINDOW_SECONDS, or as long as this customer usually pauses, up to that",
+        "`fixed`: the window is BATCH_WINDOW_SECONDS; `adaptive`: it follows this customer's usual pauses, up to that",
         _one_of(fixed="fixed", adaptive="adaptive"),
         "fixed",
     )
     adaptive_window_min_seconds: int = _setting("the shortest adaptive window", _within(int, 0, _CAP_MAX), "3")
     batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
     requeue_delay_seconds: int = _setting(
-        "delay before a failed trigger comes again, doubling to 300", _within(int, 1, _REQUEUE_DELAY_MAX), "15"
+        "delay before a failed trigger is retried; it doubles with each retry, up to 300",
+        _within(int, 1, _REQUEUE_DELAY_MAX),
+        "15",
     )
-    requeue_attempts_max: int = _setting("times a trigger comes again before its dead letter", _within(int, 1, 50), "6")
+    requeue_attempts_max: int = _setting("retries of a trigger before it is dead-lettered", _within(int, 1, 50), "6")
     stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
     turn_max_seconds: int = _setting(
-        "how long after its acquisition a batch may be extended and get interim messages",
+        "how long after its acquisition a batch accepts `extend` and interim messages",
         _within(int, 1, 43_200),
         "1800",
     )
     stall_action: Literal["warn", "handoff"] = _setting(
-        "a stalled batch is only warned of, or handed to people", _one_of(warn="warn", handoff="handoff"), "warn"
+        "a stalled batch: `warn` carries it into the next one and logs a warning; `handoff` gives it to people",
+        _one_of(warn="warn", handoff="handoff"),
+        "warn",
     )
     undelivered_action: Literal["none", "resend"] = _setting(
-        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe",
+        "a reply that was accepted and not delivered: `none` only reports it; `resend` sends it once more "
+        "if its error code is safe",
         _one_of(none="none", resend="resend"),
         "none",
     )
     status_callbacks: bool = _setting(
-        "whether the provider is asked to report on each message; `false` only while `UNDELIVERED_ACTION` is `none`",
+        "whether the provider is asked to report on each message; `false` only if `UNDELIVERED_ACTION` is `none`",
         _flag,
         "true",
     )
-    reply_attempts_max: int = _setting("times a reply comes again before its dead letter", _within(int, 1, 50), "10")
+    reply_attempts_max: int = _setting("retries of a reply before it is dead-lettered", _within(int, 1, 50), "10")
     reconcile_after_seconds: int = _setting(
-        "age at which a reply whose outcome is unknown is looked up at the provider", _within(int, 2, 900), "60"
+        "age at which a reply of unknown outcome is looked up at the provider", _within(int, 2, 900), "60"
     )
-    provider_connect_timeout_seconds: float = _setting("per request to a provider", _within(float, 0.1, 10), "3")
-    provider_read_timeout_seconds: float = _setting("per request to a provider", _within(float, 0.1, 20), "10")
-    twilio_api_base_url: str = _setting("where Twilio's API is; empty: where Twilio says", _url, "")
+    provider_connect_timeout_seconds: float = _setting(
+        "to connect, for each request to a provider", _within(float, 0.1, 10), "3"
+    )
+    provider_read_timeout_seconds: float = _setting(
+        "to read, for each request to a provider", _within(float, 0.1, 20), "10"
+    )
+    twilio_api_base_url: str = _setting(
+        "base URL of Twilio's API; empty: Twilio's own, in the region of the company's secret", _url, ""
+    )
     sendgrid_api_base_url: str = _setting(
-        "where SendGrid's API is; `https://api.eu.sendgrid.com` for accounts in the EU",
+        "base URL of SendGrid's API; `https://api.eu.sendgrid.com` for accounts in the EU",
         _url,
         "https://api.sendgrid.com",
     )
     whatsapp_free_text_hours: int = _setting(
-        "how long after the customer's last message WhatsApp takes free text", _within(int, 1, 720), "24"
+        "hours after the customer's last message in which WhatsApp accepts free text", _within(int, 1, 720), "24"
     )
     typing_indicator: bool = _setting(
-        "whether the customer sees that an answer is being written, where the channel shows that",
+        "whether the customer sees a typing indicator while the AI works, on channels that have one",
         _flag,
         "false",
     )
     opt_out_keywords: Literal["none", "default"] = _setting(
-        "whether Twilio's default keywords count without `OptOutType`: `default` where services have no Advanced "
-        "Opt-Out; a company's policy says it for its own",
+        "whether Twilio's default keywords count without `OptOutType`: `default` if the services have no "
+        "Advanced Opt-Out; a company's policy overrides it",
         _one_of(none="none", default="default"),
         "none",
     )
     sms_stop_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer out of SMS from a long code",
+        "messages with which a customer opts out of SMS from a long code at Twilio",
         _keywords,
         "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT",
     )
     sms_start_keywords: tuple[str, ...] = _setting(
-        "messages by which Twilio opts a customer in again", _keywords, "START,YES,UNSTOP"
+        "messages with which a customer opts in again at Twilio", _keywords, "START,YES,UNSTOP"
     )
-    sms_help_keywords: tuple[str, ...] = _setting("messages that Twilio answers with its help", _keywords, "HELP,INFO")
-    sends_ttl_hours: int = _setting("how long a sent part's row takes status callbacks", _within(int, 1, 8_760), "720")
-    stage_ttl_hours: int = _setting("time to live of a staged row; the sweep moves it on", _within(int, 1, 8_760), "72")
+    sms_help_keywords: tuple[str, ...] = _setting(
+        "messages that Twilio answers with its help text", _keywords, "HELP,INFO"
+    )
+    sends_ttl_hours: int = _setting(
+        "how long the row of a sent part accepts status callbacks", _within(int, 1, 8_760), "720"
+    )
+    stage_ttl_hours: int = _setting("time to live of a staged row; the sweep extends it", _within(int, 1, 8_760), "72")
     orphan_grace_seconds: int = _setting(
-        "how far past the cap a staged row without a trigger counts as orphaned", _within(int, 1, 3_600), "60"
+        "how long after BATCH_MAX_WAIT_SECONDS a staged row without a trigger counts as orphaned",
+        _within(int, 1, 3_600),
+        "60",
     )
-    orphan_loud_after: int = _setting("recoveries of one row after which each is an error", _within(int, 1, 1_000), "3")
+    orphan_loud_after: int = _setting(
+        "after this many recoveries of one row, each further one is logged as an error", _within(int, 1, 1_000), "3"
+    )
 
     credential_ref_pattern: str = _setting(
-        "how a secret's name tells its company, such as `ai-multi-comms/*-credentials/{company}/*/*`: a row that names "
-        "another company's is refused; empty: none is",
+        "where a secret's name contains its company, such as `ai-multi-comms/*-credentials/{company}/*/*`:"
+        " a row that names another company's secret is refused; empty: no check",
         _company_pattern,
         "",
     )
-    secret_ttl_seconds: int = _setting("how long a secret is kept in memory", _within(int, 0, 86_400), "300")
+    secret_ttl_seconds: int = _setting("how long a secret stays in memory", _within(int, 0, 86_400), "300")
     secret_refresh_seconds: int = _setting(
-        "at most one refresh for a failed signature per secret and so many seconds", _within(int, 1, 3_600), "60"
+        "shortest time between two refreshes of a secret after a failed signature", _within(int, 1, 3_600), "60"
     )
 
-    aws_connect_timeout_seconds: float = _setting("per try", _within(float, 0.05, 10), "0.5")
-    aws_read_timeout_seconds: float = _setting("per try", _within(float, 0.05, 20), "1")
+    aws_connect_timeout_seconds: float = _setting("to connect, for each try", _within(float, 0.05, 10), "0.5")
+    aws_read_timeout_seconds: float = _setting("to read, for each try", _within(float, 0.05, 20), "1")
     bucket_read_timeout_seconds: float = _setting(
-        "how long an object's content may take to go out, and then its answer", _within(float, 0.1, 20), "4"
+        "time to upload an object's content, and again to wait for S3's answer", _within(float, 0.1, 20), "4"
     )
-    aws_tries: int = _setting("tries of one call, the first included", _within(int, 1, 5), "2")
+    aws_tries: int = _setting("tries of one call, including the first", _within(int, 1, 5), "2")
     webhook_deadline_seconds: float = _setting(
-        "no call to AWS starts later in a webhook; Twilio waits 15 s with all retries", _within(float, 0.1, 12), "2.5"
+        "a webhook starts no call to AWS after this time; Twilio waits 15 s with all retries",
+        _within(float, 0.1, 12),
+        "2.5",
     )
     worker_timeout_seconds: int = _setting(
         "the workers' Lambda timeout, as in `.chalice/config.json`", _within(int, 1, 900), "30"
@@ -388,10 +418,12 @@ class Settings:
     )
 
     messages_keep: int = _setting(
-        "entries that a record keeps; 0: history is never moved off the record", _within(int, 0, 1_000), "100"
+        "entries that a record keeps; 0: history is never moved out of the record", _within(int, 0, 1_000), "100"
     )
     messages_bytes_max: int = _setting("bytes of entries that a record keeps", _within(int, 4_096, 262_144), "65536")
-    dedupe_hours: int = _setting("age below which an entry stays, where the bytes allow", _within(int, 0, 8_760), "72")
+    dedupe_hours: int = _setting(
+        "entries younger than this stay in the record if MESSAGES_BYTES_MAX allows", _within(int, 0, 8_760), "72"
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

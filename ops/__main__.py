@@ -247,6 +247,20 @@ def tail(
 
 @cli.command()
 @on_stage
+@click.option("--port", default=8013, show_default=True, help="Where the console is served on this machine.")
+@click.option("--show-texts", is_flag=True, help="Show what people wrote, and whole addresses.")
+def console(deployment: Deployment, console: Console, *, port: int, show_texts: bool) -> None:
+    """Show the stage in a browser: conversations by state, stories, dead letters, the doctor's findings."""
+    try:
+        from ops.console.command import serve  # noqa: PLC0415  # each command loads what it needs
+    except ModuleNotFoundError as error:
+        fix = ".venv/bin/python -m pip install -r requirements-console.txt"
+        raise click.ClickException(f"the console needs the package {error.name}; fix: {fix}") from error
+    serve(deployment, console, port, shows_texts=show_texts)
+
+
+@cli.command()
+@on_stage
 @click.argument("address")
 @DRY_RUN
 @YES

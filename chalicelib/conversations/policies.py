@@ -172,48 +172,51 @@ class Policy:
 
     batch_window_seconds: int = _policy("quiet period after which a burst becomes a batch")
     batch_max_wait_seconds: int = _policy(
-        "cap from the first message of a burst; below the window it becomes the window"
+        "longest wait after the first message of a burst; if it is below the window, the window applies"
     )
     window_mode: Literal["fixed", "adaptive"] = _policy(
-        "the window is always `batch_window_seconds`, or as long as this customer usually pauses, up to that"
+        "`fixed`: the window is `batch_window_seconds`; `adaptive`: it follows this customer's usual pauses, up to that"
     )
     on_new_message: Literal["queue", "reject"] = _policy(
-        "a message that comes while the AI works is staged for the next batch, or rejected"
+        "a message that arrives while the AI works: `queue` stages it for the next batch; `reject` rejects it"
     )
-    locked_notice: str = _policy("text that the customer receives then; empty: none")
+    locked_notice: str = _policy(
+        "text that the customer receives when a message arrives while the AI works; empty: none"
+    )
     unknown_sender_text: str = _policy(
         "text that a sender without a conversation receives; empty: none. "
-        "The former place, `channel_config.<channel>.unknown_sender_text`, stays valid; the policy wins",
+        "`channel_config.<channel>.unknown_sender_text` also works; the policy wins",
         former_place="unknown_sender_text",
     )
     opt_out_keywords: Literal["none", "default"] = _policy(
-        "whether Twilio's default keywords opt a customer out or in without `OptOutType`: `default` where the service "
-        "of the channel has no Advanced Opt-Out"
+        "whether Twilio's default keywords opt a customer out or in without `OptOutType`: `default` if the"
+        " channel's service has no Advanced Opt-Out"
     )
     stall_action: Literal["warn", "handoff"] = _policy(
-        "a stalled batch is carried into the next one, or handed to people"
+        "a stalled batch: `warn` carries it into the next one; `handoff` gives it to people"
     )
     typing_indicator: bool = _policy(
-        "after a dispatch and with each heartbeat WhatsApp shows for 25 seconds that an answer is being written, and "
-        "the customer's message as read"
+        "after a dispatch and each heartbeat, WhatsApp shows for 25 seconds that an answer is being "
+        "written, and marks the customer's message as read"
     )
     undelivered_action: Literal["none", "resend"] = _policy(
-        "a reply that was taken and not delivered is only reported, or sent once more where its code is safe"
+        "a reply that was accepted and not delivered: `none` only reports it; `resend` sends it once more "
+        "if its error code is safe"
     )
     status_callbacks: bool = _policy(
-        "whether the provider is asked to report on each message; `false` only while `undelivered_action` is `none`"
+        "whether the provider is asked to report on each message; `false` only if `undelivered_action` is `none`"
     )
     list_addresses: tuple[str, ...] = _policy(
-        "addresses of the company's that are mailing lists, such as a Google Group: "
-        "an e-mail that one of them passed on is its author's"
+        "the company's addresses that are mailing lists, such as a Google Group: an e-mail that one of "
+        "them forwards counts as its author's"
     )
     automatic_answers_per_hour: int = _policy(
-        "answers of the AI that a conversation may have within an hour before people get its next e-mail"
+        "AI answers that a conversation may have within an hour; beyond that, people get its next e-mail"
     )
     unauthenticated_email: Mapping[str, Literal["handoff", "keep", "refuse"]] = _policy(
-        "what happens to an e-mail whose sender is not authenticated. `failed`: SPF and DKIM do not vouch for the "
-        "sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is routed like any other; "
-        "`refuse`: it is refused"
+        "what happens to an e-mail whose sender is not authenticated. `failed`: SPF and DKIM do not "
+        "confirm the sender; `none`: SendGrid sent no result. `handoff`: people get it; `keep`: it is "
+        "routed like any other; `refuse`: it is refused"
     )
     unknown_sender_messages_per_hour: int = _policy(
         "messages to unknown senders that one address of the company sends within a clock hour; 0: none"

@@ -112,90 +112,92 @@ class Measure:
 
 
 MEASURES: Mapping[Metric, Measure] = {
-    Metric.RECEIVED: Measure("a webhook was read as a message, whoever sent it"),
-    Metric.STAGED: Measure("a message was staged, by where it would go now", _ROUTES),
+    Metric.RECEIVED: Measure("a webhook was parsed as a message, verified or not"),
+    Metric.STAGED: Measure("a message was staged, by its route at that moment", _ROUTES),
     Metric.DUPLICATE: Measure(
-        "a message came again: `staged` when its webhook found it staged, `answered` when the record had it already",
+        "a duplicate was received: `staged` when the message was still staged, `answered` when the record had it",
         frozenset({"staged", "answered"}),
     ),
     Metric.ANSWERED: Measure("a provider's webhook or report was answered, by code", _CODES | {"success", "probe"}),
-    Metric.OWN_FAULT: Measure("what a provider told was dropped by a fault of ours: catch up", _CODES),
+    Metric.OWN_FAULT: Measure("what a provider sent was dropped by a fault of this deployment: run `catch-up`", _CODES),
     Metric.INVALID_SIGNATURE: Measure(
         "a request was not signed by its company's provider", frozenset({Code.INVALID_SIGNATURE.value})
     ),
-    Metric.SECRET_FAILURE: Measure("a secret could not be had, or is malformed", _SECRET_CODES),
+    Metric.SECRET_FAILURE: Measure("a secret could not be read, or is malformed", _SECRET_CODES),
     Metric.UNKNOWN_SENDER: Measure(
         "a sender without an active conversation wrote, by whether they receive a text; `capped`: the company's "
-        "address has sent as many within this hour as the policy `unknown_sender_messages_per_hour` allows",
+        "address reached the policy `unknown_sender_messages_per_hour`",
         frozenset({"sent", "silent", "sent_before", "capped", "failed"}),
     ),
     Metric.FALLBACK_NOT_SENT: Measure(
-        "a message to an unknown sender was given up, refused or is in doubt, by our code; a provider's own is `other`",
+        "a message to an unknown sender was not sent or is in doubt, by the engine's code; a provider's is `other`",
         _CODES | {ReplyCode.NO_RECIPIENT, ReplyCode.UNKNOWN_OUTCOME, "UNREACHABLE"},
         of_provider=True,
     ),
     Metric.AUTOMATIC_MESSAGE: Measure(
-        "an automatic reply, a bounce, a list's or a loop's e-mail was left out",
+        "an automatic reply, a bounce, or an e-mail of a list or a loop was ignored",
         frozenset({Code.AUTOMATIC_MESSAGE.value}),
     ),
     Metric.UNAUTHENTICATED_EMAIL: Measure(
-        "an e-mail was refused whose sender's domain does not vouch for it",
+        "an e-mail was refused because neither SPF nor DKIM proves its sender's domain",
         frozenset({Code.SENDER_NOT_AUTHENTICATED.value}),
     ),
     Metric.REFUSED: Measure(
-        "a message was refused by a named rule, or is not proven for one of its addresses where it is for another",
+        "a message was refused by a rule; `proven_for_another`: it is verified for another of its addresses only",
         _CODES | {PROVEN_FOR_ANOTHER},
     ),
-    Metric.BATCH_SIZE: Measure("messages in a batch that was dispatched, carried ones included"),
-    Metric.WINDOW_WAIT: Measure("from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds),
+    Metric.BATCH_SIZE: Measure("messages in a dispatched batch, including carried ones"),
+    Metric.WINDOW_WAIT: Measure(
+        "time from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds
+    ),
     Metric.MEDIA_COPIED: Measure(
-        "a medium that a provider keeps was copied to the bucket, or was not, by why",
+        "a media file of a provider was copied to the bucket, or not, by reason",
         frozenset({"copied", "copy_failed", "too_many", "too_large", "type_not_allowed"}),
     ),
-    Metric.DISPATCHED: Measure("a batch was sent to the AI queue, repeats after a crash included"),
+    Metric.DISPATCHED: Measure("a batch was sent to the AI queue, including repeats after a crash"),
     Metric.RECEIPT_TO_DISPATCH: Measure(
-        "from the receipt of a batch's first new message to its dispatch, crashes included", unit=MetricUnit.Seconds
+        "time from the receipt of a batch's first new message to its dispatch, including crashes",
+        unit=MetricUnit.Seconds,
     ),
-    Metric.HANDED_OFF: Measure("messages that were sent to people"),
+    Metric.HANDED_OFF: Measure("messages sent to people"),
     Metric.ANSWERS_MAX_REACHED: Measure(
-        "messages of these for a conversation that had as many automatic answers within the hour as its policy allows"
+        "messages sent to people because the conversation reached its policy's automatic answers per hour"
     ),
     Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
     Metric.REQUEUED: Measure(
-        "a trigger was sent again, by why: `CONVERSATION_LOCKED`, or the code that it failed with", _CODES
+        "a trigger was sent again, by reason: `CONVERSATION_LOCKED`, or the code of its failure", _CODES
     ),
-    Metric.DEAD_LETTER: Measure("we sent a trigger or a reply to its dead-letter queue"),
+    Metric.DEAD_LETTER: Measure("the engine sent a trigger or a reply to its dead-letter queue"),
     Metric.STALL_RESET: Measure("a stalled lock was reset, by policy `stall_action`", frozenset({"warn", "handoff"})),
-    Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message, or a batch that was never answered"),
-    Metric.OPT_OUT: Measure("a customer said so", frozenset({"STOP", "START", "HELP"})),
-    Metric.REPLY_SENT: Measure("a provider took one part of a reply"),
-    Metric.NO_REPLY: Measure("the AI had nothing to say to a batch"),
+    Metric.ORPHAN_RECOVERED: Measure("the sweep triggered an orphaned message or an unanswered batch"),
+    Metric.OPT_OUT: Measure("a customer sent this keyword", frozenset({"STOP", "START", "HELP"})),
+    Metric.REPLY_SENT: Measure("a provider accepted one part of a reply"),
+    Metric.NO_REPLY: Measure("the AI chose not to reply to a batch"),
     Metric.RECEIPT_TO_REPLY: Measure(
-        "from the receipt of the oldest message of a batch to its whole reply", unit=MetricUnit.Seconds
+        "time from the receipt of a batch's oldest message to its complete reply", unit=MetricUnit.Seconds
     ),
     Metric.REPLY_REFUSED: Measure(
-        "a reply was not sent, or not wholly, by our code; a provider's own is `other`",
+        "a reply was not sent, or only in part, by the engine's code; a provider's is `other`",
         frozenset({*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG} - {ReplyCode.UNKNOWN_OUTCOME, ReplyCode.UNDELIVERED}),
         of_provider=True,
     ),
     Metric.REPLY_RETRIED: Measure(
-        "a reply, or what an unknown sender is told, was sent to its own queue again, by why; "
-        "a provider's own code is `other`",
+        "a reply or a message to an unknown sender was requeued, by reason; a provider's code is `other`",
         _CODES | _COMES_AGAIN,
         of_provider=True,
     ),
     Metric.REPLY_UNKNOWN: Measure(
-        "nobody can say whether a reply reached the customer: `stalled` when the sweep gave it up",
+        "it is unknown whether a reply reached the customer; `stalled`: the sweep gave it up",
         frozenset({"stalled", ReplyCode.UNKNOWN_OUTCOME.value}),
     ),
     Metric.ACCOUNT_FAULT: Measure(
-        "a provider refused a part of a reply because of the company's account or its configuration; it comes again"
+        "a provider refused a part of a reply because of the company's account or configuration; the reply is retried"
     ),
     Metric.DELIVERY: Measure(
-        "a report raised what is known of a part that was sent", _DELIVERY_STATUSES, of_provider=True
+        "a report advanced the status of a part that was sent", _DELIVERY_STATUSES, of_provider=True
     ),
     **{
-        metric: Measure(f"a provider took a message and could not deliver it, because of {what}", _FAILED_STATUSES)
+        metric: Measure(f"a provider accepted a message and could not deliver it, because of {what}", _FAILED_STATUSES)
         for metric, what in (
             (Metric.UNDELIVERED_CUSTOMER, "the customer or their number"),
             (Metric.UNDELIVERED_WRITER, "what the reply or its template says"),
@@ -205,11 +207,11 @@ MEASURES: Mapping[Metric, Measure] = {
         )
     },
     Metric.RESENT: Measure(
-        "a message that was not delivered was sent once more, or was not, by why",
+        "an undelivered message was sent once more, or not, by reason",
         frozenset({"sent", "not_the_last_word", "not_safe", "refused"}),
     ),
-    Metric.UNKNOWN_SEND: Measure("a report named a part that we do not know"),
-    Metric.FAULT: Measure("a step failed by the world's fault or ours, by code", _CODES),
+    Metric.UNKNOWN_SEND: Measure("a report named an unknown part"),
+    Metric.FAULT: Measure("a step failed by a fault of AWS, a provider or this deployment, by code", _CODES),
 }
 """Every metric, once; docs/metrics.md is held equal to it."""
 

@@ -30,7 +30,7 @@ def explain(
         found = verdicts.verdict(facts)
         code = found.kind.exit_code
         if as_json:
-            documents.append(_document(facts, found))
+            documents.append(story(facts))
         else:
             _show(console, facts, found)
     if as_json:
@@ -52,10 +52,17 @@ def _show(console: Console, facts: Facts, found: Verdict) -> None:
     console.print(f"=> {found.kind.words}: {masking.text(found.text, known)}", style="bold")
 
 
-def _document(facts: Facts, found: Verdict) -> dict[str, Any]:
+def story(facts: Facts, *, shows_texts: bool = False) -> dict[str, Any]:
+    """What happened, and the verdict, as JSON; what was written only where the operator asks for texts."""
+    found = verdicts.verdict(facts)
     known = timelines.addresses(facts)
     conversation = facts.conversation
+    texts = [
+        {"at": one.get("timestamp"), "direction": one.get("direction"), "text": one.get("content")}
+        for one in (facts.entries if shows_texts else ())
+    ]
     return {
+        **({"messages": texts} if shows_texts else {}),
         "conversation_id": conversation and masking.text(conversation.key.conversation_id, known),
         "tenant": conversation and conversation.tenant,
         "message": facts.wanted and masking.text(facts.wanted, known),

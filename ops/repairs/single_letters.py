@@ -63,6 +63,11 @@ class Held:
         return is_readable(self.letter, self.source.read)
 
 
+def count(account: Account, source: Source) -> int:
+    """About how many dead letters a queue has; looks at none of them."""
+    return SqsDeadLetters(account, source.dead_name).count
+
+
 def every(account: Account, settings: Settings, queue: Source | None = None) -> Iterator[Held]:
     """Every dead letter of a queue or of all, the oldest of each queue first; left where it is."""
     for source in [queue] if queue else sources(settings).values():

@@ -117,13 +117,18 @@ class SqsDeadLetters:
         self._call("DeleteMessage", ReceiptHandle=dead_letter.receipt)
 
     @property
-    def holds_any(self) -> bool:
-        """Whether something lies there, as far as SQS knows; a queue that is not there holds nothing."""
+    def count(self) -> int:
+        """How many letters lie there, as far as SQS knows; a queue that is not there holds none."""
         request = {"QueueName": self.name}
         if self.account.call("sqs", "GetQueueUrl", self.name, request, absent=NO_QUEUE) is None:
-            return False
+            return 0
         attributes = self._call("GetQueueAttributes", AttributeNames=["All"])["Attributes"]
-        return any(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
+        return sum(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether something lies there, as far as SQS knows."""
+        return self.count > 0
 
     @property
     def hidden_count(self) -> int:

@@ -42,7 +42,7 @@ class Run:
 
     address: str
     """Of the console, with its token."""
-    http_port: int
+    aws_port: int
 
     @property
     def bare(self) -> str:
@@ -70,7 +70,7 @@ def run() -> Iterator[Run]:
         while (line := lines.get(timeout=STARTED_SECONDS)) is not None:
             said.append(line)
             if "?token=" in line:
-                yield Run(line.strip(), http)
+                yield Run(line.strip(), aws)
                 break
         else:
             pytest.fail("make run ended before it showed the console:\n" + "".join(said))
@@ -294,3 +294,63 @@ def test_a_page_of_another_origin_can_do_nothing_with_the_cookie(console: Any, r
     assert "TypeError" in told
     assert "TypeError" in read
     assert phone(console, "sunrise-anna").locator(".bubbles li", has_text="foreign page").count() == 0
+
+
+@pytest.fixture
+def stage(page: Any, run: Run) -> Iterator[Any]:
+    """The operator's console of the same stage."""
+    (port,) = ports.free(1)
+    place = ["--stage", "local", "--endpoint-url", f"http://{HOST}:{run.aws_port}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops", "console", *place, "--port", str(port)],
+        cwd=PROJECT,
+        env=environment.clean(os.environ) | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        address = next((line.strip() for line in process.stdout if "?token=" in line), None)
+        assert address is not None, "the console of the stage ended before it showed its address"
+        page.set_viewport_size({"width": 1400, "height": 1000})
+        page.goto(address)
+        page.wait_for_selector("#states button")
+        yield page
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        process.stdout.close()
+
+
+def test_an_operator_sees_conversations_by_state_and_one_story(stage: Any, run: Run, screenshots: Path):
+    """Texts and addresses are masked."""
+    stage.fill("#ask input", "sunrise-anna")
+    stage.press("#ask input", "Enter")
+
+    stage.locator("#story [data-verdict]").first.wait_for(timeout=ANSWERED)
+    told = stage.locator("body").inner_text()
+    assert "+447700900111" not in told
+    assert "Is breakfast included?" not in told
+    stage.click("#doctor-run")
+    stage.locator("#doctor .item, #doctor .good").first.wait_for(timeout=ANSWERED)
+    stage.screenshot(path=screenshots / "console-stage.png")
+
+
+def test_an_operator_unlocks_a_conversation_after_a_dry_run(stage: Any, page: Any, run: Run):
+    """The AI is silent, so the conversation stays locked until a hand opens it."""
+    address = page.url
+    page.goto(run.address)
+    order(page, "silent", "sunrise-gina")
+    write(page, "nordic-hugo", "Are you there?")
+    page.wait_for_selector('[data-conversation="nordic-hugo"].locked', timeout=ANSWERED)
+    page.goto(address)
+    page.locator('#states [data-state="locked"]', has_text="1").click(timeout=ANSWERED)
+
+    page.click('[data-unlock="nordic-hugo"]')
+    page.locator("#confirm p", has_text="1 message(s) of its batch").wait_for(timeout=ANSWERED)
+    page.click('#confirm button[value="yes"]')
+
+    page.locator("#toast", has_text="is unlocked").wait_for(timeout=ANSWERED)
+    page.goto(run.address)
+    order(page, "well", "sunrise-gina")
+    answers(page, "nordic-hugo", "Are you there?").wait_for(timeout=ANSWERED)

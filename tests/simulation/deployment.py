@@ -102,6 +102,11 @@ class Tenant:
         return world.post(world.form(body, sid=sid, **{**numbers, **dict(fields)}), token=self.token)
 
     @property
+    def list_for_people(self) -> str:
+        """The attribute in which the company lists the senders whose messages go to people, by the address's kind."""
+        return "auto_queue_reply_message_from_number"
+
+    @property
     def by_sms(self) -> Fields:
         """The parameters of a request whose message came by SMS."""
         return (("From", self.customer), ("To", self.company))
@@ -112,6 +117,10 @@ class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
     by_sms: Fields = ()
+
+    @property
+    def list_for_people(self) -> str:
+        return "auto_queue_reply_message_from_email"
 
     def row(self, **changes: Any) -> dict[str, Any]:
         told = {
@@ -590,8 +599,7 @@ class Deployment(World):
             self.violate("I8: a part of a reply began after people had taken the conversation over")
 
     def _is_with_people(self, row: Item) -> bool:
-        listed = row.get("auto_queue_reply_message_from_number", ())
-        return "handed_off_by" in row or any(one.customer in listed for one in self.tenants)
+        return "handed_off_by" in row or any(one.customer in row.get(one.list_for_people, ()) for one in self.tenants)
 
     def violate(self, name: str) -> None:
         """Report a violation, wherever it happens."""
