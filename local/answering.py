@@ -1,4 +1,4 @@
-"""Which AI answers in `run`: the stub, the worker kit with a model, or nobody of ours."""
+"""Which AI answers in `run`: the stub, the worker kit with a model, or your own worker."""
 
 from __future__ import annotations
 

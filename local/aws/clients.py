@@ -1,4 +1,4 @@
-"""Clients of the local AWS for the parent process, which look at no environment and no file of the user's."""
+"""Clients of the local AWS for the parent process. They read no environment variable and no file of the user's."""
 
 from __future__ import annotations
 

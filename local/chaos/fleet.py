@@ -1,7 +1,7 @@
 """The fleet: the web server and the workers, killed with SIGKILL and started again.
 
-at a moment of its own          whatever the victim does then, which is often nothing
-right after it told a step      between two calls of a use case, where a crash is at its worst
+at a random moment              whatever the victim does then, which is often nothing
+right after it logged a step    between two calls of a use case, where a crash is at its worst
 """
 
 from __future__ import annotations

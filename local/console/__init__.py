@@ -1,4 +1,4 @@
-"""The console of `make run`: phones, people's inbox, faults to order, and the ledger of the promise, in a browser.
+"""The console of `make run` in a browser: phones, people's inbox, faults to inject, and the ledger of the promise.
 
 Never shipped. `web.py` and `guard.py` are shared with the operator's console (`ops/console/`).
 

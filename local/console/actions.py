@@ -1,4 +1,4 @@
-"""What a person at the page can do: write as a customer, answer as a person, order a fault."""
+"""The actions of a person at the page: write as a customer, answer as a person, inject a fault."""
 
 from __future__ import annotations
 

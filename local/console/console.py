@@ -1,4 +1,4 @@
-"""Puts the console of `make run` together, and serves it for as long as the block lasts."""
+"""Builds the console of `make run`, and serves it for as long as the block lasts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the page shows, by topic, and which of it changed: the state behind the server-sent events.
+"""The page's data by topic, and which topics changed: the state behind the server-sent events.
 
-A topic holds its latest value only. A page that reads slowly skips what was overwritten meanwhile, and one that comes
-back starts from the whole, so nothing queues up and nothing is missed.
+A topic holds its latest value only. A slow page skips values that were overwritten meanwhile, and a page that
+reconnects gets all topics. So nothing queues up and nothing is missed.
 """
 
 from __future__ import annotations

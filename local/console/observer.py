@@ -1,4 +1,4 @@
-"""Watches a running stack for the page: hears each log line, looks at what it concerns, and publishes what changed."""
+"""Watches a running stack for the page: reads each log line and the data that it concerns, and publishes changes."""
 
 from __future__ import annotations
 

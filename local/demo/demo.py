@@ -1,4 +1,4 @@
-"""`demo`: the whole of it in less than a minute, on free ports, played, shown and checked."""
+"""`demo`: plays the scripted evening in less than a minute on free ports, shows it and checks it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds
     found = list(checks.checks(outcome))
-    timeline.headline("What came of it")
+    timeline.headline("Results")
     checks.show(console, found)
     failed = sum(not check.holds for check in found)
     if failed:

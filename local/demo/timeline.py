@@ -1,7 +1,7 @@
-"""What happens, as a live timeline in the terminal: one line for each thing, by conversation, and by who does it.
+"""What happens, as a live timeline in the terminal: one line per event, by conversation and by actor.
 
-It is also the ear of the demo: it keeps what the children said, so that the script can wait for something to happen and
-the checks can look at all of it afterwards.
+It also keeps what the children logged, so that the script can wait for an event and the checks can read all of it
+afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLD: dict[str, str] = {
     "staged": "staged, route {route}",
     "triggered": "trigger sent",
     "already_triggered": "a trigger is on its way",
-    "DuplicateMessageDetected": "known already; nothing is doubled",
+    "DuplicateMessageDetected": "already known; ignored",
     "refused": "refused: {code}",
     "still_typing": "still typing; looks again in {seconds} s",
     "acquired": "locked for batch {batch_id}",
@@ -35,7 +35,7 @@ TOLD: dict[str, str] = {
     "LockContention": "locked by batch {batch_id}",
     "resumed": "the trigger came again; batch {batch_id} is resumed",
     "handed_off": "handed off to people",
-    "extended": "the AI needs more time; the lock is young again",
+    "extended": "the AI needs more time; the lock is extended",
     "no_reply": "the AI has nothing to say",
     "given_back": "people give the conversation back to the AI",
     "thinking": "thinks about batch {batch_id}",

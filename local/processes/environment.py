@@ -1,4 +1,4 @@
-"""What a child process gets to see of the world.
+"""The environment variables of a child process.
 
 Guarantee: a child's environment is built from a short list of harmless variables, never copied from the user's shell.
 No `AWS_*` variable, profile, proxy or certificate of the shell survives, so nothing started here can reach a real

@@ -334,7 +334,7 @@ class LeanTable(InMemoryTable):
 
 
 class WatchedQueue(InMemoryQueue):
-    """A queue whose every message is looked at: does it tell of one tenant, and go under that tenant's name?"""
+    """A queue whose every message is looked at: does it hold one tenant's data, and go under that tenant's name?"""
 
     see: Callable[[str, str], None] | None = None
 
@@ -515,7 +515,7 @@ class Deployment(World):
         )
 
     def _see(self, body: str, group: str) -> None:
-        """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
+        """I7: a message in a queue holds one tenant's data only, and goes under that tenant's name."""
         document = json.loads(body)
         if "send_id" in document:  # an errand of ours names a part's row, and nothing else
             document = self.tables.sends.state[0][RowId(document["send_id"], "")]
@@ -526,7 +526,7 @@ class Deployment(World):
         company = document.get("company", {"company_id": owner.name, "credentials_reference": owner.secret_ref})
         told = (company["company_id"], company["credentials_reference"], group)
         if strangers or told != (owner.name, owner.secret_ref, owner.name):
-            self.violate("I7: a message in a queue tells of another tenant")
+            self.violate("I7: a message in a queue holds another tenant's data")
 
     def see_lock(self, old: Item, new: Item) -> None:
         """I4: the lock's batch changes only while the record is open; and who opts out is known from then on."""
@@ -602,7 +602,7 @@ class Deployment(World):
         return "handed_off_by" in row or any(one.customer in row.get(one.list_for_people, ()) for one in self.tenants)
 
     def violate(self, name: str) -> None:
-        """Tell of a violation, wherever it happens."""
+        """Report a violation, wherever it happens."""
         self.broken.append(name)
         raise Violation(name)
 

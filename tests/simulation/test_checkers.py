@@ -82,7 +82,7 @@ def receive_again(simulation: Simulation, *bodies: str, **changes: Any) -> None:
 
 
 def parts_of_people(simulation: Simulation) -> list[str]:
-    """People answered in two parts, which a code was told of; nothing has arrived yet."""
+    """People answered in two parts, and a code was reported for them; nothing has arrived yet."""
     text = "word " * 400
     simulation.world.replies_of_people.append(text)
     simulation.course.told += ("none",)
@@ -457,7 +457,7 @@ def an_entry_of_a_stranger() -> Simulation:
     return simulation
 
 
-@planted("I7: a message in a queue tells of another tenant")
+@planted("I7: a message in a queue holds another tenant's data")
 def a_trigger_under_another_name() -> Simulation:
     simulation = ended()
     body = json.dumps({"primary_channel": ACME.key.primary_channel})

@@ -24,7 +24,7 @@ class SmallWorld:
     name: str
     build: Callable[[Any, Memory | None], Simulation]
     variants: dict[str, Any]
-    """What each variant adds, and what `build` is told of it."""
+    """What each variant adds, and what `build` receives for it."""
     is_reply_lossy: bool = False
     is_for_people: bool = False
     """Whether people have all messages when nothing is left to choose: they wait for no window, and for no AI."""
