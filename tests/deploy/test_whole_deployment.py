@@ -312,7 +312,7 @@ class TestDeployed:
         assert made["logs"][f"/aws/lambda/{name}"] == 30
 
     def test_queues_schedules_and_the_api_are_as_they_are_registered(self, deployment: Deployment):
-        """Concurrency by the mapping; a regional API that is throttled and, for its URLs, not traced; recursion where meant."""
+        """Concurrency by the mapping; a regional API, throttled and not traced; recursion where meant."""
         made = deployment.snapshot("dev")
 
         (api,) = made["apis"].values()
