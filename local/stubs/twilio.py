@@ -164,16 +164,22 @@ FAILURES = frozenset(
 
 @dataclass(frozen=True)
 class Account:
-    """One account that may send: by its auth token, or by an API key."""
+    """One account that may send: by an auth token, or by an API key."""
 
     sid: str
     auth_token: str = field(repr=False)
     api_key: str | None = None
     api_secret: str | None = field(default=None, repr=False)
+    secondary_auth_token: str | None = field(default=None, repr=False)
+    """Authenticates like the primary one, and signs nothing."""
 
     def takes(self, user: str, password: str) -> bool:
         """Whether these are credentials of the account."""
-        pairs = {(self.sid, self.auth_token), (self.api_key, self.api_secret)}
+        pairs = {
+            (self.sid, self.auth_token),
+            (self.sid, self.secondary_auth_token),
+            (self.api_key, self.api_secret),
+        }
         return bool(password) and (user, password) in pairs
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib.errors import EngineError
 from chalicelib.ports.tables import Item
@@ -60,6 +61,10 @@ class Asked:
     reads_all: bool = False
     """Whether a large conversations table is read whole."""
 
+    def includes(self, row: Item) -> bool:
+        """Whether a row is of a company that is asked about."""
+        return not self.tenants or tenant_of(row) in self.tenants
+
 
 def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     """Look at all areas, in order."""
@@ -99,8 +104,10 @@ def _tenants(deployment: Deployment, asked: Asked, *, looks: bool) -> Iterator[A
     if looks:
         items: list[Item] = []
         yield _looked(deployment, "tenants", lambda: _companies(deployment, asked, lines, items))
-        yield _looked(deployment, rows.AREA, lambda: rows.check(deployment, items, known_of(deployment, secrets)))
-        yield _looked(deployment, shared_addresses.AREA, lambda: shared_addresses.check(deployment, asked.tenants))
+        theirs = [row for row in items if asked.includes(row)]
+        yield _looked(deployment, rows.AREA, lambda: rows.check(deployment, theirs, known_of(deployment, secrets)))
+        shared = partial(shared_addresses.check, deployment, items, asked.tenants)
+        yield _looked(deployment, shared_addresses.AREA, shared)
     company = asked.tenants[0] if len(asked.tenants) == 1 else None
     yield _looked(deployment, secrets_check.AREA, lambda: secrets_check.check(deployment, lines, secrets, company))
     refused: set[tuple[str, str]] = set()
@@ -121,25 +128,30 @@ def known_of(deployment: Deployment, secrets: Secrets) -> Known:
 def _companies(
     deployment: Deployment, asked: Asked, lines: list[TenantAddress], items: list[Item]
 ) -> Iterator[Finding]:
-    """Find out whose addresses there are, into `lines`, and what of the companies' policies is not applied.
+    """Find what is not applied of the policies of the companies that are asked about.
 
     A tenant that was asked for and has no row is a finding.
+
+    Args:
+        deployment: whose.
+        asked: about which companies.
+        lines: takes the addresses of these companies.
+        items: takes the rows of all companies.
     """
     engine = deployment.engine()
     read = conversation_rows.read(deployment, reads_all=asked.reads_all)
-    items += [row for row in read.items if not asked.tenants or tenant_of(row) in asked.tenants]
+    items += read.items
+    theirs = [row for row in items if asked.includes(row)]
+    lines += tenants_rows.addresses_of(theirs, engine.channels)
     policies = company_policies.Found(engine.settings)
-    found: set[TenantAddress] = set()
     for channel in engine.channels.values():
-        for row in items:
+        for row in theirs:
             if isinstance(row.get(channel.index.company_key), str):
-                found.add(tenants_rows.address_of(channel, row))
                 policies.look(channel, row)
-    lines += sorted(found)
     yield from policies.findings(deployment)
     for tenant in asked.tenants:
-        if tenant not in {tenant_of(row) for row in items}:
-            known = ", ".join(sorted({tenant_of(row) for row in read.items})) or "none"
+        if tenant not in (companies := {tenant_of(row) for row in items}):
+            known = ", ".join(sorted(companies)) or "none"
             yield Finding("tenants", f"{tenant} has no conversation", f"one of the known companies: {known}")
     if not read.are_whole:
         what = f"{deployment.settings.conversations_table} is large: only its look-up indexes were read"

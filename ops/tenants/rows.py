@@ -55,6 +55,17 @@ def address_of(channel: Channel, row: Item) -> TenantAddress:
     return TenantAddress(tenant_of(row), channel.name, row[channel.index.company_key], ref)
 
 
+def addresses_of(items: Iterable[Item], channels: Mapping[str, Channel]) -> list[TenantAddress]:
+    """The addresses that rows name, each once for each secret that they name; a row without one names none."""
+    found = {
+        address_of(channel, row)
+        for row in items
+        for channel in channels.values()
+        if isinstance(row.get(channel.index.company_key), str)
+    }
+    return sorted(found)
+
+
 def lines(table: Table, channels: Mapping[str, Channel], tenant: str | None = None) -> list[TenantAddress]:
     """The addresses of every company, or of one, each once for each secret that its rows name."""
     return sorted({address_of(channel, row) for channel, row in of_companies(table, channels, tenant)})

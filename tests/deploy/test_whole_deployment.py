@@ -312,7 +312,7 @@ class TestDeployed:
         assert made["logs"][f"/aws/lambda/{name}"] == 30
 
     def test_queues_schedules_and_the_api_are_as_they_are_registered(self, deployment: Deployment):
-        """Concurrency by the mapping, not reserved; a regional API, throttled and traced; recursion where meant."""
+        """Concurrency by the mapping; a regional API, throttled and not traced; recursion where meant."""
         made = deployment.snapshot("dev")
 
         (api,) = made["apis"].values()
@@ -328,7 +328,7 @@ class TestDeployed:
         }
         assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
-        assert (api["endpoint"], traced) == (["REGIONAL"], True)
+        assert (api["endpoint"], traced) == (["REGIONAL"], False)
         assert settings["*/*"]["throttlingRateLimit"] == wanted.per_second
         assert {name for name, one in made["functions"].items() if one["recursion"] == "Allow"} == {
             name for name, found in made["mappings"].items() if found

@@ -16,7 +16,7 @@ from twilio.request_validator import RequestValidator
 from local.stubs.phones import Phones
 from local.stubs.twilio import Account, Fault, Kind, TwilioStub, segments
 
-ACCOUNT = Account("AC" + "a" * 32, "token-a", api_key="SK1", api_secret="secret")
+ACCOUNT = Account("AC" + "a" * 32, "token-a", api_key="SK1", api_secret="secret", secondary_auth_token="token-c")
 OTHER = Account("AC" + "b" * 32, "token-b")
 FORM = {"To": "+447700900111", "From": "+447700900100", "Body": "Hello"}
 
@@ -72,8 +72,12 @@ def get(twilio: TwilioStub, path: str, *, auth=(ACCOUNT.sid, "token-a")) -> requ
     return requests.get(f"{twilio.url}{path}", auth=auth, timeout=5)
 
 
-@pytest.mark.parametrize("auth", [(ACCOUNT.sid, "token-a"), ("SK1", "secret")], ids=["token", "key"])
-def test_the_accounts_token_and_its_key_are_let_in(twilio, auth):
+@pytest.mark.parametrize(
+    "auth",
+    [(ACCOUNT.sid, "token-a"), (ACCOUNT.sid, "token-c"), ("SK1", "secret")],
+    ids=["primary token", "secondary token", "key"],
+)
+def test_the_accounts_tokens_and_its_key_are_let_in(twilio, auth):
     """Basic auth, as Twilio takes it."""
     status = post(twilio, auth=auth).status_code
 

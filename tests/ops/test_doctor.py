@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from chalicelib.aws.attributes import item_to_wire
 from infrastructure.stages import AI_FUNCTION, functions
 from local.processes import ports
+from local.stubs.twilio import Account as TwilioAccount
 from local.stubs.twilio import TwilioStub
 from ops.__main__ import cli
 from ops.doctor.checks import policies
@@ -25,7 +26,7 @@ from ops.terminal import masking
 from tests.ops.conftest import BUCKET, REF, REGION, SECRET, STAGE, Stage
 from tests.ops.planted import set_queue, write_secret
 from tests.ops.serving import answering, served
-from tests.world import AUTH_TOKEN, COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
 
 NO_PROBE = Asked(looks_at_tenants=False, url="http://127.0.0.1:9")
 """What needs no webhook; that one is a finding of its own, which `faults` leaves out."""
@@ -219,16 +220,28 @@ class TestWebhooks:
         with served(public_base_url="https://elsewhere.example.com") as (_, url):
             assert "the signature is not accepted" in self.found(stage, url)[0]
 
-    def test_the_next_token_is_probed_too(self, stage: Stage):
-        """It has to be accepted before it is promoted, and here it is not known yet."""
-        write_secret(
-            stage,
-            json.dumps({"account_sid": "AC" + "0" * 32, "auth_token": AUTH_TOKEN, "next_auth_token": "coming"}),
-        )
+    def test_the_next_token_is_probed_too(self, stage: Stage, twilio: TwilioStub):
+        """The webhook must accept it before Twilio promotes it; this webhook does not know it yet."""
+        twilio._accounts[ACCOUNT_SID] = TwilioAccount(ACCOUNT_SID, AUTH_TOKEN, secondary_auth_token="coming")
+        write_secret(stage, json.dumps({**SECRET, "next_auth_token": "coming"}))
+
         with served() as (_, url):
             found = self.found(stage, url)
 
         assert [("next_auth_token" in one) for one in found] == [True, True]
+
+    def test_a_next_token_that_twilio_refuses_is_one_fault_and_is_not_probed(self, stage: Stage):
+        """Twilio will never sign with it: the account is at fault, not the webhook."""
+        write_secret(stage, json.dumps({**SECRET, "next_auth_token": "mistyped"}))
+
+        with served() as (world, url):
+            found = [(one.area, one.what) for one in faults(stage, Asked(tenants=("acme",), url=url))]
+
+        assert found == [("accounts", f"twilio does not accept the next_auth_token of {REF}")]
+        assert [line["outcome"] for line in world.telemetry.lines if line["step"] == "answered_provider"] == [
+            "probe",
+            "probe",
+        ]
 
     def test_no_address_is_shown_whole(self, stage: Stage):
         """A finding names the company and masks its number."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+from chalicelib.ports.tables import Item
 from ops.doctor.findings import Finding
 from ops.stage.deployment import Deployment
 from ops.tenants import rows
@@ -12,19 +13,16 @@ from ops.terminal import masking
 AREA = "shared addresses"
 
 
-def check(deployment: Deployment, tenants: Collection[str]) -> Iterator[Finding]:
+def check(deployment: Deployment, items: Sequence[Item], tenants: Collection[str]) -> Iterator[Finding]:
     """One finding for each address that several companies have.
-
-    The rows of all companies are read, whichever are asked for: the other company's row is the fault as much.
 
     Args:
         deployment: whose conversations.
+        items: the rows of all companies, whichever are asked for: the other company's row is the fault as much.
         tenants: only addresses of these companies; none named: all.
     """
-    engine = deployment.engine()
     companies: dict[tuple[str, str], set[str]] = {}
-    for channel, row in rows.of_companies(engine.tables.conversations, engine.channels):
-        line = rows.address_of(channel, row)
+    for line in rows.addresses_of(items, deployment.engine().channels):
         companies.setdefault((line.channel, line.address), set()).add(line.tenant)
     for (channel_name, address), sharing in sorted(companies.items()):
         if len(sharing) > 1 and (not tenants or not sharing.isdisjoint(tenants)):
