@@ -72,7 +72,7 @@ deploy-check: .venv/made-dev .venv-aws/made ## deploy to a local AWS that enforc
 browser: .venv/made-dev .venv-aws/made ## a real headless Chromium uses the console and attacks the local ports (CHROMIUM names the program)
 	@$(VENV)/python -m pytest tests/browser -m browser $(ARGS)
 
-chaos: $(LOCAL) ## real processes under a load, killed at random, and what came of each message (ARGS=--help tells more)
+chaos: $(LOCAL) ## real processes under a load, killed at random, and the outcome of each message (options: ARGS=--help)
 	@$(VENV)/python -m local.chaos $(ARGS)
 
 check: .venv/made-dev ## lint, format, types, layers, the CloudFormation templates

@@ -112,7 +112,7 @@ if ai_worker_is_on():
 
 @app.schedule(Rate(SWEEP_STALLED_MINUTES, unit=Rate.MINUTES))
 def check_and_reset_stalled_conversations(event: CloudWatchEvent) -> None:
-    """Let go of stalled locks."""
+    """Reset stalled locks."""
     handlers.schedules.reset_stalled_locks(event.context, wiring.engine())
 
 

@@ -68,7 +68,7 @@ def _bursts(chance: random.Random) -> Iterator[list[datetime]]:
 
 
 def play(policy: Policy, customers: Sequence[Sequence[Sequence[datetime]]]) -> Outcome:
-    """What becomes of the traces under a policy."""
+    """How a policy batches the traces."""
     waits: list[float] = []
     several = split = 0
     for bursts in customers:

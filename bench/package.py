@@ -29,7 +29,7 @@ PROCESSES = 7
 TOP = 12
 MEGABYTE = 1024**2
 _ANY_REGION = {"AWS_DEFAULT_REGION": "eu-central-1"}
-"""Nothing is sent there, but botocore wants to be told of one."""
+"""Nothing is sent there, but botocore requires a region."""
 
 COLD = """
 import json, sys, time
@@ -74,7 +74,7 @@ def packaged(folder: Path) -> Path:
 
 
 def unzipped(file: Path) -> Counter[str]:
-    """The bytes of the package by its top-level folder or file; what tells of a distribution is counted as one."""
+    """The bytes of the package by its top-level folder or file; the metadata of all distributions is counted as one."""
     sizes: Counter[str] = Counter()
     with zipfile.ZipFile(file) as archive:
         for one in archive.infolist():

@@ -1,8 +1,8 @@
-"""The only knowledge of time: the clock, the deadline of one invocation, and how instants are written down.
+"""The only module that knows the time: the clock, the deadline of one invocation, and the text form of instants.
 
-Instants are aware datetimes in UTC. They are stored as ISO 8601 with six digits of fraction, so that the order of
-the texts is the order of the instants. Sweeps and conditions compare instants written by different functions; the
-protocol stays safe under skew between their clocks, which can only make a wait longer or a spare trigger.
+Instants are aware datetimes in UTC. They are stored as ISO 8601 with six digits of fraction, so the order of the texts
+is the order of the instants. Sweeps and conditions compare instants written by different functions. The protocol stays
+safe under skew between their clocks: it can only lengthen a wait or cause a spare trigger.
 """
 
 from __future__ import annotations

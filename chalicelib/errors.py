@@ -3,10 +3,10 @@
     EngineError             has a code; its text never holds message text, numbers or secrets
     |-- Rejected            the sender or the tenant: the message is refused by a named rule
     |-- TryAgain            the world: throttled, unreachable, timed out; the same call may succeed later
-    `-- Misconfigured       us: a retry does not mend it; somebody has to
+    `-- Misconfigured       us: a retry fails again until somebody fixes it
 
-What each code is answered to a provider stands in `responses.py`, and only there. A broken invariant is an
-assertion, and losing a race is a value, not an error.
+Only `responses.py` maps a code to the answer that a provider gets. A broken invariant is an assertion. Losing a race is
+a value, not an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""No garbage collection while a process starts: it makes next to no garbage, and each collection looks at everything.
+"""Switches garbage collection off while a process starts: a start makes little garbage, and collections are slow.
 
-Lambda gives a starting function no more processor than a running one. What was made by the end of the start is left out
-of all later collections too.
+Lambda gives a starting function no more processor than a running one. The objects made during the start are also left
+out of all later collections.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The composition root: the only place where collaborators are put together, each built once.
+"""The composition root: the only place that constructs the collaborators, each once.
 
-On Lambda the use case that a function serves is built at import, so that a missing setting stops the function at once
-and the clients are made in the time that Lambda gives to starting. Elsewhere each is built on first use, so that
-`import app` needs no credentials, no network and no settings.
+On Lambda the use case of a function is built at import. So a missing setting stops the function at once, and the
+clients are made in the time that Lambda gives to starting. Elsewhere each is built on first use, so `import app` needs
+no credentials, no network and no settings.
 """
 
 from __future__ import annotations

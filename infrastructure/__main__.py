@@ -21,20 +21,20 @@ _PARAMETERS = click.option(
 _ALARM_TOPIC = click.option(
     "--alarm-topic",
     metavar="ARN",
-    help="The SNS topic that is told of each alarm; left out: the one that was told before; empty: none.",
+    help="The SNS topic that each alarm notifies. Left out: the topic of the last deployment. Empty: none.",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Puts a stage of replies-engine into the account that the shell's AWS credentials lead to."""
+    """Deploys a stage of replies-engine into the account of the shell's AWS credentials."""
 
 
 @cli.command()
 @_STAGE
 @_PARAMETERS
 def create(stage: str, parameters: tuple[str, ...]) -> None:
-    """Make the stage's tables and queues, or bring them up to date; then `chalice deploy --stage NAME` works."""
+    """Create or update the stage's tables and queues; then `chalice deploy --stage NAME` works."""
     deploying.create(deploying.stage_named(stage), _pairs(parameters), click.echo)
 
 
@@ -43,7 +43,7 @@ def create(stage: str, parameters: tuple[str, ...]) -> None:
 @_PARAMETERS
 @_ALARM_TOPIC
 def deploy(stage: str, parameters: tuple[str, ...], alarm_topic: str | None) -> None:
-    """Do all of it - create, chalice deploy, post-deploy, watch - and tell the webhooks' URLs."""
+    """Do everything (create, chalice deploy, post-deploy, watch), and print the webhooks' URLs."""
     deploying.deploy(deploying.stage_named(stage), _pairs(parameters), alarm_topic, click.echo)
 
 
@@ -65,7 +65,7 @@ def package(stage: str, folder: Path) -> None:
 @cli.command()
 @_STAGE
 def post_deploy(stage: str) -> None:
-    """Set what Chalice cannot: after a `chalice deploy` of your own."""
+    """Apply the settings that Chalice cannot; run after a `chalice deploy` of your own."""
     deploying.post_deploy_step(deploying.stage_named(stage), click.echo)
 
 
@@ -73,7 +73,7 @@ def post_deploy(stage: str) -> None:
 @_STAGE
 @_ALARM_TOPIC
 def watch(stage: str, alarm_topic: str | None) -> None:
-    """Make the stage's alarms and its dashboard, or bring them up to date."""
+    """Create or update the stage's alarms and its dashboard."""
     deploying.watch(deploying.stage_named(stage), alarm_topic, click.echo)
 
 

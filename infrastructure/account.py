@@ -115,7 +115,7 @@ def _told(error: BaseException, again: str) -> str | None:
             return f"the credentials may not {error.operation_name}: grant it to them, then `{again}`"
         case ClientError():
             words = " ".join(str(error.response["Error"].get("Message", "")).split())
-            return f"{error.operation_name} was refused ({error_code(error)}: {words}): mend that, then `{again}`"
+            return f"{error.operation_name} was refused ({error_code(error)}: {words}): fix that, then `{again}`"
         case BotoCoreError():
             return f"AWS did not answer ({' '.join(str(error).split())}): `{again}` goes on where this ended"
         case _:

@@ -116,7 +116,7 @@ def _main(verb: str, stage: str, *arguments: str) -> int:
     except DeploymentError as obstacle:
         obstacle.show()
     except Exception as error:  # noqa: BLE001  # whatever Chalice ends with is told in one line
-        DeploymentError(f"Chalice gave up ({' '.join(str(error).split())}): mend that, then `{again}`").show()
+        DeploymentError(f"Chalice gave up ({' '.join(str(error).split())}): fix that, then `{again}`").show()
     else:
         return 0
     return 1

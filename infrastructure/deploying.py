@@ -105,7 +105,7 @@ def functions(stage: Stage, tell: Tell, account: Account | None = None) -> None:
     account = account or Account.of_shell(again)
     with in_one_line(again):
         for name in chalice_state.restore(account, stage):
-            tell(f"{name} was found in the account; Chalice knows it again")
+            tell(f"{name} was found in the account and recorded for Chalice")
     api = chalice_state.api(stage)
     chalice_deploy.deploy(stage, api and api[1], again)
 
@@ -129,7 +129,7 @@ def watch(stage: Stage, alarm_topic: str | None, tell: Tell, account: Account | 
 
     Args:
         stage: which.
-        alarm_topic: the SNS topic that is told of each alarm; empty: nobody is told; None: whoever was told before.
+        alarm_topic: the SNS topic that each alarm notifies; empty: none; None: the topic of the last deployment.
         tell: takes a line on what was done.
         account: where, if not where the shell's credentials lead.
 

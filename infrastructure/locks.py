@@ -54,7 +54,7 @@ class Audit:
         """What is printed."""
         yield from self.vulnerable
         if self.unknown and not self.audited:
-            yield "NOT AUDITED: there is no network to the database of advisories; nothing is known of any package."
+            yield "NOT AUDITED: the database of advisories cannot be reached; no package was checked."
         elif self.unknown:
             yield f"NOT AUDITED: the database of advisories did not answer for {', '.join(self.unknown)}."
         if self.audited:

@@ -109,7 +109,7 @@ def _api_stage(account: Account, stage: Stage, api: str) -> Iterator[str]:
         yield f"the API's access log is {access_logs.group(stage)}"
     if now.get("tracingEnabled"):
         changes["/tracingEnabled"] = "false"
-        yield "the API is not traced any more: traces hold URLs"
+        yield "tracing of the API is off, because traces hold URLs"
     if changes:
         client.update_stage(
             restApiId=api,
@@ -135,7 +135,7 @@ def _public_url(client: Any, stage: Stage, url: str) -> Iterator[str]:
         FunctionName=name, Environment={"Variables": {**variables, PUBLIC_BASE_URL: url}}
     )
     client.get_waiter("function_updated_v2").wait(FunctionName=name)
-    yield f"{name} knows the public URL"
+    yield f"{name} has the public URL"
 
 
 def _not_deployed(what: str, account: Account, stage: Stage) -> DeploymentError:

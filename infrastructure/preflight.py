@@ -55,7 +55,7 @@ def faults_of_topic(account: Account, topic: str | None) -> Iterator[str]:
         yield f"{topic} is no SNS topic: ALARM_TOPIC is the ARN of one, arn:aws:sns:<region>:<account>:<name>"
     elif arn["region"] != account.region:
         yield (
-            f"the SNS topic is in {arn['region']}, and an alarm tells only one of its own region, {account.region}: "
+            f"the SNS topic is in {arn['region']}, but an alarm notifies only its own region, {account.region}: "
             "name one there with ALARM_TOPIC"
         )
 
@@ -78,13 +78,13 @@ def _faults_of_indexes(table: dict[str, Any], stage: Stage) -> Iterator[str]:
     there = {one["IndexName"] for one in table.get("GlobalSecondaryIndexes", [])}
     for variable in _INDEXES:
         if (name := stage.setting(variable)) not in there:
-            yield f"the table {table['TableName']} lacks the index {name}: docs/data.md tells its keys; add it"
+            yield f"the table {table['TableName']} lacks the index {name}: docs/data.md has its keys; add it"
 
 
 def _missing(what: str, account: Account, stage: Stage) -> str:
     return (
         f"the {what} is missing in {account.region}: `make deploy STAGE={stage.name}` makes it with the stack "
-        f"{stage.stack_name}; where the stack is there, docs/deploying.md tells how it comes back"
+        f"{stage.stack_name}; where the stack is there, docs/deploying.md describes how to restore it"
     )
 
 

@@ -116,7 +116,7 @@ class Stack:
             self._look_until(waiter)
         except WaiterError:
             raise DeploymentError(
-                f"the stack {self.name} is {self.status}, because {self._reason()}: mend that, then `{again}`"
+                f"the stack {self.name} is {self.status}, because {self._reason()}: fix that, then `{again}`"
             ) from None
 
     def _look_until(self, waiter: str) -> None:

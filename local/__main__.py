@@ -54,7 +54,7 @@ _AI = click.option(
     type=click.Choice(["stub", "echo", "openai"]),
     default="stub",
     show_default=True,
-    help="What answers: the stub, or the worker of examples/ai_worker with a model.",
+    help="Who answers: the stub, or the worker of examples/ai_worker with a model.",
 )
 _NO_AI = click.option("--no-ai", is_flag=True, help="Leave the AI queue to a worker of your own.")
 _MODEL = click.option("--model", default="", help="The name of the model, for --ai openai.")
@@ -68,7 +68,7 @@ _THINKING = click.option(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """The whole of replies-engine on this machine; it can reach no real account."""
+    """Runs all of replies-engine on this machine, without access to a real account."""
 
 
 @cli.command()
@@ -155,7 +155,7 @@ def _run(
 @cli.command()
 @click.option("--verbose", is_flag=True, help="Show every log line of the app.")
 def demo(*, verbose: bool) -> None:
-    """Play a scripted evening on free ports, show it live, and check what came of it."""
+    """Play a scripted evening on free ports, show it live, and check the outcome."""
     from local.demo import demo as script  # noqa: PLC0415  # as above
 
     shell = _become_parent()
@@ -179,8 +179,8 @@ def serve(port: int) -> None:
 
 @cli.command(hidden=True)
 @click.option("--only", multiple=True, help="A handler to run; may be given several times.")
-@click.option("--die-before-dispatch", is_flag=True, help="Die, as a machine dies, before a send to the AI queue.")
-@click.option("--every", type=int, help="Seconds between two firings of a schedule, in place of its own.")
+@click.option("--die-before-dispatch", is_flag=True, help="Die like a crashed machine before a send to the AI queue.")
+@click.option("--every", type=int, help="Seconds between two runs of a schedule, instead of its own.")
 def work(*, only: tuple[str, ...], die_before_dispatch: bool, every: int | None) -> None:
     """Run the app's queue handlers and schedules (a child of `run`)."""
     parent_watch.end_with_parent()

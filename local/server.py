@@ -27,4 +27,4 @@ def serve(stage: str, port: int, *, public_base_url: str) -> None:
 
 
 def _say_nothing(*_arguments: object) -> None:
-    """Leave the telling of requests to the app's own log."""
+    """Log no requests: the app's own log has them."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="replies-engine")
 def cli() -> None:
-    """What an operator does with a deployment of replies-engine: docs/ops.md describes each command.
+    """Operates a deployment of replies-engine: docs/ops.md describes each command.
 
     Shell completion: docs/ops.md#completion.
     """
@@ -45,8 +45,8 @@ machine.add_to(cli)
 @cli.command()
 @on_stage
 @click.option("--tenant", "tenants", multiple=True, help="Only this company, by its company_id; may be given again.")
-@click.option("--no-tenants", is_flag=True, help="Look at the stage alone: no company's rows, no provider, no probe.")
-@click.option("--all-rows", is_flag=True, help="Read the conversations table whole, however large it is.")
+@click.option("--no-tenants", is_flag=True, help="Check only the stage: no company's rows, no provider, no probe.")
+@click.option("--all-rows", is_flag=True, help="Read the whole conversations table, of any size.")
 @click.option("--url", help="The webhooks' URL, up to /webhooks. Default: PUBLIC_BASE_URL, or as deployed.")
 @JSON
 def doctor(
@@ -59,7 +59,7 @@ def doctor(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Look at everything, and say in one line each what is wrong and which command fixes it."""
+    """Check everything; print one line per fault, with the command that fixes it."""
     from ops.commands.doctor import show_areas  # noqa: PLC0415  # each command loads what it needs
     from ops.doctor import examination as doctoring  # noqa: PLC0415  # as above
     from ops.tenants import names  # noqa: PLC0415  # as above
@@ -75,7 +75,7 @@ def doctor(
 @DRY_RUN
 @YES
 def restore(deployment: Deployment, console: Console, *, name: str, dry_run: bool, yes: bool) -> None:
-    """Make the table, queue or bucket NAME what the template describes: create it, or change what differs."""
+    """Create the table, queue or bucket NAME, or change it, so that it matches the template."""
     from ops.commands import restore as screen  # noqa: PLC0415  # as above
 
     screen.restore(deployment, console, name, is_dry_run=dry_run, yes=yes)
@@ -90,7 +90,7 @@ def restore(deployment: Deployment, console: Console, *, name: str, dry_run: boo
 def redrive(
     deployment: Deployment, console: Console, *, queue: str, conversation_id: str | None, dry_run: bool, yes: bool
 ) -> None:
-    """Send what lies in the dead-letter queue of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
+    """Send the dead letters of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
     from ops.commands import redrive as screen  # noqa: PLC0415  # as above
 
     screen.redrive(deployment, console, queue, conversation_id, is_dry_run=dry_run, yes=yes)
@@ -100,7 +100,7 @@ def redrive(
 @on_stage
 @click.argument("conversation_id")
 @PRIMARY_CHANNEL
-@click.option("--now", "at_once", is_flag=True, help="A lock that has not stalled yet, too.")
+@click.option("--now", "at_once", is_flag=True, help="Also reset a lock that has not stalled yet.")
 @YES
 def unlock(
     deployment: Deployment,
@@ -154,7 +154,7 @@ def handoff(
 @DRY_RUN
 @YES
 def watch_unanswered(deployment: Deployment, console: Console, *, since: datetime, dry_run: bool, yes: bool) -> None:
-    """Let the sweep find the unanswered messages that an earlier version left at rest; once after an upgrade."""
+    """Let the sweep find unanswered messages that an earlier version left; run once after an upgrade."""
     from ops.commands import watch_unanswered as screen  # noqa: PLC0415  # as above
 
     screen.watch_unanswered(deployment, console, since, is_dry_run=dry_run, yes=yes)
@@ -165,7 +165,7 @@ def watch_unanswered(deployment: Deployment, console: Console, *, since: datetim
 @DRY_RUN
 @YES
 def widen_opt_outs(deployment: Deployment, console: Console, *, dry_run: bool, yes: bool) -> None:
-    """Make each opt-out of a channel one of all channels; before a rollback to a version that knows no other."""
+    """Extend each channel's opt-out to all channels, before a rollback to a version without opt-outs per channel."""
     from ops.commands import widen_opt_outs as screen  # noqa: PLC0415  # as above
 
     screen.widen_opt_outs(deployment, console, is_dry_run=dry_run, yes=yes)
@@ -180,13 +180,13 @@ def widen_opt_outs(deployment: Deployment, console: Console, *, dry_run: bool, y
     type=SINCE,
     default="24h",
     show_default=True,
-    help="From when on logs are read: 90m, 24h, 7d, or ISO 8601.",
+    help="Start of the logs to read: 90m, 24h, 7d, or ISO 8601.",
 )
 @JSON
 def explain(
     deployment: Deployment, console: Console, *, told: str, primary_channel: str | None, since: datetime, as_json: bool
 ) -> None:
-    """Say why there was or was no reply: a timeline from tables, dead letters and logs, and a verdict."""
+    """Explain why a message has a reply or none: a timeline from tables, dead letters and logs, and a verdict."""
     from ops.commands import explain as screen  # noqa: PLC0415  # as above
     from ops.tenants import names  # noqa: PLC0415  # as above
 
@@ -197,7 +197,7 @@ def explain(
 @cli.command("catch-up")
 @on_stage
 @click.argument("tenant")
-@click.option("--since", type=SINCE, help="From when on: 6h, 2d, or ISO 8601. With --message: 30d by default.")
+@click.option("--since", type=SINCE, help="Start: 6h, 2d, or ISO 8601. With --message: 30d by default.")
 @click.option("--message", "message_sid", help="Only this message of the provider's list.")
 @DRY_RUN
 @YES
@@ -211,7 +211,7 @@ def catch_up(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Take in what the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
+    """Receive messages that the provider delivered to TENANT (its company_id) and a fault of ours dropped."""
     from ops.commands import catch_up as screen  # noqa: PLC0415  # as above
     from ops.tenants import names  # noqa: PLC0415  # as above
 
@@ -224,10 +224,10 @@ def catch_up(
 
 @cli.command()
 @on_stage
-@click.option("--since", type=SINCE, default="5m", show_default=True, help="From when on: 5m, 2h, or ISO 8601.")
+@click.option("--since", type=SINCE, default="5m", show_default=True, help="Start: 5m, 2h, or ISO 8601.")
 @click.option("--level", type=click.Choice(LEVELS), default="INFO", show_default=True, help="Nothing quieter.")
-@click.option("--only", "words", metavar="TEXT", help="Only lines that hold this: a conversation's id, a sid, a code.")
-@click.option("--no-follow", is_flag=True, help="Show what there is, and end.")
+@click.option("--only", "words", metavar="TEXT", help="Only lines that contain this text, such as an id or a code.")
+@click.option("--no-follow", is_flag=True, help="Show the existing lines, and end.")
 @JSON
 def tail(
     deployment: Deployment,

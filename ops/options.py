@@ -18,10 +18,10 @@ Body = TypeVar("Body", bound=Callable[..., Any])
 _PLACES = (
     click.option("--stage", envvar="STAGE", help="The stage: local, dev, prod, or one of your own."),
     click.option("--use", envvar="REPLIES_ENGINE_PROFILE", metavar="NAME", help="A saved profile: `profile list`."),
-    click.option("--endpoint-url", help="Where AWS is. Default for `local`: the newest `make run`."),
-    click.option("--region", help="Default: as the AWS configuration says."),
+    click.option("--endpoint-url", help="URL of AWS. Default for `local`: the newest `make run`."),
+    click.option("--region", help="Default: from the AWS configuration."),
     click.option("--profile", "--aws-profile", "profile", help="A profile of the AWS configuration."),
-    click.option("--twilio-url", help="Where Twilio's API is. Default: as the settings say; for `local` the stub."),
+    click.option("--twilio-url", help="URL of Twilio's API. Default: from the settings; for `local` the stub."),
 )
 
 PLACES = ("endpoint_url", "region", "profile", "twilio_url")
@@ -32,7 +32,7 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be 
 PRIMARY_CHANNEL = click.option(
     "--primary-channel", help="The row's hash key, where two conversations have the same id."
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document in place of text.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
 
 def on_stage(body: Body) -> Body:

@@ -263,7 +263,7 @@ def _signed(
 
 
 class World:
-    """One deployment, its surroundings, and a ledger of what came of everything."""
+    """One deployment, its surroundings, and a ledger of every outcome."""
 
     clock_kind = FakeClock
     table_kind = InMemoryTable

@@ -1,10 +1,10 @@
-"""One batch of the AI queue, answered: by a model, with heartbeats, once.
+"""Answers one batch of the AI queue with a model, once, with heartbeats.
 
     known? - still ours? - think, and extend meanwhile - still ours? - keep the reply - send it
 
-Guarantee: a batch is thought about until one reply is kept, and every later delivery sends that same reply, which the
-engine knows. A fault of the model is a retry, and on the last delivery a handoff with the reason: it never ends the
-worker. A batch that lost its lock is dropped, because the engine would refuse the reply.
+Guarantee: the model answers a batch until one reply is kept. Every later delivery of the batch sends that same reply,
+which the engine recognises. A fault of the model causes a retry, and on the last delivery a handoff with the reason; it
+never ends the worker. A batch that lost its lock is dropped, because the engine would refuse the reply.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a model is asked, and what its answer means: a batch's context as turns, a text as a reply; pure.
+"""The prompt for a model and the meaning of its answer: a batch's context as turns, a text as a reply; pure.
 
-Guarantee: turns alternate and begin with the customer, as every model's API wants. A customer's words stand between
-tags that they cannot close, and the instructions tell the model that such words never instruct it.
+Guarantee: turns alternate and begin with the customer, as every model's API requires. A customer's words stand between
+tags that they cannot close. The instructions tell the model never to follow words between these tags.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How values are spelled on DynamoDB's wire.
 
-botocore alone knows the types of the wire; boto3's own serialiser would load its resource API, which the webhook's
-cold start must not pay for. Numbers are written from int and Decimal and come back as Decimal, all 38 digits of them;
-a float is a programming error, since it would not come back as it went.
+botocore alone knows the types of the wire. boto3's own serialiser would load its resource API and lengthen the
+webhook's cold start. Numbers are written from int and Decimal and read as Decimal, with all 38 digits. A float is a
+programming error, because it would be read as another value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model of Amazon Bedrock, by its Converse API: one request for all of its models."""
+"""A model of Amazon Bedrock, called by the Converse API, whose requests are the same for every model."""
 
 from __future__ import annotations
 

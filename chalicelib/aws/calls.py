@@ -1,9 +1,9 @@
 """One call to AWS: its deadline, its tries, and what its failure means to the engine.
 
 Guarantee: no botocore error leaves this folder. `TryAgain` says whether the call may have been applied, over all of
-botocore's own tries of it, and `Misconfigured` names the operation, the resource and AWS's error code, never values.
+botocore's own tries of it. `Misconfigured` names the operation, the resource and AWS's error code, and no values.
 
-    what botocore meets                                    what the engine is told
+    botocore's result                                      the engine's error
     refused before it could happen (throttled)             TryAgain, not applied
     never left this machine (no connection)                TryAgain, not applied
     expired credentials                                    TryAgain, not applied

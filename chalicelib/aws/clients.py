@@ -1,12 +1,12 @@
-"""The connections to AWS: one botocore session and its low-level clients, each made once and one after the other.
+"""The connections to AWS: one botocore session and its low-level clients. Each is made once, one after the other.
 
 Endpoint, region and credentials come from the standard `AWS_*` environment, which botocore reads itself. Parameters are
-not checked here: the services check them, and botocore's check costs as much as the call's own serialisation. The set
-user agent spares building one, piece by piece, for each request.
+not checked here: the services check them, and botocore's check costs as much as the call's own serialisation. The fixed
+user agent saves botocore building one for each request.
 
-On Lambda the clients trust Amazon's own certificate authorities alone: reading the whole bundle of certifi costs about
-17 ms of processor for each new connection. Where an endpoint may be signed by another authority - in another partition,
-behind a proxy, at a configured endpoint, with a configured bundle - botocore's own choice stands.
+On Lambda the clients trust only Amazon's own certificate authorities. Reading certifi's whole bundle costs about 17 ms
+of processor time for each new connection. botocore's own choice stands where another authority may sign: in another
+partition, behind a proxy, at a configured endpoint, or with a configured bundle.
 """
 
 from __future__ import annotations

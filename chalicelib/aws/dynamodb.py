@@ -1,8 +1,8 @@
 """Tables of DynamoDB: conditions and changes rendered as expressions, reads strongly consistent and to the last page.
 
-Every name and every value stands behind a placeholder, so that no reserved word matters. botocore tries a call more
-than once: after a lost answer a conditional write may come back refused by our own write. Whose row it is, the caller
-sees in `Refused`.
+Every name and every value stands behind a placeholder, so reserved words are allowed. botocore tries a call more than
+once. After a lost answer, our own write can refuse the conditional write's next try. `Refused` carries the row, so that
+the caller sees whose it is.
 """
 
 from __future__ import annotations

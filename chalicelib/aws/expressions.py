@@ -1,6 +1,6 @@
 """Conditions and changes as DynamoDB's expressions.
 
-Every name and every value stands behind a placeholder, so that no reserved word and no awkward name matters.
+Every name and every value stands behind a placeholder, so reserved words and special characters are allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Expressions:
         return {"ProjectionExpression": ", ".join(map(self.name, attributes))} if attributes else {}
 
     def placeholders(self) -> Request:
-        """What a request must tell of the placeholders; DynamoDB takes neither an empty map nor an unused one."""
+        """The request's maps of the placeholders; DynamoDB accepts neither an empty map nor an unused placeholder."""
         request: Request = {}
         if self.names:
             request["ExpressionAttributeNames"] = {placeholder: name for name, placeholder in self.names.items()}

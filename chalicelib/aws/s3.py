@@ -1,8 +1,7 @@
-"""A bucket of S3: objects are put, never read: whoever reads them has rights of their own.
+"""A bucket of S3. Objects are put and never read here; their readers have their own rights.
 
-What may take long is bounded: botocore's timeouts bound each step of a connection, so a network that trickles would
-let an upload go on for ever. The content is therefore handed out in pieces only as long as its time lasts, over all
-tries together.
+botocore's timeouts bound each step of a connection, but a very slow network could keep an upload running without end.
+So the content is handed out in pieces, and only until its time is over, for all tries together.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class S3Bucket:
             try:
                 answer = self.identity().call("GetCallerIdentity", self.name, {}, deadline=self.deadline)
             except TryAgain as error:
-                # Whatever became of the question, nothing was put.
+                # Whether or not the question was answered, nothing was put.
                 raise TryAgain(error.code, error.detail, maybe_applied=False) from error
             self._accounts[self.name] = str(answer["Account"])
         return self._accounts[self.name]

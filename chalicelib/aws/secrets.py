@@ -1,4 +1,4 @@
-"""Secrets of Secrets Manager: the text of the current version, unparsed and not kept here."""
+"""Secrets of Secrets Manager: the text of the current version. It is not parsed or kept here."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class SqsQueue:
             try:
                 answer = self._call("GetQueueUrl", {"QueueName": self.name})
             except TryAgain as error:
-                # Whatever became of the question, nothing was sent to the queue.
+                # Whether or not the question was answered, nothing was sent to the queue.
                 raise TryAgain(error.code, error.detail, maybe_applied=False) from error
             self._urls[self.name] = str(answer["QueueUrl"])
         return self._urls[self.name]

@@ -2,13 +2,13 @@
 
     give the trigger lock up - look - decide - act, and look again until there is nothing to do
 
-Guarantee: each staged message is dispatched under the lock that appended it, handed to people under a claim in their
-name, settled as a duplicate, or refused by a named rule. What fails in between is taken up by the same trigger, which
-comes again with the same id, by whoever finds the claim, or by the sweep. There is no unlock once a dispatch may have
-happened.
+Guarantee: each staged message ends in one of four ways. It is dispatched under the lock that appended it, handed to
+people under a claim in their name, settled as a duplicate, or refused by a named rule. After a failure the same trigger
+comes again with the same id and continues; else the next process that finds the claim does, or the sweep. The lock is
+not released once a dispatch may have happened.
 
-Six calls for a batch of up to 25 messages: delete, query, read, update, send, settle. The read takes the history of the
-staged messages along where the webhook saw that the record had moved any.
+A batch of up to 25 messages costs six calls: delete, query, read, update, send, settle. The read includes the history
+of the staged messages if the webhook saw that the record had moved any.
 """
 
 from __future__ import annotations
@@ -320,8 +320,8 @@ class Batching:
     def _dispatch(self, job: Job, lease: Lease, *, may_abandon: bool) -> None:
         """Send the batch that the record names to the AI.
 
-        Until the first try of the send a fresh lock that carries nothing is given back on any fault: nobody knows of
-        the batch. From that try on it is kept, whatever the send's outcome, and the trigger resumes.
+        Until the first try of the send a fresh lock that carries nothing is given back on any fault, because no other
+        system knows the batch yet. From that try on the lock is kept, and the trigger resumes.
         """
         with ExitStack() as emergency:
             if may_abandon:

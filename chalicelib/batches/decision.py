@@ -1,9 +1,9 @@
-"""What a trigger does about what one look found: one action, decided without a call; pure.
+"""Decides what a trigger does after one look: one action, decided without a call; pure.
 
     report an end - mark a STOP - finish people - settle, resume, contend (locked) | wait, trim, refuse, acquire (open)
 
-The order carries the promise: the lock that this trigger took is resumed before "nothing is staged" and "still typing"
-are asked, and what was staged first is ended first. A batch is the longest run of staged messages with one destination.
+The order matters. A lock that this trigger took is resumed before "nothing is staged" and "still typing" are checked.
+Messages end in the order in which they were staged. A batch is the longest run of staged messages with one destination.
 """
 
 from __future__ import annotations

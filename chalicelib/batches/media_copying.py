@@ -1,9 +1,10 @@
-"""Media copying: media that a provider keeps are copied to our bucket before their batch is dispatched.
+"""Media copying: copies media from the provider to our bucket before their batch is dispatched.
 
-So that an AI worker needs no tenant's secret. Off by default, and never in anybody's way: a copy that fails leaves the
-provider's URL and says so in the medium's `problem`; it fails no batch and delays one by a bounded time at most. It is
-done before the lock is taken, so that the record and whatever resumes its batch name the copies; a process that dies
-after it leaves objects that nothing names, which go with the bucket's own expiry. What goes to people goes as it came.
+With copies an AI worker needs no tenant's secret. Copying is off by default. A copy that fails leaves the provider's
+URL and writes the reason into the medium's `problem`. It fails no batch, and delays one by a bounded time.
+
+Copies are made before the lock is taken, so the record names them, and so does a resumed batch. A process that dies
+after a copy leaves objects that nothing names; the bucket's expiry removes them. Media for people are not copied.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class MediaCopying:
         Args:
             deadline: when its invocation ends.
             sharing: how many batches are left in the invocation, this one included: each has as much of what is left.
-            trail: where to tell of them.
+            trail: where they are logged.
         """
         latest = replace(deadline, at=deadline.at - self._settings.keeping_seconds)  # begun then, ended by the deadline
         seconds = min(self._settings.media_copying_seconds, latest.seconds_left / sharing)

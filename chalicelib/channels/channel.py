@@ -1,6 +1,7 @@
-"""What a channel is: one row of data, and what its provider must offer.
+"""What a channel is: one row of data, and the methods that its provider must offer.
 
-A new channel of a known provider is a new row and no new branch. Code outside this folder compares no channel's name.
+A new channel of a known provider is a new row, without a new branch. Code outside this folder compares no channel's
+name.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Vendor(StrEnum):
 
     @property
     def report_path(self) -> str | None:
-        """Where it tells what became of a message that was sent, up to our id of it; None: it is not asked to."""
+        """The path for delivery reports, without our id of the message; None: reports are not requested."""
         return _REPORT_PATHS.get(self)
 
 
@@ -97,7 +98,7 @@ class Channel:
     part_limits: PartLimits
     """What one outbound message can hold."""
     notifies_numbers_only: bool = False
-    """Whether a sender that is no phone number is a machine, which is never told that nobody knows it."""
+    """Whether a sender without a phone number is a machine, which gets no answer when it is unknown."""
     free_text_hours: int | None = None
     """How long after the customer's last message free text may be sent; None: always."""
     shows_typing: bool = False
@@ -164,13 +165,13 @@ class Provider(Protocol):
 
 
 class Reporter(Protocol):
-    """What `delivery_reports` needs of a provider that tells what became of a message after it took it."""
+    """What `delivery_reports` needs of a provider that reports the later status of a message."""
 
     def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
         """As `Provider.bears_proof`."""
 
     def parse_report(self, request: WebhookRequest) -> DeliveryReport:
-        """What the request tells of a message that was sent before; nothing of it is trusted yet.
+        """The report that a request carries about a sent message; not verified yet.
 
         Raises:
             Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`.
@@ -179,7 +180,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class DeliveryReport:
-    """What a provider tells of a message that it took."""
+    """A provider's report about a message that it accepted."""
 
     account_id: str
     provider_sid: str
@@ -256,7 +257,7 @@ class TemporaryFailure:
 
 @dataclass(frozen=True)
 class InDoubt:
-    """Nobody knows whether the provider took the message."""
+    """It is unknown whether the provider accepted the message."""
 
     is_server_error: bool = False
     """Whether the provider answered with a 5xx; False: the answer was lost, or proves nothing."""

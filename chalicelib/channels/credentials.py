@@ -1,13 +1,13 @@
-"""The tenants' secrets: kept in memory for a while, and refreshed with restraint.
+"""The tenants' secrets: cached in memory, with a limit on refreshes.
 
-Guarantee: a secret's content is in no error, log line or `repr` that comes from here.
+Guarantee: no error, log line or `repr` from here contains a secret's content.
 
-    C1  A secret is fetched at most once per `ttl_seconds`, but for refreshes.
-    C2  A refresh, asked for by a signature that failed, happens at most once per secret and `refresh_seconds`, whether
-        it succeeds or not: forged requests cannot make us fetch without end.
-    C3  A secret that was fetched a moment ago is not refreshed: that would tell nothing new.
-    C4  A failure that is certain - no such secret, no right to it - is remembered for `FAILURE_SECONDS`, and only such
-        a one: requests that name it cost one call a minute. What may pass is asked for again at once.
+    C1  A secret is fetched at most once per `ttl_seconds`, except for refreshes.
+    C2  A failed signature requests a refresh. It happens at most once per secret and `refresh_seconds`, whether it
+        succeeds or not, so forged requests cannot cause unlimited fetches.
+    C3  A secret that was fetched a moment ago is not refreshed: the result would be the same.
+    C4  A permanent failure (no such secret, no right to it) is remembered for `FAILURE_SECONDS`, so requests that name
+        the secret cost one call a minute. A temporary failure is not remembered.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every provider's sender needs of `requests`: what is certain after a failure, and what is not to be logged."""
+"""What every provider's sender needs of `requests`: which failures are certain, and what must not be logged."""
 
 from __future__ import annotations
 

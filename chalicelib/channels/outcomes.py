@@ -1,8 +1,8 @@
-"""What a row of a provider's table of outcomes is: a code, its meaning, who must act, and what we do.
+"""A row of a provider's table of outcomes: a code, its meaning, who must act, and what we do.
 
 Each provider has one table. `sending.py` looks up the answer to a send in it, `delivery_reports` a later failure. Only
-two things are certain: no connection was made, or the provider itself refused by a 4xx with its own JSON body.
-Everything else leaves the send in doubt, and so does a code that is in no table.
+two failures are certain: no connection was made, or the provider itself refused with a 4xx and its own JSON body. Every
+other failure leaves the send in doubt, and so does a code that is in no table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verification of a request with the company's own secret; a cached secret that does not fit is refreshed once."""
+"""Verifies a request with the company's own secret. If a cached secret does not fit, it is refreshed once."""
 
 from __future__ import annotations
 

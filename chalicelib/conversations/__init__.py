@@ -1,1 +1,1 @@
-"""A conversation: its record, rules, routing, contexts and its way to people."""
+"""A conversation: its record, rules, routing, contexts and handoff to people."""

@@ -1,4 +1,4 @@
-"""Whether a secret is the company's own, by its name; pure."""
+"""Whether a secret belongs to the company, by its name; pure."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The companies that were looked up by their address alone, remembered for a few seconds.
+"""A cache, for a few seconds, of companies that were looked up by their address alone.
 
-Whoever forges requests causes this look-up with each of them, and a stranger does. Both read the same answer for a
-while, so that a flood of requests to one address costs one query in `REMEMBERED_SECONDS`. A change of a company's first
-row reaches strangers that much later; the index is eventually consistent anyway. An address that is no company's is not
-remembered: a company that is added receives at once.
+Each forged request and each stranger causes this look-up. Both read the cached answer, so a flood of requests to one
+address costs one query in `REMEMBERED_SECONDS`. A change of a company's first row reaches strangers that much later;
+the index is eventually consistent anyway. An address without a company is not cached, so a new company receives at
+once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The documents that the company's AI and people receive, and the entries that the record keeps; pure.
+"""The documents that the company's AI and people receive, and the entries on the record; pure.
 
     InboundMessage --staged_context--> one message's context, in the stage
     one message's context --entry--> an element of the record's `messages`

@@ -1,11 +1,11 @@
-"""Handoff: the one way to people, whoever takes it: a webhook, a trigger, a reply or the sweep.
+"""Handoff: the only way to people, used by webhooks, triggers, replies and the sweep.
 
     open --acquire for people--> claimed for people --send, end--> open, and the batch is with people
     with the AI --claim for people-->      `-- whoever finds the claim finishes it
 
-Guarantee: messages go to people only under a claim in their name (L7), so that no batch and no reply takes them as
-well; in the order of the record; and at least once: a crash between the send and the end repeats both, and people
-dedupe on `message_id`.
+Guarantee: messages go to people only under a claim in their name (L7), so no batch and no reply takes them as well.
+They go in the order of the record, and at least once. A crash between the send and the end repeats both; people dedupe
+on `message_id`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The identity of a message: one per company, whatever conversation of the pair of addresses it is found in.
+"""The identity of a message: one per company, in every conversation of the pair of addresses.
 
 Between a webhook and its retry the company may have opened a newer conversation of the same two addresses. While that
-one is younger than the horizon, the pair's older conversations are read too, finished ones included: a message that one
-of them has is a duplicate, and so is a request that somebody replays.
+conversation is younger than the horizon, the pair's older conversations are read too, including finished ones. A
+message that is in one of them is a duplicate, and so is a replayed request.
 """
 
 from __future__ import annotations

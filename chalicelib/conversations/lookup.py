@@ -1,4 +1,4 @@
-"""The look-up: the conversation of a company's and a customer's address, and how its record is loaded."""
+"""The look-up: finds the conversation of a company's and a customer's address, and loads its record."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Opt-out: a customer who says STOP on a channel gets nothing more on it, until START; HELP is the provider's business.
+"""Opt-out: a customer who says STOP on a channel gets nothing more on it until START; the provider answers HELP.
 
-`OptOutType` alone decides where the provider sends it. Its default keywords count only where a company's policy says
-that its service has no Advanced Opt-Out: elsewhere the keywords are the service's own, and "stop" may be an answer.
+If the provider sends `OptOutType`, it alone decides. Without it, the provider's default keywords count only if a
+company's policy says that its service has no Advanced Opt-Out. Other services have keywords of their own, and "stop"
+may be an answer.
 
 The provider has acted and answered already. STOP, START and HELP are staged like every other message.
 
@@ -9,8 +10,9 @@ The provider has acted and answered already. STOP, START and HELP are staged lik
     START   the mark is taken off with the entry, in its turn
     HELP    the entry is appended in its turn
 
-Guarantee: the channel of a staged STOP is marked before anything else is done with the stage. So what the customer
-wrote before the STOP on its channel, and is still staged, is refused in its turn, and the record keeps the order.
+Guarantee: the channel of a staged STOP is marked before anything else is done with the stage. So messages that the
+customer wrote on its channel before the STOP, and that are still staged, are refused in their turn. The record keeps
+the order.
 """
 
 from __future__ import annotations

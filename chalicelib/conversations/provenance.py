@@ -1,7 +1,8 @@
-"""Provenance: which parts of a message somebody verified, and which are the sender's own words; pure.
+"""Provenance: which parts of a message are verified, and which are the sender's own words; pure.
 
-An AI reads a context as text. So the context says of each message what may be relied on, and names every field that the
-sender could fill with instructions. What is not known to be of the provider or of us counts as the sender's.
+An AI reads a context as text. So the context marks the reliable parts of each message, and names every field that the
+sender could fill with instructions. A field counts as the sender's unless it is known to come from the provider or from
+us.
 """
 
 from __future__ import annotations

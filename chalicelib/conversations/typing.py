@@ -1,6 +1,6 @@
-"""Typing indicators: after a dispatch and with each heartbeat, where the company's policy asks for them.
+"""Typing indicators: after a dispatch and with each heartbeat, if the company's policy asks for them.
 
-A courtesy: the request is never repeated, and no fault of it is a reason for anything else to fail.
+They are best effort: a request is never repeated, and its failure fails nothing else.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A look: what is staged for a conversation, and what its record says.
+"""A look: the staged messages of a conversation, and its record.
 
     read the stage - read the record, and the history of what is staged
 
-A message that is staged after the stage was read has a trigger of its own. One that the record or the history has is a
-duplicate (H3). A write for a new message needs the record as it was read, so nothing changed between the two reads and
-the write. All that is decided of a conversation is decided of a view.
+A message that is staged after the stage was read has a trigger of its own. A staged message that the record or the
+history already has is a duplicate (H3). A write for a new message requires the record as it was read, so nothing
+changed between the two reads and the write. Every decision about a conversation uses such a view.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How long a burst must be quiet before it becomes a batch: the window, fixed or learned from the customer. Pure.
 
 An adaptive window is as long as this customer usually pauses within a burst. It comes from the gaps between their
-recent messages, in the record's entries and on the stage, which stage 2 reads anyway: no further call, no attribute.
+recent messages, in the record's entries and on the stage. Stage 2 reads both anyway, so it costs no call and no
+attribute.
 
     |--gap--|--gap--|----------- longer than the cap: the end of a burst, no gap within one -----------|--gap--|
 """

@@ -1,4 +1,4 @@
-"""What Lambda calls: one module for each kind of event. Each is loaded on first use: a function needs its own only."""
+"""What Lambda calls: one module for each kind of event, loaded on first use, because a function needs only its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a failure is logged and counted, by who must act on it; the same for every handler."""
+"""Logs and counts a failure by who must act on it; the same for every handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules: the sweep's two repairs. Each thing is repaired on its own; one that fails waits for the next sweep."""
+"""Schedules: the sweep's two repairs. Each item is repaired on its own; one that fails waits for the next sweep."""
 
 from __future__ import annotations
 

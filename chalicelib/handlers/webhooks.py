@@ -126,7 +126,7 @@ def _received(request: Request, vendor: Vendor, url_token: str, engine: Engine, 
         own = trail.with_fields()
         became = _attempt(partial(receiving.receive, web_request, one, attachments, deadline, own))
         if isinstance(became, EngineError) and became.code is Code.INVALID_SIGNATURE:
-            unproven.append((became, own))  # how loudly that is told, the others tell
+            unproven.append((became, own))  # the level of that log line depends on the others
             unproven_count += 1
             continue
         is_this_proven = isinstance(became, Outcome | Rejected)  # what else failed may have failed before the proof
@@ -147,12 +147,12 @@ def _turned(messages: Sequence[Found], request_id: str) -> Sequence[Found]:
 
 
 def _outcome(action: Callable[[], Outcome], trail: Trail) -> Outcome:
-    """What became of an action that a provider waits for, whatever happens in it; a fault is told."""
+    """The outcome of an action that a provider waits for; a fault is reported and becomes an outcome too."""
     return _settled(_attempt(action), trail)
 
 
 def _attempt(action: Callable[[], Outcome]) -> Outcome | EngineError:
-    """What became of an action, or why nothing did."""
+    """The outcome of an action, or the error that ended it."""
     try:
         return action()
     except EngineError as error:
@@ -168,7 +168,7 @@ def _settled(became: Outcome | EngineError, trail: Trail) -> Outcome:
 def _request_trail(request: Request, engine: Engine) -> Trail:
     """A trail under the ids that Lambda and API Gateway gave the request.
 
-    The latter's is the one that no caller can choose; the provider is told it as `x-amz-apigw-id`.
+    No caller can choose the id of API Gateway; the provider receives it as `x-amz-apigw-id`.
     """
     return Trail(
         engine.telemetry,
@@ -179,7 +179,7 @@ def _request_trail(request: Request, engine: Engine) -> Trail:
 
 
 def _answered(answer: Answer, code: Code | None, trail: Trail, *, success: str = "success") -> Response:
-    """Tell of an answer and give it; one that drops what was told, by a fault of ours, is counted as that too."""
+    """Log and count an answer, and return it; one that drops a request by a fault of ours also counts as our fault."""
     outcome = code.value if code is not None else success
     trail.log(Step.ANSWERED, outcome=outcome, status=answer.status)
     trail.count(Metric.ANSWERED, outcome=outcome)

@@ -4,11 +4,12 @@
                                                     ^
                                                     `-- a message that the provider's own list proves comes in here
 
-Guarantee: what is acknowledged is staged. Before a message is staged every fault is raised, and the provider is asked
-for a retry where a retry can mend it; once it is staged every fault is told and acknowledged, for the sweep takes over.
-Nothing before the proof has an effect that a forger could see or cause.
+Guarantee: an acknowledged message is staged. A fault before staging is raised, and the provider is asked for a retry if
+a retry can help. A fault after staging is reported and acknowledged, because the sweep takes over. Nothing before the
+proof has an effect that a forger could see or cause.
 
-On the channel route with a cached secret: query, get, put, put, send; the next messages of a burst send nothing.
+With a cached secret, a message on the channel route costs five calls: query, get, put, put, send. The next messages of
+a burst send nothing.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ from chalicelib.unknown_senders.policy import UnknownSenderPolicy, code_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a message, as far as its provider and its sender are told."""
+    """The outcome of a message, as the answer to its provider and its sender needs it."""
 
     code: Code | None = None
     """None: it is staged, or was already. Else why it was refused, or what the sweep mends after it was staged."""
     notice: str = ""
-    """What the sender is told at once: the conversation is locked, or nobody knows them; empty: nothing."""
+    """The text for the sender at once: the conversation is locked, or has no row; empty: none."""
     is_probe: bool = False
     """It was no message: somebody who can sign as the provider does asked whether that is accepted, and it is."""
 
@@ -185,7 +186,7 @@ class Receiving:
         deadline: Deadline,
         trail: Trail,
     ) -> Outcome:
-        """What becomes of a message that is proven."""
+        """The outcome of a message that is proven."""
         tables, queues = self._tables.within(deadline), self._queues.within(deadline)
         channel = self._channels[message.channel]
         _pass_or_refuse(message)

@@ -1,6 +1,6 @@
-"""What a provider is answered: one table from an outcome to an HTTP answer; the only file with status codes.
+"""The answers to providers: one table from an outcome to an HTTP answer; the only file with status codes.
 
-The rule: once a message is staged, acknowledge; before that, ask for a retry only of what a retry can mend.
+The rule: once a message is staged, acknowledge it. Before that, ask for a retry only if a retry can help.
 """
 
 from __future__ import annotations

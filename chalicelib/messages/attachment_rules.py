@@ -1,4 +1,4 @@
-"""Which attachments and media are kept: by their number, their size and their type. Pure."""
+"""Which attachments and media are kept, by their number, size and type. Pure."""
 
 from __future__ import annotations
 

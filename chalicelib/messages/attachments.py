@@ -1,8 +1,8 @@
-"""Attachments: what is too large for a message's row is stored in our bucket before the message is staged.
+"""Attachments: content that is too large for a message's row is stored in our bucket before the message is staged.
 
-Guarantee: a staged row names only objects that are there. A crash before the row leaves objects that no row names; they
-go with the bucket's own expiry. Keys are `<tenant>/<an id that nobody can guess>/<number>`: a company's readers can be
-given its own prefix, which no other company's name can come to be, and nothing of a key tells who wrote.
+Guarantee: every object that a staged row names exists. A crash before the row is written leaves objects that no row
+names; the bucket's expiry removes them. Keys are `<tenant>/<an id that nobody can guess>/<number>`. So a company's
+readers can be given access to its own prefix, which cannot be another company's, and a key does not reveal the sender.
 """
 
 from __future__ import annotations

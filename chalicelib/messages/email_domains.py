@@ -2,8 +2,7 @@
 
     ann@münchen.example    ann@xn--mnchen-3ya.example
 
-Mail programs put either into the header From, and a company's rows hold either. Guarantee: nothing is raised, whatever
-the text.
+Mail programs write either into the header From, and a company's rows hold either. Guarantee: no text raises an error.
 """
 
 from __future__ import annotations

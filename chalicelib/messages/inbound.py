@@ -1,4 +1,4 @@
-"""What a customer sent, as every channel tells it: frozen values that know no provider and no AWS."""
+"""An inbound message, the same for every channel: frozen values, independent of providers and AWS."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Attachment:
     problem: str | None = None
     """Why it is not to be kept (its type, its size, their number); None: it is."""
     dropped_bytes: int = 0
-    """How much of its content was let go of, where it is not to be kept."""
+    """How much of its content was dropped, where it is not to be kept."""
 
     @property
     def size_bytes(self) -> int:
@@ -134,7 +134,7 @@ class InboundMessage:
     refusal: Code | None = None
     """Why the channel itself does not take it: told once its provider is proven."""
     may_be_notified: bool = True
-    """Whether its sender, if nobody knows them, may be told so without making a nuisance of us."""
+    """Whether an unknown sender of it may be answered without being bothered."""
     is_of_list: bool = False
     """Whether it was read from the provider's list of messages, which tells less than a webhook."""
     extras: Mapping[str, str] = field(default_factory=dict)

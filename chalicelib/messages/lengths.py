@@ -1,8 +1,8 @@
-"""How long a text is for a channel: an SMS counts in its own alphabet, everything else in UTF-16; pure.
+"""The length of a text on a channel: an SMS counts in its own alphabet, every other channel in UTF-16; pure.
 
-An SMS whose every character is in the GSM 7-bit alphabet counts one unit a character and two for each of its extension
-table; one character outside makes the whole SMS UCS-2, which counts in UTF-16. Source: 3GPP TS 23.038, and Twilio's
-pages on the character limit of messages.
+In an SMS whose every character is in the GSM 7-bit alphabet, a character counts one unit, and a character of its
+extension table two. One other character makes the whole SMS UCS-2, which counts in UTF-16. Source: 3GPP TS 23.038, and
+Twilio's pages on the character limit of messages.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The messages that one reply becomes; pure.
+"""Splits a reply into the messages that are sent for it; pure.
 
     of each of its contents, in order:
     the first text with the first media - the other texts - the other media, in their order - links to what is left
 
-A channel tells how long one message may be and how many media it takes: WhatsApp delivers one medium of a message and
+A channel defines how long one message may be and how many media it takes. WhatsApp delivers one medium of a message and
 ignores the others. SMS are numbered, because carriers do not keep the order of messages sent back to back.
 """
 

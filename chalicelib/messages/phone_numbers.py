@@ -1,11 +1,11 @@
 """Spellings of phone numbers: which texts name the same phone; pure.
 
-Two things differ. How a person writes a number - blanks, hyphens, `00` in place of `+` - is removed by `bare`. And the
-numbers of some countries have two spellings that are both in use: WhatsApp keeps the one under which an account was
-registered, SMS and address books use today's. `other_spellings` gives the others by the table below.
+Spellings differ in two ways. People write blanks, hyphens, and `00` in place of `+`; `bare` removes these. The numbers
+of some countries have two spellings in use: WhatsApp keeps the one under which an account was registered, SMS and
+address books use today's. `other_spellings` gives the others by the table below.
 
-A spelling is left out where it could be another person's number. So a Brazilian number is spelled without its ninth
-digit only where what is left is no landline.
+A spelling is left out if it could be another person's number. So a Brazilian number is spelled without its ninth digit
+only if the result is no landline.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the company's AI worker and its people ask for: the typed form of schemas/reply.json; pure."""
+"""The requests of the company's AI worker and its people: the typed form of schemas/reply.json; pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Splitting a text that is longer than one message of a provider may be; pure.
+"""Splits a text that is longer than one message of a provider may be; pure.
 
-Parts end where a reader would pause: after a paragraph, a sentence, a word - in this order of liking - and inside a
-word only where it alone is longer than a message. Joined with a space or a line break, the parts are the whole text.
+A part ends after a paragraph if possible, else after a sentence, else after a word. It ends inside a word only if the
+word alone is longer than a message. Joined with a space or a line break, the parts are the whole text.
 """
 
 from __future__ import annotations

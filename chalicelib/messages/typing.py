@@ -1,6 +1,6 @@
-"""The errand that asks for a typing indicator: a message of ours on the replies queue; pure.
+"""The errand that requests a typing indicator: a message of ours on the replies queue; pure.
 
-It names a conversation and a message of the customer, and nothing else: what is shown to whom the row says.
+It names a conversation and a message of the customer, and nothing else. The row determines the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the record says of a message from the AI, before anything is written; pure."""
+"""Decides what to do with a message from the AI, by the record, before anything is written; pure."""
 
 from __future__ import annotations
 

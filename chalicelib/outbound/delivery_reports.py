@@ -1,8 +1,9 @@
 """Delivery reports: a provider's later status of a message is stored on the part's row, and rarely on the record.
 
-A report proves a send that was in doubt. A failure - `failed` or `undelivered`, whatever its code - ends the reply with
-`processing_error` and the code on the record, if that reply is still its last word. It is counted by who must act. An
-errand on the queue of replies does what the company's policy says; it is queued before the provider is answered.
+A report proves a send that was in doubt. A failure is the status `failed` or `undelivered`, with any code. It ends the
+reply with `processing_error` and the code on the record, if that reply is still the record's last one. It is counted by
+who must act. An errand on the queue of replies then applies the company's policy; it is queued before the provider is
+answered.
 """
 
 from __future__ import annotations

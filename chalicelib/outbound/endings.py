@@ -1,6 +1,6 @@
 """How a message of a replies queue ends: it comes again, it is refused, or its end is reported.
 
-Every end of a turn is followed by a look at the stage: what the customer wrote meanwhile is triggered at once.
+After every end of a turn the stage is read, and the messages that came meanwhile are triggered at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Errands: messages by which the engine asks itself to do something, on the queue of replies.
+"""Errands: messages on the queue of replies by which the engine schedules work for itself.
 
-An errand only names what is to be done about: who may write to the queue cannot choose anything else. `source` tells it
-from a reply, `errand` which one it is.
+An errand only names its subject, so a writer to the queue cannot choose anything else. `source` distinguishes it from a
+reply, `errand` names its kind.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One reply at work, and how its sending can end."""
+"""One reply in progress, and how its sending can end."""
 
 from __future__ import annotations
 

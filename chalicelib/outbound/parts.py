@@ -1,9 +1,9 @@
-"""The parts of a reply: each is claimed, sent once, and concluded; what is in doubt is looked up at the provider.
+"""The parts of a reply: each is claimed, sent once, and concluded. A part in doubt is looked up at the provider.
 
-A part whose claim or whose giving back met a fault of a table was certainly not sent. The reply comes again with the
-token of that claim, so that its next try claims the part anew instead of taking it for one in doubt.
+If a table fails while a part is claimed or given back, the part was certainly not sent. The reply comes again with the
+token of that claim. So its next try claims the part again and does not treat it as one in doubt.
 
-Two kinds of doubt end differently if the provider's list lacks the part. After a lost answer, or a crash, the outcome
+If the provider's list lacks a part in doubt, its end depends on the doubt. After a lost answer or a crash the outcome
 is unknown. After a 5xx the list is read once more, and then the part is sent once more.
 """
 

@@ -1,7 +1,7 @@
 """Replies of people: sent once per reply id, whoever holds the lock; and the return of a conversation to the AI.
 
-A return names the handoff that it ends. Its text, if it has one, is sent first. Whatever comes of the text, the
-handoff ends, and what was staged meanwhile is triggered: it goes where the company's own routing sends it.
+A return names the handoff that it ends. Its text, if it has one, is sent first. The handoff ends even if that send
+fails. Then the messages staged meanwhile are triggered, and the company's own routing decides where they go.
 """
 
 from __future__ import annotations

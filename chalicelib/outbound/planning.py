@@ -1,7 +1,7 @@
 """Planning: the messages of a reply, their recipient and the account that sends them.
 
-The AI answers the last message of its batch, people the customer's last. Once a part has a row, the plan is that row's:
-channel, addresses and split stay what they were, whatever the customer writes meanwhile.
+The AI answers the last message of its batch, people answer the customer's last. Once a part has a row, the row's plan
+applies: its channel, addresses and split stay the same, even if the customer writes more.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Planning:
         self._settings = settings
 
     def plan(self, job: Job, conversation: Conversation, first: Part | None) -> Plan | Done:
-        """What is to be sent, to whom; an end where that cannot even be told.
+        """What is sent and its recipient; an end where these cannot be determined.
 
         Args:
             job: the reply.

@@ -1,14 +1,15 @@
-"""Stage 3: the AI's turn ends or goes on: one reply is sent once, recorded, and its claim ends as it is stored.
+"""Stage 3: one reply of the AI is sent once and recorded, and its claim ends as it is stored.
 
     look - decide - claim - send each part - end the claim - look at what was staged meanwhile
 
-Guarantee: at most one final reply per batch reaches the customer. Whoever crashes, the claim on the record and the row
-of each part tell what may have happened; what is in doubt is looked up and, if it cannot be proven, counts as answered:
-at most once is chosen over at least once. Every end of a reply is reported, and followed by a look at the stage.
+Guarantee: at most one final reply per batch reaches the customer. After a crash, the claim on the record and the row of
+each part show what may have happened. A part in doubt is looked up. If its send cannot be proven, it counts as
+answered: at most once is chosen over at least once. Every end of a reply is reported. After it, the messages staged
+meanwhile are triggered.
 
-A claim ends as the update that made it has stored: the conversation opens, people get the batch, or - after an interim
-message - the turn goes on. Where people take the conversation over meanwhile, what is not sent yet is withheld, and the
-claim passes to them.
+The update that made a claim stores how it ends: the conversation opens, people get the batch, or (after an interim
+message) the turn goes on. If people take the conversation over meanwhile, the parts not yet sent are withheld, and the
+claim passes to people.
 """
 
 from __future__ import annotations

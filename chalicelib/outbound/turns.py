@@ -1,4 +1,4 @@
-"""The AI's turn without words: a heartbeat, nothing to say, or people shall answer."""
+"""The end or extension of the AI's turn without a reply: a heartbeat, nothing to say, or a request for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows that an answer is being written: once for each errand, never repeated, whatever comes of it."""
+"""Shows that an answer is being written: once for each errand, and never repeated, even after a failure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TypingIndicators:
         job.trail.log(Step.TYPING, Level.DEBUG, outcome=outcome)
 
     def _show(self, job: Job) -> str:
-        """What came of it, as a word for the log."""
+        """The outcome, for the log."""
         conversation = lookup.load(job.tables.conversations, job.errand.conversation, self.settings.context_attributes)
         if conversation is None or fair_group(conversation.tenant) != job.tenant:
             return "refused"

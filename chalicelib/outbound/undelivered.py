@@ -1,11 +1,11 @@
-"""Undelivered: what is done about a message that the provider took and could not deliver, by the company's policy.
+"""Undelivered: applies the company's policy to a message that the provider accepted and could not deliver.
 
     callback: mark the record - request an errand         errand: find - judge - act
 
-The errand only names a part by its send id: what is done follows from the part's row, which a proven provider changed,
-and from the policy `undelivered_action`. The queue is shared with the company's AI worker, which can choose nothing.
+The errand only names a part by its send id. The action follows from the part's row, which a proven provider changed,
+and from the policy `undelivered_action`. The company's AI worker shares the queue and cannot choose any of this.
 
-Guarantee: a part is sent once more at most, because the second send has one send id (P1). It is sent only if its code
+Guarantee: a part is sent at most once more, because the second send has one send id (P1). It is sent only if its code
 says that it reached nobody (`may_be_resent`), and only while its reply is the last word of the conversation. A resend
 needs no lock: like a reply of people it is claimed by its own row.
 """

@@ -1,4 +1,4 @@
-"""What the engine asks of the bucket that keeps attachments and long texts, and how names become safe headers."""
+"""What the engine asks of the bucket for attachments and long texts, and how names become safe headers."""
 
 from __future__ import annotations
 

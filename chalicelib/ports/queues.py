@@ -1,6 +1,6 @@
 """What the engine asks of a queue, and how a document becomes the body of a message.
 
-Standard queues: a message may come twice, late and in any order, and the protocol lives with all three.
+Queues are standard ones: a message may come twice, late and in any order. The protocol allows for all three.
 """
 
 from __future__ import annotations

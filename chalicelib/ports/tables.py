@@ -1,10 +1,10 @@
 """What the engine asks of a table: conditions and changes as values, and a refusal as a value too.
 
-A condition is data. `aws/dynamodb.py` renders it for DynamoDB and the in-memory table of the tests evaluates the very
-same object, so neither a string glued together nor a second spelling of an attribute can come between them.
+A condition is data. `aws/dynamodb.py` renders it for DynamoDB, and the in-memory table of the tests evaluates the same
+object. So no condition is a string glued together, and no attribute has a second spelling.
 
-A refused conditional write is no error: it returns the row that refused it, so that the caller can see whose it is.
-It may be the caller's own write, applied on a try whose answer was lost.
+A refused conditional write is no error. It returns the row that refused it, so the caller can see whose it is. It may
+be the caller's own write, applied on a try whose answer was lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The answers that the AI gave lately, by which two machines that answer each other are noticed.
+"""The recent answers of the AI. They reveal two machines that answer each other.
 
-A machine that says of itself that it is one is refused by its channel. One that says nothing is answered like a person,
-and answers in turn. An answer counts for an hour, also after its entry was moved off the record.
+A channel refuses a machine that declares itself one. A machine that does not is answered like a person, and answers in
+turn. An answer counts for an hour, even after its entry was moved off the record.
 """
 
 from __future__ import annotations

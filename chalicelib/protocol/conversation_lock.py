@@ -15,19 +15,19 @@ The fencing token is `batch_id`, fresh for each acquisition. Every write under t
 lock, the append and the list of what is unanswered change in one update: there is no state "locked but not appended".
 
 Guarantees
-    L1  Of several triggers that read the same record, one acquires: the update holds only while the record stands as
-        it was read, and an open one at that.
+    L1  Of several triggers that read the same record, one acquires: the update succeeds only if the record is open and
+        stands as it was read.
     L2  A stale holder is refused: release, reset and abandon name the batch that they mean, and a refresh needs the
-        record as it was read. So nobody but its reply moves the clock of a claimed lock.
+        record as it was read. So only its reply moves the clock of a claimed lock.
     L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
         it and is not appended again.
     L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
     L5  A reset opens a lock only as old as it was seen to be: a refresh or a claim in between keeps it. The
         claim of an interim message goes with the lock; every other claim keeps it.
-    L6  An open record has no lock's start and no trigger, so that a lock set by another system is never taken for an
-        old one of ours, and none of ours is ever resumed by a trigger of the past.
-    L7  People get a batch only under a claim in their name, which acquisition sets in the same update: whoever read the
-        record before, and would take its messages for the AI, is refused from there on.
+    L6  An open record has no lock's start and no trigger. So a lock set by another system is never taken for an old one
+        of ours, and no past trigger ever resumes a lock of ours.
+    L7  People get a batch only under a claim in their name, which acquisition sets in the same update. From then on, a
+        process that read the record before and would take its messages for the AI is refused.
     L8  An open record whose batch was never answered, and one whose end was not reported, stays in the index of the
         sweep, under a shard of its own kind, until another lock, an answer or a report takes it out.
 """

@@ -5,8 +5,8 @@
 
 Guarantees
     K1  Each handoff has an id of its own. People give back the handoff that they name, and no later one.
-    K2  The attributes are set by the update that passes a batch to people, or by one of their own where no batch is
-        with the AI. A claim that only ends with people sets none: until then the batch may still be the AI's.
+    K2  The update that passes a batch to people sets the attributes. If no batch is with the AI, an update of its own
+        sets them. A claim that only ends with people sets none: until then the batch may still be the AI's.
 
 The company's own `hand_off_to_human` is read, and never written.
 """

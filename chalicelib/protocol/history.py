@@ -3,10 +3,10 @@
     on the record --r: move--> on both --s: remove moved--> in the history
 
 Guarantees
-    H1  An entry is in the history before it leaves the record; a crash in between leaves it on both, and the next move
+    H1  An entry is in the history before it leaves the record. A crash in between leaves it on both, and the next move
         writes the same row again.
-    H2  Only answered entries leave, from the front of the list, while the record stands as it was read and the last of
-        them stands where it was read: what leaves is named, not counted.
+    H2  Only answered entries leave, from the front of the list. The record must stand as it was read, and the last of
+        them where it was read: entries leave by name, not by number.
     H3  A message that ever was an entry is found: on the record, or in the history read after the record was read or
         after it was last moved.
 """

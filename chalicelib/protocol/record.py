@@ -1,7 +1,7 @@
-"""The part of a conversation's record that the protocol leans on: its attributes' names, and a typed view of it.
+"""The part of a conversation's record that the protocol uses: the names of its attributes, and a typed view.
 
-The record belongs to the company; its systems append to `messages` and set statuses of their own. We change only the
-attributes named here, each by an update with a condition, and never write the list whole.
+The record belongs to the company; its systems append to `messages` and set statuses of their own. The engine changes
+only the attributes named here, each by an update with a condition, and never writes the list as a whole.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The claim: of all that answer a batch - replies of the AI, and people - one does, and its end opens the conversation.
+"""The claim: only one answer to a batch is sent, of the AI or of people, and its end opens the conversation.
 
     processing --i: claim--> claimed --l: release--> open (ai_response_sent, or processing_error with a code)
         ^  ^  ^                | |  ^
@@ -19,15 +19,15 @@ Guarantees
         again when it is redriven: nothing is unanswered then, so it keeps its claim until it ends.
     R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
         be alive, and then takes it over from exactly that age: one goes on, not two.
-    R3  Every end of a claim names the batch and the reply that it means - not the status, which another system may
-        write - and empties what was unanswered in the same update. A stalled claim counts as answered too: perhaps it
-        was, and twice is worse than never. A claim of which a part was sent is never given back. What is claimed for an
-        interim message stays unanswered, and its claim ends without ending the turn.
-    R4  An ended reply is remembered by its id, so that one that comes again is known, and one that the sweep gave up
-        can still be recorded. What was sent is recorded once, also when a newer batch has begun: a part is known by our
-        own id of it, on the record and in the history.
-    R5  A claim is made, and taken over, only while the company routes as it was read. So where it switches to people
-        before, no part of the reply is sent.
+    R3  Every end of a claim names the batch and the reply that it means, and empties the unanswered list in the same
+        update. It does not name the status, which another system may write. A stalled claim counts as answered too:
+        perhaps it was, and answering twice is worse than never. A claim with a sent part is never given back. A batch
+        claimed for an interim message stays unanswered, and its claim ends without ending the turn.
+    R4  An ended reply is remembered by its id. So a repeated reply is recognised, and one that the sweep gave up can
+        still be recorded. A sent part is recorded once, even if a newer batch has begun: it is recognised by our own id
+        of it, on the record and in the history.
+    R5  A claim is made, and taken over, only while the company routes as it was read. So if the company switches to
+        people before the claim, no part of the reply is sent.
     R6  A claim passes to people only from the process that holds it, or from the age at which it was seen to have
         stalled. The parts that were sent are recorded in the same update.
 """
@@ -92,7 +92,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Undelivered:
-    """The provider told of a refusal while the reply was being sent; nothing was written."""
+    """The provider reported a refusal while the reply was being sent; nothing was written."""
 
     error_code: str
 

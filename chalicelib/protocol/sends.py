@@ -1,4 +1,4 @@
-"""Sends: one row per part of a reply, so that a part is sent once and what the provider tells later has a place.
+"""Sends: one row per part of a reply, so that a part is sent once and the provider's later reports have a place.
 
     (no row) --n: claim--> claimed --o: conclude--> sent | refused | unknown
         ^                     |                                |
@@ -9,10 +9,10 @@
        `------ p: give back -------'
 
 Guarantees
-    P1  A part is claimed by one process, under an id that the same part of the same reply always has. What is
-        claimed and not concluded is in doubt, and never sent again blind - unless its claimer left word that it never
-        asked the provider: then the next try claims it anew.
-    P2  What is known is not unlearned: `sent` stands, and what was concluded as unknown only a proof changes.
+    P1  A part is claimed by one process, under an id that the same part of the same reply always has. A part that is
+        claimed and not concluded is in doubt, and is never sent again without proof. The exception: its claimer wrote
+        down that it never asked the provider. Then the next try claims the part again.
+    P2  A known outcome stays: `sent` never changes, and only a proof changes `unknown`.
     P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
         order of reports end in the same row.
     P4  A part is sent again only if the provider answered its send with a 5xx and its list lacked the part at
@@ -326,7 +326,7 @@ def outbound(part: Part) -> dict[str, Any]:
 
 
 def report(table: Table, part: Part, *, sid: str, status: str, error_code: str | None) -> bool:
-    """Write down what the provider tells of a part after its send; whether it was news.
+    """Write down what the provider reports about a part after its send; whether it was news.
 
     A report proves the send: a part in doubt is sent from here on.
     """

@@ -1,4 +1,4 @@
-"""Staging: a message that we acknowledged is a row here until it is dispatched, handed off or refused.
+"""Staging: an acknowledged message is a row here until it is dispatched, handed off or refused.
 
     (no row) --a: stage--> staged --b: settle--> (no row)
 
@@ -6,8 +6,8 @@ Guarantees
     S1  A message is staged at most once: the put is conditional on its key, so a provider's retry and our own write
         whose answer was lost both find the row.
     S2  A read sees every row whose put was answered before the read began: reads are strongly consistent, all pages.
-    S3  A row is settled by name only. A row's content never changes after it was staged, so deleting a named row
-        twice, or after it was staged again by a late duplicate, removes nothing that is not in the record already.
+    S3  A row is settled by name only. A row's content never changes after it was staged. So deleting a named row twice,
+        or after a late duplicate staged it again, removes only what the record already has.
     S4  Time alone deletes nothing: `expires_at` is the last net, and the sweep moves it on while a row is unsettled.
 """
 

@@ -1,6 +1,6 @@
 """The trigger lock: at most one trigger waits per conversation.
 
-It saves work and carries liveness; safety never leans on it.
+It saves work and ensures progress. Safety does not depend on it.
 
     free --c: ensure--> waiting --d: give up--> free
                           |  ^
@@ -8,13 +8,13 @@ It saves work and carries liveness; safety never leans on it.
                           `----- expiry (the trigger was lost): as good as free
 
 Guarantees
-    T1  After `ensure` a trigger is on its way that comes no later than was asked for, unless the send failed. Only a
-        lock that another trigger holds for certain, and not later than ours, spares the send: a spare trigger is
+    T1  After `ensure` a trigger is on its way that comes no later than was asked for, unless the send failed. The send
+        is spared only if another trigger certainly holds the lock, and not later than ours: a spare trigger is
         harmless, a missing one is not.
     T2  A trigger gives up its own lock only, and before it reads the stage. A message staged after that read finds no
-        lock and sends its own trigger; one staged before it is seen. No message can fall between.
+        lock and sends its own trigger; one staged before it is seen. So no message is missed.
     T3  A trigger whose send certainly failed leaves no lock behind, so that the next message triggers at once.
-    T4  A trigger that comes again keeps its id: by it, it knows the conversation lock that it took.
+    T4  A trigger that comes again keeps its id, and recognises by it the conversation lock that it took.
     T5  A deadline is checked once for the lock and its trigger: it never passes between the two.
 
 DynamoDB removes expired rows days late, so every condition compares `expires_at` itself.

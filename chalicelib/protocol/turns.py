@@ -1,11 +1,11 @@
-"""The AI's turn, beside its reply: it takes more time, or ends without a reply.
+"""The AI's turn without a reply: it takes more time, or ends without a reply.
 
     processing --H: extend--> processing, and the lock is young again
     processing --I: end without reply--> open (ai_no_reply)
 
 Guarantees
-    A1  A turn is extended only while its batch holds the lock and nobody has claimed it. The write raises no version:
-        it disturbs no claim and no acquisition that is under way. A reset of the lock sees its new start (L5).
+    A1  A turn is extended only while its batch holds the lock and nobody has claimed it. The write raises no version,
+        so it disturbs no claim and no acquisition that is under way. A reset of the lock sees its new start (L5).
     A2  A turn ends without a reply only as a reply would claim it: the record stands as read, names the batch, has
         something unanswered and no claim, and the company still routes to the AI.
 """

@@ -1,4 +1,4 @@
-"""Unknown senders: who writes to a company that has no conversation with them is told so, once in a while.
+"""Unknown senders: a sender without a conversation with the company receives a text, at most once in some hours.
 
     (no row) --A: note sender--> answered, by the webhook's own answer
     (no row) --B: request fallback--> pending --C: claim--> claimed --D: conclude--> told | refused | unknown
@@ -7,24 +7,24 @@
 
     (no row, or fewer than the cap) --G: count--> one text more of this address within this hour
 
-A row that has expired is as good as none.
+An expired row counts as none.
 
 Guarantees
-    U1  While a row lives, a company's address tells a sender once, whatever the channel: the put is conditional on
+    U1  While a row lives, a company's address sends a text to a sender once, on any channel: the put is conditional on
         there being no row, or an expired one.
-    U2  A message that comes again - a provider's retry, or our own write whose answer was lost - finds the row under
-        its own sid and gets the same again: the answer's text, or a further message to the queue while nobody sends.
-    U3  A text is sent at most once: one process claims the row, under its own token, and only that one gives it back,
-        while it knows that nothing was sent.
-    U4  A row from which nobody will send is dropped while it is pending, so that the sender's next message is told.
-    U5  The queue's message only names a row. What is sent, to whom and with whose secret, is what the row says, which
-        a webhook wrote after its provider was proven: who may write to the queue cannot choose any of it.
-    U6  Within a clock hour an address of a company sends at most `messages_max` texts to unknown senders: each is
-        counted before it may be sent, by one update that is conditional on the count. A row whose text the cap refuses
-        is dropped by the webhook that wrote it, so that the sender's next message is told.
+    U2  A message that comes again (a provider's retry, or our own write whose answer was lost) finds the row under its
+        own sid. It gets the same result: the answer's text, or one more message to the queue while no process sends.
+    U3  A text is sent at most once: one process claims the row, under its own token. Only that process gives the row
+        back, and only while it knows that nothing was sent.
+    U4  A pending row is dropped if no process will send its text, so that the sender's next message is answered.
+    U5  The queue's message only names a row. The row has the text, the recipient and the name of the secret. A webhook
+        wrote it after its provider was proven, so a writer to the queue can choose none of these.
+    U6  Within a clock hour an address of a company sends at most `messages_max` texts to unknown senders. Each is
+        counted before it is sent, by one update that is conditional on the count. If the cap refuses a text, the
+        webhook that wrote the row drops it, so that the sender's next message is answered.
 
-A courtesy and no promise: at most once, and what a crash or a lost answer takes away is not made up for. DynamoDB
-removes expired rows days late, so every condition compares `expires_at` itself.
+The text is best effort: at most once, and not repeated after a crash or a lost answer. DynamoDB removes expired rows
+days late, so every condition compares `expires_at` itself.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Pair:
 
 @dataclass(frozen=True, repr=False)
 class Fallback:
-    """What is sent to a sender whom the webhook's answer cannot tell."""
+    """What is sent to a sender where the webhook's answer cannot carry a text."""
 
     tenant: str
     channel: str
@@ -262,7 +262,7 @@ def claim(table: Table, notice: Notice, *, token: str, now: datetime) -> bool:
     """Take the row for one process; whether it may send (U3).
 
     Raises:
-        TryAgain, Misconfigured: it may not; a claim of which nobody knows is given back, as far as that can be done.
+        TryAgain, Misconfigured: it may not; a claim that may have been written is given back, if possible.
     """
     is_waiting = Attr(STATE).eq(State.PENDING.value) & Attr(EXPIRES_AT).gt(epoch(now))
     is_the_same = Attr(MESSAGE_SID).eq(notice.message_sid)
@@ -288,7 +288,7 @@ def give_back(table: Table, notice: Notice, *, token: str) -> None:
 
 
 def conclude(table: Table, notice: Notice, state: State, *, token: str) -> None:
-    """Write down what became of the text; what it said, and whose message it answered, is needed no more."""
+    """Write down the outcome of the text, and remove the text and the message it answered: both are done with."""
     change = Change(set={STATE: state.value}, remove=[TOKEN, LETTER])
     table.update(notice.pair.item, change, when=_is_claimed_by(token))  # U3: only our own.
 
@@ -328,7 +328,7 @@ def count(table: Table, row: Item, *, now: datetime, messages_max: int, is_new: 
     """Count one text of the row's company address within this hour; whether it may be sent.
 
     Raises:
-        TryAgain, Misconfigured: it may not, for nobody knows whether it is counted; a row that is new is dropped.
+        TryAgain, Misconfigured: it may not: the count may have failed; a row that is new is dropped.
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
     key = {COMPANY_ADDRESS: row[COMPANY_ADDRESS], SENDER: f"#{hour:%Y-%m-%dT%H}"}  # no address has this form

@@ -1,1 +1,1 @@
-"""What is repaired or tried again: stalled locks, orphans, retries, dead letters."""
+"""Repairs and retries: stalled locks, orphans, failed messages, dead letters."""

@@ -1,7 +1,7 @@
 """Dead letters: a message that cannot be processed goes to its queue's dead-letter queue, with the reason.
 
-A trigger there is never the only copy of anything: what it was for stays staged. A reply there is, so an operator finds
-it whole.
+A dead trigger is never the only copy of anything: its messages stay staged. A dead reply is the only copy, so an
+operator finds it whole.
 """
 
 from __future__ import annotations

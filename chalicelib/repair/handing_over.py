@@ -1,7 +1,7 @@
 """Handing over: an operator hands a conversation to people, until they give it back.
 
-What is unanswered goes to them at once. While a reply of the AI is being sent, its own process finds the handoff
-before its next part, and passes the batch to people. What is staged goes to them by a trigger.
+The unanswered messages go to people at once. If a reply of the AI is being sent, its own process finds the handoff
+before its next part and passes the batch to people. Staged messages go to people by a trigger.
 """
 
 from __future__ import annotations

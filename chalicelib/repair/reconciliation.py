@@ -1,7 +1,8 @@
-"""Reconciliation: what was sent and is not in the record is recorded, whoever holds the lock by now.
+"""Reconciliation: records sent messages that are not on the record, whoever holds the lock.
 
-A person's reply, a reply that was given up as unknown and proven later, and a reply whose batch is no longer the
-record's end this way. Whoever learns of the send records it: the reply's own redelivery, a delivery report, the sweep.
+Three kinds end this way: a person's reply, a reply that was given up as unknown and proven later, and a reply whose
+batch is no longer the record's. The process that learns of the send records it: the reply's own redelivery, a delivery
+report, or the sweep.
 """
 
 from __future__ import annotations

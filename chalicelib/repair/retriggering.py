@@ -1,7 +1,7 @@
-"""The look after every end of a lock: what was staged meanwhile is triggered at once.
+"""The look after every end of a lock: the messages staged meanwhile are triggered at once.
 
-Without it such messages would wait for the sweep with no fault at all, for their own trigger may have found the lock
-held and given up, or the batch may have been full.
+Otherwise they would wait for the sweep even without a fault. Their own trigger may have found the lock held and given
+up, or the batch may have been full.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Retrying: one decision whether what failed comes again, and when, or is at its end.
+"""Retrying: decides whether something that failed is tried again, and when.
 
-The delay grows with each try. What is at its end is dead-lettered or dropped by its caller, who also reports it.
+The delay grows with each try. After the last try the caller dead-letters or drops it, and reports it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Exhausted:
 def next_try(
     attempt: int, attempts_max: int, settings: Settings, *, at_least: int = 0, at_most: int = DELAY_SECONDS_MAX
 ) -> Again | Exhausted:
-    """What becomes of something that failed, before its try number `attempt`; pure.
+    """Whether something that failed is tried again, as try number `attempt`, and when; pure.
 
     Args:
         attempt: of the coming try: 1 for the first that is a repeat.
         attempts_max: how many repeats there may be.
-        settings: tell how the delay grows.
+        settings: determine how the delay grows.
         at_least: how many seconds it waits at least.
         at_most: how many seconds it waits at most.
     """

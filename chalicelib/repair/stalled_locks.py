@@ -2,14 +2,23 @@
 
     look - decide - act
 
-The policy `stall_action` of the batch's channel decides. `warn`: the batch stays unanswered. It is carried into the
-next one, or the sweep has it dispatched once more; a slow AI's answer is still taken where nothing newer began.
-`handoff`: the batch is claimed for people, so that no late answer comes between, and handed to them. Either happens
-whatever status another system set meanwhile.
+The policy `stall_action` of the batch's channel decides.
 
-A stalled lock that a reply has claimed ends as the claim has stored. `release`: the customer may have been answered, so
-the reply is given up as answered with unknown outcome, and its batch is never dispatched or sent again. That end is
-reported at least once: the record stays in the sweep's index until somebody has (L8). `people`: they get the batch.
+`warn`: the batch stays unanswered. The next batch carries it, or the sweep has it dispatched once more. A slow AI's
+answer is still accepted if no newer batch began.
+
+`handoff`: the batch is claimed for people and handed to them, so no late answer comes between.
+
+Either happens under any status that another system set meanwhile.
+
+A stalled lock that a reply has claimed ends as the claim has stored:
+
+`release`: the customer may have been answered. So the reply is given up as answered with unknown outcome, and its batch
+is never dispatched or sent again. That end is reported at least once: the record stays in the sweep's index until it is
+reported (L8).
+
+`people`: they get the batch.
+
 `unclaim`: an interim message leaves its batch unanswered, and `stall_action` decides as without a claim.
 """
 

@@ -5,10 +5,10 @@
     a watched record --report--> its end is reported
                      --trigger--> a batch that was never answered is dispatched once more, later each time
 
-Each thing found is one step of its own, so that one that fails keeps no other from its repair. Two sweeps at once do no
-harm: resets are conditional, triggers spare ones at worst, people dedupe. A sweep that runs out of time goes on where
-it stopped: stalled locks leave their index as they are reset, and the first shard differs from run to run; the scan
-of the stage keeps its place in a row of the trigger lock table.
+Each item is one step of its own, so one that fails does not stop the repair of the others. Two sweeps at once do no
+harm: resets are conditional, triggers are at worst spare ones, and people dedupe. A sweep that runs out of time
+continues where it stopped. Stalled locks leave their index as they are reset, and the first shard differs from run to
+run. The scan of the stage keeps its place in a row of the trigger lock table.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Sweeping:
             trail.count(Metric.ORPHAN_RECOVERED)
 
     def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> None:
-        """Let go of a stalled lock and trigger what was staged meanwhile.
+        """Reset a stalled lock and trigger what was staged meanwhile.
 
         Raises:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.

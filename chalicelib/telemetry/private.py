@@ -1,12 +1,12 @@
-"""What is private in a text: numbers and addresses of people, however they are written; pure.
+"""Finds private data in a text: people's numbers and addresses, in any spelling; pure.
 
     +49 151 12345678          with a plus sign, seven digits or more
     0049 151 12345678         without one, nine to fifteen digits, with blanks, dots, slashes, hyphens, brackets
     4915112345678
     anna@customer.example     an address
 
-Ids, instants, account numbers in names of resources and sizes are left as they are: a number begins and ends where no
-letter, digit or hyphen goes on, and an instant has no nine digits in a row.
+Ids, instants, account numbers in names of resources and sizes are left as they are: no letter, digit or hyphen adjoins
+a number, and an instant has no nine digits in a row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The context of one invocation: every line and metric of it carries the ids that are known so far."""
+"""The context of one invocation: its log lines and metrics carry the ids that are known so far."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The writer: one log line per step, and metrics in CloudWatch's embedded format.
 
 Guarantee: no message text, number, address or secret reaches a line, and no customer a metric. A line carries the
-fields of `Fields` and nothing else. Whatever looks like a number or an address in a field is masked. An error of ours
-is logged with its own words, which name resources only; of any other error only its type and its places in the code.
+fields of `Fields` and nothing else. Anything in a field that looks like a number or an address is masked. An error of
+ours is logged with its own words, which name resources only. Any other error is logged as its type and its places in
+the code.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def redacted(text: str, field: str = "") -> str:
 
 
 def describe(error: BaseException) -> Fields:
-    """What may be told of an error: our own words, or the type and places of one that is not ours."""
+    """What may be logged of an error: our own words, or the type and places of one that is not ours."""
     if isinstance(error, EngineError):
         return {"code": error.code.value, "reason": error.detail}
     frames = traceback.extract_tb(error.__traceback__)[-6:]

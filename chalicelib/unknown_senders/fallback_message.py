@@ -2,9 +2,9 @@
 
     find - claim - send - conclude
 
-The row of the sender says all of it: the queue's message only names the row. What the provider did not take comes again
-like a reply, and as often; then the row is dropped, so that the sender's next message is told. What is in doubt is left
-at that, for a text that nobody asked for is not worth being looked up.
+The sender's row has all data; the queue's message only names the row. A message that the provider did not accept is
+retried like a reply, and as often. Then the row is dropped, so that the sender's next message is answered. A send in
+doubt is not looked up.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FallbackSending:
         """Send the text that a reminder's row waits for, if it does.
 
         Raises:
-            TryAgain, Misconfigured: nothing was sent, or nobody could write down what became of it; see `retry_later`.
+            TryAgain, Misconfigured: nothing was sent, or the outcome could not be written; see `retry_later`.
         """
         table = job.tables.unknown_senders
         notice = unknown_senders.find_due(table, job.request, now=self._clock.now())

@@ -1,12 +1,11 @@
 """The policy for a sender without an active conversation: a text from time to time, or silence.
 
-Only who is proven to come from the company's own provider is turned away at all. The text is the policy
-`unknown_sender_text`, read from the index row that proves the provider; an empty one is silence. Where the provider
-takes a text in the answer to its webhook, that is how it is told; elsewhere a fallback message is left for the function
-that sends.
+Only senders that the company's own provider vouches for get a text. The text is the policy `unknown_sender_text`, read
+from the index row that proves the provider; an empty text means silence. If the provider takes a text in the answer to
+its webhook, the answer carries it. Otherwise the function that sends receives a request for a fallback message.
 
-Guarantee: nothing that goes wrong here changes the answer's code. The text is a courtesy: a retry of the provider for
-its sake would cost more than it is worth, and where the sender is not told it is logged and counted.
+Guarantee: no fault here changes the answer's code, because the text is not worth a retry of the webhook. If the sender
+gets no text, that is logged and counted.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class UnknownSenderPolicy:
             tables: within the webhook's deadline.
             queues: within the webhook's deadline.
             channel: of the message.
-            found: what the look-up told of the company.
+            found: the result of the look-up.
             message: proven.
             trail: of the webhook.
             is_opted_out: the conversation that the sender once had says that they want no messages.

@@ -79,7 +79,7 @@ class Plan:
     scripts: Sequence[load.Script]
     kills: Sequence[Kill]
     faults: Sequence[tuple[float, Fault]]
-    """At which share of the load something befalls the next message at Twilio."""
+    """The share of the load at which the next message fails at Twilio."""
 
     @classmethod
     def make(cls, seed: int, *, messages: int, kills: int, faults: int, customers: int, pause_seconds: float) -> Plan:
@@ -101,12 +101,12 @@ class Plan:
 @click.option("--faults", default=12, show_default=True, help="How often Twilio fails or loses an answer.")
 @click.option("--customers", default=14, show_default=True, help="Of each of the three companies; the first two odd.")
 @click.option("--pause-seconds", default=6.0, show_default=True, help="Between two bursts of a customer, on average.")
-@click.option("--quiet-seconds", default=150.0, show_default=True, help="How long everything may take to end.")
+@click.option("--quiet-seconds", default=150.0, show_default=True, help="How long the rest may take after the load.")
 @click.option("--log", type=click.Path(dir_okay=False, path_type=Path), help="A file for every line of every process.")
 def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: int) -> None:
-    """Kill real processes at random under a signed load, and check what came of every message.
+    """Kill real processes at random under a signed load, and check the outcome of every message.
 
-    The same seed makes the same load, kills and faults; when exactly a signal meets a process is not in our hand.
+    The same seed makes the same load, kills and faults; the exact moment of a signal varies.
     """
     end_on_signals()
     shell = environment.drop_shell_variables(os.environ)
@@ -157,7 +157,7 @@ class Run:
         while not self.load.is_over:
             self._require_alive()
             self.load.wait(_LOOK_SECONDS)
-        console.print(f"{time.monotonic() - started:4.0f} s  everything is written; waiting until nothing moves")
+        console.print(f"{time.monotonic() - started:4.0f} s  the load is sent; waiting for the rest")
         self.is_quiet = self._wait_until_quiet(quiet_seconds)
         self.view.people.stop()
         self.seconds = time.monotonic() - started
@@ -259,7 +259,7 @@ def _trace(console: Console, ear: LogReader, found: Found, told: Sequence[str]) 
     conversations = sorted({one.conversation for one in found.sent}, key=len, reverse=True)
     named = next(((one, text) for text in told for one in conversations if one in text), None)
     if named is not None:
-        console.print(f"\nWhat was told of {named[0]}:", style="bold")
+        console.print(f"\nThe log lines of {named[0]}:", style="bold")
         for line in ear.trace(*named):
             console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The ledger: what was sent, held against what came of it. Pure; each broken rule is one violation with a name.
+"""The ledger: compares what was sent with its outcome. Pure; each broken rule is one named violation.
 
 Guarantee: what no rule here convicts has kept the promise - each acknowledged message was batched and answered, handed
 to people or refused by a named rule; once, in order, under its own tenant - and nothing is left behind.
@@ -24,25 +24,25 @@ class Kind(StrEnum):
     """The rules, by what breaks them."""
 
     LOST = "acknowledged, and neither batched nor handed off nor refused"
-    WRONG_END = "ended otherwise than it should"
+    WRONG_END = "ended in a wrong way"
     TWO_BATCHES = "dispatched as new work more than once"
     BATCH_CHANGED = "a batch came again with other messages"
     OUT_OF_ORDER = "dispatched out of order"
     RECORD_OUT_OF_ORDER = "recorded out of order"
     RECORDED_TWICE = "recorded twice"
     NOT_RECORDED = "batched or handed off, and not recorded"
-    UNANSWERED = "batched, and neither answered nor told as unknown"
+    UNANSWERED = "batched, and neither answered nor reported as unknown"
     ANSWERED_TWICE = "answered more than once"
-    REPLY_NOT_RECORDED = "answered, and the answer neither recorded nor told as unknown"
+    REPLY_NOT_RECORDED = "answered, and the answer neither recorded nor reported as unknown"
     STRANGER = "in a batch, an answer or a record of another conversation or company"
-    NEVER_SENT = "there, and never sent by anybody"
+    NEVER_SENT = "present, and never sent"
     LOCKED = "left locked"
     CARRYING = "left with messages that count as unanswered"
     STAGED = "left staged"
     QUEUED = "left in a queue"
-    UNTOLD = "a status that the stub has not told"
+    UNTOLD = "a status that the stub never sent"
     UNEXPLAINED = "more answers of unknown outcome than were disturbed"
-    SURPRISE = "an error that nobody expected"
+    SURPRISE = "an unexpected error"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _BURST_MAX = 6
 _TYPING_SECONDS = 0.5
 _FORGED, _LATE_DUPLICATE = 0.01, 0.03
 _INACTIVE_SHARE = 0.3
-"""A customer whom nobody answers writes less."""
+"""A customer without answers writes less."""
 
 
 def companies(count: int, customers_each: int) -> tuple[Tenant, ...]:
@@ -59,7 +59,7 @@ def _customer(index: int, number: str) -> Customer:
 
 
 FATES = {"people": (Result.HANDED_OFF, ""), "inactive": (Result.REFUSED, "PROJECT_INACTIVE")}
-"""What becomes of a customer's messages, and by which rule; of the others': a batch."""
+"""The outcome of a customer's messages, and its rule. All others become a batch."""
 
 
 def dice(seed: int) -> Random:
@@ -134,7 +134,7 @@ _FORGERY = "INVALID_SIGNATURE"
 
 @dataclass
 class Load:
-    """Sends scripts, each on a thread of its own, and keeps what came of each request."""
+    """Sends scripts, each on a thread of its own, and keeps the result of each request."""
 
     url: str
     scripts: Sequence[Script]

@@ -56,7 +56,7 @@ class LogReader:
                     self._keep(child, parsed)
 
     def trace(self, conversation: str, about: str = "") -> list[str]:
-        """What was told of a conversation, a line for each step: of the ids that `about` names, or else the last."""
+        """A conversation's log, one line per step: the steps of the ids in `about`, or else the last ones."""
         ids = set(_ID.findall(about))
         with self._changing:
             told = self._told.get(conversation, [])

@@ -42,7 +42,7 @@ ORDERS = (
         "kill", "Kill the worker after its lock", "The next worker that dispatches a batch dies first.", is_of_one=False
     ),
     Order("slow", "Slow AI", f"The AI thinks {_SLOW_SECONDS:.0f} s about each batch.", is_of_one=False),
-    Order("silent", "Silent AI", "Nobody reads the AI's queue.", is_of_one=False),
+    Order("silent", "Silent AI", "No worker reads the AI's queue.", is_of_one=False),
     Order("well", "AI as before", "The AI answers again.", is_of_one=False),
 )
 """`forge` and `retry` are requests, and stand on each phone."""
@@ -90,7 +90,7 @@ class Faults:
         """
         if name in _KINDS:
             if customer is None:
-                raise Unfit("choose whose next reply it concerns")
+                raise Unfit("choose the recipient of the next reply")
             self._of_provider(_KINDS[name], customer)
         elif (act := self._acts.get(name)) is not None:
             with self._changing:
@@ -115,7 +115,7 @@ class Faults:
             told = {"retry_after_seconds": 3} if kind is Kind.TOO_MANY else {}
             self.stack.phones.fail_next(twilio.Fault(kind=kind, to=customer.address, code=63016, **told))
         else:
-            raise Unfit("replies go to the real Twilio here, which takes no orders")
+            raise Unfit("replies go to the real Twilio, which cannot be controlled")
 
     def _kill(self) -> None:
         """Put a worker to work that dies after its lock, and another one after it."""
@@ -136,7 +136,7 @@ class Faults:
     def _think(self, seconds: float | None, name: str) -> None:
         """Have the stub AI think so long; None: there is none."""
         if self.ai is None and not self._in_force.get("ai"):
-            raise Unfit("the AI of this run is not the stub, and takes no orders")
+            raise Unfit("the AI of this run is not the stub and cannot be controlled")
         if self.ai is not None:
             self.stack.retire(self.ai)
         self.ai = None if seconds is None else self.stack.ai_stub(seconds)

@@ -72,7 +72,7 @@ class Guard:
             cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
             await _answer(send, 303, "", (b"location", b"/"), (b"set-cookie", cookie.encode()))
         elif not self.bears_token(headers):
-            await _answer(send, 401, "Open the address that the terminal shows: it bears the token of this start.\n")
+            await _answer(send, 401, "Open the address that the terminal shows: it contains the token of this run.\n")
         elif scope["method"] not in _READS and headers.get("origin") not in self._origins:
             await _answer(send, 403, "refused: a request of another origin\n")
         else:

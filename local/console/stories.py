@@ -250,7 +250,7 @@ def _refused(story: Story, fields: Mapping[str, Any], at: datetime) -> None:
 
 
 def _duplicate(story: Story, _fields: Mapping[str, Any], at: datetime) -> None:
-    story.mark(Phase.WEBHOOK, at, "known already; nothing is doubled")
+    story.mark(Phase.WEBHOOK, at, "already known; ignored")
 
 
 def _answered(story: Story, fields: Mapping[str, Any], at: datetime) -> None:
@@ -278,7 +278,7 @@ _OF_A_BATCH: Mapping[str, tuple[Phase, str, bool]] = {
     "thinking": (Phase.AI, "the AI thinks", False),
     "answered": (Phase.AI, "the AI has answered", False),
     Step.SENT: (Phase.REPLY, "part {count} sent", False),
-    Step.IN_DOUBT: (Phase.REPLY, "was part {count} sent? It is not sent again blindly", True),
+    Step.IN_DOUBT: (Phase.REPLY, "part {count} may have been sent; it is looked up before a retry", True),
     Step.RECONCILED: (Phase.REPLY, "found in the provider's list: it was sent", False),
     Step.REQUEUED: (Phase.REPLY, "tried again in {seconds} s: {reason}", True),
     Step.RELEASED: (Phase.REPLY, "the reply has ended: {code}", False),

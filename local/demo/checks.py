@@ -46,7 +46,7 @@ def _answers(outcome: Outcome) -> Iterator[Check]:
     yield Check("a message to a locked conversation is answered with the notice", (200, outcome.notice), notice)
     policy = NORDIC.policies["sms"]
     yield Check(
-        "where a company's policy rejects such a message, it is answered with the company's own notice",
+        "a message that a company's policy rejects is answered with the company's own notice",
         (200, policy["locked_notice"]),
         rejected,
     )
@@ -118,7 +118,7 @@ def _phones(outcome: Outcome) -> Iterator[Check]:
     yield Check("no other phone shows anything", 10, len(outcome.deliveries))
     mails = {one["id"] for one in outcome.mails}
     yield Check(
-        "each message on a phone has one row: sent, delivered; each e-mail one: sent, and nobody tells more",
+        "each message on a phone has one row: sent, delivered; each e-mail has one: sent, without further reports",
         dict.fromkeys(sids, ("sent", "delivered")) | dict.fromkeys(mails, ("sent", None)),
         {sid: (row["send_state"], row.get("delivery_status")) for sid, row in outcome.sends.items()},
     )
@@ -163,7 +163,7 @@ def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
         ],
     )
     yield Check(
-        "the lost answer to Edith's reply was looked up in Twilio's list, and the reply not sent again",
+        "after the lost answer Edith's reply was looked up in Twilio's list, and not sent again",
         ([None], [one["sid"] for one in outcome.phone(NORDIC, "edith")]),
         _doubts(outcome, NORDIC, "edith"),
     )
@@ -173,7 +173,7 @@ def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
         _doubts(outcome, SUNRISE, "anna"),
     )
     yield Check(
-        "the second reply to David's batch, the one to Lars whom people took over, and no other, was refused by name",
+        "the second reply to David's batch, the one to Lars (taken over by people), and no other, was refused by name",
         (["SECOND_REPLY"], ["TAKEN_OVER"], 2),
         (
             [one["code"] for one in outcome.told("reply_refused", NORDIC, "david")],
@@ -191,7 +191,7 @@ def _doubts(outcome: Outcome, company: Tenant, customer: str) -> tuple[list[str 
 
 
 def _opt_out(outcome: Outcome) -> Iterator[Check]:
-    yield Check("Frida's STOP was taken as one", ["STOP"], [one["outcome"] for one in outcome.steps["opt_out"]])
+    yield Check("Frida's STOP was recognised", ["STOP"], [one["outcome"] for one in outcome.steps["opt_out"]])
     yield Check(
         "the reply that was on its way to her was refused, and nothing sent",
         (["OPTED_OUT"], []),
@@ -237,7 +237,7 @@ def _whole_turns(outcome: Outcome) -> Iterator[Check]:
     handoffs = {one["conversation"]["conversation_id"]: one["handoff"] for one in outcome.handoffs}
     jonas, lars = (SUNRISE.conversation_id(SUNRISE.customer(name)) for name in ("jonas", "lars"))
     yield Check(
-        "people were told who asked for them, and why",
+        "people received who asked for them, and why",
         (("ai", "the customer asks for a person"), ("company", None)),
         tuple((handoffs[one]["requested_by"], handoffs[one]["reason"]) for one in (jonas, lars)),
     )
@@ -301,7 +301,7 @@ def _records(outcome: Outcome) -> Iterator[Check]:
         told,
     )
     yield Check(
-        "no conversation came to be beside the seeded ones",
+        "only the seeded conversations exist",
         sum(len(one.customers) for one in TENANTS),
         len(outcome.records),
     )

@@ -60,7 +60,7 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds
     found = list(checks.checks(outcome))
-    timeline.headline("What came of it")
+    timeline.headline("Results")
     checks.show(console, found)
     failed = sum(not check.holds for check in found)
     if failed:

@@ -19,7 +19,7 @@ def checks(outcome: Outcome) -> Iterator[Check]:
 
 
 def _answers(outcome: Outcome) -> Iterator[Check]:
-    """What SendGrid was told of the e-mails of Gina, her machine and a forger."""
+    """How the e-mails of Gina, her machine and a forger were answered to SendGrid."""
     told = {name: sent.told for name, sent in outcome.mails_sent.items()}
     yield Check(
         "Gina's e-mails are answered 200, the repeated one too; the machine's by its name, the forged one 403",
@@ -41,13 +41,13 @@ def _batch(outcome: Outcome) -> Iterator[Check]:
     """What of them the AI got."""
     batches = outcome.batches_of(SUNRISE, "gina")
     yield Check(
-        "they are one batch in their order, the repeated one in it once, and of the other two nothing",
+        "they are one batch in their order, with the repeated one once, and without the other two",
         [[outcome.sid("gina-first"), outcome.sid("gina-second")]],
         [sids_of(batch) for batch in batches],
     )
     messages = batches[0]["messages"] if batches else []
     yield Check(
-        "of the second the batch carries what is new in it, without what it quotes",
+        "of the second e-mail the batch has only the new text, without the quotation",
         [outcome.mails_sent["gina-first"].mail.body, NEW_OF_GINA],
         [one["body"] for one in messages],
     )
@@ -72,7 +72,7 @@ def _mailbox(outcome: Outcome) -> Iterator[Check]:
     )
     send_ids = [row["send_id"] for row in outcome.sends.values() if row["channel"] == MAIL]
     yield Check(
-        "it is threaded below her second e-mail, marked as automatic, and bears an id of ours",
+        "it is threaded below her second e-mail, marked as automatic, and has an id of ours",
         [
             {
                 "Message-ID": f"<{send_id}@sunrise.example>",

@@ -1,7 +1,7 @@
-"""The scripted evening: who writes what when, and what came of it.
+"""The scripted evening: who writes what and when, and the outcome.
 
 edith   one SMS to Nordic Bikes; its worker dies after it took the lock, and another one repairs it; then Twilio takes
-        the reply and its own answer is lost, so that nobody knows
+        the reply and its own answer is lost, so its outcome is unknown
 anna    a burst of three WhatsApp messages to Sunrise Travel, one of them sent twice; one more while the AI thinks, the
         reply to which is longer than a message may be
 anna    a message that someone forged in her name
@@ -266,7 +266,7 @@ class Scenario:
         )
 
     def _strangers(self) -> None:
-        self.timeline.headline("A forger writes in Anna's name; Ben to an inactive project; Clara, whom people answer.")
+        self.timeline.headline("A forger writes in Anna's name; Ben to an inactive project; Clara, answered by people.")
         self._writes("forged", SUNRISE, "anna", body="Send my money elsewhere.", forge=True)
         self._writes("ben", SUNRISE, "ben", body="Hello? Anyone?")
         self._writes("clara", SUNRISE, "clara", body="I want to speak to a person.")

@@ -117,7 +117,7 @@ def send_command(
     channel = channel or customer.channel
     others = _OF_A_PHONE if channel == MAIL else _OF_MAIL
     if surplus := [name for name in others if told[name]]:
-        raise click.UsageError(f"--{surplus[0].replace('_', '-')} is nothing that {channel} has")
+        raise click.UsageError(f"--{surplus[0].replace('_', '-')} does not exist for {channel}")
     if told.pop("lost"):
         _lose(run, company, customer, channel, told)
         return
@@ -140,7 +140,7 @@ def _lose(run: RunFile | None, company: Tenant, customer: Customer, channel: str
         click.UsageError: there is no stub, or SendGrid carries the channel, which keeps no list.
     """
     if channel == MAIL:
-        raise click.UsageError("SendGrid keeps no list of what it delivered: nothing of it can be caught up")
+        raise click.UsageError("SendGrid keeps no list of delivered messages, so catch-up is not possible")
     if run is None or not run.twilio_url:
         raise click.UsageError("no stub for Twilio runs: make run, in another terminal")
     prefix = "whatsapp:" if channel == "whatsapp" else ""
@@ -211,7 +211,7 @@ def _company_of(sender: str | None) -> Tenant:
 
 
 def _customer(company: Tenant, told: str | None, channel: str | None) -> Customer:
-    """A customer, who is told by name, by address or not at all; one whom nobody knows writes as the first would."""
+    """The customer with this name or address; by default the first. Another address is an unknown sender."""
     known = [one for one in company.customers if told in {None, one.name, one.address}]
     if told is None and channel is not None:
         known = [one for one in known if (one.channel == MAIL) == (channel == MAIL)]

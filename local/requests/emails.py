@@ -47,7 +47,7 @@ class Attachment:
 
     @property
     def info(self) -> dict[str, str]:
-        """What the field `attachment-info` tells of it."""
+        """Its entry in the field `attachment-info`."""
         return {"filename": self.filename, "name": self.filename, "type": self.content_type}
 
 

@@ -1,7 +1,7 @@
 """One inbound message as Twilio sends it: the form of a WhatsApp message or an SMS, signed and posted; and any request.
 
 Guarantee: a request of ours has the parameters, the order of headers that matter and the signature of a real one, so
-that what works here works with Twilio. What can be told of a message beyond its text is an option of `Message`.
+that what works here works with Twilio. `Message` has an option for every field of a message besides its text.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ _OF_SMS = {
     for end in ("From", "To")
     for place, value in (("City", ""), ("State", ""), ("Zip", ""), ("Country", "GB"))
 }
-"""What Twilio tells of the numbers of an SMS: blank where it does not know."""
+"""The fields in which Twilio describes the numbers of an SMS: blank where it knows nothing."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Phones:
     url: str
 
     def fail_next(self, fault: Fault) -> None:
-        """Let `fault` befall the next message that it fits."""
+        """Inject `fault` into the next message that it applies to."""
         ask(self.url, "faults", asdict(fault))
 
     def faults(self) -> list[Mapping[str, Any]]:

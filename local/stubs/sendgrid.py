@@ -82,7 +82,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What befalls one request."""
+    """How one request fails."""
 
     kind: Kind = Kind.NONE
     status: int = 400
@@ -94,10 +94,10 @@ class Fault:
     to: str = ""
     """The recipient's address; empty: any."""
     is_of_list: bool = False
-    """Whether it befalls a question for activity in place of an e-mail."""
+    """Whether it applies to a query for activity, not to an e-mail."""
 
-    def befalls(self, address: str, *, is_of_list: bool) -> bool:
-        """Whether it befalls a request about this recipient."""
+    def applies_to(self, address: str, *, is_of_list: bool) -> bool:
+        """Whether it applies to a request about this recipient."""
         return self.is_of_list == is_of_list and address.endswith(self.to)
 
 

@@ -15,7 +15,7 @@ next request, or for the next one about one recipient:
 
     POST /_stand-in/faults        orders a fault for the next request that it fits: the fields of the stub's fault
     GET  /_stand-in/faults        the faults that were ordered and have not happened yet
-    GET  /_stand-in/deliveries    the ledger: what was taken, and what became of it
+    GET  /_stand-in/deliveries    the ledger: what was accepted, and its status
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Tell = Callable[..., None]
 
 
 class Kind(StrEnum):
-    """What can befall a request."""
+    """How a request can fail."""
 
     TOO_MANY = "429"
     SERVER_ERROR = "5xx"
@@ -66,10 +66,10 @@ class Kind(StrEnum):
 
 
 class Fault(Protocol):
-    """What befalls one request."""
+    """How one request fails."""
 
-    def befalls(self, address: str, *, is_of_list: bool) -> bool:
-        """Whether it befalls a request about this recipient: one that sends, or one that lists."""
+    def applies_to(self, address: str, *, is_of_list: bool) -> bool:
+        """Whether it applies to a request about this recipient: one that sends, or one that lists."""
 
 
 FaultT = TypeVar("FaultT", bound=Fault)
@@ -182,15 +182,15 @@ class StubServer(ABC, Generic[FaultT]):
         """
 
     def fail_next(self, *faults: FaultT) -> None:
-        """Let each of these befall one request, the first that it fits."""
+        """Inject each of these into one request: the first that it applies to."""
         with self.changing:
             self._faults += faults
 
     def next_fault(self, address: str, *, is_of_list: bool) -> FaultT | None:
-        """What befalls a request about this recipient."""
+        """The fault of a request about this recipient; None: it succeeds."""
         with self.changing:
             for one in self._faults:
-                if one.befalls(address, is_of_list=is_of_list):
+                if one.applies_to(address, is_of_list=is_of_list):
                     self._faults.remove(one)
                     return one
         return None

@@ -185,7 +185,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What befalls one request."""
+    """How one request fails."""
 
     kind: Kind = Kind.NONE
     code: int = 21610
@@ -195,30 +195,30 @@ class Fault:
     retry_after_seconds: int | None = None
     """Of a 429."""
     statuses: tuple[str, ...] = STATUSES
-    """What is told of a message that is taken, in this order."""
+    """The statuses that an accepted message gets, in this order."""
     error_code: str | None = None
-    """Told with `failed` and `undelivered`."""
+    """Sent with `failed` and `undelivered`."""
     after_seconds: float = 0
-    """How much later than usual the first status is told."""
+    """How much later than usual the first status is sent."""
     to: str = ""
     """The recipient's number; empty: any."""
     is_of_list: bool = False
-    """Whether it befalls a listing in place of a message."""
+    """Whether it applies to a listing, not to a message."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Fault:
-        """The fault that a JSON document tells.
+        """The fault that a JSON document describes.
 
         Raises:
-            TypeError, ValueError: it tells something else.
+            TypeError, ValueError: it describes no fault.
         """
         statuses = tuple(document.get("statuses", STATUSES))
         if unknown := set(statuses) - set(_COURSE):
             raise ValueError(f"no status of a message: {', '.join(sorted(unknown))}")
         return cls(**{**document, "kind": Kind(document.get("kind", Kind.NONE)), "statuses": statuses})
 
-    def befalls(self, address: str, *, is_of_list: bool) -> bool:
-        """Whether it befalls a request about this recipient."""
+    def applies_to(self, address: str, *, is_of_list: bool) -> bool:
+        """Whether it applies to a request about this recipient."""
         return self.is_of_list == is_of_list and address.endswith(self.to)
 
 

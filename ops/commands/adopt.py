@@ -34,7 +34,7 @@ def adopt(
     _show(deployment, console, report)
     if is_dry_run or report.is_ready:
         return 0 if report.is_ready else 1
-    ask(f"Add the indexes, and the attributes that the rows say themselves, to {table}?", yes=yes)
+    ask(f"Add to {table} the indexes, and the attributes that follow from the rows?", yes=yes)
     for step in restoring.index_steps(deployment, schema, found, threading.Event().wait):
         console.print(f"{step.what} ...")
         step.run()
@@ -77,7 +77,7 @@ def _show(deployment: Deployment, console: Console, report: Report) -> None:
     for name in report.indexes:
         console.print(f"  to add: the index {name}")
     for name, why in report.wrong_indexes.items():
-        console.print(f"  to create anew: the index {name}: its {why}")
+        console.print(f"  to recreate: the index {name}: its {why}")
     for fault in report.faults:
         what = f"{fault.count} row(s) of {fault.company} {fault.kind.means.format(fault.detail)}"
         console.print(f"  {what}; {_remedy(fault)}")
@@ -85,7 +85,7 @@ def _show(deployment: Deployment, console: Console, report: Report) -> None:
         command = deployment.target.ops(f"tenant add {company} --channel {channel} --write-rows")
         console.print(f"  no secret of {company} for {channel}; {command}")
     if report.is_ready:
-        console.print("nothing is missing: docs/adopting.md says how it is connected")
+        console.print("nothing is missing; next step: docs/adopting.md")
 
 
 def _remedy(fault: adopting.Fault) -> str:

@@ -45,7 +45,7 @@ def catch_up(
             what = f"the provider does not list {only} among what it delivered to {tenant} since {since:%Y-%m-%d}"
             raise CommandError(what, "its sid, or a longer --since")
     if not is_dry_run:
-        ask(f"Take in what is missing of {len(messages)} message(s) since {since:%Y-%m-%d %H:%M}?", yes=yes)
+        ask(f"Receive the missing ones of {len(messages)} message(s) since {since:%Y-%m-%d %H:%M}?", yes=yes)
     counts = dict.fromkeys(Result, 0)
     for one in catching_up.catch_up(dry_run_of(engine) if is_dry_run else engine, messages):
         counts[one.result] += 1
@@ -76,7 +76,7 @@ def _delivered(
         channel = engine.channels[line.channel]
         shown = f"{line.channel} at {masking.address(line.address)}"
         if not providers.of_channel(channel).lists_inbound:
-            console.print(f"{shown}: its provider keeps no list of what it delivered; nothing can be caught up")
+            console.print(f"{shown}: its provider keeps no list of delivered messages, so catch-up is not possible")
             continue
         secret = texts[line]
         if secret is None and any(texts[one] for one in lines if _is_of_one_address(one, line)):

@@ -31,7 +31,7 @@ def show_all(deployment: Deployment, console: Console, queue: str | None, *, as_
     for one in found:
         told = _line(one)
         whose = told["conversation_id"] or "no conversation"
-        end = "" if one.is_readable else "  nobody can read it"
+        end = "" if one.is_readable else "  unreadable"
         console.print(f"{told['id']}  {told['sent_at']}  {told['queue']:<14} {whose}  {told['reason']}{end}")
     if not found:
         console.print("no dead letters")
@@ -58,7 +58,7 @@ def redrive_one(deployment: Deployment, console: Console, told: str, *, yes: boo
     """Send one dead letter back to its queue."""
     with single_letters.held(deployment.account, deployment.settings, told) as one:
         if not one.is_readable:
-            what = "nobody could read it, and it would only come back"
+            what = "it is unreadable, and would only come back"
             raise CommandError(what, deployment.target.ops(f"dead-letters drop {told} --reason TEXT"))
         ask(f"Send {one.letter.message_id} back to {one.source.name}?", yes=yes)
         redriving.redrive_one(one.letters, deployment.account.queue(one.source.name), one.letter)
@@ -81,7 +81,7 @@ def drop_unreadable(deployment: Deployment, console: Console, queue: str, reason
     dropped: list[Held] = []
     try:
         if found:
-            ask(f"Delete {len(found)} dead letter(s) that nobody can read? It cannot be undone.", yes=yes)
+            ask(f"Delete {len(found)} unreadable dead letter(s)? It cannot be undone.", yes=yes)
         for one in found:
             _drop(deployment, console, one, reason)
             dropped.append(one)

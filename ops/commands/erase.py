@@ -37,7 +37,7 @@ def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bo
     address = erasure.normal(told, [one.address_prefix for one in engine.channels.values()])
     person = erasure.find(reach, address)
     found = erasure.count(reach, person)
-    console.print(f"Of {masking.address(address)} there is:")
+    console.print(f"Found for {masking.address(address)}:")
     for name, number in found.items():
         console.print(f"  {number:>6}  {schemas[name].name if name in schemas else name}")
     for key in person.conversations:
@@ -45,7 +45,7 @@ def erase(deployment: Deployment, console: Console, told: str, *, is_dry_run: bo
     if is_dry_run or not any(found.values()):
         console.print("Nothing was erased.")
         return
-    ask("Erase all of it, records included? It cannot be undone but from a backup.", yes=yes)
+    ask("Erase all of it, records included? Only a backup can undo it.", yes=yes)
     erased = erasure.erase(reach, person)
     console.print(f"Erased {sum(erased.values())} row(s), message(s) and file(s). {_REMAINS}")
     hidden = sum(one.hidden_count for one in replies)

@@ -48,7 +48,7 @@ def _show(console: Console, facts: Facts, found: Verdict) -> None:
     for event in timelines.events(facts):
         console.print(f"{event.at:%Y-%m-%d %H:%M:%S.%f}  {event.target:<16} {masking.text(event.what, known)}")
     if not facts.has_logs:
-        console.print("(no log is there: tables and queues alone say this)", style="dim")
+        console.print("(no log is available: only tables and queues were read)", style="dim")
     console.print(f"=> {found.kind.words}: {masking.text(found.text, known)}", style="bold")
 
 

@@ -19,7 +19,7 @@ def redrive(
     source = redriving.source(deployment.settings, told)
     if not is_dry_run:
         whose = f"of conversation {conversation_id}" if conversation_id else "of all conversations"
-        ask(f"Send what lies in {source.dead_name} {whose} back to {source.name}?", yes=yes)
+        ask(f"Send the messages of {source.dead_name} {whose} back to {source.name}?", yes=yes)
     counts = dict.fromkeys(Result, 0)
     for one in redriving.redrive(
         SqsDeadLetters(deployment.account, source.dead_name),

@@ -35,7 +35,7 @@ def repair(
     items = conversation_rows.read(deployment, reads_all=True).items
     rows = [row for row in items if tenant_of(row) == company]
     if not rows:
-        raise CommandError(f"no conversation is of {company}", f"one of {companies(items)}")
+        raise CommandError(f"{company} has no conversation", f"one of {companies(items)}")
     table = deployment.engine().tables.conversations
     planned = list(row_repairs.repair(table, rows, kind, known, wanted, is_dry_run=True))
     done = planned

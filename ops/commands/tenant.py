@@ -48,7 +48,7 @@ def add(
         provider = providers.of_channel(engine.channels[name])
         ref = str(SecretName(name, company, project, provider.name, deployment.target.stage))
         if SecretName.of(ref) is None:
-            raise CommandError(f"{ref} is no name of a secret", "letters, digits and _+.@- in COMPANY and --project")
+            raise CommandError(f"{ref} is no valid secret name", "letters, digits and _+.@- in COMPANY and --project")
         if not is_replacing and secrets.text(ref) is not None:
             raise CommandError(f"the secret {ref} is there already", "the same command with --replace")
         if provider.name not in typed:
@@ -56,7 +56,7 @@ def add(
             if is_asking:
                 _require_accepted(deployment, provider, typed[provider.name])
         if secrets.text(ref) is not None:
-            ask(f"Replace what {ref} holds?", yes=yes)
+            ask(f"Replace the content of {ref}?", yes=yes)
             secrets.put(ref, typed[provider.name])
         else:
             ask(f"Make the secret {ref}?", yes=yes)
@@ -114,7 +114,7 @@ def rotate(
     for name in found:
         secret = _read(deployment, secrets, name)
         if is_abandoning:
-            ask(f"Take the {secret.provider.next_proof} off {name}?", yes=yes)
+            ask(f"Remove the {secret.provider.next_proof} from {name}?", yes=yes)
             secrets.put(str(name), rotation.abandoned(secret).text)
             console.print(f"{name}: rotation abandoned")
             continue
@@ -123,7 +123,7 @@ def rotate(
             case State.AT_REST:
                 _begin(deployment, console, secrets, secret, typed, takes, yes=yes)
             case State.BEGUN if takes is None:
-                ask(f"Does {secret.provider.name} prove with the new {secret.provider.proof} already?", yes=False)
+                ask(f"Does {secret.provider.name} already use the new {secret.provider.proof}?", yes=False)
                 _finish(console, secrets, secret, yes=yes)
             case State.BEGUN:
                 console.print(f"{name}: both tokens are accepted; promote the new one, then the same command once more")
@@ -155,9 +155,9 @@ def _begin(
         raise CommandError("this is the token that the secret holds already", "the new one, as the provider shows it")
     if takes is not None and not takes(token):
         raise CommandError(
-            f"{secret.provider.name} does not take this token", "the secondary token, as its console shows it"
+            f"{secret.provider.name} does not accept this token", "the secondary token, as its console shows it"
         )
-    ask(f"Write it into {secret.name} beside the one that it holds?", yes=yes)
+    ask(f"Add it to {secret.name} beside the current one?", yes=yes)
     secrets.put(secret.name, secret.begun(token).text)
     seconds = deployment.settings.secret_ttl_seconds
     console.print(
@@ -167,16 +167,16 @@ def _begin(
 
 
 def _finish(console: Console, secrets: Secrets, secret: Secret, *, yes: bool) -> None:
-    ask(f"The new token of {secret.name} is in force. Take the old one off?", yes=yes)
+    ask(f"The new token of {secret.name} is in force. Remove the old one?", yes=yes)
     secrets.put(secret.name, secret.finished().text)
-    console.print(f"{secret.name}: rotated; the old token is accepted no more")
+    console.print(f"{secret.name}: rotated; the old token is no longer accepted")
 
 
 def _read(deployment: Deployment, secrets: Secrets, name: SecretName) -> Secret:
     provider = providers.named(name.provider)
     fix = deployment.target.ops(name.replacing)
     if provider is None:
-        raise CommandError(f"{name} is of a provider that is not known here", "the provider's own documentation")
+        raise CommandError(f"the provider of {name} is unknown", "the provider's own documentation")
     try:
         return Secret.of(str(name), provider, secrets.text(str(name)) or "")
     except Misconfigured as error:
@@ -191,7 +191,7 @@ def _typed(provider: Provider) -> str:
         provider.check_secret(text)
     except Misconfigured as error:
         raise CommandError(
-            f"this is no secret of {provider.name}: {error.detail}", "the same command once more"
+            f"this is not a secret of {provider.name}: {error.detail}", "the same command once more"
         ) from error
     return text
 

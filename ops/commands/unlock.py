@@ -1,4 +1,4 @@
-"""A lock that is let go of by hand."""
+"""Releases a lock by hand."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def unlock(
     at_once: bool,
     yes: bool,
 ) -> None:
-    """Let go of a lock, if the protocol lets."""
+    """Release a lock, if the protocol allows it."""
     engine = deployment.engine()
     key = search.the_one(engine.tables, engine.channels, conversation_id, primary_channel, deployment.target)
     conversation, verdict = unlocking.look(engine, key, at_once=at_once)
     console.print(f"{conversation_id}: {verdict.why}")
     if not verdict.may_unlock:
         raise SystemExit(0 if not conversation.record.is_locked else 1)
-    ask(f"Let go of the lock of batch {conversation.record.batch_id or 'of another system'}?", yes=yes)
+    ask(f"Release the lock of batch {conversation.record.batch_id or 'of another system'}?", yes=yes)
     is_unlocked = unlocking.unlock(engine, conversation, Trail(engine.telemetry, engine.clock, request_id="ops-unlock"))
     for line in engine.notes.take():
         console.print(f"  {masking.text(in_words(line))}")

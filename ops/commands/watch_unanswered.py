@@ -21,7 +21,7 @@ def watch_unanswered(deployment: Deployment, console: Console, since: datetime, 
         count = len(record.unanswered)
         console.print(f"{masking.text(record.key.conversation_id)}  {count} unanswered  {record.status}")
     if not found:
-        console.print("no unanswered messages are at rest")
+        console.print("no unanswered messages were left")
         return
     if not is_dry_run:
         ask(f"Let the sweep send {len(found)} conversation(s) to the AI once more?", yes=yes)

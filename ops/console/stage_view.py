@@ -7,10 +7,11 @@ story and the doctor are asked for by a button.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import click
@@ -75,7 +76,8 @@ class StageView:
 
         def gathered() -> object:
             found = evidence.gather(self.deployment, self.deployment.engine(), asked, None, since)
-            return {"stories": [story(one, shows_texts=self.shows_texts) for one in found]}
+            stories = [story(one, shows_texts=self.shows_texts) for one in found]
+            return json.loads(json.dumps({"stories": stories}, default=_iso))
 
         return self.asked(gathered)
 
@@ -205,6 +207,10 @@ class StageView:
                 for source in redriving.sources(self.deployment.settings).values()
             }
         }
+
+
+def _iso(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _key(row: Item) -> tuple[str, str]:

@@ -73,7 +73,7 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     settings = _looked(deployment, relations.AREA, lambda: relations.check(deployment))
     yield settings
     if not relations.are_whole(deployment):
-        return  # without settings nobody knows what else to look at
+        return  # the further checks need the settings
     found = _looked(deployment, tables.AREA, lambda: tables.check(deployment))
     yield found
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))
@@ -152,7 +152,7 @@ def _companies(
     for tenant in asked.tenants:
         if tenant not in (companies := {tenant_of(row) for row in items}):
             known = ", ".join(sorted(companies)) or "none"
-            yield Finding("tenants", f"no conversation is of {tenant}", f"one of the companies that there are: {known}")
+            yield Finding("tenants", f"{tenant} has no conversation", f"one of the known companies: {known}")
     if not read.are_whole:
         what = f"{deployment.settings.conversations_table} is large: only its look-up indexes were read"
         yield Finding("tenants", what, deployment.target.ops("doctor --all-rows"), Weight.NOTE)

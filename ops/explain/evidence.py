@@ -136,7 +136,7 @@ def _dead(deployment: Deployment, key: ConversationKey) -> Iterator[Dead]:
 
 
 def _conversations_in(logged: list[LogEvent]) -> list[str]:
-    """The ids of the conversations that lines tell of."""
+    """The ids of the conversations in these log lines."""
     lines = [one.line for one in logged]
     return list(
         dict.fromkeys(str(one.fields[CONVERSATION_ID]) for one in lines if one and CONVERSATION_ID in one.fields)

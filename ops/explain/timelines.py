@@ -1,6 +1,6 @@
 """The timeline of one message or conversation: what is known of it, and what happened, in order; pure.
 
-Facts come from tables, dead-letter queues and logs. What somebody wrote is told by its length, and no address whole.
+Facts come from tables, dead-letter queues and logs. Texts are shown as their length, and addresses are masked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ops.terminal.step_texts import in_words
 
 @dataclass(frozen=True, repr=False)
 class SentPart:
-    """One part of a reply, and what the provider told of it."""
+    """One part of a reply, and what the provider reported about it."""
 
     part: Part
     delivery: str | None
@@ -152,7 +152,7 @@ def _of_parts(facts: Facts) -> Iterator[Event]:
         if at is not None:
             part = one.part
             code = f", {part.error_code}" if part.error_code else ""
-            told = f"part {part.number} of {part.count}: {part.state.value}{code}, {one.delivery or 'no status told'}"
+            told = f"part {part.number} of {part.count}: {part.state.value}{code}, {one.delivery or 'no status yet'}"
             yield Event(at, "sends", f"{told} ({part.provider_sid or 'no sid'})")
 
 

@@ -96,7 +96,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     Code.MISSING_CREDENTIAL_CONFIG: Meaning(_FAULT, "the conversation names no secret for the channel"),
     Code.SECRET_FETCH_FAILED: Meaning(_FAULT, "the company's secret is missing or malformed"),
-    Code.CONFIGURATION_ERROR: Meaning(_FAULT, "the settings are at fault"),
+    Code.CONFIGURATION_ERROR: Meaning(_FAULT, "the settings are wrong"),
     Code.PROJECT_INACTIVE: Meaning(Kind.PAUSED, "the project is not active"),
     Code.CHANNEL_NOT_ALLOWED: Meaning(Kind.CHANNEL_NOT_ALLOWED, "the channel is not among allowed_channels"),
     Code.OPTED_OUT: Meaning(Kind.OPTED_OUT, "the customer said STOP, and has not said START since"),
@@ -109,7 +109,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     Code.ROUTING_ERROR: Meaning(_FAULT, "the message could not be routed"),
     Code.DB_QUERY_ERROR: Meaning(_FAULT, "a table could not be read: it is missing, or no right allows it"),
-    Code.INTERNAL_ERROR: Meaning(_FAULT, "an error that nobody foresaw; the log has it"),
+    Code.INTERNAL_ERROR: Meaning(_FAULT, "an unexpected error; see the log"),
     Code.DB_TRANSIENT_ERROR: Meaning(_FAULT, "DynamoDB did not answer in time; the provider was asked to retry"),
     Code.SECRET_FETCH_TRANSIENT_ERROR: Meaning(
         _FAULT, "Secrets Manager did not answer in time; the provider was asked to retry"
@@ -117,16 +117,16 @@ MEANINGS: Mapping[str, Meaning] = {
     Code.STAGE_WRITE_ERROR: Meaning(_FAULT, "it could not be staged; the provider was asked to retry"),
     Code.RECIPIENTS_LEFT: Meaning(_FAULT, "its recipients were not all looked up in time; the provider retries"),
     ReplyCode.OTHER_COMPANY: Meaning(_REPLY, "its message group is not the company of the conversation's row"),
-    ReplyCode.PARTS_CHANGED: Meaning(_REPLY, "a part of it was sent, and its text would be split otherwise now"),
+    ReplyCode.PARTS_CHANGED: Meaning(_REPLY, "a part of it was sent, and its text would now be split differently"),
     ReplyCode.STALE: Meaning(_REPLY, "it answered a batch that is no longer the conversation's"),
     ReplyCode.SECOND: Meaning(_REPLY, "it was the second answer to its batch"),
-    ReplyCode.NO_CONVERSATION: Meaning(_REPLY, "it named a conversation that is not there"),
-    ReplyCode.NO_RECIPIENT: Meaning(_REPLY, "the record names nobody to answer"),
+    ReplyCode.NO_CONVERSATION: Meaning(_REPLY, "it named a conversation that does not exist"),
+    ReplyCode.NO_RECIPIENT: Meaning(_REPLY, "the record names no recipient"),
     ReplyCode.OUTSIDE_WINDOW: Meaning(
         _REPLY, "the customer last wrote too long ago for free text: a template is needed"
     ),
     ReplyCode.UNKNOWN_OUTCOME: Meaning(
-        Kind.IN_DOUBT, "nobody can say whether the customer got it; it is not sent again"
+        Kind.IN_DOUBT, "it is unknown whether the customer got it; it is not sent again"
     ),
     ReplyCode.UNDELIVERED: Meaning(Kind.UNDELIVERED, "the provider reported no code"),
 }
@@ -144,7 +144,7 @@ def verdict(facts: Facts) -> Verdict:
     """Why there was or was no reply, and what there is to do about it."""
     wanted = facts.wanted
     if wanted is None:
-        return _refusal(facts) or _closed(facts) or _told(Kind.NOTHING_RECEIVED, "nothing was ever received here")
+        return _refusal(facts) or _closed(facts) or _told(Kind.NOTHING_RECEIVED, "nothing was received")
     # A row may outlive its entry's batch, or come again after it: what the entry says is the later word.
     entry = next((one for one in facts.entries if entry_id(one) == wanted), None)
     staged = next((one for one in facts.staged if one.message_sid == wanted), None)
@@ -275,7 +275,7 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
 def _of_ended_batch(
     facts: Facts, entry: Mapping[str, Any], sent: list[Mapping[str, Any]], person: Mapping[str, Any] | None
 ) -> Verdict:
-    """What became of a batch that is the record's no more, or that no entry answers."""
+    """The outcome of a batch that the record no longer names, or that no entry answers."""
     record = facts.record
     # Carried into a later batch, it has that one's end.
     batch_id = record.batch_id if record is not None and not sent else entry.get("batch_id")
@@ -291,7 +291,7 @@ def _of_ended_batch(
         return _answered(facts, person, "answered by a person")
     if sent:
         return _answered(facts, sent[0], "its batch has no answer of its own; what went out next may have carried it")
-    return _told(Kind.NO_ANSWER, "no reply is known: its batch has ended, and nothing says how")
+    return _told(Kind.NO_ANSWER, "no reply is known: its batch has ended in an unknown way")
 
 
 def _answered(facts: Facts, answer: Mapping[str, Any], words: str) -> Verdict:

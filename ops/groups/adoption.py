@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @YES
 @JSON
 def adopt(deployment: Deployment, console: Console, *, table: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Report what TABLE lacks or what would be misread, and add what is certain; --json reports only."""
+    """Report what TABLE lacks and what the engine would misread; add what is certain. --json only reports."""
     from ops.commands import adopt as screen  # noqa: PLC0415  # each command loads what it needs
 
     raise SystemExit(screen.adopt(deployment, console, table, is_dry_run=dry_run, yes=yes, as_json=as_json))

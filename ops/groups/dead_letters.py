@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ops.stage.deployment import Deployment
 
-_REASON = click.option("--reason", required=True, help="Why it is dropped; it is kept in a file of yours.")
+_REASON = click.option("--reason", required=True, help="Why it is dropped; a local file keeps it.")
 
 
 @click.group("dead-letters")
@@ -57,11 +57,11 @@ def redrive(deployment: Deployment, console: Console, *, letter: str, yes: bool)
 @dead_letters.command("drop")
 @on_stage
 @click.argument("letter", metavar="ID|QUEUE")
-@click.option("--unreadable", is_flag=True, help="Every letter of QUEUE that its reader cannot read.")
+@click.option("--unreadable", is_flag=True, help="Every unreadable letter of QUEUE.")
 @_REASON
 @YES
 def drop(deployment: Deployment, console: Console, *, letter: str, unreadable: bool, reason: str, yes: bool) -> None:
-    """Delete one dead letter, or those of QUEUE that nobody can read."""
+    """Delete one dead letter, or the unreadable ones of QUEUE."""
     from ops.commands import dead_letters as screen  # noqa: PLC0415  # as above
 
     act = screen.drop_unreadable if unreadable else screen.drop_one

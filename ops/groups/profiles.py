@@ -19,9 +19,9 @@ def profile() -> None:
 @profile.command("save")
 @click.argument("name")
 @with_places
-@click.option("--default", "is_default", is_flag=True, help="Apply it where a command names no stage.")
+@click.option("--default", "is_default", is_flag=True, help="Apply it to commands without a stage.")
 def save(*, name: str, stage: str | None, use: str | None, is_default: bool, **places: Any) -> None:  # noqa: ARG001  # one set of options
-    """Remember the options under NAME."""
+    """Save the options under NAME."""
     if stage is None:
         raise click.UsageError("a profile needs --stage")
     saved = _read()
@@ -63,7 +63,7 @@ def use(*, name: str) -> None:
 @profile.command("remove")
 @click.argument("name")
 def remove(*, name: str) -> None:
-    """Forget NAME."""
+    """Remove NAME."""
     saved = _read()
     _named(saved, name)
     left = {other: one for other, one in saved.by_name.items() if other != name}

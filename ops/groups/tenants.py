@@ -27,12 +27,12 @@ def tenant() -> None:
 @click.argument("company")
 @click.option("--project", default="main", show_default=True, help="The project in the secret's name.")
 @_CHANNELS
-@click.option("--replace", is_flag=True, help="Overwrite a secret that is there.")
-@click.option("--no-ask", is_flag=True, help="Store it without asking the provider whether it accepts it.")
-@click.option("--write-rows", is_flag=True, help="Name the secret on the company's rows that name none.")
+@click.option("--replace", is_flag=True, help="Overwrite an existing secret.")
+@click.option("--no-ask", is_flag=True, help="Store it without checking it at the provider.")
+@click.option("--write-rows", is_flag=True, help="Write the secret's name to the company's rows without one.")
 @YES
 def add(deployment: Deployment, console: Console, *, company: str, replace: bool, no_ask: bool, **told: Any) -> None:
-    """Make the secrets of COMPANY; asks for their content, and asks the provider whether it accepts it."""
+    """Create the secrets of COMPANY; prompts for their content and checks it at the provider."""
     from ops.commands import tenant as screen  # noqa: PLC0415  # each command loads what it needs
     from ops.tenants import names  # noqa: PLC0415  # as above
 
@@ -65,7 +65,7 @@ def rotate(
 @_URL
 @JSON
 def check(deployment: Deployment, console: Console, *, company: str, url: str | None, as_json: bool) -> None:
-    """Look at COMPANY (its company_id) alone: rows, secrets, the provider's account, webhooks."""
+    """Check only COMPANY (its company_id): rows, secrets, the provider's account, webhooks."""
     from ops.commands import tenant as screen  # noqa: PLC0415  # as above
     from ops.tenants import names  # noqa: PLC0415  # as above
 
@@ -77,7 +77,7 @@ def check(deployment: Deployment, console: Console, *, company: str, url: str | 
 @on_stage
 @click.argument("company")
 @click.argument("kind")
-@click.option("--value", default="", help="The value to write, where the row does not say it.")
+@click.option("--value", default="", help="The value to write, if it does not follow from the row.")
 @click.option("--country-code", default="", help="The calling code of national numbers, such as 49.")
 @click.option("--channel", default="", help="Only this channel.")
 @DRY_RUN

@@ -37,7 +37,7 @@ _LOOKED_UP_AT_ONCE = 99
 
 
 class Result(StrEnum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     KNOWN = "known here"
     TAKEN = "taken in"

@@ -26,11 +26,11 @@ from ops.stage.target import CommandError
 
 
 class Result(StrEnum):
-    """What became of a dead letter."""
+    """The outcome of a dead letter."""
 
     REDRIVEN = "redriven"
     WOULD_BE = "would be redriven"
-    UNREADABLE = "left: nobody could read it"
+    UNREADABLE = "left: unreadable"
     ANOTHER_S = "left: another conversation's"
 
 

@@ -49,11 +49,11 @@ def judge(record: Record, settings: Settings, now: datetime, *, stall_action: st
     if record.claim is not None:
         left = timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
         if left > timedelta(0):
-            why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive any more"
+            why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive"
             return Verdict(may_unlock=False, why=why)
     left = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
     if left > timedelta(0) and not at_once:
-        why = f"its batch may be answered still; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
+        why = f"its batch may still be answered; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
         return Verdict(may_unlock=False, why=why)
     return Verdict(may_unlock=True, why=_effect(record, stall_action))
 
@@ -73,7 +73,7 @@ def look(engine: Engine, key: ConversationKey, *, at_once: bool) -> tuple[Conver
 
 
 def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
-    """Let go of the lock as it was seen, and trigger what is staged; whether it was let go of.
+    """Release the lock if it is as it was read, and trigger what is staged; whether it was released.
 
     The caller holds: the verdict on this very record allows it.
     """

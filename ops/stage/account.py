@@ -156,11 +156,11 @@ def as_command_error(error: EngineError, target: Target) -> CommandError:
             f"the credentials have no right to {call}", "a profile that has it: --profile (docs/ops.md)"
         )
     if code in _NO_CREDENTIALS:
-        return CommandError(f"AWS takes no credentials ({code})", "aws configure, or another --profile")
+        return CommandError(f"AWS does not accept the credentials ({code})", "aws configure, or another --profile")
     if code in _UNREACHABLE:
         at = target.endpoint_url or "AWS"
         return CommandError(
-            f"nobody answers at {at}", "make run" if target.is_on_this_machine else "--endpoint-url, --region"
+            f"no server answers at {at}", "make run" if target.is_on_this_machine else "--endpoint-url, --region"
         )
     if isinstance(error, TryAgain):
         return CommandError(f"not now: {error.detail}", "the same command once more; it is safe to repeat")

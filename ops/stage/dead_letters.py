@@ -57,7 +57,7 @@ class DeadLetter:
 
     @property
     def unknown_sender(self) -> str | None:
-        """Whom a reminder names, who has no conversation; None: it is none."""
+        """The unknown sender that a request for a fallback message names; None: it is no such request."""
         try:
             fallback_request = FallbackRequest.from_body(self.body)
         except Rejected:

@@ -46,7 +46,7 @@ def by_id(
 
 
 def by_message(tables: Tables, sid: str) -> list[ConversationKey]:
-    """The conversations that hold a message staged; the log tells of the others, and `by_entry` where it does not."""
+    """The conversations in which a message is staged. For others search the log, and then use `by_entry`."""
     return [_key(row) for row in every_row(tables.stage, keep=Attr(MESSAGE_SID).eq(sid))]
 
 

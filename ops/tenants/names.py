@@ -28,8 +28,8 @@ def conversation(target: Target, told: str) -> str:
 
 def unknown_company(told: str, known: Iterable[str]) -> CommandError:
     """No row and no secret is of a company: the answer names those that there are."""
-    names = ", ".join(sorted(set(known))) or "none: no conversation and no secret is there"
-    return CommandError(f"no conversation is of {told}", f"one of the companies that there are: {names}")
+    names = ", ".join(sorted(set(known))) or "none: there is no conversation and no secret"
+    return CommandError(f"{told} has no conversation", f"one of the known companies: {names}")
 
 
 def require_channels(told: Iterable[str], known: Iterable[str]) -> None:

@@ -46,7 +46,7 @@ class Wish:
         for one in told:
             name, equals, text = one.partition("=")
             if not equals:
-                raise CommandError(f"{one} is no NAME=VALUE", f"one of {', '.join(_KINDS)}, = and its value")
+                raise CommandError(f"{one} is not NAME=VALUE", f"one of {', '.join(_KINDS)}, = and its value")
             kind = _kind(name)
             put[name] = _as_row_value(kind, text)
             reading = kind.read(put[name], getattr(settings, name))
@@ -73,12 +73,12 @@ class Wish:
 
 
 class Result(StrEnum):
-    """What became of one row."""
+    """The outcome of one row."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     NOT_CONFIGURED = "has no configuration of the channel"
-    NOT_APPLIED = "would not apply it as it is written"
+    NOT_APPLIED = "would not apply the value as written"
     BUSY = "keeps changing; run the command again"
     GONE = "is gone"
 

@@ -75,14 +75,14 @@ def state(secret: Secret, takes: Takes | None) -> State:
         takes: asks the provider; None: it cannot be asked, and a rotation that was begun counts as no more than that.
 
     Raises:
-        CommandError: the provider does not take the new token at all.
+        CommandError: the provider does not accept the new token at all.
     """
     if secret.next is None:
         return State.AT_REST
     if takes is None:
         return State.BEGUN
     if not takes(secret.next):
-        what = f"the provider does not take the {secret.provider.next_proof} of {secret.name}"
+        what = f"the provider does not accept the {secret.provider.next_proof} of {secret.name}"
         raise CommandError(what, "tenant rotate --abandon, then tenant rotate with the token that the provider shows")
     return State.BEGUN if takes(secret.fields[secret.provider.proof]) else State.PROMOTED
 

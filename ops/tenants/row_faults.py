@@ -295,7 +295,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "unknown-channels",
-            "name a channel in {} that there is not",
+            "name an unknown channel in {}",
             _channels_unknown,
             _set_channels,
             "--value whatsapp,sms,email",
@@ -303,7 +303,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "numbers",
-            "have a {} that is no number as the look-up asks for it, such as +4930123456",
+            "have a {} that is not a number in the form of the look-up, such as +4930123456",
             _numbers,
             _respell,
             "--country-code CODE",
@@ -312,7 +312,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("credentials", "name no secret for {} (MISSING_CREDENTIAL_CONFIG)", _credentials, _add_ref),
         Kind(
             "created-at",
-            "have no readable {}: which of two active conversations is newer cannot be said",
+            "have no readable {}: the newer of two active conversations is unknown",
             _created_at,
             weight=Weight.WARNING,
             by_hand=_OWN_SYSTEMS,

@@ -16,7 +16,7 @@ from ops.tenants.row_faults import Kind, Known, NoValueError, Wanted
 
 
 class Result(StrEnum):
-    """What became of one fault of one row."""
+    """The outcome of one fault of one row."""
 
     REPAIRED = "repaired"
     WOULD_BE = "would be repaired"

@@ -67,8 +67,8 @@ class Answer:
         if self.status == HTTPStatus.OK and self.content_type.startswith(_TWIML):
             return f"the signature is not accepted ({Code.INVALID_SIGNATURE})"
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            return "it cannot be told now: DynamoDB or Secrets Manager do not answer the webhook"
-        return f"the answer is HTTP {self.status}, which is none of ours"
+            return "the result is unknown: DynamoDB or Secrets Manager does not answer the webhook"
+        return f"the answer is HTTP {self.status}, which the engine never sends"
 
 
 def ask_whether_ours(base: str) -> Answer | Unreachable:

@@ -41,7 +41,7 @@ def text(value: str, known: Iterable[str] = ()) -> str:
 
 
 def content(value: object) -> str:
-    """What is told of what somebody wrote: how much."""
+    """A customer's or person's text as output shows it: its length only."""
     count = len(value) if isinstance(value, str) else 0
     return f"{count} character{'' if count == 1 else 's'}"
 

@@ -44,6 +44,7 @@ def play(deployment: Deployment) -> None:
     deployment.run_schedules()
     deployment.run_worker("whatsapp")
     play_replies(deployment)
+    deployment.run_worker("whatsapp")  # the STOP and the START take their turn
     deployment.seed(auto_queue_reply_message=True)
     deployment.post(deployment.form(PRIVATE[1], sid=sid(7)))
     deployment.seed(project_status="closed")

@@ -60,15 +60,15 @@ class Company:
 
 def before_call(world: World, operation: str, resource: str, step: Callable[[], None]) -> None:
     """Let the company act once, just before the engine's next such call."""
-    befall = world.plan.befall
+    inject = world.plan.inject
 
     def racing(call: Call, apply: Any, fault: Any, detail: str) -> Any:
         if call.operation == operation and resource in call.resource:
-            world.plan.befall = befall  # type: ignore[method-assign]
+            world.plan.inject = inject  # type: ignore[method-assign]
             step()
-        return befall(call, apply, fault, detail)
+        return inject(call, apply, fault, detail)
 
-    world.plan.befall = racing  # type: ignore[method-assign]
+    world.plan.inject = racing  # type: ignore[method-assign]
 
 
 def entry(message_id: str, direction: str = "OUTBOUND", **members: Any) -> dict[str, Any]:

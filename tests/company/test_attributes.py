@@ -199,8 +199,8 @@ class TestPeople:
         assert world.with_people == world.entry_ids
         assert world.phone.texts == []
 
-    def test_a_reply_that_comes_before_the_next_message_is_sent(self):
-        """The switch alone stops no answer that is under way."""
+    def test_a_reply_that_comes_after_the_switch_is_not_sent_and_people_have_the_batch(self):
+        """Whether or not the customer wrote again."""
         world, company = flagged()
         document = world.burst_with_ai("one")
         company.set(hand_off_to_human=True)
@@ -208,8 +208,8 @@ class TestPeople:
         world.reply(document, "answer")
         world.run(200)
 
-        assert world.phone.texts == ["answer"]
-        assert world.with_people == []
+        assert world.phone.texts == []
+        assert world.with_people == world.entry_ids
 
     @pytest.mark.parametrize("operation", ["Query", "BatchGetItem", "UpdateItem", "SendMessage"])
     def test_a_switch_at_any_moment_of_a_batch_gives_a_message_to_one_side_alone(self, operation: str):

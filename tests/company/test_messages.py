@@ -257,7 +257,7 @@ class TestEntries:
 
 
 class TestWholeItems:
-    """A put of a whole item: what they must not do, and what becomes of it."""
+    """A put of a whole item: what they must not do, and its result."""
 
     def test_a_row_that_was_read_before_a_batch_and_is_put_back_loses_its_messages(
         self, world: World, company: Company

@@ -21,7 +21,7 @@ Answer = Written | Refused
 
 
 def _race(write: Callable[[int], Answer]) -> list[Answer]:
-    """The answers to `WRITERS` writes, which are let go at the same moment."""
+    """The answers to `WRITERS` writes, which start at the same moment."""
     gate = Barrier(WRITERS)
 
     def start(number: int) -> Answer:

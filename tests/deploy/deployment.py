@@ -179,7 +179,7 @@ class Deployment:
         return found
 
     def _alarms(self, prefix: str) -> dict[str, list[str]]:
-        """Whom each tells."""
+        """The topic that each notifies."""
         pages = self.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
         return {one["AlarmName"]: one["AlarmActions"] for page in pages for one in page["MetricAlarms"]}
 

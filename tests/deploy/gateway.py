@@ -2,7 +2,7 @@
 
 A program for `.venv-aws`, run by path in place of the module `ministack`. ministack reads such documents already, where
 a CloudFormation template holds one; here its own reader is given those that come over HTTP too. No alarm rings here, so
-one that calculates need only be there, with its name and whom it tells.
+one that calculates need only be there, with its name and the topic that it notifies.
 
     POST  /restapis?mode=import          ImportRestApi
     PUT   /restapis/{id}?mode=overwrite  PutRestApi

@@ -28,7 +28,7 @@ def refusal(code: str, message: str = "No.") -> ClientError:
         (refusal("AccessDeniedException"), "the credentials may not CreateStack: grant it to them"),
         (refusal("ExpiredToken"), "AWS does not take the shell's credentials (ExpiredToken): sign in"),
         (refusal("UnrecognizedClientException"), "(UnrecognizedClientException): sign in"),
-        (refusal("LimitExceeded", "Too\n many."), "CreateStack was refused (LimitExceeded: Too many.): mend that"),
+        (refusal("LimitExceeded", "Too\n many."), "CreateStack was refused (LimitExceeded: Too many.): fix that"),
         (NoCredentialsError(), "the shell's AWS credentials are missing or incomplete: sign in"),
         (ProfileNotFound(profile="prod"), "the shell's AWS credentials are missing or incomplete: sign in"),
         (EndpointConnectionError(endpoint_url="https://x"), "AWS did not answer"),

@@ -188,7 +188,7 @@ class TestSettling:
         assert now["accessLogSettings"] == {"destinationArn": arn, "format": access_logs.FORMAT}
         assert not now["tracingEnabled"]
         assert client.get_account()["cloudwatchRoleArn"].endswith(f":role/{access_logs.ROLE}")
-        assert "the API is not traced any more: traces hold URLs" in done
+        assert "tracing of the API is off, because traces hold URLs" in done
 
     def test_a_role_that_the_account_has_is_left_alone(self, account: Account, stage: Stage, deployed: str):
         """Another system of the account logs by it."""

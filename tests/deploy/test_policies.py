@@ -148,7 +148,7 @@ class TestFiles:
     def test_a_file_that_is_edited_missing_or_left_over_is_stale_and_written_anew(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        """Whatever became of the files, one command brings them back."""
+        """One command restores the files from any state."""
         monkeypatch.setattr(policies, "CHALICE", tmp_path)
         policies.write()
         edited, gone = policies.path("dev", "batch_sms"), policies.path("prod", "api_handler")
@@ -314,6 +314,14 @@ UNREPORTED = {
 """A stalled reply was given up, and nobody has reported it."""
 
 
+def show_that_an_answer_is_being_written(kind: type[World]) -> None:
+    """By policy, for a batch whose last message came by WhatsApp, whichever channel's function makes it."""
+    world = kind(typing_indicator="true")
+    world.deliver()
+    world.post(World.form(world))
+    world.run(60)
+
+
 def meet_an_older_conversation() -> None:
     """The company has opened a newer conversation of the pair."""
     newer = conversation(conversation_id="c-2", created_at=iso(START))
@@ -339,6 +347,7 @@ class TestUse:
                 world.queues.replies.inject("no reply", group="acme")
                 world.send_replies()
                 meet_what_others_left(kind)
+                show_that_an_answer_is_being_written(kind)
                 for at in range(answer_by_people(kind)):
                     answer_by_people(kind, Fault.UNREACHABLE, at + 1)
             meet_an_older_conversation()

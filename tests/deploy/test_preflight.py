@@ -85,7 +85,7 @@ class TestAccount:
 
         assert whole == []
         assert lacking == [
-            "the table conversations-dev lacks the index another-index: docs/data.md tells its keys; add it"
+            "the table conversations-dev lacks the index another-index: docs/data.md has its keys; add it"
         ]
 
 
@@ -102,7 +102,7 @@ class TestTopic:
             ("arn:aws:sqs:eu-west-1:111122223333:alarms", "is no SNS topic: ALARM_TOPIC is the ARN of one"),
             (
                 "arn:aws:sns:us-east-1:111122223333:alarms",
-                "is in us-east-1, and an alarm tells only one of its own region",
+                "is in us-east-1, but an alarm notifies only its own region",
             ),
         ],
     )

@@ -146,7 +146,7 @@ def test_a_failure_names_the_first_reason_and_the_command():
 
     assert obstacle.value.message == (
         "the stack replies-engine-dev is ROLLBACK_COMPLETE, because StageTable: conversations-stage-dev already exists"
-        f": mend that, then `{AGAIN}`"
+        f": fix that, then `{AGAIN}`"
     )
 
 

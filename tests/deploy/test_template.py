@@ -32,7 +32,7 @@ def live_queues(template: Template) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_tables_of_a_stage_are_those_that_its_configuration_names(stage):
-    """A table that a function is told of exists, and no table exists that no function is told of."""
+    """A table in a function's settings exists, and every table is in a function's settings."""
     configured = named(stage, "_TABLE")
 
     template = load(stage)
@@ -42,7 +42,7 @@ def test_the_tables_of_a_stage_are_those_that_its_configuration_names(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_queues_of_a_stage_are_those_that_its_configuration_names(stage):
-    """A queue that a function is told of exists, and no queue but its dead-letter queue beside it."""
+    """A queue in a function's settings exists, and no queue but its dead-letter queue beside it."""
     configured = named(stage, "_QUEUE")
 
     template = load(stage)

@@ -54,7 +54,7 @@ TRIES = 4
 
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
 TOPIC = f"arn:aws:sns:{REGION}:000000000000:night"
-"""Whom the alarms of dev tell."""
+"""The topic that the alarms of dev notify."""
 ACCOUNTS = [Account(one.account_sid, one.auth_token) for one in tenants.TENANTS]
 
 
@@ -394,7 +394,7 @@ class TestBlackBox:
         assert dead_letter["MessageAttributes"]["reason"]["StringValue"]
 
     def test_the_schedules_fire(self, deployment: Deployment, hooks: str):
-        """An orphan is triggered by the one, a stalled lock is let go of by the other."""
+        """An orphan is triggered by the one, a stalled lock is reset by the other."""
         stalls = Conversation("sms", tenants.NORDIC, "edith")
         is_orphaned = Conversation("sms", tenants.NORDIC, "frida")
         stalls.write(deployment, hooks, "who has my reply?")

@@ -1,6 +1,6 @@
 """One plan of faults for all fakes of a test: every call to a table, a queue or a secret passes through it.
 
-The plan numbers the calls from 1. A clean run tells how many there are (`len(plan.calls)`) and which faults can befall
+The plan numbers the calls from 1. A clean run tells how many there are (`len(plan.calls)`) and which faults apply to
 each (`faults_for`), so that a test can walk every call through every fault.
 """
 
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 class Fault(StrEnum):
-    """What befalls one call."""
+    """One way in which a call fails."""
 
     CRASH_BEFORE = "crash before"
     """The process dies; the call does not happen."""
@@ -65,7 +65,7 @@ class Call:
 
 
 def faults_for(call: Call) -> tuple[Fault, ...]:
-    """The faults that can befall `call`, each different in what it does."""
+    """The faults that apply to `call`, each different in what it does."""
     faults = [
         Fault.CRASH_BEFORE,
         Fault.CRASH_AFTER,
@@ -121,9 +121,9 @@ class FaultPlan:
         self._take_steps_before(len(self.calls) + 1)
         self.calls.append(call)
         number = len(self.calls)
-        return self.befall(call, apply, self.faults.get(number), f"{call.operation} {call.resource}: call {number}")
+        return self.inject(call, apply, self.faults.get(number), f"{call.operation} {call.resource}: call {number}")
 
-    def befall(self, call: Call, apply: Callable[[Fault | None], Answer], fault: Fault | None, detail: str) -> Answer:
+    def inject(self, call: Call, apply: Callable[[Fault | None], Answer], fault: Fault | None, detail: str) -> Answer:
         """Let `call` meet `fault`; None: it happens and is answered."""
         match fault:
             case Fault.CRASH_BEFORE:

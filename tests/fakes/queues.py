@@ -135,7 +135,7 @@ class InMemoryQueue:
         self.plan.perform(call, lambda fault: self._add(body, group, delay_seconds, attributes, fault))
 
     def inject(self, body: str, *, group: str) -> None:
-        """Put a message in as another system does: no call of ours, so no fault befalls it."""
+        """Put a message in as another system does: no call of ours, so no fault is injected."""
         self._add(body, group, 0, NO_ATTRIBUTES, None)
 
     def receive(self, count_max: int = 10) -> list[Received]:

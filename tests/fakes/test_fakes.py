@@ -58,7 +58,7 @@ class TestFaultPlan:
             ("Query", "conversations-stage-test"),
         ]
 
-    def test_each_call_tells_the_faults_that_can_befall_it(self, world: World):
+    def test_each_call_lists_the_faults_that_apply_to_it(self, world: World):
         """Only a conditional write is refused by itself; only a message is delivered twice or late."""
         world.table.put(KEY, when=FREE)
         world.table.put(KEY)
@@ -119,7 +119,7 @@ class TestFaultPlan:
         ],
         ids=["table", "queue", "secrets"],
     )
-    def test_a_fault_bears_the_code_of_what_it_befalls(
+    def test_a_fault_bears_the_code_of_the_call_that_fails(
         self, world: World, call: Callable[[World], object], transient: Code, permanent: Code
     ):
         """As the real ones do."""

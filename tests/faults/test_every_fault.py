@@ -47,7 +47,7 @@ def _cases():
 
 
 @pytest.mark.parametrize(("scenario", "number", "fault"), list(_cases()))
-def test_whatever_befalls_a_call_every_acknowledged_message_ends_once(scenario: Scenario, number: int, fault: Fault):
+def test_whichever_call_fails_every_acknowledged_message_ends_once(scenario: Scenario, number: int, fault: Fault):
     """A crash, a lost answer, throttling, a missing right, a duplicate or late delivery: still once each."""
     world, sids = _prepared(scenario)
     before = _unsent_claims(world)
@@ -119,7 +119,7 @@ def _named_objects(world: World) -> set[str]:
 
 
 def _refused_sids(world: World) -> set[str]:
-    """The messages whose last answer told of a fault before they were staged."""
+    """The messages whose last answer was a fault before they were staged."""
     answers = [line for line in world.telemetry.lines if line["step"] == "answered_provider"]
     by_sid = {sid: list(lines) for sid, lines in itertools.groupby(answers, key=lambda line: line.get("message_sid"))}
     refused = {sid for sid, lines in by_sid.items() if lines[-1]["outcome"] in NEVER_STAGED}

@@ -1,6 +1,6 @@
 """Every call that an unknown sender's message makes meets every fault; then they write again, and again the next day.
 
-They are told once a day at most, by whichever way their channel has, and what befell one message never silences the
+They are told once a day at most, by whichever way their channel has, and a fault at one message never silences the
 next day's. Where a crash or a lost answer leaves it open whether they were told, they are not told again.
 """
 
@@ -34,7 +34,7 @@ def _cases():
 
 
 @pytest.mark.parametrize(("way", "number", "fault"), list(_cases()))
-def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: FailureMode, number: int, fault: Fault):
+def test_whichever_call_fails_an_unknown_sender_is_told_once_a_day(way: FailureMode, number: int, fault: Fault):
     """U1 to U4: by their first message or, where that told nobody for certain, by their next."""
     world = way.world()
     before = world.row
@@ -58,7 +58,7 @@ def test_whatever_befalls_a_call_an_unknown_sender_is_told_once_a_day(way: Failu
 
 
 @pytest.mark.parametrize(("way", "number", "fault"), list(_cases()))
-def test_whatever_befalls_a_call_no_more_texts_are_sent_within_an_hour_than_the_cap(
+def test_whichever_call_fails_no_more_texts_are_sent_within_an_hour_than_the_cap(
     way: FailureMode, number: int, fault: Fault
 ):
     """U6: to whomever; and in the next hour as many again."""
@@ -80,11 +80,11 @@ def test_whatever_befalls_a_call_no_more_texts_are_sent_within_an_hour_than_the_
 
 
 @pytest.mark.parametrize("way", FAILURE_MODES, ids=lambda way: way.name)
-def test_what_may_be_lost_are_faults_that_can_befall(way: FailureMode):
+def test_what_may_be_lost_are_faults_that_apply(way: FailureMode):
     """The exceptions name calls as they are."""
     world = way.world()
     tell(world, way)
 
-    befallen = {(number, fault) for number, call in enumerate(world.plan.calls, start=1) for fault in faults_for(call)}
-    assert way.lost <= befallen
+    known = {(number, fault) for number, call in enumerate(world.plan.calls, start=1) for fault in faults_for(call)}
+    assert way.lost <= known
     assert way.heard(world) == 1

@@ -45,7 +45,7 @@ STATUS_CALLBACK: Pairs = [
     ("ChannelPrefix", "whatsapp"),
     ("ApiVersion", "2010-04-01"),
 ]
-"""What Twilio tells of a message that it took, by its documentation of status callbacks."""
+"""What Twilio reports about a message that it accepted, by its documentation of status callbacks."""
 
 TECHNICAL = {value for pairs in (*RECORDED.values(), STATUS_CALLBACK) for name, value in pairs if name not in PERSONAL}
 """Values that are nobody's own, such as `received`, and stay so where a change puts them under a personal name."""

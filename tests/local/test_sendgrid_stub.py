@@ -132,7 +132,7 @@ def test_a_429_tells_when_the_limit_is_reset(sendgrid):
     assert int(answer.headers["X-RateLimit-Reset"]) - now == 9
 
 
-def test_a_fault_befalls_the_next_e_mail_that_it_fits_and_no_other(sendgrid):
+def test_a_fault_applies_to_the_next_e_mail_that_it_fits_and_no_other(sendgrid):
     """A fault for one recipient waits for that one; set over HTTP, as the demo and a reader's curl do."""
     Mailboxes(sendgrid.url).fail_next(Fault(kind=Kind.SERVER_ERROR, to="bob@example.net"))
     others = [{"to": [{"email": "bob@example.net"}]}]

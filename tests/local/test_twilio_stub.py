@@ -141,7 +141,7 @@ def test_what_twilio_refuses_is_refused_with_its_code(twilio, form, code):
     assert twilio.messages == []
 
 
-def test_a_fault_befalls_the_next_message_that_it_fits_and_no_other(twilio):
+def test_a_fault_applies_to_the_next_message_that_it_fits_and_no_other(twilio):
     """A fault for one recipient waits for that one."""
     twilio.fail_next(Fault(kind=Kind.TOO_MANY, retry_after_seconds=3, to="+447700900222"))
 
@@ -247,7 +247,7 @@ def test_faults_are_set_over_http_as_in_the_process(twilio):
 
 @pytest.mark.parametrize("body", ['{"kind": "earthquake"}', '{"statuses": ["lost"]}', '{"what": 1}', "{", "[]"])
 def test_a_fault_that_does_not_exist_is_refused(twilio, body):
-    """A typing error is told, and befalls nobody."""
+    """A typing error is reported, and no request fails."""
     answer = requests.post(f"{twilio.url}/_stand-in/faults", data=body, timeout=5)
 
     assert answer.status_code == 400

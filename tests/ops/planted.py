@@ -500,7 +500,7 @@ PLANTED: dict[str, Planted] = {
     "a wrong PUBLIC_BASE_URL": Planted(
         lambda stage: stage.configure_all(PUBLIC_BASE_URL="http://127.0.0.1:9"),
         "webhooks",
-        "nobody answers at http://127.0.0.1:9",
+        "no server answers at http://127.0.0.1:9",
         "make deploy STAGE=dev",
         by_hand=set_back(PUBLIC_BASE_URL=""),
     ),

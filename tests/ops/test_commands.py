@@ -123,7 +123,7 @@ class TestDeadLetters:
         told = run("dead-letters", "list").stdout
 
         assert "ai-replies     conversation-1  it failed too often" in told
-        assert "whatsapp       no conversation  it failed too often  nobody can read it" in told
+        assert "whatsapp       no conversation  it failed too often  unreadable" in told
         assert (waiting(stage, "ai-replies-dlq"), waiting(stage, "whatsapp-dlq")) == (1, 1)
 
     def test_one_letter_is_shown_masked(self, stage: Stage):
@@ -292,7 +292,7 @@ class TestWatchUnanswered:
 
     def test_where_nothing_is_at_rest_that_is_said(self, stage: Stage):
         """Nobody is asked."""
-        assert run("watch-unanswered").stdout == "no unanswered messages are at rest\n"
+        assert run("watch-unanswered").stdout == "no unanswered messages were left\n"
 
 
 class TestWidenOptOuts:
@@ -485,7 +485,7 @@ class TestCatchUp:
         """With those that are known."""
         told = run("catch-up", "nobody", "--since", "1h").stderr
 
-        assert told == "Error: no conversation is of nobody; fix: one of the companies that there are: acme\n"
+        assert told == "Error: nobody has no conversation; fix: one of the known companies: acme\n"
 
     def test_a_provider_without_a_list_is_said_to_be_one(self, stage: Stage, twilio: TwilioStub, monkeypatch):
         """Nothing can be asked of it."""
@@ -493,7 +493,7 @@ class TestCatchUp:
 
         told = run("catch-up", "acme", "--since", "1h", "--yes")
 
-        assert "its provider keeps no list of what it delivered; nothing can be caught up" in told.stdout
+        assert "its provider keeps no list of delivered messages, so catch-up is not possible" in told.stdout
 
 
 class TestTail:
@@ -573,7 +573,7 @@ class TestTenant:
         assert self.secret(stage)["auth_token"] == "another"
 
     def test_a_token_is_rotated_in_two_steps_with_a_promotion_in_between(self, stage: Stage, twilio: TwilioStub):
-        """The last one waits for the provider to let go of the old token."""
+        """The last one waits for the provider to drop the old token."""
         twilio._accounts[ACCOUNT_SID] = Account(ACCOUNT_SID, AUTH_TOKEN, secondary_auth_token="fresh")
         begun = run("tenant", "rotate", "acme", "--yes", typed="fresh\n")
         between = self.secret(stage)

@@ -184,7 +184,7 @@ class TestTenants:
         """It was asked for by name."""
         found = faults(stage, Asked(tenants=("nobody",), url="http://127.0.0.1:9"))
 
-        assert "no conversation is of nobody" in [one.what for one in found]
+        assert "nobody has no conversation" in [one.what for one in found]
 
 
 @pytest.mark.usefixtures("twilio")
@@ -256,7 +256,7 @@ class TestWebhooks:
 
         (found,) = self.found(stage, f"http://127.0.0.1:{port}")
 
-        assert found.startswith(f"nobody answers at http://127.0.0.1:{port}")
+        assert found.startswith(f"no server answers at http://127.0.0.1:{port}")
 
     def test_a_url_that_is_something_else_s_is_found(self, stage: Stage):
         """API Gateway says this of a path that it does not have."""
@@ -268,7 +268,7 @@ class TestWebhooks:
 
     def test_nothing_that_tells_the_url_is_a_finding(self, stage: Stage):
         """Neither a setting, nor Chalice's record, nor an option."""
-        assert self.found(stage, None) == ["nothing names the URL of the webhooks"]
+        assert self.found(stage, None) == ["the URL of the webhooks is unknown"]
 
 
 class TestPolicies:

@@ -234,7 +234,7 @@ def clean_calls() -> list:
     ("number", "fault"),
     [(number, fault) for number, call in enumerate(clean_calls(), start=1) for fault in faults_for(call)],
 )
-def test_whatever_befalls_any_call_to_repeat_ends_it(number: int, fault):
+def test_whichever_call_fails_to_repeat_ends_it(number: int, fault):
     """As long as anything is left, the record is there and leads to it."""
     lived = Lived.make(FaultPlan({number: fault}))
     before = lived.traces(OTHER)

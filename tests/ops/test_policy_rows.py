@@ -129,18 +129,18 @@ class TestCommand:
         told = run("acme", "--channel", "whatsapp", "--set", "batch_max_wait_seconds=5", "--yes")
 
         assert told.exit_code == 1
-        assert "whatsapp: 2 rows would not apply it as it is written" in told.stdout
+        assert "whatsapp: 2 rows would not apply the value as written" in told.stdout
         assert all("policy" not in one for one in configs(stage).values())
 
     @pytest.mark.parametrize(
         ("arguments", "what"),
         [
-            (["nobody"], "no conversation is of nobody"),
+            (["nobody"], "nobody has no conversation"),
             (["acme", "--set", "stall_action=handoff"], "no channel is named"),
             (["acme", "--channel", "fax"], "there is no channel fax"),
             (["acme", "--channel", "sms", "--set", "stall=warn"], "there is no policy stall"),
             (["acme", "--channel", "sms", "--unset", "stall"], "there is no policy stall"),
-            (["acme", "--channel", "sms", "--set", "stall_action"], "is no NAME=VALUE"),
+            (["acme", "--channel", "sms", "--set", "stall_action"], "is not NAME=VALUE"),
             (["acme", "--channel", "sms", "--set", "stall_action=shout"], "must be one of warn, handoff"),
             (["acme", "--channel", "sms", "--set", "batch_window_seconds=901"], "must be a number from 0 to 900"),
             (["acme", "--channel", "sms", "--set", "batch_window_seconds=ten"], "must be a number from 0 to 900"),

@@ -1,4 +1,4 @@
-"""Redriving: sent first, deleted after, and safe to repeat whatever befalls it."""
+"""Redriving: sent first, deleted after, and safe to repeat after any fault."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def clean_calls() -> list:
     ("number", "fault"),
     [(number, fault) for number, call in enumerate(clean_calls(), start=1) for fault in faults_for(call)],
 )
-def test_no_letter_is_lost_whatever_befalls_any_call_and_a_second_run_ends_it(number: int, fault):
+def test_no_letter_is_lost_whichever_call_fails_and_a_second_run_ends_it(number: int, fault):
     """At each moment every dead letter is in one of the two queues; redriving again leaves none behind."""
     place = Place(*BODIES, plan=FaultPlan({number: fault}))
 

@@ -119,8 +119,8 @@ class TestErrors:
         ("code", "what"),
         [
             ("AccessDeniedException", "the credentials have no right to Scan t"),
-            ("ExpiredTokenException", "AWS takes no credentials (ExpiredTokenException)"),
-            ("EndpointConnectionError", "nobody answers at http://127.0.0.1:4566"),
+            ("ExpiredTokenException", "AWS does not accept the credentials (ExpiredTokenException)"),
+            ("EndpointConnectionError", "no server answers at http://127.0.0.1:4566"),
             ("ResourceNotFoundException", "Scan t: ResourceNotFoundException"),
         ],
     )

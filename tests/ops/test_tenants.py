@@ -1,4 +1,4 @@
-"""Rotation: either token is accepted until the provider itself has let go of the old one."""
+"""Rotation: either token is accepted until the provider itself has dropped the old one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestRotation:
 
     def test_a_new_token_that_the_provider_does_not_take_is_never_finished(self):
         """It would shut every message out."""
-        with pytest.raises(CommandError, match="does not take the next_auth_token"):
+        with pytest.raises(CommandError, match="does not accept the next_auth_token"):
             state(self.secret.begun(NEW), taking(OLD))
 
     def test_a_provider_that_cannot_be_asked_leaves_the_rotation_begun(self):

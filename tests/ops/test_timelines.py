@@ -23,7 +23,7 @@ SECRET_WORDS = "my diagnosis"
 
 
 def facts(world: World, sid: str | None = None, **more) -> Facts:
-    """What tables tell of the world's conversation."""
+    """What the tables hold of the world's conversation."""
     lock = world.tables.trigger_lock.row({"conversation_id": KEY.conversation_id})
     due_at = datetime.fromtimestamp(int(lock["expires_at"]), UTC) if lock else None
     return Facts(
@@ -147,7 +147,7 @@ class TestWithTheAi:
         assert verdicts.verdict(crashed).text.startswith("no reply yet: batch ")
 
     def test_a_batch_that_stalled_is_carried(self, world: World):
-        """The sweep has let go of its lock."""
+        """The sweep has reset its lock."""
         world.burst_with_ai()
         world.clock.advance(301)
         world.sweep()
@@ -311,7 +311,7 @@ class TestWhatNeverCameIn:
 
     def test_a_conversation_in_which_nobody_wrote_says_so(self, world: World):
         """There is nothing to explain."""
-        assert verdict(world) == "nothing was ever received here"
+        assert verdict(world) == "nothing was received"
 
 
 class TestTimeline:

@@ -1,4 +1,4 @@
-"""Unlocking obeys the protocol: only what it may let go of, only as it was seen."""
+"""Unlocking obeys the protocol: only what it may release, only as it was read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestVerdicts:
         assert (found.may_unlock, found.why) == (False, "it is not locked (conversation_status initial_message_sent)")
 
     def test_a_stalled_lock_may_be_let_go_of(self):
-        """And what becomes of its batch is told first."""
+        """And the outcome of its batch is printed first."""
         found = verdict(record(processing_started_at=STALLED.isoformat()))
 
         assert found.may_unlock
@@ -41,11 +41,11 @@ class TestVerdicts:
         """The AI may be thinking still."""
         young = record(processing_started_at=YOUNG.isoformat())
 
-        assert verdict(young).why.startswith("its batch may be answered still; it counts as stalled in 270 s")
+        assert verdict(young).why.startswith("its batch may still be answered; it counts as stalled in 270 s")
         assert [verdict(young).may_unlock, verdict(young, at_once=True).may_unlock] == [False, True]
 
     def test_a_reply_that_is_being_sent_is_never_given_up(self):
-        """Not even when asked for: the customer would be told nothing of it, and it may go out."""
+        """Not even when asked for: the customer would not hear of it, and it may go out."""
         sending = record(
             processing_started_at=STALLED.isoformat(), reply_claim="r1", reply_claimed_at=YOUNG.isoformat()
         )

@@ -16,7 +16,7 @@ from chalicelib.protocol.record import Record
 from chalicelib.telemetry import Metric
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
-from tests.regressions.befalling import befall
+from tests.regressions.fault_injection import inject
 from tests.world import AUTH_TOKEN, COMPANY, CUSTOMER, KEY, World, conversation
 
 TO_PEOPLE = {"auto_queue_reply_message": True}
@@ -98,7 +98,7 @@ class TestOneWayToPeople:
         sid = world.deliver("one")
         company_writes(world, **TO_PEOPLE)
         world.clock.advance(11)
-        befall(world, fault, "UpdateItem", "conversations")
+        inject(world, fault, "UpdateItem", "conversations")
         world.work()
         company_writes(world, **BACK)
 
@@ -286,7 +286,7 @@ class TestOneIdentity:
     def test_where_the_older_ones_cannot_be_read_the_provider_is_asked_to_come_again(self):
         """Nothing is staged before that is known."""
         world = World(None, *pair(task_complete=1))
-        befall(world, Fault.THROTTLED, "BatchGetItem", "conversations")
+        inject(world, Fault.THROTTLED, "BatchGetItem", "conversations")
 
         response = world.post(world.form())
 

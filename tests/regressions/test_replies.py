@@ -13,7 +13,7 @@ from chalicelib.telemetry import Metric
 from tests.emails import Email
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
-from tests.regressions.befalling import befall, brown_out
+from tests.regressions.fault_injection import brown_out, inject
 from tests.world import CUSTOMER, DELIVER, KEY, World, email_conversation
 
 LONG = " ".join(f"Sentence number {number}." for number in range(200))
@@ -36,7 +36,7 @@ def dead_in_the_middle(world: World) -> str:
     """A process died with a reply in its hand, between the claim and the send, and nobody took it up; the batch."""
     document = world.burst_with_ai()
     world.reply(document, "an answer")
-    befall(world, Fault.CRASH_BEFORE, "CreateMessage", "twilio")
+    inject(world, Fault.CRASH_BEFORE, "CreateMessage", "twilio")
     world.send_replies()
     world.queues.replies.messages.clear()
     world.clock.advance(400)
@@ -47,15 +47,15 @@ def dead_in_the_middle(world: World) -> str:
 class TestReportedEnds:
     @pytest.mark.parametrize("fault", [*WORLDLY, Fault.MISCONFIGURED, Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
     @pytest.mark.parametrize("call", ["read sends", "after the give-up"])
-    def test_a_reply_that_was_given_up_is_reported_whatever_befalls_the_sweep(
+    def test_a_reply_that_was_given_up_is_reported_whatever_fault_the_sweep_meets(
         self, world: World, fault: Fault, call: str
     ):
         """By the next sweep, with the same batch; the record stays in the index until then."""
         batch_id = dead_in_the_middle(world)
         if call == "read sends":
-            befall(world, fault, "GetItem", "conversations-sends")
+            inject(world, fault, "GetItem", "conversations-sends")
         else:
-            befall(world, fault, "UpdateItem", "conversations")
+            inject(world, fault, "UpdateItem", "conversations")
 
         for _ in range(3):
             world.sweep()
@@ -71,7 +71,7 @@ class TestReportedEnds:
     def test_a_crash_before_the_report_is_made_up_for_by_the_next_message_s_trigger(self, world: World):
         """Before a new lock takes the record out of the sweep's index."""
         batch_id = dead_in_the_middle(world)
-        befall(world, Fault.CRASH_BEFORE, "GetItem", "conversations-sends")
+        inject(world, Fault.CRASH_BEFORE, "GetItem", "conversations-sends")
         world.sweep()
         assert abandoned_lines(world) == []
 
@@ -84,7 +84,7 @@ class TestReportedEnds:
     def test_a_reply_that_was_given_up_and_is_proven_later_is_recorded_though_a_newer_batch_began(self, world: World):
         """The provider reports it delivered; the newer batch and its lock stay as they are."""
         world.reply(world.burst_with_ai("one"), "an answer")
-        befall(world, Fault.CRASH_AFTER, "CreateMessage", "twilio")
+        inject(world, Fault.CRASH_AFTER, "CreateMessage", "twilio")
         world.send_replies()
         world.queues.replies.messages.clear()
         world.clock.advance(400)
@@ -118,7 +118,7 @@ class TestReportedEnds:
     def test_a_stale_reply_in_doubt_is_looked_up_and_recorded(self, world: World):
         """Nothing is sent for it, and what was is known."""
         world.reply(world.burst_with_ai("one"), "an answer")
-        befall(world, Fault.CRASH_AFTER, "CreateMessage", "twilio")
+        inject(world, Fault.CRASH_AFTER, "CreateMessage", "twilio")
         world.send_replies()
         world.clock.advance(400)
         world.sweep()
@@ -135,7 +135,7 @@ class TestSentInTheEnd:
     def test_a_part_whose_claim_met_a_fault_is_sent(self, world: World, fault: Fault, text: str):
         """The provider was never asked, so nothing is in doubt."""
         world.reply(world.burst_with_ai(), text)
-        befall(world, fault, "PutItem", "conversations-sends")
+        inject(world, fault, "PutItem", "conversations-sends")
 
         world.run(900)
 
@@ -147,7 +147,7 @@ class TestSentInTheEnd:
         """Its row stays claimed, and the reply carries word that nothing was sent under that claim."""
         world.reply(world.burst_with_ai(), "an answer")
         world.phone.outcomes = [TemporaryFailure("20429")]
-        befall(world, fault, "DeleteItem", "conversations-sends")
+        inject(world, fault, "DeleteItem", "conversations-sends")
 
         world.run(900)
 

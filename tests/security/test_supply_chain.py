@@ -242,7 +242,9 @@ class TestMake:
 
         assert len(calls) == 2, "PIP and INSTALL"
         assert all("--require-hashes" in line for line in calls)
-        assert text.count("$(PIP)") == 1
+        (program,) = (line for line in text.splitlines() if line.startswith("INSTALL_PROGRAM"))
+        assert program.endswith("$(PIP) --no-index --no-build-isolation --no-deps --editable .")
+        assert text.count("$(PIP)") == 2, "INSTALL, and this program itself, which needs no package"
 
     def test_ci_runs_on_the_locks_and_audits_them(self):
         """By the targets of make, which set up by the locks."""
@@ -264,7 +266,8 @@ esac
 def of_developer(folder: Path, wheel: Path) -> Path:
     """The Makefile with locks that are tampered with, and a Python to make environments with."""
     folder.mkdir()
-    shutil.copy2(PROJECT / "Makefile", folder)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy2(PROJECT / name, folder)
     for stem in locks.LOCKS:
         lock(folder / f"{stem}.lock", wheel, tampered=True)
     (folder / "python").write_text(PYTHON.format(python=sys.executable))

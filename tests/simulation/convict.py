@@ -194,7 +194,7 @@ def hunt(numbers: Sequence[str]) -> Iterator[tuple[str, Mutant, list[str] | None
 
 
 def write_down(found: Iterable[Row]) -> None:
-    """Put rows into the page's table, each in the place of the one that tells of the same change."""
+    """Put rows into the page's table, each in the place of the row for the same change."""
     by_change = {row.what: row for row in (*rows_of_the_page(), *found)}
     rows = [
         replace(by_change[mutant.what], number=number)

@@ -102,6 +102,11 @@ class Tenant:
         return world.post(world.form(body, sid=sid, **{**numbers, **dict(fields)}), token=self.token)
 
     @property
+    def list_for_people(self) -> str:
+        """The attribute in which the company lists the senders whose messages go to people, by the address's kind."""
+        return "auto_queue_reply_message_from_number"
+
+    @property
     def by_sms(self) -> Fields:
         """The parameters of a request whose message came by SMS."""
         return (("From", self.customer), ("To", self.company))
@@ -112,6 +117,10 @@ class EmailTenant(Tenant):
     """A company whose customer writes e-mails, on a conversation that is known by a phone's number all the same."""
 
     by_sms: Fields = ()
+
+    @property
+    def list_for_people(self) -> str:
+        return "auto_queue_reply_message_from_email"
 
     def row(self, **changes: Any) -> dict[str, Any]:
         told = {
@@ -325,7 +334,7 @@ class LeanTable(InMemoryTable):
 
 
 class WatchedQueue(InMemoryQueue):
-    """A queue whose every message is looked at: does it tell of one tenant, and go under that tenant's name?"""
+    """A queue whose every message is looked at: does it hold one tenant's data, and go under that tenant's name?"""
 
     see: Callable[[str, str], None] | None = None
 
@@ -506,7 +515,7 @@ class Deployment(World):
         )
 
     def _see(self, body: str, group: str) -> None:
-        """I7: a message in a queue tells of one tenant only, and goes under that tenant's name."""
+        """I7: a message in a queue holds one tenant's data only, and goes under that tenant's name."""
         document = json.loads(body)
         if "send_id" in document:  # an errand of ours names a part's row, and nothing else
             document = self.tables.sends.state[0][RowId(document["send_id"], "")]
@@ -517,7 +526,7 @@ class Deployment(World):
         company = document.get("company", {"company_id": owner.name, "credentials_reference": owner.secret_ref})
         told = (company["company_id"], company["credentials_reference"], group)
         if strangers or told != (owner.name, owner.secret_ref, owner.name):
-            self.violate("I7: a message in a queue tells of another tenant")
+            self.violate("I7: a message in a queue holds another tenant's data")
 
     def see_lock(self, old: Item, new: Item) -> None:
         """I4: the lock's batch changes only while the record is open; and who opts out is known from then on."""
@@ -590,11 +599,10 @@ class Deployment(World):
             self.violate("I8: a part of a reply began after people had taken the conversation over")
 
     def _is_with_people(self, row: Item) -> bool:
-        listed = row.get("auto_queue_reply_message_from_number", ())
-        return "handed_off_by" in row or any(one.customer in listed for one in self.tenants)
+        return "handed_off_by" in row or any(one.customer in row.get(one.list_for_people, ()) for one in self.tenants)
 
     def violate(self, name: str) -> None:
-        """Tell of a violation, wherever it happens."""
+        """Report a violation, wherever it happens."""
         self.broken.append(name)
         raise Violation(name)
 

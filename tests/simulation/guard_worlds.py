@@ -287,7 +287,7 @@ def reset_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
     return simulation
 
 
-_FOR_PEOPLE = {"auto_queue_reply_message_from_number": [ACME.customer]}
+_FOR_PEOPLE = {ACME.list_for_people: [ACME.customer]}
 
 GUARD_WORLDS = (
     SmallWorld("a read of the past", read_of_the_past, {one: one for one in ("stage", "record", "history")}),

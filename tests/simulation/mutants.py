@@ -258,7 +258,7 @@ MUTANTS = (
     ),
     # The conversation lock.
     _mutant(
-        "the lock is acquired whatever became of the record since it was read",
+        "the lock is acquired even if the record changed since it was read",
         "L1",
         "protocol/conversation_lock.py",
         ("when=record.unchanged):  # L1", "when=Attr(STATUS).exists()):  # L1"),
@@ -288,7 +288,7 @@ MUTANTS = (
         ("    unanswered = [*carried, *(", "    unanswered = [*("),
     ),
     _mutant(
-        "a message that no batch takes is appended whatever became of the record",
+        "a message that no batch takes is appended even if the record changed",
         "u",
         "protocol/conversation_lock.py",
         (
@@ -325,7 +325,7 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "a reply claims whatever became of the record since it was read",
+        "a reply claims even if the record changed since it was read",
         "R1",
         "protocol/reply_claim.py",
         ("        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.\n", ""),
@@ -701,7 +701,7 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "a record is taken off the index whatever became of it",
+        "a record is taken off the index even if it changed",
         "L8",
         "protocol/conversation_lock.py",
         (
@@ -841,7 +841,7 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "a part is claimed for its second send whatever became of its row",
+        "a part is claimed for its second send even if its row changed",
         "P4",
         "protocol/sends.py",
         (
@@ -1020,7 +1020,7 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "a turn ends without a reply whatever became of the record",
+        "a turn ends without a reply even if the record changed",
         "A2",
         "protocol/turns.py",
         ("when=is_free(record) & routing_stands):  # A2", "when=Attr(STATUS).exists()):"),

@@ -474,7 +474,7 @@ class Simulation:
         before = actor.before
         outcome: Outcome
         try:
-            outcome = Answered(self.stage.befall(before.call, before.apply, fault, before.detail))
+            outcome = Answered(self.stage.inject(before.call, before.apply, fault, before.detail))
         except EngineError as error:
             outcome = Failed(error)
         self._go_on(actor, outcome)
@@ -816,7 +816,7 @@ class Simulation:
         return [actor.role for actor in self.course.actors].count(role)
 
     def _hear(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """What an operator was told of the ends of replies, and of faults that the sweep mends."""
+        """What was reported to an operator: the ends of replies, and faults that the sweep repairs."""
         for line in lines:
             match line["step"]:
                 case "reply_refused" if line["code"] == ReplyCode.TAKEN_OVER:

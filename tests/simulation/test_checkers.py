@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.choices import Replay
-from tests.simulation.deployment import ACME, GLOBEX, TENANTS, Fields, Tenant, Violation
+from tests.simulation.deployment import ACME, GLOBEX, MAILED, TENANTS, Fields, Tenant, Violation
 from tests.simulation.invariants import check, people_have_all, settle_and_check
 from tests.simulation.simulation import Budgets, Simulation
 from tests.simulation.worlds import webhooks
@@ -36,9 +36,9 @@ def planted(sentence: str) -> Callable[[Plant], Plant]:
 # ---------------------------------------------------------------------- runs that ended well
 
 
-def ended(*bodies: str, **row: Any) -> Simulation:
+def ended(*bodies: str, tenants: tuple[Tenant, ...] = TENANTS, **row: Any) -> Simulation:
     """A run of two tenants has ended; the customer of the first wrote, one message after another."""
-    simulation = Simulation(Budgets(), tenants=TENANTS, row=row)
+    simulation = Simulation(Budgets(), tenants=tenants, row=row)
     for body in bodies or ("one",):
         said: Fields = (("OptOutType", body),) if body in ("STOP", "START", "HELP") else ()
         webhooks(simulation, body, fields=said)
@@ -82,7 +82,7 @@ def receive_again(simulation: Simulation, *bodies: str, **changes: Any) -> None:
 
 
 def parts_of_people(simulation: Simulation) -> list[str]:
-    """People answered in two parts, which a code was told of; nothing has arrived yet."""
+    """People answered in two parts, and a code was reported for them; nothing has arrived yet."""
     text = "word " * 400
     simulation.world.replies_of_people.append(text)
     simulation.course.told += ("none",)
@@ -457,7 +457,7 @@ def an_entry_of_a_stranger() -> Simulation:
     return simulation
 
 
-@planted("I7: a message in a queue tells of another tenant")
+@planted("I7: a message in a queue holds another tenant's data")
 def a_trigger_under_another_name() -> Simulation:
     simulation = ended()
     body = json.dumps({"primary_channel": ACME.key.primary_channel})
@@ -498,18 +498,23 @@ def an_answered_message_to_which_the_ai_had_nothing_to_say() -> Simulation:
     return simulation
 
 
-def taken_over() -> tuple[Simulation, str]:
-    """The company switched to people after a reply had ended; and the id of a part of it."""
-    simulation = ended()
-    change(simulation, auto_queue_reply_message_from_number=[ACME.customer])
+def taken_over(tenants: tuple[Tenant, ...] = TENANTS, name: str | None = None) -> tuple[Simulation, str]:
+    """After a reply had ended, the company listed the customer in the attribute `name`; and the id of a part of it."""
+    simulation = ended(tenants=tenants)
+    change(simulation, **{name or tenants[0].list_for_people: [tenants[0].customer]})
     (row,) = simulation.world.tables.sends.state[0].values()
     return simulation, row["send_id"]
+
+
+def claim_late(simulation: Simulation) -> None:
+    """A reply claims the record after all that came before."""
+    change(simulation, reply_claim="r-1", reply_claim_token="late", reply_claimed_at="late")
 
 
 @planted("I8: a reply was claimed after people had taken the conversation over")
 def a_part_under_a_claim_that_came_later() -> Simulation:
     simulation, send_id = taken_over()
-    change(simulation, reply_claim="r-1", reply_claim_token="late", reply_claimed_at="late")
+    claim_late(simulation)
     simulation.world.see_send(send_id)
     return simulation
 
@@ -565,6 +570,26 @@ def _text(node: ast.expr) -> str | None:
             return said if ":" in said else None
         case _:
             return None
+
+
+def test_a_claim_after_a_switch_of_e_mails_to_people_is_convicted():
+    """I8: the company lists an address for e-mails in an attribute of its own."""
+    simulation, send_id = taken_over(MAILED)
+    claim_late(simulation)
+
+    with pytest.raises(Violation, match="I8: a reply was claimed after people"):
+        simulation.world.see_send(send_id)
+
+
+def test_an_e_mail_address_in_the_list_of_numbers_is_no_switch_to_people():
+    """The routing reads the list of the sender's own kind of address."""
+    simulation, send_id = taken_over(MAILED, ACME.list_for_people)
+    claim_late(simulation)
+
+    simulation.world.see_send(send_id)
+
+    assert not simulation.world.broken
+    assert not simulation.world.begun
 
 
 def test_what_a_process_that_died_left_in_doubt_may_end_with_unknown_outcome():

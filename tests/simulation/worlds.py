@@ -24,7 +24,7 @@ class SmallWorld:
     name: str
     build: Callable[[Any, Memory | None], Simulation]
     variants: dict[str, Any]
-    """What each variant adds, and what `build` is told of it."""
+    """What each variant adds, and what `build` receives for it."""
     is_reply_lossy: bool = False
     is_for_people: bool = False
     """Whether people have all messages when nothing is left to choose: they wait for no window, and for no AI."""
@@ -587,7 +587,7 @@ def company_and_batch(act: Callable[[Simulation, Tenant], None], memory: Memory 
 
 
 def _switches_to_people(simulation: Simulation, tenant: Tenant) -> None:
-    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": [tenant.customer]})
+    _writes(simulation, tenant, lambda row: {**row, tenant.list_for_people: [tenant.customer]})
 
 
 def _appends(simulation: Simulation, tenant: Tenant) -> None:
@@ -641,7 +641,7 @@ def _rolls(simulation: Simulation, tenant: Tenant) -> None:
 
 
 def _switches_back(simulation: Simulation, tenant: Tenant) -> None:
-    _writes(simulation, tenant, lambda row: {**row, "auto_queue_reply_message_from_number": []})
+    _writes(simulation, tenant, lambda row: {**row, tenant.list_for_people: []})
     simulation.world.begun = {}
 
 

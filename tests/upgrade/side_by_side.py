@@ -59,7 +59,7 @@ class Traffic:
 
 
 class SideBySide:
-    """Both versions, and a ledger of what came of everything."""
+    """Both versions, and a ledger of every outcome."""
 
     def __init__(self, previous: Previous, seed: int, traffic: Traffic) -> None:
         self.random = Random(seed)  # noqa: S311  # repeatable, and nothing secret
@@ -243,7 +243,7 @@ class SideBySide:
 
     @property
     def told_ids(self) -> set[str]:
-        """The messages whose end an operator was told of, by either version."""
+        """The messages whose end was reported to an operator, by either version."""
         ends = ("released", "stalled_reply_abandoned", "gave_stalled_reply_up")
         lines = [line for side in self.sides.values() for line in side.world.telemetry.lines]
         told = [line for line in lines if line["step"] in ends and line.get("code", "none") != "none"]

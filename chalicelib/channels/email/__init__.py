@@ -1,1 +1,1 @@
-"""What an e-mail is, whoever delivered it."""
+"""Reads and writes e-mail, independent of the provider."""

@@ -1,13 +1,12 @@
-"""Addresses of an e-mail's headers, read in one way: ours, the same on every version of Python.
+"""Addresses of an e-mail's headers, read by rules of our own that are the same on every version of Python.
 
     Ann <ann@customer.example>                   the address in the angle brackets, whatever the name before it holds
     Ann <ann@home.example> <ann@work.example>    the last of them
     ann@customer.example (Ann)                   a bare address, where there are no brackets
     Ann <a@x.example>, Bob <b@y.example>         several, parted by commas or semicolons outside quotes and brackets
 
-Guarantee: linear time, and nothing raised, whatever a header holds. Addresses are taken from the headers as they were
-written, and names are decoded after that: an encoded name can spell an address and a comma, and would pass for another
-sender.
+Guarantee: linear time and no exception for any header. Addresses are read from the raw headers, and names are decoded
+afterwards. An encoded name can contain an address and a comma; decoded first, it would pass for another sender.
 """
 
 from __future__ import annotations

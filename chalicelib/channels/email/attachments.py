@@ -1,8 +1,8 @@
-"""The attachments of an e-mail, within limits: what is to be kept, and what is told of the rest.
+"""The attachments of an e-mail, within limits: which are kept, and the description of the rest.
 
-Guarantee: at most `attachments_max` contents are held; of every other attachment its content is let go of at once.
-Nothing is ever unpacked: an archive is just bytes. What is told of all of them together stays below `TOLD_BYTES_MAX`,
-so that a staged row stays small.
+Guarantee: at most `attachments_max` contents are held. The content of every other attachment is dropped at once.
+Nothing is ever unpacked: an archive is just bytes. The descriptions of all attachments together stay below
+`TOLD_BYTES_MAX`, so that a staged row stays small.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Whether the domain that an e-mail says it is from vouches for it, by what SendGrid found out on receiving it.
+"""Whether the domain in an e-mail's From vouches for the e-mail, by the results that SendGrid found on receiving it.
 
-    pass   a DKIM signature that holds is of the sender's domain; or SPF passed, and the envelope's sender is of it
-    fail   SendGrid told results, and none is such a pass: `none`, `softfail` and another domain's pass are failures
-    none   SendGrid told no result at all; nobody outside can bring that about
+    pass   a valid DKIM signature is of the sender's domain; or SPF passed, and the envelope's sender is of it
+    fail   SendGrid gave results, and none is such a pass: `none`, `softfail` and another domain's pass are failures
+    none   SendGrid gave no result at all; no sender can cause that
 
-That `none` and `neutral` fail is on purpose: whoever forges a sender uses a server that nobody said anything about. Of
-a domain is the domain itself, one above it or one below it, as DMARC's relaxed alignment has it; we know no list of
-public suffixes, but nobody signs for `com`, and below a domain only its owner gives names out, hosts of free subdomains
-excepted. Several senders, or several headers From, pass for nobody.
+`none` and `neutral` fail on purpose: a forger uses a server that the domain does not mention. "Of a domain" means the
+domain itself, one above it or one below it, as in DMARC's relaxed alignment. There is no list of public suffixes here.
+But nobody signs for `com`, and only a domain's owner gives out names below it, except hosts of free subdomains. An
+e-mail with several senders, or several headers From, does not pass.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whether a machine wrote an e-mail, and what else its headers say of machines on its way.
+"""Whether a machine wrote an e-mail, and what else its headers say about machines on its way.
 
-    a machine's   its writer says so of itself: the AI never answers it, or two machines would answer each other
+    a machine's   its writer declares itself a machine: the AI never answers it, which prevents mail loops
     a hint        a header that asks others for silence, or names a list: it does not say who wrote the mail, because
                   Exchange and Google Groups add it to what people write, so it refuses nothing
 
-An honest mail that is taken for a machine's is lost, so only the first refuses. Subjects ("Out of office") and senders
-("noreply") are neither: people write the first and write from the second.
+A person's e-mail that is taken for a machine's is lost, so only the first kind refuses. Subjects ("Out of office") and
+senders ("noreply") are neither: people write the first and write from the second.
 """
 
 from __future__ import annotations

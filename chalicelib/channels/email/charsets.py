@@ -1,8 +1,8 @@
-"""Bytes of an e-mail as text, whatever they are said to be written in.
+"""Decodes the bytes of an e-mail as text, under any declared character set.
 
-Guarantee: a text without a lone surrogate comes of any bytes under any label, in time proportional to their length,
-and nothing is remembered of a label. Labels are names of character sets only: Python knows codecs beside them that
-unpack, compute or escape, and a sender could name those.
+Guarantee: any bytes under any label give a text without a lone surrogate, in time proportional to their length, and no
+label is cached. Labels name character sets only. Python has other codecs that unpack, compute or escape; a sender
+cannot choose those.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """What was said before in a conversation, and where a text repeats it; pure.
 
-Whatever repeats our own last messages below an introduction is history, in any language and from any mail program.
-Lines are compared by runs of words, so it does not matter where a program broke them, how it marked them, or what it
-made of blanks and punctuation.
+A text below an introduction that repeats our own last messages is history, in any language and from any mail program.
+Lines are compared by runs of words, so line breaks, quote marks, blanks and punctuation do not matter.
 
-Guarantee: time and memory are proportional to the texts that are compared.
+Guarantee: time and memory are proportional to the compared texts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a context says about an e-mail, beside its text and its attachments; `threading.py` threads the answer by it.
+"""What a context says about an e-mail besides its text and its attachments. `threading.py` threads the answer by it.
 
-Guarantee: each value is one line, and all of them together stay below what a staged row has room for.
+Guarantee: each value is one line, and all of them together fit the room that a staged row has for them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an attachment is that its sender only calls a file: judged by its first bytes, then by its name.
+"""The type of an attachment that its sender declares only as a file: by its first bytes, then by its name.
 
-`application/octet-stream` says nothing, and mail programs write it for whatever they do not know. The first bytes
-decide, by the signatures of puremagic; a name only says which of the formats it is that begin alike, such as Word's and
-Excel's, or which text. A name never makes a program a document.
+`application/octet-stream` says nothing; mail programs write it for every type that they do not know. The first bytes
+decide, by the signatures of puremagic. The name only chooses between formats that begin alike, such as Word's and
+Excel's, or between kinds of text. A name never makes a program a document.
 """
 
 from __future__ import annotations

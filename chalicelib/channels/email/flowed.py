@@ -1,6 +1,6 @@
-"""Text of the format `flowed` (RFC 3676): lines that a mail program broke are put together again.
+"""Text of the format `flowed` (RFC 3676): joins lines that a mail program broke.
 
-Guarantee: the words and the paragraphs that were written; quote marks stay at the start of each line.
+Guarantee: words and paragraphs are as written. Quote marks stay at the start of each line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The headers of an e-mail: read leniently, decoded, and made safe to be told and to be answered with.
+"""The headers of an e-mail: read leniently, decoded, and made safe for contexts and for answers.
 
-Guarantee: what comes from here is one line without control characters and of a bounded length, however the headers
-were bent, and nothing in it can begin a header of its own.
+Guarantee: every value from here is one line of bounded length without control characters, for any input. No value can
+begin a header of its own.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The HTML of an e-mail as text, with its quotations marked as plain text marks them.
 
-Guarantee: a page is read in time and memory proportional to its length. What a mail program marks as quoted - a
-`blockquote`, Yahoo's, GMX's or Zimbra's own element - is a line with `>` before it; where one only draws a line above
-what it quotes, as Outlook does, a line of dashes stands there. Links, pictures and styles are left out.
+Guarantee: a page is read in time and memory proportional to its length. A line that a mail program marks as quoted, by
+a `blockquote` or by Yahoo's, GMX's or Zimbra's own element, gets `>` before it. Outlook only draws a line above a
+quotation; it becomes a line of dashes. Links, pictures and styles are left out.
 
-lxml tells each tag as it comes; no tree is made, so depth costs nothing. Of a tag's attributes only five are looked at.
+lxml reports each tag as it is parsed, and no tree is built, so depth costs nothing. Only five attributes are read.
 """
 
 from __future__ import annotations

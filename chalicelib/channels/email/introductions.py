@@ -1,12 +1,13 @@
-"""What stands above a quotation: a mail program's introduction, or the header block of what is quoted; pure.
+"""The lines above a quotation: a mail program's introduction, or the header block of the quoted e-mail; pure.
 
     On Mon, Jan 5, 2026 at 10:00 AM Acme <help@acme.example> wrote:       an introduction
     From: Acme / Sent: Monday / To: Ann / Subject: Your order             a header block, each on a line of its own
 
-Dates and addresses are told by their shape, in digits of any script; verbs and labels by tables. An introduction in a
-language that no table knows counts where quote marks follow it, and a header block where a line is drawn above it.
+Dates and addresses are recognised by their shape, in digits of any script, and verbs and labels by tables. An
+introduction in a language that no table has counts if quote marks follow it. A header block in such a language counts
+if a line is drawn above it.
 
-Each function looks at a bounded number of bounded lines.
+Each function reads a bounded number of bounded lines.
 """
 
 from __future__ import annotations

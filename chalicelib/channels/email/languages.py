@@ -1,8 +1,8 @@
-"""Words by which mail programs mark quotations, replies, forwards and signatures, in the languages that they speak.
+"""Words by which mail programs mark quotations, replies, forwards and signatures, by language.
 
-Tables only. Everything is compared in lower case and NFC. Dates and addresses need no table: `introductions` reads
-them by their digits and their shape, so an introduction in a language that is missing here is found too, as long as
-quote marks or our own text follow it.
+Tables only, all in lower case and NFC. Dates and addresses need no table, because `introductions` recognises them by
+their digits and their shape. So an introduction in a language without a table is found too, if quote marks or our own
+text follow it.
 """
 
 from __future__ import annotations

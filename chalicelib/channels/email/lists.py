@@ -1,13 +1,13 @@
-"""Who wrote an e-mail that a company's own list passed on, such as a Google Group that its public address is.
+"""Who wrote an e-mail that a company's own list passed on, such as a Google Group at its public address.
 
     the list is named in the company's policy, and the e-mail authenticates as the list's domain
         From is the list's address      the author is who `X-Original-From` or `X-Original-Sender` names
         From is somebody else's         the author is that, as the list left it
     anything else                       no list: the e-mail is judged by its own header From
 
-Google Groups rewrites From where the author's domain forbids others to pass its mail on (DMARC), and keeps the author
-in `X-Original-From` and `X-Original-Sender`. Anybody can write these headers, so they count only below the list's own
-signature, each once, and where they agree. Whether the list checked its author is the list's business.
+Google Groups rewrites From if the author's domain forbids others to pass on its mail (DMARC). It keeps the author in
+`X-Original-From` and `X-Original-Sender`. Anybody can write these headers. So they count only below the list's own
+signature, if each stands there once and they agree. The list is responsible for checking its author.
 """
 
 from __future__ import annotations

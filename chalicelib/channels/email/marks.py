@@ -1,6 +1,6 @@
-"""What single lines of an e-mail's text are: quoted, a divider, a closing, a mail program's own; pure.
+"""The kind of one line of an e-mail's text: quoted, a divider, a closing, a mail program's own; pure.
 
-Each function looks at a bounded part of a line, so whatever asks it once for each line takes linear time.
+Each function reads a bounded part of a line, so a caller that asks it once for each line takes linear time.
 """
 
 from __future__ import annotations

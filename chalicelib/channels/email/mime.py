@@ -1,15 +1,15 @@
-"""An e-mail as it went over the wire, read into its headers, texts and attachments.
+"""Reads a MIME message into headers, texts and attachments.
 
-Guarantee: an e-mail comes of any bytes, in time and memory proportional to their length: parts are counted, and what
-looks like the start of one, and what is nested deeper than e-mails are is one attachment. Of several texts only those
-that are alternatives of one another are taken for the same: a footer beside the customer's words hides none.
+Guarantee: any bytes give an e-mail, in time and memory proportional to their length. Parts are counted, and so are
+lines that look like the start of one. Content nested deeper than e-mails are becomes one attachment. Only texts that
+are alternatives of one another are taken for the same, so a footer beside the customer's words hides none.
 
 Text inside containers is read within the same bounds: a forwarded e-mail, an opaque signature, Outlook's `winmail.dat`.
 
 The standard library's parser compares each line with every boundary around it and makes an object for each part: 1.5 MB
-of short lines within 200 nested parts take it 18 s, 4 MB of small parts 5 s and 160 MB. Here lines are never taken
-apart: a part is a slice between two boundaries. The standard library reads the parameters of a header and undoes a
-transfer encoding.
+of short lines within 200 nested parts take it 18 s, 4 MB of small parts 5 s and 160 MB. This module does not split a
+text into lines: a part is a slice between two boundaries. The standard library reads the parameters of a header and
+undoes a transfer encoding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What could not be read of an e-mail as it was meant, by a few words of ours that its context carries."""
+"""Short codes for what could not be read properly in an e-mail. The context carries them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Notes:
         return iter(self._told)
 
     def add(self, note: Note) -> None:
-        """Tell of something, once however often it happens."""
+        """Note something once, however often it happens."""
         self._told.add(note)
 
     def __str__(self) -> str:

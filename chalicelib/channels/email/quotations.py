@@ -5,9 +5,9 @@
     lines between and below lines that are marked as quoted                   new, with the lines that they answer
 
 Guarantee: a text is read in time proportional to its length. A line is cut off only on evidence: a date together with
-an address, quote marks, a header block, a mail program's own divider, or our own text below it. Without one, above a
-reached limit, in a forward, and where the customer points to what stands below, all of the text is new. Evidence that
-a person could have typed too is told as `is_certain = False`.
+an address, quote marks, a header block, a mail program's own divider, or our own text below it. All of the text is new
+without such evidence, above a reached limit, in a forward, and where the customer points to the text below. Evidence
+that a person could have typed too sets `is_certain = False`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def new_text(text: str, *, relation: Relation = Relation.UNKNOWN, earlier: Earli
     Args:
         text: with plain line ends.
         relation: of the e-mail to the one before it.
-        earlier: what was said before in the conversation; None: nobody knows.
+        earlier: what was said before in the conversation; None: unknown.
     """
     if relation is Relation.FORWARD or len(text) > TEXT_LENGTH_MAX or text.count("\n") >= LINES_MAX:
         return NewText(text)

@@ -1,10 +1,10 @@
 """Whether an e-mail answers another one, forwards it, or does neither; by its headers, pure.
 
-    FORWARD   its subject begins as a forward's does
-    REPLY     it names an e-mail that it answers (`In-Reply-To`, `References`), or its subject begins as an answer's
+    FORWARD   its subject begins with a forward's prefix
+    REPLY     it names an e-mail that it answers (`In-Reply-To`, `References`), or its subject begins with an answer's
     NEW       neither: what it quotes is forwarded
 
-The subject's first prefix decides, for programs name the answered e-mail in forwards too.
+The subject's first prefix decides, because programs name the answered e-mail in forwards too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Relation(Enum):
     FORWARD = "forward"
     NEW = "new"
     UNKNOWN = "unknown"
-    """Nobody knows its headers."""
+    """Its headers are unknown."""
 
 
 def relation_of(subject: str, *, has_answered: bool) -> Relation:

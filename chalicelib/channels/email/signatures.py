@@ -1,10 +1,10 @@
-"""The signature at a text's end: what is neither said nor meant for this e-mail.
+"""The signature at the end of a text.
 
-`-- ` with its blank begins a signature (RFC 3676, 4.3). Without the blank it does only where what follows tells how to
-reach somebody, for customers draw such lines too. Below nothing but a greeting `-- ` needs the same evidence, because
-the message may stand below it. A line of underscores begins the footer of a mailing list where the list's addresses
-follow. Rules that guess a signature by "Thanks," or "Best regards" cut off what comes after such words in the middle
-of a message, so there are none here.
+`-- ` with its blank begins a signature (RFC 3676, 4.3). Without the blank it begins one only if contact details follow,
+because customers draw such lines too. If only a greeting stands above, `-- ` needs the same evidence, because the
+message may stand below it. A line of underscores begins the footer of a mailing list if the list's addresses follow.
+
+No rule guesses a signature by "Thanks," or "Best regards": such rules cut off text in the middle of a message.
 """
 
 from __future__ import annotations

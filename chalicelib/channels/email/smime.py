@@ -1,7 +1,7 @@
 """The content of an S/MIME message that is signed opaquely: the e-mail is inside the signature (RFC 5652, 5.1).
 
-Guarantee: linear in the content, never deeper than a few levels, and no signature is checked: who vouches for an e-mail
-is judged by its delivery. What is encrypted is told as such; what is compressed is not unpacked.
+Guarantee: linear in the content and never deeper than a few levels. Signatures are not checked: authentication uses
+the e-mail's delivery. Encrypted content is noted as encrypted. Compressed content is not unpacked.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a customer wrote, out of all that an e-mail's texts say.
+"""The customer's own text in an e-mail.
 
     plain text, or HTML turned into text -> tidied -> the new part, without what it quotes and its signature -> cut
 
-Guarantee: a text is read in time and memory proportional to its length, and nothing that a customer wrote is lost:
-`whole` is all of it wherever `body` is less, with the HTML itself where that was not read to its end.
+Guarantee: a text is read in time and memory proportional to its length, and no words of the customer are lost. If
+`body` is shorter, `whole` has the full text, with the HTML itself if that was not read to its end.
 
-Of a plain text and an HTML that offer the same, the plain text is read; the HTML where only that marks its quotations,
-and where the plain text merely says that it cannot show the HTML.
+If an e-mail offers the same as plain text and as HTML, the plain text is read. The HTML is read if only the HTML marks
+its quotations, or if the plain text merely says that it cannot show the HTML.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def text_of(
         notes: what could not be read is told there.
         bytes_max: of the new text.
         relation: of the e-mail to the one before it.
-        earlier: what was said before in the conversation; None: nobody knows.
+        earlier: what was said before in the conversation; None: unknown.
     """
     written: list[str] = []
     forwarded: list[str] = []

@@ -1,12 +1,12 @@
-"""What an e-mail bears that answers another: its subject, and the headers by which clients and machines know it; pure.
+"""The subject and the headers of an e-mail that answers another one; pure.
 
     Message-ID       of our own, the same for the same part however often it is built
     In-Reply-To      the e-mail that is answered
     References       what that one refers to, and itself (RFC 5322, 3.6.4)
     Auto-Submitted   auto-replied, unless a person wrote the answer: no vacation notice answers it (RFC 3834)
 
-Guarantee: whatever the answered e-mail said, each value is one line, bounded, and the headers are printable ASCII: an
-id that is none is left out, and nothing of an e-mail can begin a header of its own.
+Guarantee: for any content of the answered e-mail, each value is one bounded line, and the headers are printable ASCII.
+A malformed id is left out. Nothing of an e-mail can begin a header of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Heading:
 
     @classmethod
     def of(cls, part: OutboundPart) -> Heading:
-        """What `part` bears as the answer to the e-mail that its `answers` tell of."""
+        """The subject and headers of `part` as the answer to the e-mail in its `answers`."""
         told = part.answers
         answered = _first_id(told.get("email_message_id", ""))
         before = message_ids(told.get("references", "")) or message_ids(told.get("in_reply_to", ""))

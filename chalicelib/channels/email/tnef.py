@@ -1,7 +1,7 @@
 """`winmail.dat`: the e-mail as Outlook writes it for Outlook (MS-OXTNEF), with its text and its attachments inside.
 
-Guarantee: linear in the content, within bounds of what is unpacked; whatever cannot be read is left out. The text is
-Outlook's plain text, its HTML, or its rich text, whichever there is.
+Guarantee: linear in the content, with bounds on what is unpacked. Unreadable parts are left out. The text is Outlook's
+plain text, its HTML, or its rich text, whichever there is.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _properties(data: bytes) -> Iterator[tuple[int, int, bytes]]:
                 if number == 0:
                     yield identity, bare, data[place : place + length]
                 place += length + -length % 4
-    except (struct.error, KeyError):  # it ends too soon, or has a type that nobody knows
+    except (struct.error, KeyError):  # it ends too soon, or has an unknown type
         return
 
 
@@ -217,7 +217,7 @@ class _RichText:
         self._code_page = "cp1252"
         self._is_unseen = self._is_markup = self._begins = False
         self._skip = 0
-        """Characters that stand in for one that was told by its number."""
+        """Characters that stand in for one that was given by its number."""
 
     def take(
         self,

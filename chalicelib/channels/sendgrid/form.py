@@ -1,12 +1,17 @@
-"""The form in which SendGrid posts an e-mail: multipart, each field as bytes, for each has a character set of its own.
+"""The form in which SendGrid posts an e-mail: multipart, each field as bytes, because each has its own character set.
 
 Guarantee: a body is read in time proportional to its length, with limits on the number of parts and on the headers of
-each, and what is not whole is refused: a form that ends too soon would be an e-mail with its end missing.
+each. An incomplete form is refused: the end of its e-mail would be missing.
 
 A form has one reading or none. SendGrid copies the sender's words into it between boundaries that a sender can know,
-and the header that names the boundary is not signed. So the body begins with the delimiter, which leaves one boundary
-that fits; it ends with the terminator, which stands nowhere else; and no two parts have one name. Words that close
-their own part and open another one always break one of these, for SendGrid's own parts follow.
+and the header that names the boundary is not signed. Three rules follow:
+
+- The body begins with the delimiter, so only one boundary fits.
+- The body ends with the terminator, which stands nowhere else.
+- No two parts have the same name.
+
+Words that close their own part and open another one always break one of these rules, because SendGrid's own parts
+follow.
 """
 
 from __future__ import annotations

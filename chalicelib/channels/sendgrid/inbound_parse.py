@@ -1,12 +1,12 @@
-"""What SendGrid's form says of one e-mail, in either of its modes: taken apart into fields, or whole in one.
+"""The fields of SendGrid's form for one e-mail, in either of its modes: parsed into fields, or raw in one field.
 
 parsed   headers, text, html, attachment1 ... attachmentN and attachment-info; each text's character set in charsets
 raw      email: the e-mail as it went over the wire
 both     envelope (who it is for), from, subject, cc, SPF, dkim, spam_score, charsets
 
-It is read in two steps. `read_mail` takes the form apart without a copy and reads the envelope; with the header From
-that is as much as it takes to find the conversation and its secret. `Mail.headers` and `read_content` read the rest,
-and are for e-mails that are verified.
+It is read in two steps. `read_mail` splits the form without a copy and reads the envelope. With the header From that is
+enough to find the conversation and its secret. `Mail.headers` and `read_content` read the rest, for verified e-mails
+only.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _envelope(content: bytes) -> Envelope:
 
 
 def _files(form: Form, notes: Notes) -> Iterator[tuple[bytes, str, str]]:
-    """The files of the form, with what SendGrid tells of them where their own headers do not."""
+    """The files of the form. SendGrid's description fills in what their own headers lack."""
     info = _document(form, "attachment-info")
     for one in form.files:
         beside = info.get(one.field)

@@ -1,6 +1,6 @@
-"""SendGrid's statuses: what each means, who must act, and what we do.
+"""SendGrid's statuses: the meaning of each, who must act, and what we do.
 
-SendGrid has no codes: the status decides, and the field that the error names is shown beside it. Sources: `E` is the
+SendGrid has no codes. The status decides, and the field that the error names is shown beside it. Sources: `E` is the
 page of errors of SendGrid's v3 API, `S` SendGrid's support page on 4xx answers, `H` the meaning that HTTP gives to a
 status.
 """

@@ -1,19 +1,19 @@
 """Sending e-mail through SendGrid's v3 API.
 
-Imported only in the function that sends. By `requests`, which Twilio's library brings along, and not by the `sendgrid`
-package: that one takes no timeout by its constructor, and a send without a timeout holds its conversation's lock.
+Only the function that sends imports this module. It uses `requests`, which Twilio's library depends on. The `sendgrid`
+package takes no timeout in its constructor, and a send without a timeout holds its conversation's lock.
 
-What SendGrid gives: a 202 once it has queued the e-mail, under an id (`X-Message-Id`). What it does not give: an
-idempotency key, and an answer to "did you take it?" but for accounts that bought the Email Activity API. There our send
-id, which goes along among the `custom_args`, is looked up; elsewhere nobody can tell, and a send in doubt stays so. The
-Activity API is fed with a delay that SendGrid tells nobody, so an e-mail may be missing there that was taken.
+SendGrid answers 202 once it has queued the e-mail, with an id (`X-Message-Id`). It has no idempotency key. Only
+accounts with the paid Email Activity API can ask whether an e-mail was accepted. There our send id, which goes along in
+`custom_args`, is looked up; elsewhere a send in doubt stays in doubt. SendGrid does not document the delay of the
+Activity API, so it may not show an accepted e-mail yet.
 
-The text goes out as it is written: click tracking would replace its links, open tracking and subscription tracking
-would add to it. Media go as links below the text: to attach them we would have to fetch what a reply names, from
-wherever it says, between the claim and the send.
+The text is sent as written: click tracking would replace its links; open tracking and subscription tracking would add
+to it. Media are sent as links below the text. To attach them, we would have to fetch URLs chosen by a reply, between
+the claim and the send.
 
-Known from others only (SendGrid's documentation is silent): a `Message-ID` among the headers reaches the recipient as
-it is. Guessed: which status an account without the Email Activity API gets; every refusal but a 401 is taken for it.
+Not in SendGrid's documentation but known from others: a `Message-ID` among the headers reaches the recipient unchanged.
+Guessed: the status that an account without the Email Activity API gets; every refusal but a 401 is taken for it.
 """
 
 from __future__ import annotations

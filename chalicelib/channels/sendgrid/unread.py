@@ -1,12 +1,11 @@
-"""An e-mail between its two readings: its envelope and headers are read, its texts and attachments are not.
+"""An e-mail whose envelope and headers are read, and whose texts and attachments are not.
 
     parse        form, envelope, headers: what finds the conversation and its secret; under a provisional id
     [verified]   `judged`: the company's policies say who wrote it, and whether it is taken
     [loaded]     `read`: texts, attachments, and what is new beside what was said before
 
-Guarantee: nothing that costs more than a look at its headers is done for an e-mail that is not verified. All recipients
-of an e-mail share one reading of its content; what is new in it is read for each, for each has a conversation of its
-own.
+Guarantee: an e-mail that is not verified costs no more than reading its headers. All recipients of an e-mail share one
+reading of its content. Its new part is determined for each recipient, because each has its own conversation.
 """
 
 from __future__ import annotations

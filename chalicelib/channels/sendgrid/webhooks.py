@@ -1,13 +1,15 @@
-"""SendGrid's Inbound Parse: one e-mail per request, told once for each company's address that it is for.
+"""SendGrid's Inbound Parse: one e-mail per request, as one message for each company's address among its recipients.
 
-What SendGrid gives: a signature over a timestamp and the body's bytes (ECDSA, by a security policy of the company's
-account), the envelope with the addresses that it accepted the e-mail for, and what SPF and DKIM said. What it does not
-give: an id of its own, and an account. So a retry is known by the e-mail's Message-ID, or by what it says where there
-is none or its sender may be forged; all of these are posted again as they were. The proof is the secret of the company
-whose address it is for. Whether a retry is stamped and signed anew is not documented, so
-no timestamp is too old: a request that is posted again finds its message staged, or answered.
+SendGrid gives a signature over a timestamp and the body's bytes (ECDSA, by a security policy of the company's account),
+the envelope with the addresses that it accepted the e-mail for, and the results of SPF and DKIM. The proof is the
+secret of the company that the e-mail is addressed to.
 
-Loaded by the first e-mail only: its parsers would cost the webhooks of other channels their cold start.
+SendGrid gives no id of its own and no account. A retry posts the same fields again, so it is recognised by the e-mail's
+Message-ID. Without a Message-ID, or if the sender may be forged, it is recognised by its content. SendGrid does not
+document whether a retry gets a new timestamp and signature, so no timestamp is too old: a repeated request finds its
+message staged, or answered.
+
+Only the first e-mail loads this module: its parsers would lengthen the cold start of the other channels' webhooks.
 """
 
 from __future__ import annotations

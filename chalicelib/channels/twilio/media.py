@@ -1,19 +1,19 @@
-"""Fetching the media of a message from Twilio, and from nowhere else.
+"""Fetches the media of a message from Twilio, and from nowhere else.
 
     what the message names --must be a medium of the account--> the API, with its credentials
       --at most two redirects, to hosts where Twilio keeps media, without credentials--> the content
 
-Guarantee: no request goes to an address that a message or an answer chose. The first URL is built anew from our own
-base and the path, which must be a medium of the secret's own account; a redirect is followed by hand, only under one of
-the prefixes below. So no private address can be reached, and credentials go to the API alone. Size and type are judged
-while the content streams in, undecoded, and time by each piece of it.
+Guarantee: no request goes to an address that a message or an answer chose. The first URL is built from our own base and
+the path, which must be a medium of the secret's own account. A redirect is followed by hand, and only under one of the
+prefixes below. So no private address can be reached, and only the API receives credentials. Size and type are checked
+while the content streams in, undecoded, and the time after each piece.
 
 Imported only where media are copied: `requests` costs the start of a function.
 
-Where Twilio keeps media: the API answers a medium with a redirect; `mms.twiliocdn.com` serves accounts that demand
-credentials for media, `media.twiliocdn.com` and Twilio's bucket behind `s3-external-1.amazonaws.com` those that do not.
-Twilio's support pages name the first and the last; the second, and the path of the last, are known from what others
-report of their redirects.
+Where Twilio keeps media: the API answers a medium with a redirect. `mms.twiliocdn.com` serves accounts that demand
+credentials for media; `media.twiliocdn.com` and Twilio's bucket behind `s3-external-1.amazonaws.com` serve the others.
+Twilio's support pages name the first and the last. The second, and the path of the last, are known from other users'
+reports of their redirects.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Twilio's codes: what each means, who must act, and what we do.
+"""Twilio's codes: the meaning of each, who must act, and what we do.
 
 Sources: `E` is the code's page of Twilio's error dictionary (twilio.com/docs/api/errors/CODE), `W` Twilio's guide to
 WhatsApp's error codes, `F` reports from the field of projects that send through Twilio, `H` the meaning that HTTP gives
-to a status. The dictionary rarely tells the HTTP status of a code, so the status decides only where the code does not.
+to a status. The dictionary rarely gives the HTTP status of a code, so the status decides only if the code does not.
 
-Resent may be what Twilio itself kept from leaving: a queue that was full or too slow, or a rate limit.
+A message may be sent again if Twilio itself did not pass it on: its queue was full or too slow, or it hit a rate limit.
 """
 
 from __future__ import annotations

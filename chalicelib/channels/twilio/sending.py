@@ -1,8 +1,8 @@
 """Sending through Twilio with its official library.
 
-Imported only in the function that sends: `twilio.rest` costs over 100 ms. Twilio gives no idempotency key, so a timeout
-after the request went out leaves the send in doubt; it is looked up in the list of messages later, by recipient, text
-and time of creation. The library logs whole requests, with numbers and texts: it is given a logger that is off.
+Only the function that sends imports this module: `twilio.rest` costs over 100 ms. Twilio has no idempotency key, so a
+timeout after the request went out leaves the send in doubt. It is later looked up in the list of messages, by
+recipient, text and time of creation. The library logs whole requests, with numbers and texts, so its logger is off.
 """
 
 from __future__ import annotations

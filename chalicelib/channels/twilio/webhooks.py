@@ -1,8 +1,8 @@
 """Twilio: WhatsApp, SMS and every other channel whose messages come as Twilio's webhook form.
 
-What Twilio gives: a signature over the URL and every form parameter (HMAC-SHA1 with the account's primary auth token),
-the same `MessageSid` with each retry, and the channel as a prefix of the addresses. What it does not give: when the
-customer wrote. A message's time is when we received it.
+Twilio gives a signature over the URL and every form parameter (HMAC-SHA1 with the account's primary auth token), the
+same `MessageSid` with each retry, and the channel as a prefix of the addresses. It does not give the time at which the
+customer wrote, so a message's time is when we received it.
 
 Only `twilio.request_validator` is imported: `twilio.rest` costs the webhook's cold start over 100 ms.
 """

@@ -56,13 +56,13 @@ def _environment(deployment: Deployment, function: Function) -> Iterator[Finding
     told = {k: v for k, v in deployment.config.environment(deployment.target.stage).items() if k not in _PRIVATE}
     other = sorted(name for name in told if function.environment.get(name) != told[name])
     if not other:
-        return  # what is wrong with it all the same is told of the settings
+        return  # what is wrong with all functions alike is reported for the settings
     try:
         Settings.from_environment(function.environment)
     except SettingsError as error:
         what = f"{function.name} cannot start: {'; '.join(error.faults)}"
     else:
-        what = f"{function.name} was deployed with another {', '.join(other)} than .chalice/config.json tells"
+        what = f"{function.name} was deployed with another {', '.join(other)} than .chalice/config.json has"
     yield Finding(AREA, what, deployment.target.deploy)
 
 
@@ -86,7 +86,7 @@ def _mapping(deployment: Deployment, function: Function, registered: str) -> Ite
     mappings = [one for page in pages for one in page["EventSourceMappings"]]
     variable = variable_of(registered)
     if variable in deployment.of_other_stages:
-        return  # told of the settings
+        return  # reported for the settings
     queue = deployment.environment.get(variable, registered)
     mine = [one for one in mappings if str(one["EventSourceArn"]).rpartition(":")[2] == queue]
     if not mine:
@@ -102,7 +102,7 @@ def _schedule(deployment: Deployment, function: Function) -> Iterator[Finding]:
     rule = f"{function.name}-event"
     found = deployment.account.call("events", "DescribeRule", rule, {"Name": rule}, absent=NOT_FOUND)
     if found is None:
-        yield Finding(AREA, f"no schedule wakes {function.name}", deployment.target.deploy)
+        yield Finding(AREA, f"no schedule runs {function.name}", deployment.target.deploy)
     elif found.get("State") != "ENABLED":
         fix = deployment.target.aws("events enable-rule", {"Name": rule})
         yield Finding(AREA, f"the schedule of {function.name} is off", fix, Weight.FAULT)

@@ -70,4 +70,4 @@ def _letters(deployment: Deployment, plan: QueuePlan, dead: Mapping[str, str]) -
     command = f"redrive {source.role}" if any(is_readable(one, source.read) for one in some) else ""
     fix = command or f"dead-letters drop {source.role} --unreadable --reason TEXT"
     what = f"{plan.dead_name} holds {count} message(s)"
-    yield Finding(AREA, what if command else f"{what} that nobody can read", deployment.target.ops(fix), Weight.WARNING)
+    yield Finding(AREA, what if command else f"{what} that are unreadable", deployment.target.ops(fix), Weight.WARNING)

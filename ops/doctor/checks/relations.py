@@ -30,7 +30,7 @@ def check(deployment: Deployment) -> Iterator[Finding]:
         what = "BATCH_MAX_WAIT_SECONDS must be less than STALL_TIMEOUT_SECONDS: window < stall < retry horizon"
         yield Finding(AREA, what, mended_in)
     if not settings.public_base_url and not target.is_on_this_machine:
-        what = "PUBLIC_BASE_URL is empty: the provider is told of no status callback"
+        what = "PUBLIC_BASE_URL is empty: no status callback is requested of the provider"
         yield Finding(AREA, what, mended_in, Weight.WARNING)
     for variable, other in deployment.of_other_stages.items():
         what = f"{variable} is {deployment.environment[variable]}, which is of stage {other}"

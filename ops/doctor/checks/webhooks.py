@@ -51,14 +51,14 @@ def check(probes: Probes, lines: Sequence[TenantAddress], url: str | None) -> It
     deployment = probes.deployment
     target, places = deployment.target, candidates(deployment, url)
     if not places:
-        yield Finding(AREA, "nothing names the URL of the webhooks", f"{target.deploy}, or --url")
+        yield Finding(AREA, "the URL of the webhooks is unknown", f"{target.deploy}, or --url")
         return
     answers = {place: ask_whether_ours(place) for place in places}
     ours = [place for place, answer in answers.items() if isinstance(answer, Answer) and answer.is_ours]
     first = answers[places[0]]
     if places[0] not in ours:
         if isinstance(first, Unreachable):
-            what = f"nobody answers at {places[0]}: {first.reason}"
+            what = f"no server answers at {places[0]}: {first.reason}"
         else:
             what = f"{places[0]} is answered by something else (HTTP {first.status})"
         yield Finding(AREA, what, base_fix(deployment, ours[0]) if ours else f"{target.deploy}, or --url")

@@ -113,7 +113,7 @@ def test_the_messages_of_a_customer_are_numbered_in_order():
 
 
 def test_each_company_has_a_customer_for_each_fate():
-    """One whom people answer, one whose project is inactive, and others."""
+    """One that people answer, one with an inactive project, and others."""
     made = scripts(dice(1), COMPANIES, messages=300, pause_seconds=3)
 
     results = {script.company.name: set[Result]() for script in made}

@@ -119,7 +119,7 @@ def test_the_ai_becomes_slow_silent_and_well_again(faults: Faults, stack: Stack)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("429", "choose whose"), ("flood", "no such fault"), ("silent", "takes no orders")]
+    ("name", "words"), [("429", "choose the recipient"), ("flood", "no such fault"), ("silent", "cannot be controlled")]
 )
 def test_what_cannot_be_ordered_is_refused(stack: Stack, name: str, words: str):
     faults = Faults(stack, Feed(), Child("work"), None, 2.0)

@@ -192,7 +192,7 @@ class TestTriesOfOneCall:
     def test_a_call_may_have_happened_if_any_of_its_tries_may(
         self, table: DynamoTable, clients: Clients, first: Answer | Exception, last: Answer | Exception
     ):
-        """An error of botocore tells of its last try only; the one before is noted."""
+        """An error of botocore describes its last try only; the one before is noted."""
         Wire(clients.of("dynamodb"), first, last)
 
         with pytest.raises(TryAgain) as told:

@@ -1,4 +1,4 @@
-"""S3 as the engine is told of it when a put fails, is slow, or is not yet possible."""
+"""What the engine learns when a put to S3 fails, is slow, or is not yet possible."""
 
 from __future__ import annotations
 

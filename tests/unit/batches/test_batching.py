@@ -730,7 +730,7 @@ class TestDuplicates:
         assert (dispatched(world), world.staged_ids, world.entry_ids) == ([], [], [])
 
     def test_a_message_that_was_moved_after_its_webhook_looked_is_found_too(self, world: World):
-        """H3: the history is read after the record that tells of the move."""
+        """H3: the history is read after the record that shows the move."""
         world.tables.conversations.seed({**world.row, "messages": [OLD]})
         world.deliver(sid=OLD_SID)
         world.clock.advance(11)

@@ -694,7 +694,7 @@ class TestProvenMessages:
         assert "GetSecretValue" not in [call.operation for call in world.plan.calls]
 
     def test_a_proven_message_is_staged_once(self, world: World):
-        """However often it is taken in, and by whom."""
+        """However often it is taken in, and by any process."""
         world.post(world.form(sid=SID))
 
         world.engine.receiving(Vendor.TWILIO).receive_proven(self.message(world), Trail(world.telemetry, world.clock))

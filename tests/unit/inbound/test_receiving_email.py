@@ -330,7 +330,7 @@ class TestSeveralRecipients:
         assert ("Refused", 1, "email", "proven_for_another") in world.telemetry.counts
 
     def test_a_fault_before_the_proof_proves_nothing_for_the_other_company(self):
-        """A forger is told of loudly, whatever else fails."""
+        """A forger is reported as an error, whatever else fails."""
         world = world_of_two()
         del world.secrets.texts[EMAIL_SECRET_REF]
 

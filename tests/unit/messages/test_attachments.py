@@ -1,4 +1,4 @@
-"""What came with a message is kept before the message is staged, whatever befalls the calls in between."""
+"""What came with a message is kept before the message is staged, whichever calls in between fail."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class TestOneReply:
         assert part.status_callback == f"{BASE_URL}/webhooks/twilio/status/{row['send_id']}"
 
     def test_without_a_public_url_replies_are_sent_and_the_operator_is_told_once(self):
-        """Twilio is told of no status callback; a warning per process, not per reply."""
+        """Twilio receives no URL for status callbacks; a warning per process, not per reply."""
         inbound = {
             "message_id": "SM1",
             "direction": "INBOUND",
@@ -879,7 +879,7 @@ class TestPeople:
         assert not world.queues.dead_human_replies.messages
 
     def test_a_part_of_people_s_reply_that_was_sent_is_recorded_though_the_next_one_waits(self):
-        """What the customer saw is in the record, whatever becomes of the rest."""
+        """What the customer saw is in the record, even if the rest is not sent."""
         world = World()
         world.burst_with_ai()
         world.queues.human_replies.inject(human(LONG), group="acme")

@@ -145,7 +145,7 @@ def test_the_drawings_of_the_page_are_those_of_the_code():
 
 
 def test_a_lettered_transition_is_drawn_told_and_a_function_of_the_protocol():
-    """Each letter is one transition, with a row on the page that says by whom and only if what."""
+    """Each letter is one transition, with a row on the page that names the process and the condition."""
     drawn = {one for letters in diagrams(PAGE).values() for one in letters}
     told = {(letter, verbs.strip()) for letter, verbs in _ROW.findall(PAGE)}
     lower, upper = ("".join(sorted(one for one, _ in drawn if one.islower() is is_lower)) for is_lower in (True, False))

@@ -235,7 +235,7 @@ class TestCap:
     OTHERS = tuple(replace(PAIR, sender=f"stranger-{number}@customer.example") for number in range(5))
 
     def test_an_address_sends_so_many_texts_within_an_hour(self, world: World):
-        """U6: and again in the next hour, also to whom the cap refused."""
+        """U6: and again in the next hour, also to a sender that the cap refused."""
         outcomes = [note(world, f"SM{number}", pair) for number, pair in enumerate(self.OTHERS)]
         world.clock.advance(3_600)
         outcomes.append(note(world, "SM9", self.OTHERS[-1]))

@@ -121,7 +121,7 @@ zh-CN|发件人|发送时间|收件人|主题
 zh-TW|寄件者|寄件日期|收件者|主旨
 ca|De|Enviat el|Per a|Assumpte
 """.splitlines()
-"""Of the header block that Outlook puts above what it quotes: who, when, to whom, of what."""
+"""Of the header block that Outlook puts above what it quotes: sender, time, recipient, subject."""
 
 BLOCKS = {
     "samsung": """\

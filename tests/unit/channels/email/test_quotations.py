@@ -66,10 +66,10 @@ class TestIntroductions:
     @pytest.mark.parametrize("above", ["", "________________________________\n", "-----Original Message-----\n"])
     def test_a_header_block_is_history(self, labels: str, above: str):
         """In Outlook's languages, with or without a line above it."""
-        who, when, whom, what = labels.split("|")[1:]
+        who, when, recipient, what = labels.split("|")[1:]
         block = (
             f"{who}: Help Desk <help@acme.example>\n{when}: 5 January 2026 10:00\n"
-            f"{whom}: Ann <ann@customer.example>\n{what}: Your order"
+            f"{recipient}: Ann <ann@customer.example>\n{what}: Your order"
         )
 
         assert new_text(f"{NEW}\n\n{above}{block}\n\n{OLD}", relation=Relation.REPLY).text == NEW

@@ -106,7 +106,7 @@ class TestSend:
         assert json.loads(taken.content_variables) == {"1": "Ann"}
 
     def test_the_status_callback_goes_along(self, sender, twilio):
-        """Twilio is told where to tell what becomes of the message."""
+        """Twilio receives the URL for status callbacks."""
         twilio.fail_next(Fault(statuses=()))
         url = "https://hooks.example.com/webhooks/twilio/status/0123"
 

@@ -9,10 +9,10 @@ from tests.fakes.faults import Call, Fault
 from tests.world import World
 
 
-def befall(world: World, fault: Fault, operation: str, resource: str, *, times: int = 1) -> None:
-    """Let the next calls of this operation meet a fault, on this resource, or on several of which it is the first."""
+def inject(world: World, fault: Fault, operation: str, resource: str, *, times: int = 1) -> None:
+    """Inject a fault into the next calls of this operation on this resource, or on several if it is the first."""
     meant = (operation, resource)
-    _befall(
+    _inject(
         world,
         fault,
         times,
@@ -21,9 +21,9 @@ def befall(world: World, fault: Fault, operation: str, resource: str, *, times: 
 
 
 def brown_out(world: World, fault: Fault, *, skipping: int, times: int) -> None:
-    """Let so many calls to DynamoDB in a row meet a fault, after some that do not."""
+    """Inject a fault into so many calls to DynamoDB in a row, after some that succeed."""
     left = iter(range(skipping))
-    _befall(
+    _inject(
         world,
         fault,
         times,
@@ -31,14 +31,14 @@ def brown_out(world: World, fault: Fault, *, skipping: int, times: int) -> None:
     )
 
 
-def _befall(world: World, fault: Fault, times: int, is_meant: Callable[[Call], bool]) -> None:
+def _inject(world: World, fault: Fault, times: int, is_meant: Callable[[Call], bool]) -> None:
     plan, left = world.plan, list(range(times))
     perform = plan.perform
 
-    def befalling(call: Call, apply: Callable[[Fault | None], Any]) -> Any:
+    def performing(call: Call, apply: Callable[[Fault | None], Any]) -> Any:
         if left and is_meant(call):
             left.pop()
             plan.faults[len(plan.calls) + 1] = fault
         return perform(call, apply)
 
-    plan.perform = befalling  # type: ignore[method-assign]
+    plan.perform = performing  # type: ignore[method-assign]
