@@ -203,4 +203,4 @@ def test_an_option_that_the_channel_has_not_is_refused(arguments):
     result = CliRunner().invoke(send_command, arguments)
 
     assert result.exit_code == 2
-    assert "is nothing that" in result.output
+    assert "does not exist for" in result.output

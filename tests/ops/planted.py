@@ -328,7 +328,7 @@ PLANTED: dict[str, Planted] = {
     "a missing schedule": Planted(
         lambda stage: stage.client("events").delete_rule(Name="replies-engine-dev-recover_orphaned_messages-event"),
         "functions",
-        "no schedule wakes replies-engine-dev-recover_orphaned_messages",
+        "no schedule runs replies-engine-dev-recover_orphaned_messages",
         "make deploy STAGE=dev",
     ),
     "a missing bucket": Planted(
@@ -436,14 +436,14 @@ PLANTED: dict[str, Planted] = {
     "a row that names an unknown channel": Planted(
         lambda stage: update_row(stage, allowed_channels=["whatsapp", "sms", "telegram"]),
         "rows",
-        "1 conversation(s) of acme name a channel in allowed_channels that there is not",
+        "1 conversation(s) of acme name an unknown channel in allowed_channels",
         "replies-engine tenant repair acme unknown-channels --value whatsapp,sms,email --stage dev",
         is_warning=True,
     ),
     "a number that is written with blanks": Planted(
         lambda stage: update_row(stage, gsi_recipient_tel="+49 151 12345678"),
         "rows",
-        "1 conversation(s) of acme have a gsi_recipient_tel that is no number",
+        "1 conversation(s) of acme have a gsi_recipient_tel that is not a number",
         "replies-engine tenant repair acme numbers --stage dev",
     ),
     "a row without the customer's key": Planted(

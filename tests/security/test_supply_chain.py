@@ -354,7 +354,8 @@ class TestAudit:
         found = locks.read(told)
 
         assert found.code == 2
-        assert [line[:34] for line in found.lines()] == ["NOT AUDITED: there is no network t"]
+        (line,) = found.lines()
+        assert line.startswith("NOT AUDITED: the database of advisories cannot be reached")
 
     def test_a_package_that_could_not_be_looked_up_is_named(self):
         """And the audit does not pass."""

@@ -125,12 +125,12 @@ class _Renaming(ast.NodeTransformer):
 def crashing(world: Any, faults: ModuleType, when: Callable[[Any], bool], *, before: bool = False) -> None:
     """Let the process of an earlier world die at the next call for which `when` holds, before or after it happens."""
     fault = faults.Fault.CRASH_BEFORE if before else faults.Fault.CRASH_AFTER
-    inject = world.plan.inject
+    inject = world.plan.befall
 
     def dying(call: Any, apply: Any, planned: Any, detail: str) -> Any:
         if not when(call):
             return inject(call, apply, planned, detail)
-        world.plan.inject = inject
+        world.plan.befall = inject
         return inject(call, apply, fault, detail)
 
-    world.plan.inject = dying
+    world.plan.befall = dying
