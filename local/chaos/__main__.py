@@ -247,7 +247,7 @@ def _tell(console: Console, run: Run, found: Found) -> None:
         "reconciled": f"{steps[Step.RECONCILED]} answers",
         "unknown outcomes": f"{len(found.unknown)} told",
         "repairs": f"{steps[Step.RECOVERED]} orphans recovered, {steps[Step.RESET]} stalled locks reset, "
-        f"{steps[Step.GAVE_REPLY_UP]} stalled answers given up",
+        f"{steps[Step.REPLY_ABANDONED]} stalled replies given up",
         "seconds": f"{run.seconds:.0f}" + ("" if run.is_quiet else ", and still not quiet"),
     }
     for name, told in figures.items():
