@@ -121,8 +121,8 @@ class Stack:
     def is_moving(self) -> bool:
         """Whether something is on its way to our functions, to the AI or from Twilio, or a row waits for that."""
         names = self.settings
-        queues = (names.whatsapp_queue, names.sms_queue, names.email_queue, names.ai_queue)
-        queues += (names.ai_replies_queue, names.human_replies_queue)
+        triggers = (names.whatsapp_queue, names.sms_queue, names.email_queue)
+        queues = (*triggers, names.ai_queue, names.ai_replies_queue, names.human_replies_queue)
         return (
             bool(self.aws.rows(names.stage_table))
             or any(self.aws.waiting(queue) for queue in queues)

@@ -28,7 +28,8 @@ from local.processes import environment, ports
 from local.processes.children import end_on_signals
 from local.processes.environment import HOST
 from local.stack import STAGE, Stack
-from local.stubs.twilio import Fault, Kind
+from local.stubs.server import Kind
+from local.stubs.twilio import Fault
 from local.tenants import Tenant
 from local.terminal import Console
 

@@ -109,7 +109,9 @@ class View:
             part = parts.get(str(one["status_callback"]).rpartition("/")[2], {})
             yield Delivery(
                 sid=one["sid"],
-                conversation=conversations.get((one["account_sid"], one["to"].removeprefix("whatsapp:")), one["to"]),
+                conversation=str(
+                    conversations.get((one["account_sid"], one["to"].removeprefix("whatsapp:"))) or one["to"]
+                ),
                 batch_id=part.get("batch_id", "none"),
                 part=int(part.get("part", 0)),
                 text=one["body"],

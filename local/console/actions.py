@@ -52,8 +52,8 @@ class Actions:
             "retry": self.retry,
             "fault": self.fault,
             "answer": self.answer,
-            "give-back": lambda told: _done(self.inbox.give_back(text(told, "item"))),
-            "close": lambda told: _done(self.inbox.close(text(told, "item"))),
+            "give-back": self.give_back,
+            "close": self.close,
         }
 
     def send(self, told: Document) -> object:
@@ -82,7 +82,18 @@ class Actions:
 
     def answer(self, told: Document) -> object:
         """Answer a customer as a person."""
-        return _done(self.inbox.answer(text(told, "item"), text(told, "text")))
+        self.inbox.answer(text(told, "item"), text(told, "text"))
+        return {}
+
+    def give_back(self, told: Document) -> object:
+        """Give a conversation back to the AI."""
+        self.inbox.give_back(text(told, "item"))
+        return {}
+
+    def close(self, told: Document) -> object:
+        """Put an item of the inbox aside."""
+        self.inbox.close(text(told, "item"))
+        return {}
 
     def _posted(self, phone: Phone, bubble: Bubble, post: _Post) -> object:
         began = _now()
@@ -185,7 +196,3 @@ def _text_of(answer: Answer) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _done(_: None) -> object:
-    return {}

@@ -49,9 +49,9 @@ def served(
     """
     feed, names = Feed(), stack.settings
     phones = phones_of(tenants)
-    inbox = Inbox(stack.aws, names.human_handoff_queue, names.human_replies_queue)
+    inbox = Inbox(aws=stack.aws, handoff_queue=names.human_handoff_queue, replies_queue=names.human_replies_queue)
     faults = Faults(stack, feed, worker, ai, thinking)
-    observer = Observer(stack, feed, phones, inbox, faults)
+    observer = Observer(stack=stack, feed=feed, phones=phones, inbox=inbox, faults=faults)
     actions = Actions(stack, f"http://{HOST}:{stack.http_port}", phones, observer, inbox, faults)
     values = {
         "orders": [asdict(one) for one in ORDERS],

@@ -12,9 +12,10 @@ import traceback
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from local.aws.clients import LocalAws
+from local.console.background import Background
 from local.console.web import Unfit
 
 Document = Mapping[str, Any]
@@ -24,8 +25,8 @@ _PAUSE_SECONDS = 1.0
 _KEPT_MAX = 100
 
 
-@dataclass
-class Inbox:
+@dataclass(kw_only=True)
+class Inbox(Background):
     """Takes contexts from one queue, and sends people's replies to another."""
 
     aws: LocalAws
@@ -35,18 +36,6 @@ class Inbox:
     """By the item's id; the oldest first."""
     _new: list[Document] = field(default_factory=list)
     _changing: threading.Lock = field(default_factory=threading.Lock)
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def take_new(self) -> list[Document]:
         """The contexts that came since the last call."""
@@ -122,9 +111,10 @@ class Inbox:
             MessageGroupId=str(context["company"]["company_id"]),
         )
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Take what comes on the handoff queue."""
         url = self.aws.queue_url(self.handoff_queue)
-        while not self._stopped.is_set():
+        while not self.stopped.is_set():
             try:
                 answer = self.aws.sqs.receive_message(
                     QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_POLL_SECONDS
@@ -133,9 +123,9 @@ class Inbox:
                     self.receive(json.loads(message["Body"]))
                     self.aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             except Exception:  # noqa: BLE001  # the inbox outlives whatever its engine does, and says what it was
-                if not self._stopped.is_set():
+                if not self.stopped.is_set():
                     traceback.print_exc()
-                    self._stopped.wait(_PAUSE_SECONDS)
+                    self.stopped.wait(_PAUSE_SECONDS)
 
 
 def _document(name: str, item: Document) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID
 from local import logs
 from local.console import phones
+from local.console.background import Background
 from local.console.faults import Faults
 from local.console.feed import Feed
 from local.console.inbox import Inbox
@@ -28,10 +29,12 @@ Row = Mapping[str, Any]
 
 _LOOK_SECONDS = 0.2
 _LOOK_ANYWAY_SECONDS = 2.0
+_TYPING_SECONDS = 25
+"""So long WhatsApp shows the indicator."""
 
 
-@dataclass
-class Observer:
+@dataclass(kw_only=True)
+class Observer(Background):
     """Publishes the topics `phone:ID`, `stories`, `ledger`, `inbox` and `orders`."""
 
     stack: Stack
@@ -44,28 +47,24 @@ class Observer:
     _touched: set[str] = field(default_factory=set)
     """The conversations that a line concerned since the last look."""
     _changing: threading.Lock = field(default_factory=threading.Lock)
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _typing: dict[str, datetime] = field(default_factory=dict)
+    """Since when a phone shows that an answer is being written, by conversation."""
 
     def __enter__(self) -> Self:
         self.look(self.phones)
         self.publish()
-        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def on_line(self, _child: str, line: str) -> None:
+    def on_line(self, child: str, line: str) -> None:
         """Take a line that a child printed."""
         for one in logs.documents(line):
             heard = logs.parse(one)
             if isinstance(heard, LogLine):
+                now = datetime.now(UTC)
                 with self._changing:
-                    conversation = self.stories.take(heard, datetime.now(UTC))
+                    conversation = self.stories.take(heard, now)
+                    if (child, heard.step) == ("twilio", "typing"):
+                        conversation = self._shown_typing(str(heard.fields["message_sid"]), now)
                     self._touched.add(conversation or self._of_address(heard))
 
     def note(self, conversation: str, bubble: Bubble) -> None:
@@ -98,9 +97,11 @@ class Observer:
                 self.stories.see(sight_of(rows[name], old, mine))
                 if (phone := self.phones.get(name)) is not None:
                     is_mail = phone.customer.channel == MAIL
-                    received = phones.mails_to(phone, mails) if is_mail else phones.messages_to(phone, messages)
+                    received = list(phones.mails_to(phone, mails) if is_mail else phones.messages_to(phone, messages))
                     entries = [one[ENTRY] for one in old]
-                    document = phone.document(rows[name], entries, mine, received, is_typing=False)
+                    document = phone.document(
+                        rows[name], entries, mine, received, is_typing=self._is_typing(name, received)
+                    )
                     self.feed.publish(f"phone:{name}", document)
             self.stories.parts = self._parts(messages, mails)
             self.stories.forget_old()
@@ -113,9 +114,10 @@ class Observer:
         self.feed.publish("inbox", self.inbox.documents)
         self.faults.publish()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Look at what the lines concern, and at everything now and then."""
         looked_at = time.monotonic()
-        while not self._stopped.wait(_LOOK_SECONDS):
+        while not self.stopped.wait(_LOOK_SECONDS):
             with self._changing:
                 touched, self._touched = self._touched, set()
             is_due = time.monotonic() - looked_at > _LOOK_ANYWAY_SECONDS
@@ -127,8 +129,23 @@ class Observer:
                 self.publish()
                 looked_at = time.monotonic()
             except Exception:  # noqa: BLE001  # the page goes on with what it has; the terminal says what is wrong
-                if not self._stopped.is_set():
+                if not self.stopped.is_set():
                     traceback.print_exc()
+
+    def _shown_typing(self, message_sid: str, now: datetime) -> str | None:
+        """The conversation whose phone shows from now on that an answer is being written."""
+        story = self.stories.by_sid.get(message_sid)
+        if story is None:
+            return None
+        self._typing[story.conversation] = now
+        return story.conversation
+
+    def _is_typing(self, conversation: str, received: Iterable[Bubble]) -> bool:
+        """Whether a phone shows it still: for 25 s, or until a message arrives."""
+        since = self._typing.get(conversation)
+        if since is None or datetime.now(UTC) - since > timedelta(seconds=_TYPING_SECONDS):
+            return False
+        return not any(datetime.fromisoformat(one.at) > since for one in received)
 
     def _of_address(self, line: LogLine) -> str:
         """The conversation of a stub's line, which names an address; empty: of none that is known."""

@@ -20,7 +20,8 @@ from local.demo.timeline import Timeline
 from local.requests.emails import Attachment, Mail, fresh_message_id, mail_url, send
 from local.requests.messages import Answer
 from local.stack import STAGE, Stack
-from local.stubs.sendgrid import Fault, Kind
+from local.stubs.sendgrid import Fault
+from local.stubs.server import Kind
 from local.tenants import MAIL, PRIVATE_KEY, SUNRISE
 
 SUBJECT = "A room by the sea"

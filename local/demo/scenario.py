@@ -36,7 +36,8 @@ from local.processes.children import Child
 from local.requests.messages import Answer, Message, send, webhook_url
 from local.stack import Stack
 from local.stubs.ai import ASKS_FOR_A_PERSON, ASKS_FOR_LONG, NEEDS_NO_ANSWER, TAKES_TIME
-from local.stubs.twilio import Fault, Kind
+from local.stubs.server import Kind
+from local.stubs.twilio import Fault
 from local.tenants import NORDIC, SUNRISE, Customer, Tenant
 
 SETTINGS = {

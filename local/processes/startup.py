@@ -84,7 +84,7 @@ def _tenants(tenants: Iterable[Tenant]) -> list[str]:
 def _hints(stack: Stack, *, is_served: bool) -> list[tuple[str, tuple[str, ...]]]:
     """What one can do, each with its commands: one a line, never wrapped, so that it can be copied."""
     http_port = stack.http_port
-    hints = [("a message", ('make send ARGS="--from anna --body Hello"',))]
+    hints: list[tuple[str, tuple[str, ...]]] = [("a message", ('make send ARGS="--from anna --body Hello"',))]
     if stack.twilio_url:  # else only the user's own tenant is there, which has no e-mail
         hints.append(("an e-mail", ('make send ARGS="--from gina --subject Hello"',)))
     hints += [

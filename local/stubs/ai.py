@@ -183,8 +183,8 @@ def serve_stub(thinking_seconds: float) -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     aws = LocalAws.of_environment()
-    queues = (aws.queue_url(os.environ[name]) for name in ("AI_QUEUE", "AI_REPLIES_QUEUE"))
-    AiStub(aws, *queues, thinking_seconds, stopped).run()
+    contexts, replies = (aws.queue_url(os.environ[name]) for name in ("AI_QUEUE", "AI_REPLIES_QUEUE"))
+    AiStub(aws, contexts, replies, thinking_seconds, stopped).run()
 
 
 _telling = threading.Lock()

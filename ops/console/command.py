@@ -42,7 +42,8 @@ def serve(deployment: Deployment, console: Console, port: int, *, shows_texts: b
         click.ClickException: the port is taken.
     """
     ports.require_free(port, "--port")
-    with StageView(deployment, Feed(), shows_texts) as view, Server(site(view), port, new_token()) as server:
+    looking = StageView(deployment=deployment, feed=Feed(), shows_texts=shows_texts)
+    with looking as view, Server(site(view), port, new_token()) as server:
         console.print(f"The console of stage {deployment.target.stage}; open in a browser:")
         console.print(server.address, soft_wrap=True)
         console.print("It works with your own credentials. Ctrl-C ends it; nothing of it is deployed.")

@@ -8,11 +8,10 @@ story and the doctor are asked for by a button.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import click
 
@@ -22,6 +21,7 @@ from chalicelib.errors import EngineError
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.conversation_lock import watched_shard
 from chalicelib.protocol.record import ATTRIBUTES, CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL
+from local.console.background import Background
 from local.console.feed import Feed
 from local.console.web import Document, Unfit, text
 from ops.commands.explain import story
@@ -40,8 +40,8 @@ SHOWN_MAX = 300
 SINCE_HOURS = 24
 
 
-@dataclass
-class StageView:
+@dataclass(kw_only=True)
+class StageView(Background):
     """Publishes `conversations` and `dead-letters`, and answers what is asked for."""
 
     deployment: Deployment
@@ -49,18 +49,6 @@ class StageView:
     shows_texts: bool = False
     every_seconds: float = 10.0
     clock: SystemClock = field(default_factory=SystemClock)
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run, name="stage-view", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def look(self) -> None:
         """Look once at everything that is cheap."""
@@ -112,10 +100,11 @@ class StageView:
 
         return self.asked(listed)
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
+    def run(self) -> None:
+        """Look again and again."""
+        while not self.stopped.is_set():
             self.look()
-            self._stopped.wait(self.every_seconds)
+            self.stopped.wait(self.every_seconds)
 
     def _guarded(self, panel: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A panel, or what is wrong with it: one that fails leaves the others alone."""

@@ -45,7 +45,7 @@ def context(batch_id: str = "b1", **handoff: str) -> dict[str, Any]:
 
 @pytest.fixture
 def inbox() -> Inbox:
-    return Inbox(Aws(), "human-handoff", "human-replies")
+    return Inbox(aws=Aws(), handoff_queue="human-handoff", replies_queue="human-replies")
 
 
 def test_a_context_that_comes_again_is_kept_once(inbox: Inbox):
