@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.protocol.record import HANDED_OFF_BY, MESSAGES, STATUS
+from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
 from local.tenants import MAIL, Customer, Tenant
 
 Row = Mapping[str, Any]
@@ -76,10 +78,10 @@ class Phone:
         """
         arrived = list(received)
         known = {one.id for one in arrived}
-        entries = [*history, *row.get("messages", ())]
+        entries = [*history, *row.get(MESSAGES, ())]
         seeded = [_entry(one) for one in entries[:1] if one["direction"] == "OUTBOUND"]
         mine = {one["message_id"]: _entry(one) for one in entries if one["direction"] == "INBOUND"}
-        mine |= {str(one["message_sid"]): _staged(one) for one in staged}
+        mine |= {str(one[MESSAGE_SID]): _staged(one) for one in staged}
         written = [one for one in self.written if one.id not in mine and not _is_recorded_mail(one, mine.values())]
         shown = [*(one for one in seeded if one.id not in known), *mine.values(), *written, *arrived, *self.notes]
         shown.sort(key=lambda one: one.at)
@@ -90,8 +92,8 @@ class Phone:
             "company": self.company.company_name,
             "channel": self.customer.channel,
             "about": self.customer.about,
-            "status": str(row.get("conversation_status", "")),
-            "with_people": bool(row.get("handed_off_by") or row.get("hand_off_to_human")),
+            "status": str(row.get(STATUS, "")),
+            "with_people": bool(row.get(HANDED_OFF_BY) or row.get("hand_off_to_human")),
             "typing": is_typing,
             "bubbles": [one.document for one in shown[-_SHOWN_MAX:]],
         }
@@ -158,7 +160,7 @@ def _entry(one: Row) -> Bubble:
 
 def _staged(row: Row) -> Bubble:
     """A message that waits for a batch."""
-    (message,) = row["context_object"]["messages"]
+    (message,) = row[CONTEXT]["messages"]
     extras = message.get("extras") or {}
     return Bubble(
         id=str(message["message_id"]),

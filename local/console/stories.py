@@ -19,7 +19,7 @@ from typing import Any
 from chalicelib.channels.sendgrid.unread import UNVERIFIED_SID
 from chalicelib.errors import Code
 from chalicelib.protocol.history import ENTRY
-from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, MESSAGE_ID, MESSAGES, STATUS, UNANSWERED_IDS
+from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, MESSAGE_ID, MESSAGES, STATUS, UNANSWERED_IDS, Status
 from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID
 from chalicelib.telemetry import Step
 from local.logs import DOCUMENT, LogLine
@@ -195,7 +195,7 @@ class Stories:
         batch_id = story.batch_id or entry.get("batch_id")
         match self._codes.get(str(batch_id)):
             case None:  # what the AI leaves unanswered has no reply that could end
-                is_silent = batch_id is None or sight.status in _SAYS_NOTHING
+                is_silent = batch_id is None or sight.status == Status.NO_REPLY
                 return (End.NOT_WANTED if is_silent else End.WAITING), ""
             case "none":
                 return End.ANSWERED, ""
@@ -291,7 +291,6 @@ _OF_A_BATCH: Mapping[str, tuple[Phase, str, bool]] = {
 _BEGINNINGS = frozenset({Step.RECEIVED.value, Step.STAGED.value, Step.REFUSED.value})
 """The lines that begin a story. Other lines also tell ids of our own messages, in delivery reports."""
 
-_SAYS_NOTHING = frozenset({"ai_no_reply"})
 _SHOWN_MAX = 60
 
 

@@ -20,7 +20,17 @@ from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.conversation_lock import watched_shard
-from chalicelib.protocol.record import ATTRIBUTES, CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL
+from chalicelib.protocol.record import (
+    ATTRIBUTES,
+    CONVERSATION_ID,
+    ERROR_CODE,
+    LAST_ACTIVITY_AT,
+    LOCK_SHARD,
+    PRIMARY_CHANNEL,
+    STARTED_AT,
+    STATUS,
+    UNANSWERED_IDS,
+)
 from local.console.background import Background
 from local.console.feed import Feed
 from local.console.web import Document, Unfit, text
@@ -156,14 +166,14 @@ class StageView(Background):
         }
 
     def _line(self, row: Item) -> dict[str, Any]:
-        since = row.get("processing_started_at") or row.get("last_activity_at")
+        since = row.get(STARTED_AT) or row.get(LAST_ACTIVITY_AT)
         return {
             "id": masking.text(str(row[CONVERSATION_ID])),
             "whose": str(row[PRIMARY_CHANNEL]) if self.shows_texts else masking.address(str(row[PRIMARY_CHANNEL])),
             "company": str(row.get("company_id", "")),
-            "status": str(row.get("conversation_status", "")),
-            "code": str(row.get("processing_error_code") or ""),
-            "waiting": len(row.get("unanswered_ids") or ()),
+            "status": str(row.get(STATUS, "")),
+            "code": str(row.get(ERROR_CODE) or ""),
+            "waiting": len(row.get(UNANSWERED_IDS) or ()),
             "since": since if isinstance(since, str) else None,
         }
 

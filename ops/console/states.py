@@ -7,13 +7,12 @@ from enum import StrEnum
 
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.conversation_lock import PEOPLE
-from chalicelib.protocol.record import Record, Status
+from chalicelib.protocol.record import HANDED_OFF_BY, LAST_ACTIVITY_AT, Record, Status
 from chalicelib.settings import Settings
 
-HANDED_OFF_BY = "handed_off_by"
 _BY_THE_COMPANY = "auto_queue_reply_message"
 
-READ = (HANDED_OFF_BY, _BY_THE_COMPANY, "company_id", "last_activity_at")
+READ = (HANDED_OFF_BY, _BY_THE_COMPANY, "company_id", LAST_ACTIVITY_AT)
 """What is read of a row beside the protocol's attributes."""
 
 
