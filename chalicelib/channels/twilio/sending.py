@@ -36,8 +36,9 @@ _LOOK_BACK = timedelta(seconds=30)
 """By how much Twilio's clock may lag behind ours."""
 _LISTED_MAX: Final = 200
 
-_silent = logging.getLogger("replies-engine.twilio")
-_silent.disabled = True
+_silent = logging.Logger("twilio, silent", level=logging.CRITICAL + 1)  # noqa: LOG001  # it is meant to stand alone
+"""For the library's lines, which tell whole requests. It stands outside the tree of loggers, so no set-up of logging
+reaches it: `dictConfig` enables every logger of the tree again."""
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging.config
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -382,3 +383,12 @@ def test_no_line_of_any_logger_tells_a_number_a_text_or_a_token(sender, twilio, 
 
     secrets = (CUSTOMER.strip("+"), COMPANY.strip("+"), "room is booked", AUTH_TOKEN)
     assert [line for line in lines if any(secret in line for secret in secrets)] == []
+
+
+def test_a_set_up_of_logging_does_not_wake_the_library_s_lines(sender, lines):
+    """`dictConfig`, which servers and frameworks call, enables every logger that it finds."""
+    logging.config.dictConfig({"version": 1, "incremental": False, "disable_existing_loggers": False})
+
+    sender.find(part(), SECRET, since=LONG_AGO)
+
+    assert [line for line in lines if "BEGIN Twilio API Request" in line or CUSTOMER.strip("+") in line] == []
