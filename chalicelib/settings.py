@@ -303,14 +303,18 @@ class Settings:
         "fixed",
     )
     adaptive_window_min_seconds: int = _setting("the shortest adaptive window", _within(int, 0, _CAP_MAX), "3")
-    batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
+    batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 99), "99")
     requeue_delay_seconds: int = _setting(
         "delay before a failed trigger is retried; it doubles with each retry, up to 300",
         _within(int, 1, _REQUEUE_DELAY_MAX),
         "15",
     )
     requeue_attempts_max: int = _setting("retries of a trigger before it is dead-lettered", _within(int, 1, 50), "6")
-    stall_timeout_seconds: int = _setting("age at which a lock counts as stalled", _within(int, 2, 86_400), "300")
+    stall_timeout_seconds: int = _setting(
+        "age at which a lock counts as stalled; doubled by each lock that stalled in a row, up to TURN_MAX_SECONDS",
+        _within(int, 2, 86_400),
+        "300",
+    )
     turn_max_seconds: int = _setting(
         "how long after its acquisition a batch accepts `extend` and interim messages",
         _within(int, 1, 43_200),

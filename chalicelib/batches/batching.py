@@ -7,8 +7,8 @@ people under a claim in their name, settled as a duplicate, or refused by a name
 comes again with the same id and continues; else the next process that finds the claim does, or the sweep. The lock is
 not released once a dispatch may have happened.
 
-A batch of up to 25 messages costs six calls: delete, query, read, update, send, settle. The read includes the history
-of the staged messages if the webhook saw that the record had moved any.
+A batch of up to 25 messages costs six calls: delete, query, read, update, send, settle. Each further 25 cost one more.
+The read includes the history of the staged messages if the webhook saw that the record had moved any.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from math import ceil
@@ -40,6 +39,7 @@ from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import STARTED_AT, Record, waited
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
+from chalicelib.repair.patience import patience_of
 from chalicelib.repair.retrying import Exhausted, next_try
 from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import Settings
@@ -330,7 +330,7 @@ class Batching:
             body = contexts.batch_context(
                 conversation,
                 batch_id=lease.batch_id,
-                deadline=from_iso(lease.item[STARTED_AT]) + timedelta(seconds=self._settings.stall_timeout_seconds),
+                deadline=from_iso(lease.item[STARTED_AT]) + patience_of(conversation.record, self._settings),
                 request_id=job.trail.request_id,
                 context_attributes=self._settings.context_attributes,
                 now=self._clock.now(),

@@ -26,7 +26,7 @@ from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.repair.sweeping import is_answer_overdue
+from chalicelib.repair.patience import has_stalled, is_answer_overdue, patience_of
 from chalicelib.settings import Settings
 
 
@@ -207,20 +207,20 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
         return SettleDuplicates()
     if record.started_at is None:
         return StampLock()
-    if record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds):
+    if has_stalled(record, now, settings):
         return ResetLock()
-    return Contend(_patience_seconds(record, now, settings))
+    return Contend(_next_look_seconds(record, now, settings))
 
 
-def _patience_seconds(record: Record, now: datetime, settings: Settings) -> int:
+def _next_look_seconds(record: Record, now: datetime, settings: Settings) -> int:
     """How long a trigger leaves a lock alone: the longer the turn lasts the longer, but no longer than until it stalls.
 
     A reply that ends the turn looks at the stage itself, so that nothing waits for this.
     """
-    stalls_in = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
+    stalls_in = patience_of(record, settings) - record.lock_age(now)
     shortest, longest = settings.requeue_delay(1), settings.requeue_delay(settings.requeue_attempts_max)
-    patience = min(max(ceil(record.turn_age(now).total_seconds()), shortest), longest)
-    return min(patience, ceil(stalls_in.total_seconds()) + 1)
+    wait = min(max(ceil(record.turn_age(now).total_seconds()), shortest), longest)
+    return min(wait, ceil(stalls_in.total_seconds()) + 1)
 
 
 def _is_for_people(view: View, routing: Routing) -> bool:

@@ -39,6 +39,7 @@ from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Lost
 from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.record import MESSAGES, ClaimEnd, Record, waited
 from chalicelib.protocol.reply_claim import Claim, Undelivered
+from chalicelib.repair.patience import resets_kept
 from chalicelib.repair.reconciliation import unrecorded
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
@@ -211,9 +212,9 @@ class Replying:
             return self._pass_to_people(job, done, claimed)
         if claimed.claim_end is ClaimEnd.UNCLAIM:
             return self._end_interim(job, done, claimed)
-        return self._release(job, done)
+        return self._release(job, done, claimed)
 
-    def _release(self, job: Job, done: Done) -> bool:
+    def _release(self, job: Job, done: Done, claimed: Record) -> bool:
         """Record what was sent, and release the conversation."""
         reply = job.reply
         assert reply.batch_id is not None, "an AI's reply names its batch"
@@ -224,11 +225,12 @@ class Replying:
             reply_id=reply.reply_id,
             entries=done.entries,
             error_code=done.error_code,
+            stall_resets=resets_kept(claimed, self._clock.now(), self._settings),
             now=self._clock.now(),
         )
         if isinstance(released, Undelivered):
             # The provider reported the refusal of a part while the others were being sent.
-            return self._release(job, replace(done, error_code=released.error_code))
+            return self._release(job, replace(done, error_code=released.error_code), claimed)
         if isinstance(released, Lost):
             # The sweep gave this reply up while it was being sent.
             self._endings.record(job, done.entries, is_whole=done.error_code is None)

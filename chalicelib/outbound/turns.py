@@ -20,6 +20,7 @@ from chalicelib.protocol import turns
 from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.turns import Extended
+from chalicelib.repair.patience import resets_kept
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
 
@@ -62,6 +63,7 @@ class Turns:
             conversation.record,
             reply_id=job.reply.reply_id,
             routing_stands=conversation.routing_stands,
+            stall_resets=resets_kept(conversation.record, self.clock.now(), self.settings),
             now=self.clock.now(),
         )
         if isinstance(outcome, Changed):

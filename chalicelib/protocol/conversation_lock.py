@@ -390,6 +390,11 @@ def opened(
     )
 
 
+def kept_resets(count: int) -> dict[str, int]:
+    """What an answer writes of the locks that stalled in a row; nothing: it removes the count."""
+    return {STALL_RESETS: count} if count else {}
+
+
 def given_up(reply_id: str, error_code: str, key: ConversationKey, *, shards: int, now: datetime) -> Change:
     """What the end of a stalled reply writes: answered with unknown outcome, and watched until it is reported (L8)."""
     also = {LAST_REPLY_ID: reply_id, ERROR_CODE: error_code, **_watched(key, shards, now)}

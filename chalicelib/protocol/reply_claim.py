@@ -48,6 +48,7 @@ from chalicelib.protocol.conversation_lock import (
     Entry,
     Lost,
     given_up,
+    kept_resets,
     lock_shard,
     marking,
     opened,
@@ -267,6 +268,7 @@ def release(
     reply_id: str,
     entries: Sequence[Entry],
     error_code: str | None,
+    stall_resets: int,
     now: datetime,
 ) -> Released | Undelivered | Lost:
     """Record what was sent and open the conversation, in one update.
@@ -278,11 +280,13 @@ def release(
         reply_id: the reply that claimed it.
         entries: the OUTBOUND entries of the parts that were sent.
         error_code: why not all of it was sent; None: it was.
+        stall_resets: what the answer leaves of the locks that stalled in a row.
         now: the current instant.
     """
     status = Status.ANSWERED if error_code is None else Status.ERROR
     code = {} if error_code is None else {ERROR_CODE: error_code}
-    change = opened(status, answered=True, now=now, append=entries, also={LAST_REPLY_ID: reply_id, **code})
+    also = {LAST_REPLY_ID: reply_id, **code, **kept_resets(stall_resets)}
+    change = opened(status, answered=True, now=now, append=entries, also=also)
     is_ours = Attr(BATCH_ID).eq(batch_id) & Attr(CLAIM).eq(reply_id)  # R3
     match table.update(key.item, change, when=is_ours & Attr(ERROR_CODE).missing() if error_code is None else is_ours):
         case Written():

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Condition, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed, held_by, opened
+from chalicelib.protocol.conversation_lock import Changed, held_by, kept_resets, opened
 from chalicelib.protocol.record import (
     CLAIM,
     LAST_REPLY_ID,
@@ -53,7 +53,7 @@ def extend(table: Table, record: Record, *, effects: bool, now: datetime) -> Ext
 
 
 def end_without_reply(
-    table: Table, record: Record, *, reply_id: str, routing_stands: Condition, now: datetime
+    table: Table, record: Record, *, reply_id: str, routing_stands: Condition, stall_resets: int, now: datetime
 ) -> Released | Changed:
     """Open a conversation whose batch the AI has nothing to say to: it counts as answered.
 
@@ -62,9 +62,11 @@ def end_without_reply(
         record: as read.
         reply_id: of the message that says so, by which it is known when it comes again.
         routing_stands: the company still routes as it was read.
+        stall_resets: what the end leaves of the locks that stalled in a row.
         now: the current instant.
     """
-    change = opened(Status.NO_REPLY, answered=True, now=now, also={LAST_REPLY_ID: reply_id})
+    also = {LAST_REPLY_ID: reply_id, **kept_resets(stall_resets)}
+    change = opened(Status.NO_REPLY, answered=True, now=now, also=also)
     match table.update(record.key.item, change, when=is_free(record) & routing_stands):  # A2
         case Written():
             return Released()

@@ -5,7 +5,8 @@
 The policy `stall_action` of the batch's channel decides.
 
 `warn`: the batch stays unanswered. The next batch carries it, or the sweep has it dispatched once more. A slow AI's
-answer is still accepted if no newer batch began.
+answer is still accepted if no newer batch began. Each lock that stalls in a row doubles the time that the next batch
+is given (`patience`).
 
 `handoff`: the batch is claimed for people and handed to them, so no late answer comes between.
 
@@ -24,7 +25,7 @@ reported (L8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup, views
@@ -47,9 +48,10 @@ from chalicelib.protocol.record import (
     Record,
 )
 from chalicelib.protocol.reply_claim import Released
+from chalicelib.repair.patience import has_stalled, patience_of
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
-from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class StalledLock:
 
 @dataclass(frozen=True)
 class Leave:
-    """The lock is another one by now, or none."""
+    """The lock is another one by now, or none; or the AI has time left."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,14 @@ class Open:
 Action = Leave | FinishPeople | ClaimForPeople | PassToPeople | GiveUp | Open
 
 
-def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
+def decide(lock: StalledLock, record: Record, stall_action: str, *, is_due: bool) -> Action:
     """What is to be done about a stalled lock; pure.
 
     Args:
-        lock: as it was seen to have stalled.
+        lock: as it was seen to be older than the stall timeout.
         record: as read since, with its entries.
         stall_action: `warn` or `handoff`.
+        is_due: whether the lock has outlived its patience, or is not to be waited for.
     """
     if record.claim == PEOPLE and record.batch_id == lock.batch_id:
         return FinishPeople()
@@ -128,6 +131,8 @@ def decide(lock: StalledLock, record: Record, stall_action: str) -> Action:
         return Leave()
     is_for_people = stall_action == "handoff" and bool(record.unanswered)
     if record.claim is None:
+        if not is_due:
+            return Leave()
         return ClaimForPeople() if is_for_people else Open()
     match record.claim_end:
         case ClaimEnd.RELEASE:
@@ -147,8 +152,15 @@ class StalledLocks:
         self._clock = clock
         self._settings = settings
 
-    def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> bool:
-        """Open the lock if it still stands as it was seen; whether it is open now.
+    def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail, *, at_once: bool = False) -> bool:
+        """Open the lock if it still stands as it was seen and has outlived its patience; whether it is open now.
+
+        Args:
+            tables: of the invocation.
+            queues: of the invocation.
+            lock: as it was seen.
+            trail: of the lock.
+            at_once: whatever its patience is.
 
         Raises:
             TryAgain, Misconfigured: the lock stands, or its end is not reported; the next sweep finds it again.
@@ -158,7 +170,7 @@ class StalledLocks:
             conversation = self._load(tables, lock.conversation)
             if conversation is None:
                 return False
-            return self._act(tables, queues, conversation, lock, trail)
+            return self._act(tables, queues, conversation, lock, trail, at_once=at_once)
 
         return views.look_again(act)
 
@@ -182,12 +194,20 @@ class StalledLocks:
             conversation_lock.unwatch(tables.conversations, after.record)
 
     def _act(
-        self, tables: Tables, queues: Queues, conversation: Conversation, lock: StalledLock, trail: Trail
+        self,
+        tables: Tables,
+        queues: Queues,
+        conversation: Conversation,
+        lock: StalledLock,
+        trail: Trail,
+        *,
+        at_once: bool,
     ) -> bool | Changed:
         """Do the one thing to be done; whether the lock is open."""
         record, shards, now = conversation.record, self._settings.lock_index_shards, self._clock.now()
         policy = self._policies.of(conversation, conversation.unanswered_channel or "", trail)
-        match decide(lock, record, policy.stall_action):
+        is_due = at_once or has_stalled(record, now, self._settings)
+        match decide(lock, record, policy.stall_action, is_due=is_due):
             case Leave():
                 return False
             case FinishPeople():
@@ -212,7 +232,8 @@ class StalledLocks:
             case Open():
                 if not isinstance(conversation_lock.reset(tables.conversations, record, shards=shards, now=now), Reset):
                     return False
-                self._report_reset(lock, "warn", trail)
+                given = replace(record, claim=None, stall_resets=record.stall_resets + 1)
+                self._report_reset(lock, "warn", trail, given)
                 return True
 
     def _handed(self, outcome: Released | Changed, lock: StalledLock, trail: Trail) -> bool | Changed:
@@ -224,7 +245,10 @@ class StalledLocks:
     def _load(self, tables: Tables, key: ConversationKey) -> Conversation | None:
         return lookup.load(tables.conversations, key, self._settings.context_attributes)
 
-    @staticmethod
-    def _report_reset(lock: StalledLock, action: str, trail: Trail) -> None:
-        trail.log(Step.RESET, Level.WARNING, batch_id=lock.batch_id or "none", outcome=action)
+    def _report_reset(self, lock: StalledLock, action: str, trail: Trail, given: Record | None = None) -> None:
+        """Report that a lock is open; of one that leaves its batch to the AI also what the next batch is given."""
+        told: Fields = {"batch_id": lock.batch_id or "none", "outcome": action}
+        if given is not None:
+            told["count"], told["seconds"] = given.stall_resets, patience_of(given, self._settings).total_seconds()
+        trail.log(Step.RESET, Level.WARNING, **told)
         trail.count(Metric.STALL_RESET, outcome=action)

@@ -22,8 +22,9 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Key, Tables
 from chalicelib.protocol import conversation_lock, staging, trigger_lock
-from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL, STARTED_AT, ConversationKey, Record
+from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL, STARTED_AT, ConversationKey
 from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID, RECEIVED_AT, StagedMessage
+from chalicelib.repair.patience import is_answer_overdue
 from chalicelib.repair.retriggering import Retriggering
 from chalicelib.repair.stalled_locks import StalledLock, StalledLocks
 from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
@@ -31,19 +32,6 @@ from chalicelib.telemetry import Level, Metric, Step, Trail
 
 _PLACE = {CONVERSATION_ID: "#sweep/orphans"}
 """The key of the row that keeps the scan's place. No conversation has this id."""
-
-
-PATIENCE_SECONDS_MAX = 86_400
-"""How long a batch that was never answered waits at most before it is dispatched once more."""
-
-
-def is_answer_overdue(record: Record, now: datetime, settings: Settings) -> bool:
-    """Whether a batch that was never answered has waited long enough to be dispatched once more; pure.
-
-    A slow AI's late answer is taken until then. The wait doubles with each lock that stalled in a row.
-    """
-    patience = min(settings.stall_timeout_seconds * 2 ** min(record.stall_resets, 16), PATIENCE_SECONDS_MAX)
-    return record.watched_since is not None and record.watched_for(now) >= timedelta(seconds=patience)
 
 
 class Sweeping:
@@ -111,14 +99,14 @@ class Sweeping:
             trail.log(Step.RECOVERED, Level.WARNING, channel=channel, count=record.stall_resets)
             trail.count(Metric.ORPHAN_RECOVERED)
 
-    def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail) -> None:
-        """Reset a stalled lock and trigger what was staged meanwhile.
+    def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail, *, at_once: bool = False) -> None:
+        """Reset a lock that has outlived its patience, or any `at_once`, and trigger what was staged meanwhile.
 
         Raises:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.
         """
         trail.bind(conversation_id=lock.conversation.conversation_id, tenant=lock.tenant)
-        if self._stalled_locks.reset(tables, queues, lock, trail):
+        if self._stalled_locks.reset(tables, queues, lock, trail, at_once=at_once):
             self._retriggering.look(tables, queues, lock.conversation, trail)
 
     def orphans(self, tables: Tables, deadline: Deadline) -> Iterator[Item]:

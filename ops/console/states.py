@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import HANDED_OFF_BY, LAST_ACTIVITY_AT, Record, Status
+from chalicelib.repair.patience import has_stalled
 from chalicelib.settings import Settings
 
 _BY_THE_COMPANY = "auto_queue_reply_message"
@@ -36,8 +37,7 @@ def state_of(row: Item, settings: Settings, now: datetime) -> State | None:
     if record.claim == PEOPLE:
         return State.WITH_PEOPLE
     if record.is_locked:
-        is_stalled = record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds)
-        return State.STALLED if is_stalled else State.LOCKED
+        return State.STALLED if has_stalled(record, now, settings) else State.LOCKED
     if record.unanswered_ids:
         return State.UNANSWERED
     if record.status == Status.ERROR or record.error_code is not None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 from typing import Any
 
@@ -25,6 +24,7 @@ from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import Record, Status, entry_id
 from chalicelib.protocol.sends import State
 from chalicelib.protocol.staging import StagedMessage
+from chalicelib.repair.patience import patience_of
 from chalicelib.settings import SWEEP_STALLED_MINUTES
 from chalicelib.telemetry import Step
 from ops.explain.timelines import Dead, Facts, SentPart
@@ -324,9 +324,13 @@ def _of_lock(facts: Facts, record: Record) -> Verdict:
             Status.ERROR.value: "batch {} could not be made",
         }.get(record.status or "", "another system opened the record while batch {} was with the AI")
         return _told(Kind.UNANSWERED, f"{why.format(batch)}; its messages are carried into the next one")
-    age, patience = record.lock_age(facts.now), timedelta(seconds=facts.settings.stall_timeout_seconds)
+    age, patience = record.lock_age(facts.now), patience_of(record, facts.settings)
     if age <= patience:
-        return _told(Kind.WITH_AI, f"batch {batch} has been with the AI for {age.total_seconds():.0f} s")
+        text = f"batch {batch} has been with the AI for {age.total_seconds():.0f} s"
+        if record.stall_resets:
+            longer = f"its lock stalls after {patience.total_seconds():.0f} s"
+            text += f"; {longer}, because {record.stall_resets} lock(s) stalled before it"
+        return _told(Kind.WITH_AI, text)
     return _told(
         Kind.AI_LATE,
         f"the AI has not answered batch {batch} for {age.total_seconds():.0f} s; "

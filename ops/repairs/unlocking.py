@@ -20,6 +20,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, ConversationKey, Record
+from chalicelib.repair.patience import patience_of
 from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Trail
@@ -51,7 +52,7 @@ def judge(record: Record, settings: Settings, now: datetime, *, stall_action: st
         if left > timedelta(0):
             why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive"
             return Verdict(may_unlock=False, why=why)
-    left = timedelta(seconds=settings.stall_timeout_seconds) - record.lock_age(now)
+    left = patience_of(record, settings) - record.lock_age(now)
     if left > timedelta(0) and not at_once:
         why = f"its batch may still be answered; it counts as stalled in {left.total_seconds():.0f} s, or with --now"
         return Verdict(may_unlock=False, why=why)
@@ -88,7 +89,7 @@ def unlock(engine: Engine, conversation: Conversation, trail: Trail) -> bool:
     if record.started_at is None:
         return False  # opened meanwhile
     lock = StalledLock(record.key, record.batch_id, record.started_at, conversation.tenant)
-    engine.sweeping.reset(engine.tables, engine.queues, lock, trail)
+    engine.sweeping.reset(engine.tables, engine.queues, lock, trail, at_once=True)
     after, _ = look(engine, record.key, at_once=True)
     return not after.record.is_locked or after.record.batch_id != record.batch_id
 

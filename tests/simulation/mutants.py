@@ -721,7 +721,7 @@ MUTANTS = (
     _mutant(
         "a batch that was never answered is never overdue",
         "L8",
-        "repair/sweeping.py",
+        "repair/patience.py",
         (
             "    return record.watched_since is not None and record.watched_for(now)",
             "    return record.watched_since is None and record.watched_for(now)",

@@ -212,7 +212,7 @@ class TestContext:
         world.deliver("are you there?", From="+4915112345678", To="+14155238886")
         world.clock.advance(11)
         world.work()
-        world.clock.advance(400)
+        world.clock.advance(700)
         world.sweep()
         world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
         world.deliver("a person please")

@@ -21,7 +21,7 @@ REQUIRED = [one.name.upper() for one in fields(Settings) if one.metadata["defaul
 DESIGN = {
     "batch_window_seconds": 10,
     "batch_max_wait_seconds": 30,
-    "batch_messages_max": 25,
+    "batch_messages_max": 99,
     "on_new_message": "queue",
     "requeue_delay_seconds": 15,
     "requeue_attempts_max": 6,
@@ -85,7 +85,7 @@ class TestFaults:
             ("BATCH_WINDOW_SECONDS", "-1", "must be a number from 0 to 900"),
             ("BATCH_WINDOW_SECONDS", "", "must be a number from 0 to 900"),
             ("BATCH_WINDOW_SECONDS", "1.5", "must be a number from 0 to 900"),
-            ("BATCH_MESSAGES_MAX", "26", "must be a number from 1 to 25"),
+            ("BATCH_MESSAGES_MAX", "100", "must be a number from 1 to 99"),
             ("REQUEUE_DELAY_SECONDS", "301", "must be a number from 1 to 300"),
             ("AWS_READ_TIMEOUT_SECONDS", "nan", "must be a number from 0.05 to 20"),
             ("AWS_READ_TIMEOUT_SECONDS", "inf", "must be a number from 0.05 to 20"),

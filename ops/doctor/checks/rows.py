@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from chalicelib.clock import from_iso
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.record import CLAIM, CONVERSATION_ID, STARTED_AT, STATUS, Status
+from chalicelib.repair.patience import patience_max
 from chalicelib.settings import SWEEP_STALLED_MINUTES
 from ops.doctor.findings import Finding
 from ops.stage.deployment import Deployment
@@ -61,7 +62,7 @@ def fix_of(deployment: Deployment, kind: Kind, tenant: str, detail: str, row: It
 def _locks(deployment: Deployment, items: Sequence[Item]) -> Iterator[Finding]:
     """Locks that the sweep should have reset long ago, or that it cannot see."""
     settings, now = deployment.settings, deployment.engine().clock.now()
-    patience = timedelta(seconds=settings.stall_timeout_seconds, minutes=_SWEEPS_MISSED * SWEEP_STALLED_MINUTES)
+    patience = patience_max(settings) + timedelta(minutes=_SWEEPS_MISSED * SWEEP_STALLED_MINUTES)
     stuck = [(row, since) for row in items if is_locked(row) and _is_stuck(since := _locked_since(row), now, patience)]
     for row, since in stuck[:_LOCKS_SHOWN]:
         for_how_long = f"since {since:%Y-%m-%d %H:%M}" if since else "by another system, since an unknown time"

@@ -81,7 +81,7 @@ class Lock:
     def refuse(self, record: Record, **codes: str) -> Appended | Changed:
         return conversation_lock.refuse_carried(self.table, record, codes, now=self.world.clock.now())
 
-    def answer(self, batch_id: str) -> Released | Lost:
+    def answer(self, batch_id: str, *, stall_resets: int = 0) -> Released | Lost:
         """The end of a reply to the batch, which has claimed it."""
         return reply_claim.release(
             self.table,
@@ -90,6 +90,7 @@ class Lock:
             reply_id=f"reply to {batch_id}",
             entries=[{"message_id": "SM-reply", "direction": "OUTBOUND"}],
             error_code=None,
+            stall_resets=stall_resets,
             now=self.world.clock.now(),
         )
 
@@ -483,6 +484,16 @@ class TestWatched:
 
         assert stalled == 2
         assert "stall_resets" not in locked.world.row
+
+    def test_an_answer_may_leave_a_part_of_the_count(self, locked: Lock):
+        """The next lock of a slow AI keeps its patience."""
+        locked.reset()
+        locked.acquire(None, batch_id="b-2")
+        locked.claim()
+
+        locked.answer("b-2", stall_resets=1)
+
+        assert locked.record.stall_resets == 1
 
     def test_the_next_lock_takes_it_out(self, locked: Lock):
         """L8: it stands among the locks again."""

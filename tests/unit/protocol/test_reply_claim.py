@@ -53,6 +53,7 @@ def release(world: World, *, batch_id: str | None = None, reply_id: str = "r-1")
         reply_id=reply_id,
         entries=[{"message_id": "SM-reply", "direction": "OUTBOUND"}],
         error_code=None,
+        stall_resets=0,
         now=world.clock.now(),
     )
 

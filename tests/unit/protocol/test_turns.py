@@ -38,6 +38,7 @@ def end(world: World, seen: Record) -> Released | Changed:
         seen,
         reply_id="r-1",
         routing_stands=Attr("auto_queue_reply_message").stays(None),
+        stall_resets=0,
         now=world.clock.now(),
     )
 

@@ -24,7 +24,6 @@ from chalicelib.repair.stalled_locks import (
     StalledLock,
     decide,
 )
-from chalicelib.repair.sweeping import PATIENCE_SECONDS_MAX, is_answer_overdue
 from tests.fakes.clock import START
 from tests.world import COMPANY, CUSTOMER, KEY, conversation, settings_of
 
@@ -87,39 +86,27 @@ OF_LOCKS: list[tuple[str, dict[str, Any], str, Action]] = [
 )
 def test_a_stalled_lock_asks_for_one_action(changes: dict[str, Any], stall_action: str, expected: Action):
     """By the lock as it was seen, and the record as it stands; never by the status, which another system may write."""
-    assert decide(LOCK, stalled(**changes), stall_action) == expected
+    assert decide(LOCK, stalled(**changes), stall_action, is_due=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Leave()),
+        ({"reply_claim": PEOPLE}, FinishPeople()),
+        (CLAIMED, GiveUp()),
+        (CLAIMED | {"reply_claim_end": "people"}, PassToPeople(RequestedBy.AI)),
+    ],
+    ids=["with the AI", "claimed for people", "claimed by a reply", "claimed by a handoff"],
+)
+def test_only_a_batch_that_is_with_the_ai_has_time_left(changes: dict[str, Any], expected: Action):
+    """A lock within its patience is left; what a reply or people have claimed does not wait for an AI."""
+    assert decide(LOCK, stalled(**changes), "warn", is_due=False) == expected
 
 
 def test_every_action_is_reached():
     """By the table above."""
     assert {type(case[3]) for case in OF_LOCKS} == {*Action.__args__}
-
-
-@pytest.mark.parametrize(
-    ("resets", "seconds", "expected"),
-    [
-        (0, 299, False),
-        (0, 300, True),
-        (1, 599, False),
-        (1, 600, True),
-        (3, 2_399, False),
-        (3, 2_400, True),
-        (9, PATIENCE_SECONDS_MAX - 1, False),
-        (9, PATIENCE_SECONDS_MAX, True),
-        (10_000, PATIENCE_SECONDS_MAX, True),
-    ],
-)
-def test_the_patience_with_an_ai_doubles_with_each_stall_up_to_a_day(resets: int, seconds: int, expected: bool):
-    """A slow AI's late answer is taken until then."""
-    since = iso(START - timedelta(seconds=seconds))
-    record = stalled(lock_shard="open-0", processing_started_at=since, stall_resets=resets)
-
-    assert is_answer_overdue(record, START, SETTINGS) is expected
-
-
-def test_a_lock_is_never_an_overdue_answer():
-    """It stalls, which is another thing."""
-    assert not is_answer_overdue(stalled(), START + timedelta(days=9), SETTINGS)
 
 
 @pytest.mark.parametrize(
