@@ -73,6 +73,7 @@ PROVIDER_MILLISECONDS = 300
 OWN_MILLISECONDS = 10
 """What an invocation takes beside its calls."""
 MEMORY_GB = 0.5
+SWEEP_MEMORY_GB = 1_769 / 1_024
 POLLERS = 5
 POLLS_A_MINUTE = 3
 """Lambda asks an empty queue so: by five connections, each of which waits twenty seconds for an answer."""
@@ -218,7 +219,10 @@ def idle_month() -> Usage:
         tally.invocations = 2
 
     usage, _ = used_by(world, act)
-    return usage.times(MINUTES / min(SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES))
+    time = usage.amounts["Lambda time"] * SWEEP_MEMORY_GB / MEMORY_GB
+    return Usage({**usage.amounts, "Lambda time": time}).times(
+        MINUTES / min(SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES)
+    )
 
 
 SCENARIOS: Mapping[str, Callable[[], Usage]] = {

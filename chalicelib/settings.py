@@ -22,6 +22,9 @@ SWEEP_STALLED_MINUTES = 5
 SWEEP_ORPHANS_MINUTES = 1
 """How often orphaned staged rows are looked for; the schedule in app.py."""
 
+SWEEP_THREADS = 16
+"""How many repairs a sweep makes at once."""
+
 WEBHOOK_TIMEOUT_SECONDS = 15
 """The webhook's Lambda timeout, as in `.chalice/config.json`."""
 
@@ -384,7 +387,8 @@ class Settings:
     )
     stage_ttl_hours: int = _setting("time to live of a staged row; the sweep extends it", _within(int, 1, 8_760), "72")
     orphan_grace_seconds: int = _setting(
-        "how long after BATCH_MAX_WAIT_SECONDS a staged row without a trigger counts as orphaned",
+        "how long after BATCH_MAX_WAIT_SECONDS a staged row without a trigger counts as orphaned; "
+        "the wait between two repairs doubles from this to sixteen times as long",
         _within(int, 1, 3_600),
         "60",
     )

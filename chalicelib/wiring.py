@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from chalicelib.outbound.replying import Replying
     from chalicelib.outbound.typing import TypingIndicators
     from chalicelib.outbound.undelivered import UndeliveredMessages
+    from chalicelib.repair.executors import Executor
     from chalicelib.repair.handing_over import HandingOver
+    from chalicelib.repair.orphans import Orphans
     from chalicelib.repair.retriggering import Retriggering
     from chalicelib.repair.stalled_locks import StalledLocks
     from chalicelib.repair.sweeping import Sweeping
@@ -310,6 +312,19 @@ class Engine:
         )
 
     @cached_property
+    def orphans(self) -> Orphans:
+        from chalicelib.repair.orphans import Orphans  # noqa: PLC0415 - a function loads what it serves
+
+        return Orphans(retriggering=self.retriggering, clock=self.clock, new_id=new_id, settings=self.settings)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Makes the repairs of a sweep."""
+        from chalicelib.repair.executors import Threads  # noqa: PLC0415 - a function loads what it serves
+
+        return Threads(environment.SWEEP_THREADS)
+
+    @cached_property
     def handing_over(self) -> HandingOver:
         from chalicelib.repair.handing_over import HandingOver  # noqa: PLC0415 - a function loads what it serves
 
@@ -437,5 +452,7 @@ def build_on_lambda() -> None:
         _ = made.answering
     elif name.startswith("batch_"):
         _ = made.batching, made.tables, made.queues
+    elif name == "recover_orphaned_messages":
+        _ = made.orphans, made.tables, made.queues
     else:
         _ = made.sweeping, made.tables, made.queues

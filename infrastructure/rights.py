@@ -110,7 +110,7 @@ RIGHTS: Mapping[str, Rights] = {
     },
     "recover_orphaned_messages": {
         **_ENSURE,
-        "TriggerLockTable": ("DeleteItem", "GetItem", "PutItem"),
+        "TriggerLockTable": ("DeleteItem", "GetItem", "PutItem", "UpdateItem"),
         "StageTable": ("Scan", "UpdateItem"),
     },
 }

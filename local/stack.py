@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
@@ -147,6 +147,7 @@ def started(
     sendgrid_url: str = "",
     tenants_seeded: Iterable[Tenant] = tenants.TENANTS,
     settings: Mapping[str, str] | None = None,
+    dynamodb_url: str = "",
 ) -> Iterator[Stack]:
     """A machine with resources and tenants, for as long as the block lasts; afterwards nothing of it is left.
 
@@ -159,11 +160,14 @@ def started(
         sendgrid_url: where replies by e-mail are sent in place of SendGrid's API; empty: nowhere.
         tenants_seeded: the companies that it knows.
         settings: the app's settings beyond the stage's; None: what the shell says of them.
+        dynamodb_url: of a DynamoDB that takes the place of the local AWS's own; empty: none does.
     """
-    with ministack.local_aws(port, shell=shell) as aws:
+    with ministack.local_aws(port, shell=shell) as own:
+        aws = replace(own, dynamodb_endpoint=dynamodb_url)
         told = environment.for_app(STAGE, aws.endpoint, aws.access_key, shell=shell, settings=settings)
         # Whatever the shell says: nothing is sent by surprise.
         told |= {"TWILIO_API_BASE_URL": twilio_url, "SENDGRID_API_BASE_URL": sendgrid_url or environment.NOWHERE}
+        told |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url} if dynamodb_url else {}
         try:
             understood = Settings.from_environment(told)
         except SettingsError as error:

@@ -40,6 +40,7 @@ from chalicelib.messages.splitting import split
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.repair.executors import Serial
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level
 from chalicelib.telemetry.metrics import MEASURES, NONE, bounded_outcome
@@ -652,6 +653,7 @@ class World:
             tables=self.tables,
             queues=self.queues,
             bucket=self.bucket,
+            executor=Serial(),
             fetchers=dict.fromkeys(("whatsapp", "sms"), self.media),
             senders=dict.fromkeys(self.queues.triggers, self.phone),
             credentials=CredentialCache(

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.settings import Settings, is_on_lambda, names_aws_endpoint
+from chalicelib.settings import SWEEP_THREADS, Settings, is_on_lambda, names_aws_endpoint
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -39,6 +39,7 @@ class Clients:
             connect_timeout=settings.aws_connect_timeout_seconds,
             read_timeout=settings.aws_read_timeout_seconds,
             retries={"total_max_attempts": settings.aws_tries, "mode": "standard"},
+            max_pool_connections=SWEEP_THREADS,  # each thread of a sweep keeps its connection
             parameter_validation=False,
             tcp_keepalive=True,
             user_agent="replies-engine",

@@ -106,13 +106,22 @@ class DynamoTable:
         request |= expressions.projection(attributes)
         return self._pages(self._named(request, expressions), limit)
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
+    def scan(
+        self,
+        *,
+        start: Key | None = None,
+        keep: Condition | None = None,
+        index: str | None = None,
+        segment: tuple[int, int] | None = None,
+    ) -> Page:
         expressions = Expressions()
         request: Request = {"ConsistentRead": True} if index is None else {"IndexName": index}
         if start is not None:
             request["ExclusiveStartKey"] = item_to_wire(start)
         if keep is not None:
             request["FilterExpression"] = expressions.condition(keep)
+        if segment is not None:
+            request["Segment"], request["TotalSegments"] = segment
         answer = self._call("Scan", self._named(request, expressions))
         last = answer.get("LastEvaluatedKey")
         return Page([item_from_wire(row) for row in answer["Items"]], item_from_wire(last) if last else None)

@@ -1,4 +1,4 @@
-"""Schedules: the sweep's two repairs. Each item is repaired on its own; one that fails waits for the next sweep."""
+"""Schedules: the two sweeps. Each item is repaired on its own; one that fails waits for the next sweep."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def reset_stalled_locks(context: Any, engine: Engine) -> None:
     """Open every stalled lock and trigger what was staged meanwhile; look after records that wait for the sweep."""
     deadline, trail = _sweep(context, engine)
     sweeping, tables, queues = engine.sweeping, engine.tables, engine.queues
-    _each(sweeping.stalled_locks(tables, deadline), lambda lock, own: sweeping.reset(tables, queues, lock, own), trail)
-    _each(sweeping.watched(tables, deadline), lambda key, own: sweeping.look_after(tables, queues, key, own), trail)
+    stalled, watched = sweeping.stalled_locks(tables, deadline), sweeping.watched(tables, deadline)
+    _each(engine, stalled, lambda lock, own: sweeping.reset(tables, queues, lock, own), trail)
+    _each(engine, watched, lambda key, own: sweeping.look_after(tables, queues, key, own), trail)
 
 
 def recover_orphaned_messages(context: Any, engine: Engine) -> None:
     """Trigger every orphaned message."""
     deadline, trail = _sweep(context, engine)
-    orphans = engine.sweeping.orphans(engine.tables, deadline)
-    _each(orphans, lambda orphan, own: engine.sweeping.recover(engine.tables, engine.queues, orphan, own), trail)
+    orphans, tables, queues = engine.orphans, engine.tables, engine.queues
+    _each(engine, orphans.find(tables, deadline), lambda one, own: orphans.recover(tables, queues, one, own), trail)
 
 
 def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
@@ -35,15 +36,14 @@ def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
     return Deadline.after(engine.clock, seconds), trail
 
 
-def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail: Trail) -> None:
-    """Repair one thing after another; one that fails is told, and left to the next sweep.
+def _each(engine: Engine, found: Iterable[Found], repair: Callable[[Found, Trail], None], trail: Trail) -> None:
+    """Repair each thing, several at once; one that fails is told, and left to the next sweep.
 
     Raises:
         EngineError: what to repair could not be found out.
     """
-    count = 0
-    for one in found:
-        count += 1
+
+    def repaired(one: Found) -> None:
         own = trail.with_fields()
         try:
             repair(one, own)
@@ -51,4 +51,6 @@ def _each(found: Iterable[Found], repair: Callable[[Found, Trail], None], trail:
             report(error, own)
         except Exception as surprise:
             report(as_engine_error(surprise), own)
+
+    count = engine.executor.each(found, repaired)
     trail.log(Step.SWEPT, Level.DEBUG, count=count)

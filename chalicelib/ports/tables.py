@@ -232,8 +232,22 @@ class Table(Protocol):
             limit: read at most so many rows.
         """
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
-        """One page of all rows, of the table or of an index of it, from `start` on (None: from the beginning)."""
+    def scan(
+        self,
+        *,
+        start: Key | None = None,
+        keep: Condition | None = None,
+        index: str | None = None,
+        segment: tuple[int, int] | None = None,
+    ) -> Page:
+        """One page of all rows, of the table or of an index of it.
+
+        Args:
+            start: where the page before ended; None: from the beginning.
+            keep: what a row must satisfy to be returned.
+            index: the index to read instead of the table; eventually consistent.
+            segment: the rows of this segment alone: its number from 0, and how many segments there are.
+        """
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class CloudWatch:
         }
         head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
         blob = {"_aws": head, **known, metric.value: [float(value)]}
-        print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
+        # One write for the line and its end: the threads of a sweep count at the same time.
+        print(json.dumps(blob, separators=(",", ":")) + "\n", end="")  # noqa: T201 - CloudWatch reads the output
 
 
 COVERED = "[private]"

@@ -17,17 +17,20 @@ class LocalAws:
     endpoint: str
     access_key: str = field(repr=False)
     """Of this start, and its own secret."""
+    dynamodb_endpoint: str = ""
+    """Of a DynamoDB that takes the place of its own; empty: none does."""
 
     @classmethod
     def of_environment(cls) -> Self:
         """The one that a child of `run` was given."""
-        return cls(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"])
+        dynamodb = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB", "")
+        return cls(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"], dynamodb)
 
     @cached_property
     def dynamodb(self) -> Any:
         import boto3  # noqa: PLC0415  # costs 0.2 s, which a command that only reads the endpoint does without
 
-        return boto3.resource("dynamodb", **self._told)
+        return boto3.resource("dynamodb", **{**self._told, "endpoint_url": self.dynamodb_endpoint or self.endpoint})
 
     @cached_property
     def sqs(self) -> Any:

@@ -18,6 +18,7 @@ import click
 from chalicelib.telemetry import Step
 from infrastructure.template import load as load_template
 from local import stack
+from local.aws.dynamodb_local import dynamodb_local
 from local.chaos import fleet, load
 from local.chaos.final_state import People, View
 from local.chaos.fleet import Fleet, Kill
@@ -41,6 +42,7 @@ SETTINGS = {
     "VISIBILITY_TIMEOUT_SECONDS": "9",
     "RECONCILE_AFTER_SECONDS": "10",
     "STALL_TIMEOUT_SECONDS": "14",
+    "TURN_MAX_SECONDS": "28",
     "REQUEUE_DELAY_SECONDS": "1",
     "REQUEUE_ATTEMPTS_MAX": "10",
     "REPLY_ATTEMPTS_MAX": "30",
@@ -103,8 +105,14 @@ class Plan:
 @click.option("--customers", default=14, show_default=True, help="Of each of the three companies; the first two odd.")
 @click.option("--pause-seconds", default=6.0, show_default=True, help="Between two bursts of a customer, on average.")
 @click.option("--quiet-seconds", default=150.0, show_default=True, help="How long the rest may take after the load.")
+@click.option(
+    "--dynamodb-local",
+    "on_dynamodb_local",
+    is_flag=True,
+    help="AWS's own DynamoDB Local keeps the tables; see make engines.",
+)
 @click.option("--log", type=click.Path(dir_okay=False, path_type=Path), help="A file for every line of every process.")
-def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: int) -> None:
+def chaos(*, seed: int | None, quiet_seconds: float, on_dynamodb_local: bool, log: Path | None, **sizes: int) -> None:
     """Kill real processes at random under a signed load, and check the outcome of every message.
 
     The same seed makes the same load, kills and faults; the exact moment of a signal varies.
@@ -121,7 +129,7 @@ def chaos(*, seed: int | None, quiet_seconds: float, log: Path | None, **sizes: 
     with log.open("w") if log else nullcontext() as lines:
         ear = LogReader(log=lines)
         try:
-            with _running(plan, ear, shell) as run:
+            with _running(plan, ear, shell, is_on_dynamodb_local=on_dynamodb_local) as run:
                 found = run.play(console, quiet_seconds)
         except KeyboardInterrupt:
             console.print("Stopped.")
@@ -197,18 +205,22 @@ class Run:
 
 
 @contextmanager
-def _running(plan: Plan, ear: LogReader, shell: Mapping[str, str]) -> Iterator[Run]:
+def _running(plan: Plan, ear: LogReader, shell: Mapping[str, str], *, is_on_dynamodb_local: bool) -> Iterator[Run]:
     """A machine with everything on it."""
-    aws_port, http_port, twilio_port = ports.free(3)
-    with stack.started(
-        aws_port,
-        shell=shell,
-        on_line=ear.on_line,
-        http_port=http_port,
-        twilio_url=f"http://{HOST}:{twilio_port}",
-        tenants_seeded=plan.tenants,
-        settings=SETTINGS,
-    ) as here:
+    aws_port, http_port, twilio_port, dynamodb_port = ports.free(4)
+    with (
+        dynamodb_local(dynamodb_port, shell=shell) if is_on_dynamodb_local else nullcontext("") as dynamodb_url,
+        stack.started(
+            aws_port,
+            shell=shell,
+            on_line=ear.on_line,
+            http_port=http_port,
+            twilio_url=f"http://{HOST}:{twilio_port}",
+            tenants_seeded=plan.tenants,
+            settings=SETTINGS,
+            dynamodb_url=dynamodb_url,
+        ) as here,
+    ):
         _be_patient(here)
         here.wait_for(here.twilio_stub(), twilio_port)
         here.ai_stub(_THINKING_SECONDS)

@@ -139,7 +139,7 @@ def test_on_lambda_a_function_builds_what_it_needs_before_its_first_event():
 
     assert built["app.app"] >= {"delivery_reports", "tables", "queues", "credentials", "clients"}
     assert built["app.batch_sms"] >= {"batching", "tables", "queues", "clients"}
-    assert built["app.recover_orphaned_messages"] >= {"sweeping", "tables", "queues", "clients"}
+    assert built["app.recover_orphaned_messages"] >= {"orphans", "tables", "queues", "clients"}
     assert not {"batching", "sweeping"} & built["app.app"]
 
 

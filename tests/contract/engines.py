@@ -27,7 +27,8 @@ from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Attributes, Queue
 from chalicelib.ports.tables import Table
 from chalicelib.settings import Settings
-from infrastructure.template import TEMPLATE_FILE, TableSchema, Template, load
+from infrastructure.template import TEMPLATE_FILE, Template, load
+from local.aws import resources
 from local.aws.clients import LocalAws
 from tests.fakes.bucket import InMemoryBucket
 from tests.fakes.clock import FakeClock
@@ -247,8 +248,7 @@ def dynamodb_engine(url: str) -> Iterator[Engine]:
         _point_to(patch, url, "testing")
         dynamodb = _client("dynamodb")
         schemas = load(STAGE).tables.values()
-        for schema in schemas:
-            dynamodb.create_table(**_as_request(schema))
+        resources.create_tables(dynamodb, schemas)
         yield AwsEngine(Clients(_settings()), has_queues=False)
         for schema in schemas:
             dynamodb.delete_table(TableName=schema.name)
@@ -291,30 +291,3 @@ def _bucket_name(name: str) -> str:
 def _split_url(url: str) -> tuple[str, str]:
     bucket, _, key = url.removeprefix("s3://").partition("/")
     return bucket, key
-
-
-def _as_request(schema: TableSchema) -> dict[str, Any]:
-    names = {schema.hash_key, schema.range_key}
-    indexes = []
-    for name, index in schema.indexes.items():
-        names |= {index.hash_key, index.range_key}
-        included = index.projected - {schema.hash_key, schema.range_key, index.hash_key, index.range_key}
-        indexes.append(
-            {
-                "IndexName": name,
-                "KeySchema": _key_schema(index.hash_key, index.range_key),
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": sorted(included)},
-            }
-        )
-    request: dict[str, Any] = {
-        "TableName": schema.name,
-        "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": _key_schema(schema.hash_key, schema.range_key),
-        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in sorted(names - {None})],
-    }
-    return request | ({"GlobalSecondaryIndexes": indexes} if indexes else {})
-
-
-def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
-    schema = [{"AttributeName": hash_key, "KeyType": "HASH"}]
-    return schema + ([{"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else [])

@@ -830,6 +830,18 @@ class TestScans:
         assert first.next_start.keys() == {"conversation_id", "message_id"}
         assert second.next_start is None
 
+    def test_the_segments_of_a_scan_have_every_row_once(self, history: Table):
+        """Each goes on where its own page ended."""
+        found = []
+        for number in range(3):
+            start, is_first = None, True
+            while is_first or start is not None:
+                page = history.scan(start=start, segment=(number, 3))
+                found += [row["conversation_id"] for row in page.items]
+                start, is_first = page.next_start, False
+
+        assert sorted(found) == ["c0", "c1", "c2", "c3", "c4"]
+
     def test_a_scan_keeps_the_rows_that_satisfy_a_condition(self, history: Table):
         """A page may be empty though others follow."""
         first = history.scan(keep=Attr("number").eq(2))

@@ -199,8 +199,15 @@ class InMemoryTable:
             if left is not None:
                 left -= count
 
-    def scan(self, *, start: Key | None = None, keep: Condition | None = None, index: str | None = None) -> Page:
-        read = _Reading(None, keep, (), index)
+    def scan(
+        self,
+        *,
+        start: Key | None = None,
+        keep: Condition | None = None,
+        index: str | None = None,
+        segment: tuple[int, int] | None = None,
+    ) -> Page:
+        read = _Reading(None, keep, (), index, segment)
         after = None if start is None else _order_in_table(self._id_of(start))
         page, last, _ = self._perform("Scan", "read", lambda: self._page("Scan", read, after, None))
         return Page(page, None if last is None else self._key_at(last, index))
@@ -348,7 +355,9 @@ class InMemoryTable:
             entries = ((row_id, _index_entry(index, row)) for row_id, row in self._store.rows.items())
             rows = {row_id: entry for row_id, entry in entries if entry is not None}
         if read.wanted is None:
-            ordered = [(_order_in_table(row_id), row) for row_id, row in rows.items()]
+            ordered = [
+                (_order_in_table(row_id), row) for row_id, row in rows.items() if _is_in_segment(row_id, read.segment)
+            ]
         else:
             found = ((row_id, row) for row_id, row in rows.items() if holds(read.wanted, row))
             ordered = [((row.get(schema.range_key or "", ""), *row_id), row) for row_id, row in found]
@@ -444,6 +453,7 @@ class _Reading:
     keep: Condition | None
     attributes: Sequence[str]
     index: str | None
+    segment: tuple[int, int] | None = None
 
 
 def _index_entry(index: IndexSchema, row: Item | None) -> Item | None:
@@ -456,6 +466,11 @@ def _index_entry(index: IndexSchema, row: Item | None) -> Item | None:
 def _order_in_table(row_id: RowId) -> tuple[Any, ...]:
     """Where a scan meets a row: hash keys in no order that means anything, range keys in theirs."""
     return hashlib.sha256(row_id.hash_value.encode()).hexdigest(), *row_id
+
+
+def _is_in_segment(row_id: RowId, segment: tuple[int, int] | None) -> bool:
+    """Segments split a table by its hash keys."""
+    return segment is None or int(hashlib.sha256(row_id.hash_value.encode()).hexdigest(), 16) % segment[1] == segment[0]
 
 
 def _table_of(read: Read) -> InMemoryTable:

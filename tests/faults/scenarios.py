@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from chalicelib.channels.channel import InDoubt, SendOutcome, TemporaryFailure
 from chalicelib.errors import EngineError
+from chalicelib.repair.orphans import Orphans
 from chalicelib.telemetry import Trail
+from chalicelib.wiring import new_id
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, Taken, World, conversation, email_conversation
@@ -123,6 +125,17 @@ def _trigger_lost(world: World) -> list[str]:
     for queue in world.queues.triggers.values():
         queue.messages.clear()
     world.clock.advance(120)
+    return sids
+
+
+def _triggers_lost_of_a_long_stage(world: World) -> list[str]:
+    """The same, and each row of the stage is a page of its own: it is scanned in segments."""
+    sids = _trigger_lost(world)
+    world.tables.stage._store.page_bytes = 1
+    engine = world.engine
+    vars(engine)["orphans"] = Orphans(
+        retriggering=engine.retriggering, clock=world.clock, new_id=new_id, settings=world.settings, segments=2
+    )
     return sids
 
 
@@ -452,6 +465,7 @@ SCENARIOS = (
         row=_by_policy(batch_window_seconds=-1, batch_max_wait_seconds="soon", on_new_message=7),
     ),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
+    Scenario("recover orphans of a long stage", _sweep, prepare=_triggers_lost_of_a_long_stage),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
     Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),
     Scenario(
