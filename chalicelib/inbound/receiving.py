@@ -39,7 +39,7 @@ from chalicelib.messages.attachments import AttachmentStore, RequestAttachments
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, staging, trigger_lock
+from chalicelib.protocol import conversation_lock, staging, trigger_lock, turns
 from chalicelib.protocol.staging import Duplicate, Staged, StagedMessage
 from chalicelib.protocol.trigger_lock import AlreadyTriggered, Trigger, Triggered
 from chalicelib.settings import Settings
@@ -238,17 +238,23 @@ class Receiving:
         )
         if is_handed:
             return Outcome()
-        # Once per burst: only the message that wins the trigger lock of a locked conversation says so.
         is_burst = route is Route.CHANNEL
-        notice = policy.locked_notice if is_burst and conversation.record.is_locked else ""
-        return self._ensure_trigger(
-            tables,
-            queues,
-            staged,
-            trail,
-            delay_seconds=first_delay_seconds(policy, self._settings.adaptive_window_min_seconds) if is_burst else 0,
-            notice=notice,
-        )
+        delay_seconds = first_delay_seconds(policy, self._settings.adaptive_window_min_seconds) if is_burst else 0
+        outcome = self._ensure_trigger(tables, queues, staged, trail, delay_seconds=delay_seconds)
+        may_be_told = is_burst and message.may_be_notified and channel.vendor.answer_style.carries_text
+        return self._with_notice(outcome, tables, conversation, policy, trail) if may_be_told else outcome
+
+    def _with_notice(
+        self, outcome: Outcome, tables: Tables, conversation: Conversation, policy: Policy, trail: Trail
+    ) -> Outcome:
+        """An outcome that tells the customer that an answer is being written, where it is: once per answered batch.
+
+        A courtesy: where the mark cannot be set, nothing is told.
+        """
+        record, table, now = conversation.record, tables.conversations, self._clock.now()
+        is_new = record.is_locked and record.notice_at is None and bool(policy.locked_notice) and outcome.code is None
+        is_ours = is_new and self._tried(lambda: turns.note_notice(table, record, now=now), trail)
+        return replace(outcome, notice=policy.locked_notice) if is_ours else outcome
 
     def _opt_out(
         self,
@@ -438,7 +444,6 @@ class Receiving:
         trail: Trail,
         *,
         delay_seconds: int,
-        notice: str = "",
     ) -> Outcome:
         """See to a trigger for a staged message; a fault is reported and acknowledged, for the sweep takes over."""
         try:
@@ -456,7 +461,7 @@ class Receiving:
         match outcome:
             case Triggered(trigger, lock_fault=None):
                 trail.log(Step.TRIGGERED, trigger_id=trigger.trigger_id, seconds=delay_seconds)
-                return Outcome(notice=notice)
+                return Outcome()
             case Triggered(trigger, lock_fault):
                 assert lock_fault is not None, "the other case is matched above"
                 trail.fault(Step.TRIGGERED, lock_fault, trigger_id=trigger.trigger_id)

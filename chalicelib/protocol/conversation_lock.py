@@ -61,6 +61,7 @@ from chalicelib.protocol.record import (
     MESSAGES,
     MOVED_ANSWERS,
     MOVED_BEFORE,
+    NOTICE_AT,
     PASSED_REPLY_ID,
     STALL_RESETS,
     STARTED_AT,
@@ -148,6 +149,7 @@ def acquire(
     carried = [entry[MESSAGE_ID] for entry in record.unanswered]
     unanswered = [*carried, *(entry[MESSAGE_ID] for entry in entries)]  # L3
     claim = people_claim(batch_id, now) if for_people else {}
+    told_before = () if carried else (NOTICE_AT,)  # A3: who waits on was told, and hears it once.
     change = Change(
         set={
             STATUS: Status.PROCESSING.value,
@@ -163,7 +165,7 @@ def acquire(
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=tuple(name for name in (*CLAIM_ATTRIBUTES, *_TURN_ATTRIBUTES) if name not in claim),
+        remove=tuple(name for name in (*CLAIM_ATTRIBUTES, *_TURN_ATTRIBUTES, *told_before) if name not in claim),
     )
     match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
         case Written(item):

@@ -1,4 +1,4 @@
-"""The AI's turn without a reply: it takes more time, or ends without a reply.
+"""The AI's turn beside its reply: it takes more time, ends without a reply, or the customer is told that it lasts.
 
     processing --H: extend--> processing, and the lock is young again
     processing --I: end without reply--> open (ai_no_reply)
@@ -8,6 +8,8 @@ Guarantees
         so it disturbs no claim and no acquisition that is under way. A reset of the lock sees its new start (L5).
     A2  A turn ends without a reply only as a reply would claim it: the record stands as read, names the batch, has
         something unanswered and no claim, and the company still routes to the AI.
+    A3  The customer is told once per answered batch that an answer is being written: by whoever sets the mark, which
+        stays as long as something is carried. The write raises no version, as that of A1.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Condition, Refused, Table, Written
 from chalicelib.protocol.conversation_lock import Changed, held_by, kept_resets, opened
 from chalicelib.protocol.record import (
+    BATCH_ID,
     CLAIM,
     LAST_REPLY_ID,
+    NOTICE_AT,
     STARTED_AT,
     STATUS,
     TURN_EFFECTS,
@@ -76,3 +80,16 @@ def end_without_reply(
             return Released()  # our own write, applied on a try whose answer was lost
         case Refused():
             return Changed()
+
+
+def note_notice(table: Table, record: Record, *, now: datetime) -> bool:
+    """Mark that the customer is told that an answer is being written; whether it is the caller who tells them.
+
+    Args:
+        table: the conversations table.
+        record: as read, locked.
+        now: the current instant.
+    """
+    is_first = Attr(BATCH_ID).stays(record.batch_id) & Attr(NOTICE_AT).missing()  # A3
+    when = Attr(STATUS).eq(Status.PROCESSING.value) & is_first
+    return isinstance(table.update(record.key.item, Change(set={NOTICE_AT: iso(now)}), when=when), Written)

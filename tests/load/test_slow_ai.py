@@ -31,6 +31,7 @@ def test_an_ai_that_is_slower_than_the_stall_timeout_answers_a_customer_who_writ
     assert len(hour.world.phone.texts) >= 8
     assert hour.stale == 1, "the lock of the first turn alone stalls"
     assert hour.dispatched <= hour.received + 3, "the AI is sent hardly a message twice"
+    assert hour.notices <= len(hour.world.phone.texts) + 1, "the customer is told once per answered batch"
     assert max(hour.waits.values()) <= bound_seconds(hour.world, hour.ai_seconds)
 
 

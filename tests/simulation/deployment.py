@@ -533,6 +533,9 @@ class Deployment(World):
         was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
         if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
             self.violate("I4: a lock was taken from its holder")
+        told, told_now = old.get("locked_notice_at"), new.get("locked_notice_at")
+        if told is not None and told_now not in (None, told):
+            self.violate("I5: a customer was told twice that one answer is being written")
         if new["conversation_status"] == "ai_no_reply" and old.get("unanswered_ids") and not new["unanswered_ids"]:
             self.silent += tuple(old["unanswered_ids"])
         claims = {(row.get("reply_claim_token"), row.get("reply_claimed_at")) for row in (old, new)}

@@ -135,6 +135,15 @@ def trimmed_before_it_is_answered(what: str, memory: Memory | None) -> Simulatio
     return simulation
 
 
+def two_messages_during_a_turn(_: None, memory: Memory | None) -> Simulation:
+    """Two messages come in while the AI thinks: one of their customers' requests is answered with the notice."""
+    simulation = Simulation(Budgets(deliveries=0), memory=memory, locked_notice="Still answering.")
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    webhooks(simulation, "two", "three")
+    return simulation
+
+
 def bug_before_a_dispatch(crashes: int, memory: Memory | None) -> Simulation:
     """The first worker locks the conversation, and meets a bug before it dispatches the batch."""
     simulation = Simulation(Budgets(deliveries=2, crashes=crashes), memory=memory)
@@ -333,5 +342,6 @@ GUARD_WORLDS = (
     ),
     SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
     SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
+    SmallWorld("two messages during a turn", two_messages_during_a_turn, {"one worker": None}),
 )
 """Added to those of `worlds`."""

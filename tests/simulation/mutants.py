@@ -1040,6 +1040,12 @@ MUTANTS = (
             'all(destination_of_entry(conversation, one, routing) == "handoff" for one in unanswered)\n',
         ),
     ),
+    _mutant(
+        "whoever writes during a turn is told that an answer is being written, also if they were told",
+        "A3",
+        "protocol/turns.py",
+        (" & Attr(NOTICE_AT).missing()  # A3\n", "\n"),
+    ),
 )
 
 

@@ -216,6 +216,7 @@ class Simulation:
     ) -> None:
         self.stage = Stage(self._is_silent, memory)
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
+        windows["locked_notice"] = ""  # a courtesy, with a world of its own
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
         self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines

@@ -369,6 +369,14 @@ def parts_of_people_to_two_addresses() -> Simulation:
     return simulation
 
 
+@planted("I5: a customer was told twice that one answer is being written")
+def a_second_notice() -> Simulation:
+    simulation = ended()
+    change(simulation, locked_notice_at="earlier")
+    change(simulation, locked_notice_at="later")
+    return simulation
+
+
 @planted("I5: two batches bear one id")
 def another_batch_of_the_same_id() -> Simulation:
     simulation = ended()

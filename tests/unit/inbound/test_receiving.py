@@ -374,15 +374,57 @@ class TestRules:
 
 
 class TestLocked:
-    def test_the_customer_is_told_once_per_burst(self):
-        """By the message that wins the trigger lock; all of them are staged."""
+    def test_the_customer_is_told_once_per_answered_batch(self):
+        """A3: by the first message of the turn, however many bursts follow; all of them are staged."""
         world = locked()
-
-        bodies = [world.post(world.form()).body for _ in range(3)]
+        bodies = []
+        for _ in range(3):
+            bodies.append(world.post(world.form()).body)
+            world.clock.advance(40)
+            world.work()
 
         assert [NOTICE in body for body in bodies] == [True, False, False]
         assert len(world.staged_ids) == 3
         assert outcome(world) == "success"
+
+    def test_a_customer_whose_batch_stalled_is_not_told_again(self):
+        """What they were told still holds for what the next batch carries."""
+        world = locked()
+        world.deliver("second")
+        world.clock.advance(400)
+        world.sweep()
+        world.work()
+
+        response = world.post(world.form("third"))
+
+        assert world.row["conversation_status"] == "processing_reply"
+        assert response.body == EMPTY
+
+    def test_after_an_answer_the_customer_is_told_of_the_next_turn(self):
+        """The mark goes with the batch after."""
+        world = locked()
+        world.deliver("second")
+        world.run(60, ai_answers=True)
+        world.burst_with_ai("third")
+
+        response = world.post(world.form("fourth"))
+
+        assert NOTICE in response.body
+
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.LOST_ANSWER, Fault.MISCONFIGURED])
+    def test_where_the_mark_cannot_be_set_nothing_is_told(self, fault: Fault):
+        """A courtesy: the message is staged and triggered by then."""
+        world = locked()
+        clean = locked()
+        clean.post(clean.form())
+        calls = len(clean.plan.calls)
+        world.plan.faults = {calls: fault}
+
+        response = world.post(world.form())
+
+        assert clean.plan.calls[-1].operation == "UpdateItem"
+        assert (response.status_code, response.body, outcome(world)) == (200, EMPTY, "success")
+        assert len(world.staged_ids) == len(world.queues.triggers["whatsapp"].messages) == 1
 
     def test_an_empty_notice_is_silence(self):
         """A setting."""

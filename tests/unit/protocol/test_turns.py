@@ -47,6 +47,27 @@ def write(world: World, **changes: Any) -> None:
     world.tables.conversations.seed({**world.row, **changes})
 
 
+class TestNoteNotice:
+    def test_of_two_messages_that_read_the_same_record_one_tells_the_customer(self, world: World):
+        """A3: the other finds the mark, and no version is raised."""
+        seen = record(world)
+
+        told = [turns.note_notice(world.tables.conversations, seen, now=world.clock.now()) for _ in range(2)]
+
+        assert told == [True, False]
+        assert world.row["conversation_version"] == seen.version
+
+    def test_nobody_is_told_of_a_turn_that_has_ended(self, world: World):
+        """A3: the record was opened since it was read."""
+        seen = record(world)
+        write(world, conversation_status="ai_response_sent")
+
+        told = turns.note_notice(world.tables.conversations, seen, now=world.clock.now())
+
+        assert not told
+        assert "locked_notice_at" not in world.row
+
+
 class TestExtend:
     def test_the_lock_is_young_again_and_nothing_else_changes(self, world: World):
         """A1: no version is raised, so that a claim that is under way holds."""
