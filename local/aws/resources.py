@@ -36,7 +36,7 @@ def create(aws: LocalAws, stage: str, **parameters: object) -> None:
         raise click.ClickException(f"the stack {name} ended as {status}")
     if aws.dynamodb_endpoint:
         create_tables(aws.dynamodb.meta.client, load(stage).tables.values())
-    _turn_ttl_on(aws, stage)
+    turn_ttl_on(aws, stage)
 
 
 def create_tables(dynamodb: Any, schemas: Iterable[TableSchema]) -> None:
@@ -45,8 +45,8 @@ def create_tables(dynamodb: Any, schemas: Iterable[TableSchema]) -> None:
         dynamodb.create_table(**_as_request(schema))
 
 
-def _turn_ttl_on(aws: LocalAws, stage: str) -> None:
-    """What the engine leaves out of a template."""
+def turn_ttl_on(aws: LocalAws, stage: str) -> None:
+    """Delete old rows: the engine leaves that out of a template."""
     for table in load(stage).tables.values():
         if table.ttl_attribute is not None:
             told = {"Enabled": True, "AttributeName": table.ttl_attribute}
