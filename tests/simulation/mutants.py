@@ -444,9 +444,9 @@ MUTANTS = (
     _mutant(
         "the sweep triggers no orphaned row",
         "sweep",
-        "repair/sweeping.py",
+        "repair/orphans.py",
         (
-            "        self._retriggering.trigger(tables, queues, message.conversation, message.channel, message.tenant, trail)\n",
+            "        self._retriggering.trigger(tables, queues, key, message.channel, message.tenant, trail)\n",
             "        pass\n",
         ),
     ),
