@@ -7,6 +7,7 @@ in which they stand.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,13 +35,15 @@ from infrastructure.template import MONITORING_FILE, resources
 from local import tenants
 from local.aws.clients import LocalAws
 from local.processes.environment import PROJECT, REGION
+from local.rehearsal.clone import OWN_ARCHITECTURE, PATIENCE
+from local.rehearsal.domain import domain
 from local.requests import emails, messages
 from local.requests.signatures import signature
 from local.stubs import ai
 from local.stubs.sendgrid import Account as MailAccount
 from local.stubs.sendgrid import SendGridStub
 from local.stubs.twilio import Account, TwilioStub
-from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
+from tests.deploy.deployment import Deployment, eventually
 
 pytestmark = pytest.mark.deployed
 
@@ -164,16 +167,13 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
-    made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), local, shell_without_aws())
+    made = Deployment.of_project(tmp_path_factory.mktemp("clone"), local, os.environ)
     told = {
         "TWILIO_API_BASE_URL": twilio.url,
         "SENDGRID_API_BASE_URL": sendgrid.url,
         "BATCH_WINDOW_SECONDS": str(WINDOW_SECONDS),
         "BATCH_MAX_WAIT_SECONDS": "30",
-        # A busy machine may take long over a first start.
-        "AWS_READ_TIMEOUT_SECONDS": "10",
-        "WEBHOOK_DEADLINE_SECONDS": "6",
-        "BUCKET_READ_TIMEOUT_SECONDS": "2",
+        **PATIENCE,
         **CAPACITY,
     }
     made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
@@ -183,7 +183,7 @@ def deployment(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
-    routes[""] = f"{local.endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
+    routes[""] = made.api_url("dev")
     tenants.seed(made.aws, "dev", [replace(one, policies={}) for one in tenants.TENANTS])  # the stage's window
     for one in CONVERSATIONS:  # a first start, and a first e-mail, may take longer than a window
         one.post(made, hooks, one.message("forged"), forge=True)
@@ -583,8 +583,7 @@ def quickened(deployment: Deployment, function: str) -> Iterator[None]:
 
 def taken_at(deployment: Deployment, public: str, conversation: Conversation) -> int:
     """The status that a message gets which is signed for the API's own URL, and sent to where that is here."""
-    api = deployment.api("prod")
-    here = f"{deployment.aws.endpoint}/restapis/{api}/prod/_user_request_/webhooks/{conversation.channel}"
+    here = f"{deployment.api_url('prod')}/webhooks/{conversation.channel}"
     signed_for = f"{public}/webhooks/{conversation.channel}"
     form = conversation.message("to prod").parameters
     signed = signature(signed_for, form, conversation.company.auth_token)
