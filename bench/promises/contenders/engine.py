@@ -11,7 +11,8 @@ from typing import Any, Final
 from chalice.app import Request
 from chalice.local import LambdaContext
 
-from bench.promises.world import BASE_URL, STAGE, START, Contender, World
+from bench.promises.customers import BASE_URL, STAGE, START
+from bench.promises.world import Contender, World
 from chalicelib.channels.channel import Vendor
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
