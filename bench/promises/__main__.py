@@ -1,7 +1,7 @@
 """Plays the same evenings over each design, and prints what was counted.
 
     python -m bench.promises [--seeds 50] [--first 1] [--only "replies-engine"] [--results FOLDER]
-    python -m bench.promises --replay "the obvious build" 17 lost
+    LOG_LEVEL=DEBUG python -m bench.promises --replay "the obvious build" 17 lost [--log FILE]
     python -m bench.promises --page
 
 The second form plays one evening and says what the cell counted: each surprising cell can be looked at. The third
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 from bench.promises import results
 from bench.promises.contenders.buffer import MessageBuffer
@@ -51,9 +52,9 @@ NAMES = list(dict.fromkeys([*(one.name for one in CONTENDERS), AGENT_CONNECT]))
 """Of every design that may have results, in the order of the tables."""
 
 
-def play(aws: LocalAws, kind: type[Contender], seed: int) -> Counted:
-    """One evening over one design."""
-    with World.of(aws, script(seed)) as world, redirect_stdout(StringIO()):  # log lines and metrics are nobody's here
+def play(aws: LocalAws, kind: type[Contender], seed: int, log: TextIO) -> Counted:
+    """One evening over one design, whose log lines and metrics go to `log`."""
+    with World.of(aws, script(seed)) as world, redirect_stdout(log):
         world.run(kind(world))
         return counted(world)
 
@@ -63,28 +64,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.promises", description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--only", choices=[one.name for one in CONTENDERS])
+    parser.add_argument("--only", action="append", choices=[one.name for one in CONTENDERS], help="may be repeated")
     parser.add_argument(
         "--results", type=Path, help="keep the evenings in this folder; what it has is not played again"
     )
     parser.add_argument("--replay", nargs=3, metavar=("DESIGN", "SEED", "COUNT"))
+    parser.add_argument("--log", type=Path, help="with --replay: where what the design printed is kept")
     parser.add_argument("--page", action="store_true", help="the tables of the results that are kept")
     told = parser.parse_args()
     warnings.simplefilter("ignore")
     if told.page:
-        designs = results.read_all(told.results or results.KEPT, NAMES)
+        designs = results.alike(results.read_all(told.results or results.KEPT, NAMES))
         print("\n\n".join([*results.page(designs), results.short(designs)]))
         return 0
     with local_aws(ports.free(1)[0]) as aws:
         if told.replay:
             name, seed, what = told.replay
             kind = next(one for one in CONTENDERS if one.name == name)
-            print("\n".join(play(aws, kind, int(seed)).surprises.get(what, [])) or "nothing")
+            with told.log.open("w") if told.log else StringIO() as log:
+                surprises = play(aws, kind, int(seed), log).surprises
+            print("\n".join(surprises.get(what, [])) or "nothing")
             return 0
-        kinds = [one for one in CONTENDERS if told.only in {None, one.name}]
+        kinds = [one for one in CONTENDERS if one.name in (told.only or NAMES)]
         seeds = range(told.first, told.first + told.seeds)
         designs = [_design(aws, kind, seeds, told.results) for kind in kinds]
-    show(f"{told.seeds} evenings", *results.figures(designs))
+    show("Evenings", *results.figures(designs))
     for design in designs:
         for note in design.notes:
             print(f"{design.name}: {note}")
@@ -101,7 +105,7 @@ def _design(aws: LocalAws, kind: type[Contender], seeds: Sequence[int], folder: 
     for seed in seeds:
         if seed in design.evenings:
             continue
-        design.evenings[seed] = evening = play(aws, kind, seed)
+        design.evenings[seed] = evening = play(aws, kind, seed, StringIO())
         told = ", ".join(f"{name} {getattr(evening.count, name)}" for name in BROKEN)
         print(f"{kind.name}, seed {seed}: {told}", file=sys.stderr, flush=True)
         if folder:

@@ -47,7 +47,7 @@ class Count:
     replies_lost: int = 0
     """Answers of the AI that never arrived, and no other answer to the same messages did."""
     stuck: int = 0
-    """Customers whose last message, twenty minutes after everything else, got no answer."""
+    """Customers whose last message, twenty minutes after the last fault, got no answer."""
     forged: int = 0
     """Forged messages that reached the AI."""
     after_stop: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -79,6 +79,12 @@ def read(path: Path) -> Design:
 def read_all(folder: Path, names: Iterable[str]) -> list[Design]:
     """The designs that have a file, in the order of the names."""
     return [read(path) for path in (file_of(folder, name) for name in names) if path.exists()]
+
+
+def alike(designs: Sequence[Design]) -> list[Design]:
+    """The designs with the evenings that each of them has."""
+    seeds = set.intersection(*(set(one.evenings) for one in designs)) if designs else set()
+    return [replace(one, evenings={seed: one.evenings[seed] for seed in sorted(seeds)}) for one in designs]
 
 
 def write(folder: Path, design: Design, today: date) -> None:

@@ -39,7 +39,7 @@ from local.aws.clients import LocalAws
 from local.processes import environment
 from local.stubs.twilio import Account, Fault, TwilioStub
 
-END_SECONDS = MINUTES * 60 + PROBE_SECONDS + 1_200.0
+END_SECONDS = MINUTES * 60 + PROBE_SECONDS + 600.0
 RETRIES = (1.0, 3.0, 8.0)
 """Twilio's console is set to retry, for every contender: `#rc=3&rp=all`."""
 CALL_SECONDS = 0.012
@@ -191,7 +191,7 @@ class World:
 
     def order_fault(self) -> None:
         """Have the provider do to the next send what the script says. A contender calls this before each send."""
-        kind = dict(self.script.faults.sends).get(self._sends)
+        kind = dict(self.script.faults.sends).get(self._sends) if self._has_faults else None
         self._sends += 1
         if kind is not None:
             self._twilio.fail_next(Fault(kind=kind, retry_after_seconds=5 if kind == "429" else None))
@@ -225,7 +225,7 @@ class World:
             if messages:
                 event = sqs_event(queue, messages)
                 self.spawn(Invocation(queue), lambda: invoke(event, messages))
-                if chance.random() < self.script.faults.duplicates:
+                if chance.random() < self.script.faults.duplicates and self._has_faults:
                     late = self.now + chance.uniform(2, 60)
                     self.at(late, lambda: self.spawn(Invocation(queue), lambda: invoke(event, messages)))
 
@@ -256,7 +256,7 @@ class World:
             while held.closed:
                 if not self._succeeds(lambda: handler({"Records": held.closed[0]})):
                     self.sleep(_POLL_SECONDS)
-                elif chance.random() >= self.script.faults.duplicates:
+                elif chance.random() >= self.script.faults.duplicates or not self._has_faults:
                     held.closed.pop(0)
             held.is_read = False
 
@@ -312,7 +312,7 @@ class World:
         self.calls["lambda Invoke" if service == "lambda" else f"{service} {action}"] += 1
         invocation = self._greenlets.get(getcurrent())
         chance = random.Random(f"{self.script.seed} {invocation and invocation.name} {sum(self.calls.values())}")  # noqa: S311
-        death = chance.random() if invocation else 1.0
+        death = chance.random() if invocation and self._has_faults else 1.0
         dies, dies_after = death < self.script.faults.kills, death < self.script.faults.kills / 2
         if service == "dynamodb" and self._is_throttled():
             return _throttled(request)
@@ -344,7 +344,11 @@ class World:
     def is_dying(self, moment: str) -> bool:
         """Whether a process that makes no calls dies at a moment that it names."""
         chance = random.Random(f"{self.script.seed} {moment}")  # noqa: S311  # repeatable, and no secret
-        return chance.random() < self.script.faults.kills
+        return chance.random() < self.script.faults.kills and self._has_faults
+
+    @property
+    def _has_faults(self) -> bool:
+        return self.now < self.script.faults.until
 
     def _is_throttled(self) -> bool:
         in_force = any(begin <= self.now < end for begin, end in self.script.faults.throttled)

@@ -40,9 +40,8 @@ class ThisEngine(Contender):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         os.environ.update(environment.of_stage(STAGE))
-        os.environ.update(
-            {"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), "LOG_LEVEL": "ERROR", **_PATIENT}
-        )
+        told = {"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), **_PATIENT}
+        os.environ.update({"LOG_LEVEL": os.environ.get("LOG_LEVEL", "ERROR"), **told})
         self.redeploy()
         names = self.engine.settings
         world.consume(names.whatsapp_queue, self._batch, batch_size=10, visibility_seconds=VISIBILITY_SECONDS)
