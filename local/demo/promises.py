@@ -12,6 +12,7 @@ from rich.text import Text
 
 from local.demo import checks, email_checks
 from local.demo.outcome import Check, Outcome
+from local.demo.picture import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,24 @@ def promises(outcome: Outcome) -> list[Promise]:
 
 def show(console: Console, kept: Sequence[Promise], *, verbose: bool) -> None:
     """One line for each promise; each check of one that is broken, and of all where every line is wanted."""
-    is_ascii = console.options.ascii_only
+    is_ascii, width = console.options.ascii_only, min(console.width, COLUMNS)
     marks = {True: Text("ok" if is_ascii else "✔", "green"), False: Text("NO" if is_ascii else "✘", "bold red")}
     for promise in kept:
-        console.print(_line(marks[promise.holds], promise.words, f"{len(promise.checks)} checks"))
+        console.print(_line(width, marks[promise.holds], promise.words, f"{len(promise.checks)} checks"))
         for check in promise.checks:
             if verbose or not check.holds:
-                console.print(Padding(_line(marks[check.holds], check.what), (0, 0, 0, 2)))
+                console.print(Padding(_line(width - 2, marks[check.holds], check.what), (0, 0, 0, 2)))
             if not check.holds:
-                console.print(
-                    f"      expected {check.expected!r}\n      found    {check.found!r}", style="red", markup=False
-                )
+                found = Text(f"expected {check.expected!r}\nfound    {check.found!r}", "red")
+                console.print(Padding(found, (0, 0, 0, 4)))
 
 
-def _line(mark: Text, words: str, count: str = "") -> Table:
-    """A line of at most 80 columns, whose words wrap below themselves."""
+def _line(width: int, mark: Text, words: str, count: str = "") -> Table:
+    """A line whose words wrap below themselves, with a count at its end."""
     line = Table.grid(padding=(0, 1))
-    for column in ({"width": mark.cell_len}, {}, {"justify": "right", "style": "dim", "no_wrap": True}):
-        line.add_column(**column)
+    line.width = width
+    line.add_column(width=mark.cell_len)
+    line.add_column(ratio=1)
+    line.add_column(justify="right", style="dim", no_wrap=True)
     line.add_row(mark, words, count)
     return line

@@ -245,6 +245,8 @@ class Message:
     """Each status that was told, and how that was answered."""
     direction: str = "outbound-api"
     """Or `inbound`: a customer sent it."""
+    taken_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The instant; the API tells whole seconds."""
 
     @property
     def is_on_the_phone(self) -> bool:
@@ -254,7 +256,9 @@ class Message:
     @property
     def ledger_row(self) -> dict[str, Any]:
         """All that is known of it."""
-        return {**asdict(self), "created_at": self.created_at.isoformat(), "is_on_the_phone": self.is_on_the_phone}
+        at = self.taken_at.isoformat(timespec="microseconds")
+        told = {"created_at": self.created_at.isoformat(), "taken_at": at, "is_on_the_phone": self.is_on_the_phone}
+        return asdict(self) | told
 
     @property
     def document(self) -> dict[str, Any]:

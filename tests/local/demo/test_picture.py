@@ -40,7 +40,7 @@ def delivered(customer: str, second: int, body: str, *, company: Any = SUNRISE) 
         "sid": f"SM{second}",
         "account_sid": company.account_sid,
         "to": company.customer(customer).address,
-        "created_at": at(second),
+        "taken_at": at(second),
         "body": body,
         "media_urls": [],
         "status": "delivered",
@@ -124,7 +124,7 @@ def test_a_mailbox_shows_subjects_and_a_long_text_only_its_beginning():
         "id": "1",
         "to": gina.address,
         "sender": SUNRISE.addresses["email"],
-        "created_at": at(2),
+        "taken_at": at(2),
         "text": "long " * 200,
         "subject": "Re: A room",
     }
