@@ -2,10 +2,10 @@
 
     python -m bench.promises [--seeds 50] [--first 1] [--only "replies-engine"] [--results FOLDER]
     LOG_LEVEL=DEBUG python -m bench.promises --replay "the obvious build" 17 lost [--log FILE]
-    python -m bench.promises --page
+    python -m bench.promises --pages
 
 The second form plays one evening and says what the cell counted: each surprising cell can be looked at. The third
-prints the tables of docs/comparison.md and README.md from the results that are kept.
+writes the tables of docs/comparison.md and README.md from the results that are kept.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def main() -> int:
     )
     parser.add_argument("--replay", nargs=3, metavar=("DESIGN", "SEED", "COUNT"))
     parser.add_argument("--log", type=Path, help="with --replay: where what the design printed is kept")
-    parser.add_argument("--page", action="store_true", help="the tables of the results that are kept")
+    parser.add_argument("--pages", action="store_true", help="write the tables of the pages from the kept results")
     told = parser.parse_args()
     warnings.simplefilter("ignore")
-    if told.page:
-        designs = results.alike(results.read_all(told.results or results.KEPT, NAMES))
-        print("\n\n".join([*results.page(designs), results.short(designs)]))
+    if told.pages:
+        for path, text in results.pages(results.alike(results.read_all(results.KEPT, NAMES))).items():
+            path.write_text(text)
         return 0
     with local_aws(ports.free(1)[0]) as aws:
         if told.replay:
@@ -96,18 +96,20 @@ def main() -> int:
 
 
 def _design(aws: LocalAws, kind: type[Contender], seeds: Sequence[int], folder: Path | None) -> Design:
-    """Play a design's evenings, without those that the folder has."""
-    kept = results.file_of(folder, kind.name) if folder else None
+    """Play a design's evenings, without those that the folder has; another run may add to it meanwhile."""
     today = datetime.now(UTC).date()
     design = Design(kind.name, kind.notes, today.isoformat())
-    if kept and kept.exists():
-        design.evenings = results.read(kept).evenings
     for seed in seeds:
+        if folder:
+            design.evenings |= results.kept(folder, kind.name)
         if seed in design.evenings:
             continue
-        design.evenings[seed] = evening = play(aws, kind, seed, StringIO())
+        evening = play(aws, kind, seed, StringIO())
         told = ", ".join(f"{name} {getattr(evening.count, name)}" for name in BROKEN)
         print(f"{kind.name}, seed {seed}: {told}", file=sys.stderr, flush=True)
+        if folder:
+            design.evenings |= results.kept(folder, kind.name)
+        design.evenings[seed] = evening
         if folder:
             results.write(folder, design, today)
     return design

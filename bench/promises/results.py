@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -76,6 +76,12 @@ def read(path: Path) -> Design:
     return Design(told["design"], told["notes"], told["played"], evenings)
 
 
+def kept(folder: Path, name: str) -> dict[int, Counted]:
+    """The evenings of a design that a folder has."""
+    path = file_of(folder, name)
+    return read(path).evenings if path.exists() else {}
+
+
 def read_all(folder: Path, names: Iterable[str]) -> list[Design]:
     """The designs that have a file, in the order of the names."""
     return [read(path) for path in (file_of(folder, name) for name in names) if path.exists()]
@@ -103,7 +109,9 @@ def write(folder: Path, design: Design, today: date) -> None:
             for seed, one in sorted(design.evenings.items())
         },
     }
-    file_of(folder, design.name).write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    path = file_of(folder, design.name)
+    path.with_suffix(".part").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    path.with_suffix(".part").replace(path)
 
 
 def figures(designs: Sequence[Design]) -> tuple[list[str], list[list[str]]]:
@@ -139,18 +147,36 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def page(designs: Sequence[Design]) -> Iterator[str]:
-    """The two tables of docs/comparison.md."""
-    yield markdown(*figures(designs))
-    yield markdown(*schedules(designs))
-
-
 def short(designs: Sequence[Design]) -> str:
     """The table of README.md: the counts that a customer notices."""
     head, rows = figures(designs)
-    kept: Mapping[str, list[str]] = {row[0]: row for row in rows}
+    by_name: Mapping[str, list[str]] = {row[0]: row for row in rows}
     names = (
         "acknowledged messages",
         *(BROKEN[name] for name in ("lost", "answered_twice", "replies_doubled", "stuck")),
     )
     return markdown(head, [kept[name] for name in (*names, "wait, median", "wait, 95th percentile")])
+
+
+def pages(designs: Sequence[Design]) -> dict[Path, str]:
+    """The pages with their tables: what stands between `<!-- figures -->` and `<!-- end -->`, and so on."""
+    project = Path(__file__).parents[2]
+    tables = {
+        project / "docs" / "comparison.md": {
+            "figures": markdown(*figures(designs)),
+            "schedules": markdown(*schedules(designs)),
+            "deviations": markdown(
+                ["design", "deviation"], ([one.name, note] for one in designs for note in one.notes)
+            ),
+        },
+        project / "README.md": {"figures": short(designs)},
+    }
+    return {path: _filled(path.read_text(), told) for path, told in tables.items()}
+
+
+def _filled(text: str, tables: Mapping[str, str]) -> str:
+    for name, table in tables.items():
+        begin, end = f"<!-- {name} -->\n", "\n<!-- end -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{table}{end}{rest.partition(end)[2]}"
+    return text

@@ -16,7 +16,7 @@ function newPhone(told) {
   article.setAttribute('aria-label', `${told.name}, ${CHANNELS[told.channel]}`)
   $('.name', article).textContent = told.name
   $('.channel', article).textContent = CHANNELS[told.channel]
-  $('.company', article).textContent = `writes to ${told.company}`
+  $('.company', article).textContent = `to ${told.company}`
   $('.subject', article).hidden = !isMail
   $('.file', article).hidden = !isMail
   for (const name of ['button', 'photo', 'location']) {
@@ -123,14 +123,16 @@ const drawStories = soon(() => {
 
 function story(one) {
   if (!one) return make('li', { class: 'empty' }, 'Write on a phone: the way of each message shows here.')
-  const ways = one.marks.some(mark => mark.phase === 'people') ? ['webhook', 'staged', 'people'] : PHASES
+  const isWithPeople = one.end === 'with people' || one.marks.some(mark => mark.phase === 'people')
+  const ways = isWithPeople ? ['webhook', 'staged', 'people'] : PHASES
   return make('li', { 'data-sid': one.sid, 'data-end': one.end },
     make('div', { class: 'head' }, make('strong', {}, one.name || 'nobody'), one.batch ? make('span', {}, `batch ${one.batch}`) : null,
       one.due >= 0 ? make('span', { class: 'end waiting' }, `window ${one.due} s`) : null,
       make('span', { class: `end ${one.end}` }, one.code ? `${one.end}: ${one.code}` : one.end)),
     make('div', { class: 'track', 'aria-hidden': 'true' }, ...ways.map(phase => {
       const marks = one.marks.filter(mark => mark.phase === phase)
-      return make('span', { class: `${marks.length ? 'reached' : ''} ${marks.some(mark => mark.loud) ? 'loud' : ''}` }, phase)
+      const isReached = marks.length || (phase === 'people' && one.end === 'with people')
+      return make('span', { class: `${isReached ? 'reached' : ''} ${marks.some(mark => mark.loud) ? 'loud' : ''}` }, phase)
     })),
     make('details', { open: opened.has(one.sid), ontoggle: event => event.target.open ? opened.add(one.sid) : opened.delete(one.sid) },
       make('summary', {}, one.marks.at(-1)?.words ?? ''),
