@@ -150,12 +150,9 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def short(designs: Sequence[Design]) -> str:
     """The table of README.md: the counts that a customer notices."""
     head, rows = figures(designs)
-    by_name: Mapping[str, list[str]] = {row[0]: row for row in rows}
-    names = (
-        "acknowledged messages",
-        *(BROKEN[name] for name in ("lost", "answered_twice", "replies_doubled", "stuck")),
-    )
-    return markdown(head, [kept[name] for name in (*names, "wait, median", "wait, 95th percentile")])
+    broken = [BROKEN[name] for name in ("lost", "answered_twice", "replies_doubled", "stuck")]
+    names = {"evenings", "acknowledged messages", *broken, "wait, median", "wait, 95th percentile"}
+    return markdown(head, [row for row in rows if row[0] in names])
 
 
 def pages(designs: Sequence[Design]) -> dict[Path, str]:
@@ -176,7 +173,7 @@ def pages(designs: Sequence[Design]) -> dict[Path, str]:
 
 def _filled(text: str, tables: Mapping[str, str]) -> str:
     for name, table in tables.items():
-        begin, end = f"<!-- {name} -->\n", "\n<!-- end -->"
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}{table}{end}{rest.partition(end)[2]}"
+        place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
+        assert place.search(text), name
+        text = place.sub(lambda _, table=table: f"{table}\n", text, count=1)
     return text

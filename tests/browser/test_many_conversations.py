@@ -24,7 +24,8 @@ ROUNDS = 20
 PAUSE_SECONDS = 0.5
 SHOWN = 60_000
 PAINTED_MILLISECONDS = 10_000
-FRAME_MILLISECONDS = 2_000
+BUSY_MILLISECONDS = 30
+"""Of the processor, for each change: no other load on the machine adds to it."""
 TOKEN = "the-token"
 WATCH = """() => {
   window.gaps = []
@@ -157,7 +158,7 @@ def test_fifty_conversations_that_all_move_stay_fluent(page: Any, many: Server, 
         f"the longest {longest:.0f} ms")  # fmt: skip
     assert typed.input_value() == "half of an answer"
     assert 0 < painted < PAINTED_MILLISECONDS
-    assert usual < FRAME_MILLISECONDS
+    assert busy < BUSY_MILLISECONDS
 
 
 def _seconds(session: Any) -> float:
