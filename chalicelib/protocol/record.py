@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from chalicelib.clock import from_iso
 from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.ports.queues import encode
 from chalicelib.ports.tables import Attr, Condition, Item
 
 PRIMARY_CHANNEL = "primary_channel"
@@ -221,6 +223,11 @@ class Record:
             stall_resets=int(item.get(STALL_RESETS, 0)),
         )
 
+    @cached_property
+    def entry_sizes(self) -> tuple[int, ...]:
+        """The size of each entry, in bytes; a batch asks several times, and a full record has many."""
+        return tuple(map(entry_bytes, self.entries or ()))
+
     @property
     def is_locked(self) -> bool:
         """A batch is with the AI, or its reply is being sent, whatever status another system wrote meanwhile."""
@@ -279,6 +286,11 @@ class Record:
 def _claim_end(told: object) -> ClaimEnd:
     """An earlier version stored no end, and released every claim of a reply."""
     return ClaimEnd(told) if isinstance(told, str) and told in set(ClaimEnd) else ClaimEnd.RELEASE
+
+
+def entry_bytes(one: object) -> int:
+    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
+    return len(encode({"": one}).encode())
 
 
 def entry_id(entry: object) -> str | None:

@@ -133,7 +133,7 @@ class Stories:
                 tell(story, fields, at)
         elif (found := _OF_A_BATCH.get(line.step)) is not None and conversation:
             phase, words, is_loud = found
-            told = words.format_map(_Fields(fields))
+            told = words.format_map(_Fields(fields)).removesuffix(": none")
             for story in self._concerned(str(conversation), fields):
                 story.mark(phase, at, told, is_loud=is_loud)
         match line.step:
