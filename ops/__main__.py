@@ -141,7 +141,9 @@ def handoff(
 ) -> None:
     """Hand a conversation to people, until they give it back to the AI."""
     from ops.commands import handoff as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
+    conversation_id = names.conversation(deployment.target, conversation_id)
     screen.handoff(deployment, console, conversation_id, primary_channel, reason=reason, is_dry_run=dry_run, yes=yes)
 
 
