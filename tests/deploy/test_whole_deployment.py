@@ -30,7 +30,6 @@ from packaging.utils import canonicalize_name
 from infrastructure import policies
 from infrastructure.locks import pins
 from infrastructure.packaging import LOCK
-from infrastructure.post_deploy import throttling
 from infrastructure.stages import functions, stages
 from infrastructure.template import MONITORING_FILE, resources
 from local import tenants
@@ -49,6 +48,13 @@ from tests.deploy.deployment import Deployment, eventually
 pytestmark = pytest.mark.deployed
 
 WINDOW_SECONDS = 5
+CAPACITY = {
+    "WHATSAPP_WORKERS_MAX": "30",
+    "AI_REPLIES_WORKERS_MAX": "200",
+    "API_REQUESTS_PER_SECOND": "60",
+    "API_BURST": "120",
+}
+"""Other than the defaults, and than those of dev."""
 UNCHECKED = (1).to_bytes(4, "little")
 """The flags of a compiled file that is known by its source's hash, and never checked."""
 FIRST_START_SECONDS = 90
@@ -168,6 +174,7 @@ def deployment(
         "BATCH_WINDOW_SECONDS": str(WINDOW_SECONDS),
         "BATCH_MAX_WAIT_SECONDS": "30",
         **PATIENCE,
+        **CAPACITY,
     }
     made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
     made.configure("prod", "arm64", **told)
@@ -312,12 +319,11 @@ class TestDeployed:
         assert made["logs"][f"/aws/lambda/{name}"] == 30
 
     def test_queues_schedules_and_the_api_are_as_they_are_registered(self, deployment: Deployment):
-        """Concurrency by the mapping; a regional API, throttled and not traced; recursion where meant."""
+        """Concurrency and throttle by the stage's settings; a regional API, not traced; recursion where meant."""
         made = deployment.snapshot("dev")
 
         (api,) = made["apis"].values()
         traced, settings = api["stages"]["dev"]
-        wanted = throttling(stages()["dev"])
         mappings = [one for found in made["mappings"].values() for one in found]
         assert {(queue.rpartition(":")[2], size) for _, queue, size, _, _ in mappings} == {
             ("replies-engine-dev-whatsapp", 10),
@@ -326,10 +332,19 @@ class TestDeployed:
             ("replies-engine-dev-ai-replies", 1),
             ("replies-engine-dev-human-replies", 1),
         }
-        assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
+        assert {
+            queue.rpartition("-dev-")[2]: scaling["MaximumConcurrency"] for _, queue, _, scaling, _ in mappings
+        } == {
+            "whatsapp": 30,
+            "sms": 20,
+            "email": 20,
+            "ai-replies": 200,
+            "human-replies": 20,
+        }
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
         assert (api["endpoint"], traced) == (["REGIONAL"], False)
-        assert settings["*/*"]["throttlingRateLimit"] == wanted.per_second
+        assert settings["*/*"]["throttlingRateLimit"] == int(CAPACITY["API_REQUESTS_PER_SECOND"])
+        assert settings["*/*"]["throttlingBurstLimit"] == int(CAPACITY["API_BURST"])
         assert {name for name, one in made["functions"].items() if one["recursion"] == "Allow"} == {
             name for name, found in made["mappings"].items() if found
         }
