@@ -731,6 +731,6 @@ class TestTrials:
             "load", "--url", "http://127.0.0.1:9", "--yes", "--json", "--rate", "50", "--seconds", "1", "--tenants", "1"
         )
 
-        document = json.loads(told.output[told.output.index("{") :])
+        document = json.loads(told.stdout)
         assert (told.exit_code, document["answers"]) == (1, {"no answer": 50})
         assert len(rows(stage, "conversations")) == 1
