@@ -324,6 +324,8 @@ class World(VirtualTime):
         ):
             botocore.handlers.BUILTIN_HANDLERS.insert(0, hook)
             slept, botocore.endpoint.time.sleep = botocore.endpoint.time.sleep, world.sleep
+            before = random.getstate()
+            random.seed(script.seed)  # botocore takes the pauses between its tries from here
             try:
                 world._clock, world._twilio, world._http = clock, twilio, URLLib3Session()
                 boto3.setup_default_session(region_name=environment.REGION)
@@ -332,6 +334,7 @@ class World(VirtualTime):
                 world.at(0.0, world._look)
                 yield world
             finally:
+                random.setstate(before)
                 botocore.endpoint.time.sleep = slept
                 botocore.handlers.BUILTIN_HANDLERS.remove(hook)
 
