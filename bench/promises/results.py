@@ -119,6 +119,7 @@ def figures(designs: Sequence[Design]) -> tuple[list[str], list[list[str]]]:
     sums = [one.total for one in designs]
     rows = [
         ["evenings", *(f"{len(one.evenings)}" for one in designs)],
+        ["played", *(one.played for one in designs)],
         ["acknowledged messages", *(f"{one.messages:,}" for one in sums)],
         ["bursts", *(f"{one.bursts:,}" for one in sums)],
         *([words, *(f"{getattr(one, name):,}" for one in sums)] for name, words in BROKEN.items()),

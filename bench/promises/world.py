@@ -13,14 +13,12 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qs
 
 import boto3
 import botocore.endpoint
@@ -28,11 +26,13 @@ import botocore.handlers
 import time_machine
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
 from bench.promises.customers import ACCOUNT_SID, AUTH_TOKEN, SECRET, STAGE, START, request, row_of
 from bench.promises.queues import SQS, Message, Queue, Stream, sqs_event
 from bench.promises.script import MINUTES, PROBE_SECONDS, Line, Script
+from bench.promises.virtual_time import Invocation, Killed, VirtualTime
+from bench.promises.wire import named, response, throttled
 from infrastructure.template import load
 from local.aws import ministack, resources
 from local.aws.clients import LocalAws
@@ -47,18 +47,6 @@ ASYNCHRONOUS_RETRIES = (60.0, 120.0)
 """Seconds before the second and the third try of an asynchronous invocation: Lambda's own."""
 _POLL_SECONDS = 1.0
 THROTTLED_EVERY = 3
-
-
-class Killed(BaseException):
-    """The process dies here."""
-
-
-@dataclass
-class Invocation:
-    """One run of a function or of a webhook."""
-
-    name: str
-    calls: int = 0
 
 
 @dataclass
@@ -97,7 +85,7 @@ class Contender:
 
 
 @dataclass
-class World:
+class World(VirtualTime):
     """Plays one script over one contender."""
 
     aws: LocalAws
@@ -112,41 +100,9 @@ class World:
     replies: list[str] = field(default_factory=list)
     """What the AI said."""
     calls: Counter[str] = field(default_factory=Counter)
-    now: float = 0.0
-    _plans: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
-    _count: int = 0
     _sends: int = 0
     _is_quiet: bool = False
     """Whether the world itself calls AWS: no time passes and nothing fails."""
-    _greenlets: dict[Any, Invocation] = field(default_factory=dict)
-
-    # ------------------------------------------------------------------ time
-
-    def at(self, when: float, what: Callable[[], object]) -> None:
-        """Plan something."""
-        self._count += 1
-        heapq.heappush(self._plans, (max(when, self.now), self._count, what))
-
-    def sleep(self, seconds: float) -> None:
-        """Let virtual time pass for the running invocation; others go on."""
-        current = getcurrent()
-        if current.parent is None:  # the world itself
-            return
-        self.at(self.now + seconds, current.switch)
-        current.parent.switch()
-
-    def spawn(self, invocation: Invocation, what: Callable[[], object]) -> None:
-        """Begin an invocation."""
-
-        def run() -> None:
-            try:
-                what()
-            finally:
-                self._greenlets.pop(getcurrent(), None)
-
-        made = greenlet(run)
-        self._greenlets[made] = invocation
-        made.switch()
 
     def run(self, contender: Contender) -> None:
         """Play to the end."""
@@ -308,14 +264,14 @@ class World:
         """Every call of every client: its time, its faults, its count."""
         if self._is_quiet:
             return None
-        service, action = _named(request)
+        service, action = named(request)
         self.calls["lambda Invoke" if service == "lambda" else f"{service} {action}"] += 1
         invocation = self._greenlets.get(getcurrent())
         chance = random.Random(f"{self.script.seed} {invocation and invocation.name} {sum(self.calls.values())}")  # noqa: S311
         death = chance.random() if invocation and self._has_faults else 1.0
         dies, dies_after = death < self.script.faults.kills, death < self.script.faults.kills / 2
         if service == "dynamodb" and self._is_throttled():
-            return _throttled(request)
+            return throttled(request)
         self.sleep(CALL_SECONDS / 2)
         if dies and not dies_after:
             raise Killed
@@ -329,10 +285,10 @@ class World:
         """Queues, streams and functions are kept here; everything else is the local AWS's."""
         if service == "sqs":
             told = json.loads(request.body)
-            return _answer(request, 200, SQS[action](self.queues, told, self.now))
+            return response(request, 200, SQS[action](self.queues, told, self.now))
         if service == "lambda":
             self._invoke(action, json.loads(request.body))
-            return _answer(request, HTTPStatus.ACCEPTED, {})
+            return response(request, HTTPStatus.ACCEPTED, {})
         with self.quiet():
             answer = self._http.send(request)
         if service == "dynamodb" and action == "PutItem" and answer.status_code == HTTPStatus.OK:
@@ -368,6 +324,8 @@ class World:
         ):
             botocore.handlers.BUILTIN_HANDLERS.insert(0, hook)
             slept, botocore.endpoint.time.sleep = botocore.endpoint.time.sleep, world.sleep
+            before = random.getstate()
+            random.seed(script.seed)  # botocore takes the pauses between its tries from here
             try:
                 world._clock, world._twilio, world._http = clock, twilio, URLLib3Session()
                 boto3.setup_default_session(region_name=environment.REGION)
@@ -376,6 +334,7 @@ class World:
                 world.at(0.0, world._look)
                 yield world
             finally:
+                random.setstate(before)
                 botocore.endpoint.time.sleep = slept
                 botocore.handlers.BUILTIN_HANDLERS.remove(hook)
 
@@ -407,33 +366,3 @@ def local_aws(port: int) -> Iterator[LocalAws]:
         finally:
             os.environ.clear()
             os.environ.update(before)
-
-
-def _named(request: AWSPreparedRequest) -> tuple[str, str]:
-    target = request.headers.get("X-Amz-Target")
-    if target is not None:
-        told = target.decode() if isinstance(target, bytes) else str(target)
-        service, _, action = told.partition(".")
-        names = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
-        return names.get(service, service), action
-    if "/functions/" in str(request.url):
-        return "lambda", str(request.url).split("/functions/")[1].split("/")[0]
-    body = request.body.decode() if isinstance(request.body, bytes) else str(request.body or "")
-    return str(request.url).split("//")[1].split(".")[0], parse_qs(body).get("Action", ["?"])[0]
-
-
-def _throttled(request: AWSPreparedRequest) -> AWSResponse:
-    kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
-    return _answer(request, 400, {"__type": kind, "message": "Rate exceeded"})
-
-
-def _answer(request: AWSPreparedRequest, status: int, document: Mapping[str, Any]) -> AWSResponse:
-    headers: Mapping[str, str] = {"content-type": "application/x-amz-json-1.0"}
-    return AWSResponse(request.url, status, headers, _Raw(json.dumps(document).encode()))  # type: ignore[arg-type]
-
-
-class _Raw(BytesIO):
-    """A body as botocore reads it."""
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.read()

@@ -213,8 +213,10 @@ def test_the_page_looks_well_at_a_desk_and_on_a_phone_in_light_and_dark(console:
     phone(console, "sunrise-gina").locator(".subject").fill("A room by the sea")
     write(console, "sunrise-gina", "Have you a room for two, with breakfast?")
     write(console, "sunrise-ida", "We would like this room:")
-    phone(console, "sunrise-ida").locator("[data-do=photo]").click()
-    phone(console, "sunrise-ida").locator("[data-do=button]").click()
+    mine = phone(console, "sunrise-ida").locator(".bubbles li.mine:not(.sending)")
+    for number, what in enumerate(("photo", "button")):
+        mine.nth(number).wait_for()
+        phone(console, "sunrise-ida").locator(f"[data-do={what}]").click()
     write(console, "sunrise-jonas", "When does my train leave?")
     console.locator("#inbox .item", has_text="4711").wait_for()
     for name in ("gina", "ida", "jonas"):

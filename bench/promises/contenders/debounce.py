@@ -15,7 +15,8 @@ from twilio.request_validator import RequestValidator
 
 from bench.promises.customers import AUTH_TOKEN, BASE_URL, PATH
 from bench.promises.provider import send
-from bench.promises.world import Contender, Invocation, Killed, World
+from bench.promises.virtual_time import Invocation, Killed
+from bench.promises.world import Contender, World
 
 RESTART_SECONDS = 5.0
 QUEUE_MAX = 10
