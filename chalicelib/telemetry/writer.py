@@ -9,6 +9,7 @@ the code.
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from typing import Unpack
 
@@ -23,6 +24,9 @@ from chalicelib.telemetry.steps import Fields, Level, Step
 SERVICE = "replies-engine"
 """Names the service in lines, and the namespace of the metrics."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_LEVELS = logging.getLevelNamesMapping()
+
 
 class CloudWatch:
     """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output.
@@ -35,8 +39,11 @@ class CloudWatch:
         self._clock = SystemClock()
         # The place in the code would always be the one below.
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
+        self._quiet = frozenset(one for one in Level if _LEVELS[one.upper()] < self._logger.log_level)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        if level in self._quiet:
+            return
         told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
@@ -53,7 +60,7 @@ class CloudWatch:
         }
         head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
         blob = {"_aws": head, **known, metric.value: [float(value)]}
-        print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
+        print(_ENCODER.encode(blob))  # noqa: T201 - CloudWatch reads the output
 
 
 COVERED = "[private]"
