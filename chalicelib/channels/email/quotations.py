@@ -56,6 +56,10 @@ class _Piece:
     is_quoted: bool = False
     said_above: list[int] = field(default_factory=list)
     """What introduces a quotation, where a person may have written it."""
+    is_introduced: bool = False
+    """Whether an introduction, a divider or a header block stands above it."""
+    is_chosen: bool = False
+    """Whether the customer chose to quote it: nothing introduces it, and the history is introduced further below."""
 
 
 def new_text(text: str, *, relation: Relation = Relation.UNKNOWN, earlier: Earlier | None = None) -> NewText:
@@ -111,19 +115,21 @@ class _Reading:
                 return False
             start, place = boundary
             introduction = self._take_back(start)
+            self._note_chosen()
             if marks.is_reply_above(self._said[start]):
                 return True
             if not self._is_human(start, introduction):
                 introduction = []
             following = self._following(place)
             if following is not None and self._depths[following]:
-                place = self._take_quotation(following, introduction)
+                place = self._take_quotation(following, introduction, is_introduced=True)
                 continue
             if any(self._ours[place:]):
                 self._take_repeated(place, introduction)
                 return True
             above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
-            return self._relation is not Relation.NEW and not marks.points_below(above)
+            is_answered_below = marks.points_below(above) or introductions.has_prefaced_answer(self._said, start, place)
+            return self._relation is not Relation.NEW and not is_answered_below
         is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
         return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
 
@@ -137,6 +143,10 @@ class _Reading:
                 continue
             answer = self._pieces[number + 1].places
             said = [self._said[place] for place in answer]
+            if piece.is_chosen:
+                _part(told)
+                told += map(self._quoted, piece.places)
+                continue
             if not any(said) or (number and (marks.is_closing(said) or is_list_footer(said))):
                 _part(told)
                 continue
@@ -153,7 +163,19 @@ class _Reading:
     def _quoted(self, place: int) -> str:
         return self._lines[place] if self._depths[place] else f"> {self._said[place]}".rstrip()
 
-    def _take_quotation(self, place: int, said_above: list[int]) -> int:
+    def _note_chosen(self) -> None:
+        """Above an introduction: the quotation there, if nothing introduces it and it is not our text."""
+        if len(self._pieces) > 1 and not any(self._said[place] for place in self._pieces[-1].places):
+            before = self._pieces[-2]
+            is_introduced = before.is_introduced or self._begins_with_introduction(before.places)
+            before.is_chosen = not is_introduced and not any(self._ours[place] for place in before.places)
+
+    def _begins_with_introduction(self, places: Sequence[int]) -> bool:
+        """Whether one of the first quoted lines ends an introduction that is quoted itself."""
+        first = [self._said[place] for place in places[:_INTRODUCTION_LINES_MAX]]
+        return any(introductions.may_end_introduction(one) and introductions.introduction(one).is_soft for one in first)
+
+    def _take_quotation(self, place: int, said_above: list[int], *, is_introduced: bool = False) -> int:
         """Take the lines that are marked as quoted from one on; the first line after them."""
         end = place
         while end < len(self._lines):
@@ -167,7 +189,8 @@ class _Reading:
                 end += 1
             else:
                 break
-        self._pieces += [_Piece(list(range(place, end)), is_quoted=True, said_above=said_above), _Piece([])]
+        quoted = _Piece(list(range(place, end)), is_quoted=True, said_above=said_above, is_introduced=is_introduced)
+        self._pieces += [quoted, _Piece([])]
         return end
 
     def _is_broken_off(self, place: int) -> bool:
@@ -180,7 +203,7 @@ class _Reading:
         if not self._depths[place - 1] or following >= len(self._lines) or not self._depths[following]:
             return False
         said = self._said[place]
-        if " " not in said and "://" in above.rpartition(" ")[2]:
+        if " " not in said and ("://" in above.rpartition(" ")[2] or _is_open_link(above, said)):
             return True
         return len(above) >= _WRAPPED_LENGTH_MIN and above[-1:] not in ".?!:;" and said[:1].islower()
 
@@ -256,11 +279,14 @@ class _Reading:
         """The lines up to one that speak most for being an introduction: where they begin, and what speaks for them."""
         self._looks += 1
         chosen, best = place, introductions.introduction(self._said[place])
-        start = place
-        while not best.is_complete and start > 0 and place - start < _INTRODUCTION_LINES_MAX - 1:
+        start, lines_left = place, _INTRODUCTION_LINES_MAX - 1
+        while not best.is_complete and start > 0 and lines_left:
             start -= 1
+            if not self._said[start] and self._said[start + 1][:1] == "<":  # no introduction begins with its address
+                continue
             if not self._said[start] or self._depths[start] or len(self._said[start]) > marks.LINE_LENGTH_MAX:
                 break
+            lines_left -= 1
             longer = introductions.introduction(self._joined(range(start, place + 1)))
             if longer.weight > best.weight or (longer.is_balanced and not best.is_balanced):
                 chosen, best = start, longer
@@ -322,6 +348,18 @@ class _Reading:
         return sorted(set(taken))
 
 
+def _lines_open(said: str) -> int:
+    """In how many lines below one the bracket may close that it leaves open."""
+    if len(said) > marks.LINE_LENGTH_MAX or said.rfind("<") <= said.rfind(">"):
+        return 0
+    return 2 if said == "<" else int("@" in said)
+
+
+def _is_open_link(above: str, said: str) -> bool:
+    """Whether a line is a link in brackets that close further below."""
+    return "://" in said and ">" not in said and (above.endswith("<") or said.startswith("<"))
+
+
 def _part(told: list[str]) -> None:
     """Leave an empty line below what is told, and not two."""
     if told and told[-1].strip():
@@ -331,12 +369,13 @@ def _part(told: list[str]) -> None:
 def _marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:
     """How often each line is quoted, and what it says without its marks."""
     depths, said = [], []
-    is_open = False
+    lines_open = 0
+    """In how many of the next lines a mark may be the end of an address that is broken."""
     for line in lines:
         depth, text = marks.quote_depth(line)
-        if depth and is_open:  # the end of an address that a mail program broke: `<ann@customer.example` and `> wrote:`
+        if depth and lines_open:  # a mail program broke it: `<ann@customer.example` and `> wrote:`
             depth, text = 0, line.strip()
-        is_open = not depth and len(text) <= marks.LINE_LENGTH_MAX and text.rfind("<") > text.rfind(">") and "@" in text
+        lines_open = max(lines_open - 1, 0 if depth else _lines_open(text))
         depths.append(depth)
         said.append(text)
     return depths, said
