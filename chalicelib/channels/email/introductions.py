@@ -51,7 +51,7 @@ _GAP = ":  "
 _VERBS = tuple(languages.VERBS.split("|"))
 _VERBS_AT_END = tuple(f" {verb}" for verb in _VERBS)
 _ROLES: Final = {label: role for role, labels in languages.LABELS.items() for label in reversed(labels.split("|"))}
-_PREFACE = re.compile(r"\[([^\[\]@]{2,60})\][ :]")
+_PREFACE = re.compile(r"\[([^\[\]@:]{2,60})\][ :]|([^\W\d][^\[\]@:]{1,40}):[ \t]+\S")
 _NAME_WORD = re.compile(r"\w+")
 _COLON = re.compile("[:\uff1a]")
 _INNER_LABELS_MAX = 8
@@ -232,7 +232,9 @@ def header_block(said: Sequence[str], start: int, *, below_divider: bool) -> int
 
 
 def has_prefaced_answer(said: Sequence[str], start: int, end: int) -> bool:
-    """Whether the recipient of a quoted e-mail answers within it, each answer below `[their name]`, as Outlook can.
+    """Whether the recipient of a quoted e-mail answers within it, each answer behind their name: `[Ann] Blue.`.
+
+    Outlook can write the name so, and people write `Ann: Blue.`
 
     Args:
         said: the lines without their quote marks.
@@ -241,8 +243,8 @@ def has_prefaced_answer(said: Sequence[str], start: int, end: int) -> bool:
     """
     told = [role_of(line) for line in said[start:end]]
     names = {word for one in told if one is not None and one[0] == languages.TO for word in _words_of(one[1])}
-    prefaces = (_PREFACE.match(line) for line in said[end:] if line[:1] == "[") if names else ()
-    return any(one is not None and names.issuperset(_words_of(one[1])) for one in prefaces)
+    prefaces = (_PREFACE.match(line) for line in said[end:]) if names else ()
+    return any(one is not None and names.issuperset(_words_of(one[1] or one[2])) for one in prefaces)
 
 
 def _words_of(text: str) -> Sequence[str]:

@@ -128,10 +128,18 @@ class _Reading:
                 self._take_repeated(place, introduction)
                 return True
             above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
-            is_answered_below = marks.points_below(above) or introductions.has_prefaced_answer(self._said, start, place)
-            return self._relation is not Relation.NEW and not is_answered_below
+            self.is_certain &= not marks.is_greeting(above)
+            return self._relation is not Relation.NEW and not self._is_answered_below(above, start, place)
         is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
         return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
+
+    def _is_answered_below(self, above: Sequence[str], start: int, end: int) -> bool:
+        """Whether the customer answers below what introduces the history, by what they say above it or write there."""
+        return (
+            marks.points_below(above)
+            or (marks.is_greeting(above) and any(marks.is_answer_mark(one) for one in self._said[end:]))
+            or introductions.has_prefaced_answer(self._said, start, end)
+        )
 
     def composed(self) -> str:
         """The new lines, and of what is quoted above one of them as much as says what it answers."""

@@ -278,7 +278,7 @@ class TestAnswers:
 
         assert new_text(text, relation=Relation.REPLY, earlier=Earlier([OLD])).text == NEW
 
-    @pytest.mark.parametrize("name", ["[Ann]", "[Ann Example]", "[Example, Ann]"])
+    @pytest.mark.parametrize("name", ["[Ann]", "[Ann Example]", "[Example, Ann]", "Ann:", "Ann Example:"])
     @pytest.mark.parametrize("divider", ["", "-----Original Message-----\n", f"{'_' * 32}\n"])
     def test_answers_that_a_program_prefaces_with_the_name_of_their_writer_keep_all(self, name: str, divider: str):
         """Outlook writes them into the quotation, which nothing marks; the name is the recipient's there."""
@@ -295,6 +295,26 @@ class TestAnswers:
         block = HEADER_BLOCK.replace("ann@customer.example", "Ann Example <ann@customer.example>")
 
         assert new_text(f"{NEW}\n\n{block}\n\n{line}", relation=Relation.REPLY).text == NEW
+
+    @pytest.mark.parametrize("greeting", ["Hi,", "Hello Ann,", "Guten Tag,", "Bonjour,"])
+    @pytest.mark.parametrize("mark", ["## ", "--> ", "->", "=> "])
+    def test_below_a_greeting_alone_answers_with_marks_of_people_keep_all(self, greeting: str, mark: str):
+        """Nobody writes only the greeting."""
+        text = f"{greeting}\n\n{HEADER_BLOCK}\n\nWhich colour?\n{mark}Blue.\nWhich size?\n{mark}Large."
+
+        assert new_text(text, relation=Relation.REPLY).text == text
+
+    @pytest.mark.parametrize(
+        "words", ["Hi", "Hi, it works.", "Thanks", "Hi Bob,\n\nthat works.", "Hello, where is it?"]
+    )
+    @pytest.mark.parametrize(
+        "line", ["Which colour?", "##- Please type your reply above this line -##", "Ann:", "a -> b"]
+    )
+    def test_without_such_marks_history_is_left_out(self, words: str, line: str):
+        """A greeting may be all that the customer wrote, and that is doubtful."""
+        new = new_text(f"{words}\n\n{HEADER_BLOCK}\n\nHello Ann,\n{line}\nBye", relation=Relation.REPLY)
+
+        assert (new.text, new.is_certain) == (words, words != "Hi")
 
     @pytest.mark.parametrize("lines", [300, 3_000])
     def test_a_long_answer_below_a_quotation_is_whole(self, lines: int):
