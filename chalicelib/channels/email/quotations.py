@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import Final
 
-from chalicelib.channels.email import introductions, marks
+from chalicelib.channels.email import introductions, marks, quoted_lines
 from chalicelib.channels.email.earlier import Earlier
 from chalicelib.channels.email.relations import Relation
 from chalicelib.channels.email.signatures import is_list_footer, without_signature
@@ -31,8 +31,6 @@ _INTRODUCTION_LINES_MAX = 4
 _QUOTED_LINES_MAX = 12
 """Of a quotation that is kept with its answer; of a longer one its end is."""
 _QUOTED_LINES_KEPT = 8
-_WRAPPED_LENGTH_MIN = 60
-"""A line that a mail program broke is nearly as long as a line may be."""
 _OWN_WORDS_MIN = 8
 _OWN_LINES_SEEN = 40
 _BLANK_LINES_MAX = 8
@@ -89,7 +87,7 @@ class _Reading:
     def __init__(self, lines: list[str], relation: Relation, earlier: Earlier | None) -> None:
         self._lines = lines
         self._relation = relation
-        self._depths, self._said = _marked(lines)
+        self._depths, self._said = quoted_lines.marked(lines)
         repeated = (earlier or Earlier(())).repeated(self._said)
         self._ours, self._edges = repeated.lines, repeated.edges
         self._pieces = [_Piece([])]
@@ -128,7 +126,6 @@ class _Reading:
                 self._take_repeated(place, introduction)
                 return True
             above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
-            self.is_certain &= not marks.is_greeting(above)
             return self._relation is not Relation.NEW and not self._is_answered_below(above, start, place)
         is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
         return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
@@ -202,18 +199,10 @@ class _Reading:
         return end
 
     def _is_broken_off(self, place: int) -> bool:
-        """Whether a line without a mark is the end of the quoted one above it, which a mail program broke.
-
-        It stands between two quoted lines; the one above it is as long as lines are, ends in no full stop, and the
-        words go on in small letters, or within a link.
-        """
-        above, following = self._said[place - 1], place + 1
-        if not self._depths[place - 1] or following >= len(self._lines) or not self._depths[following]:
+        """Whether a line without a mark is the end of the quoted one above it: it stands between two quoted lines."""
+        if not self._depths[place - 1] or not any(self._depths[place + 1 : place + 2]):
             return False
-        said = self._said[place]
-        if " " not in said and ("://" in above.rpartition(" ")[2] or _is_open_link(above, said)):
-            return True
-        return len(above) >= _WRAPPED_LENGTH_MIN and above[-1:] not in ".?!:;" and said[:1].islower()
+        return quoted_lines.goes_on(self._said[place - 1], self._said[place])
 
     def _take_repeated(self, place: int, said_above: list[int]) -> None:
         """Below an introduction, and with our own text there: our lines are quoted, and what else is said is new.
@@ -356,34 +345,7 @@ class _Reading:
         return sorted(set(taken))
 
 
-def _lines_open(said: str) -> int:
-    """In how many lines below one the bracket may close that it leaves open."""
-    if len(said) > marks.LINE_LENGTH_MAX or said.rfind("<") <= said.rfind(">"):
-        return 0
-    return 2 if said == "<" else int("@" in said)
-
-
-def _is_open_link(above: str, said: str) -> bool:
-    """Whether a line is a link in brackets that close further below."""
-    return "://" in said and ">" not in said and (above.endswith("<") or said.startswith("<"))
-
-
 def _part(told: list[str]) -> None:
     """Leave an empty line below what is told, and not two."""
     if told and told[-1].strip():
         told.append("")
-
-
-def _marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:
-    """How often each line is quoted, and what it says without its marks."""
-    depths, said = [], []
-    lines_open = 0
-    """In how many of the next lines a mark may be the end of an address that is broken."""
-    for line in lines:
-        depth, text = marks.quote_depth(line)
-        if depth and lines_open:  # a mail program broke it: `<ann@customer.example` and `> wrote:`
-            depth, text = 0, line.strip()
-        lines_open = max(lines_open - 1, 0 if depth else _lines_open(text))
-        depths.append(depth)
-        said.append(text)
-    return depths, said

@@ -311,10 +311,10 @@ class TestAnswers:
         "line", ["Which colour?", "##- Please type your reply above this line -##", "Ann:", "a -> b"]
     )
     def test_without_such_marks_history_is_left_out(self, words: str, line: str):
-        """A greeting may be all that the customer wrote, and that is doubtful."""
-        new = new_text(f"{words}\n\n{HEADER_BLOCK}\n\nHello Ann,\n{line}\nBye", relation=Relation.REPLY)
+        """A greeting may be all that the customer wrote."""
+        text = f"{words}\n\n{HEADER_BLOCK}\n\nHello Ann,\n{line}\nBye"
 
-        assert (new.text, new.is_certain) == (words, words != "Hi")
+        assert new_text(text, relation=Relation.REPLY).text == words
 
     @pytest.mark.parametrize("lines", [300, 3_000])
     def test_a_long_answer_below_a_quotation_is_whole(self, lines: int):
