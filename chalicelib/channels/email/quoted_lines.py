@@ -31,7 +31,7 @@ def marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:
 def goes_on(above: str, said: str) -> bool:
     """Whether a line without a mark is the end of the quoted one above it, which a mail program broke.
 
-    The one above it is as long as lines are, ends in no full stop, and the words go on in small letters; or a link does.
+    The one above it is as long as lines are, ends in no full stop, and the words go on in small letters; or a link.
     """
     if " " not in said and ("://" in above.rpartition(" ")[2] or _is_open_link(above, said)):
         return True
