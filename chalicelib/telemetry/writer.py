@@ -25,7 +25,6 @@ SERVICE = "replies-engine"
 """Names the service in lines, and the namespace of the metrics."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
-_LEVELS = logging.getLevelNamesMapping()
 
 
 class CloudWatch:
@@ -39,11 +38,10 @@ class CloudWatch:
         self._clock = SystemClock()
         # The place in the code would always be the one below.
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
-        self._quiet = frozenset(one for one in Level if _LEVELS[one.upper()] < self._logger.log_level)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
-        if level in self._quiet:
-            return
+        if _SEVERITIES[level] < self._logger.log_level:
+            return  # the line would cost as much as one that is written
         told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
@@ -62,6 +60,8 @@ class CloudWatch:
         blob = {"_aws": head, **known, metric.value: [float(value)]}
         print(_ENCODER.encode(blob))  # noqa: T201 - CloudWatch reads the output
 
+
+_SEVERITIES = {level: logging.getLevelNamesMapping()[level.value.upper()] for level in Level}
 
 COVERED = "[private]"
 
