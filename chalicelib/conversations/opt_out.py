@@ -93,6 +93,12 @@ def report_request(kind: str, trail: Trail) -> None:
     trail.count(Metric.OPT_OUT, outcome=kind)
 
 
+def report_unknown(message: InboundMessage, trail: Trail) -> None:
+    """Log the word of the provider that we do not know, if the message has one."""
+    if message.opt_out_unknown is not None:
+        trail.log(Step.OPT_OUT_UNKNOWN, Level.WARNING, outcome=message.opt_out_unknown)
+
+
 def report_refusal(message_sid: str, code: str, trail: Trail) -> None:
     """Log and count that a rule refused a message after it was staged."""
     trail.log(Step.REFUSED, Level.WARNING, message_sid=message_sid, code=code)

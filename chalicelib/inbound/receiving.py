@@ -29,7 +29,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.identity import Known, look_elsewhere, needs_a_look
 from chalicelib.conversations.lookup import Found
-from chalicelib.conversations.opt_out import mark_at_once, opt_out_request
+from chalicelib.conversations.opt_out import mark_at_once, opt_out_request, report_unknown
 from chalicelib.conversations.policies import Policies, Policy, PolicyOf
 from chalicelib.conversations.routing import Route, Routing, determine_target_queue, unauthenticated_action
 from chalicelib.conversations.rules import validate_conversation_rules
@@ -203,6 +203,7 @@ class Receiving:
         policy = self._policies.of(conversation, channel.name, trail)
         message = _with_keywords(message, policy)
         is_opted_out = conversation.is_opted_out_of(channel.name)
+        report_unknown(message, trail)
         request = opt_out_request(message, is_opted_out=is_opted_out)
         if request is not None:
             return self._opt_out(tables, queues, conversation, message, policy, request, trail)

@@ -124,6 +124,8 @@ class InboundMessage:
     """By which the provider knows the sender beside the address: a row may name them by it."""
     opt_out: OptOut | None = None
     """What the provider says that it is about, if it is about wanting messages."""
+    opt_out_unknown: str | None = None
+    """What the provider says of wanting messages in a word that we do not know: it is logged and changes nothing."""
     opt_out_keyword: OptOut | None = None
     """The same by the text alone, one of the provider's default keywords; None where the provider says it itself."""
     media: tuple[Media, ...] = ()

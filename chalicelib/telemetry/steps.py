@@ -47,6 +47,7 @@ class Step(StrEnum):
     RECOVERED = "recovered_orphan"
     SWEPT = "swept"
     OPT_OUT = "opt_out"
+    OPT_OUT_UNKNOWN = "unknown_opt_out_type"
     CLAIMED = "claimed"
     SENT = "sent"
     IN_DOUBT = "send_in_doubt"

@@ -24,6 +24,8 @@ from chalicelib.telemetry.steps import Fields, Level, Step
 SERVICE = "replies-engine"
 """Names the service in lines, and the namespace of the metrics."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 class CloudWatch:
     """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output.
@@ -57,7 +59,7 @@ class CloudWatch:
         head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
         blob = {"_aws": head, **known, metric.value: [float(value)]}
         # One write for the line and its end: the threads of a sweep count at the same time.
-        print(json.dumps(blob, separators=(",", ":")) + "\n", end="")  # noqa: T201 - CloudWatch reads the output
+        print(_ENCODER.encode(blob) + "\n", end="")  # noqa: T201 - CloudWatch reads the output
 
 
 _SEVERITIES = {level: logging.getLevelNamesMapping()[level.value.upper()] for level in Level}

@@ -22,6 +22,7 @@ _ALSO_TOLD = {
     Step.RESPELLED: "found by another spelling of the customer's number",
     Step.SEVERAL_ACTIVE: "{count} conversations are active between these two addresses; the newest was taken",
     Step.POLICY_NOT_APPLIED: "a policy is not applied as it is written: {reason}",
+    Step.OPT_OUT_UNKNOWN: "Twilio said OptOutType={outcome}, which the engine does not know; it changed nothing",
     Step.NOTHING_STAGED: "a trigger came, and nothing was staged",
     Step.CHANGED: "the record changed meanwhile; looked again",
     Step.SETTLED: "{count} staged row(s) settled",

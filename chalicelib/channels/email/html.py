@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
+from chalicelib.channels.email.introductions import introduction
+from chalicelib.channels.email.marks import COLONS
 from chalicelib.channels.email.notes import Note, Notes
 
 HTML_LENGTH_MAX: Final = 524_288
@@ -25,6 +27,8 @@ RULE: Final = "-----"
 
 _QUOTE_DEPTH_MAX = 8
 _ATTRIBUTE_LENGTH_MAX = 400
+_LOOKS_MAX = 100
+"""At lines that may introduce a quotation."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BLANKS = re.compile("[ \t\n\r\f\xa0\u2007\u202f]+")
@@ -55,10 +59,15 @@ _QUOTED_CLASSES = frozenset(
         "gmail_default_quote",
     ]
 )
+_GMAILS = frozenset({"gmail_quote", "gmail_quote_container"})
+_QUOTED_NAMES = frozenset({"quote", "messagereplysection"})
+"""Of GMX and WEB.DE, and of Spark."""
 _INDENT = re.compile(
     r"border(?:-left)?\s{0,3}:\s{0,3}(?:none|0)|margin\s{0,3}:\s{0,3}0(?:px)?\s+0(?:px)?\s+0(?:px)?\s+40px"
 )
 """How Gmail and Outlook write a paragraph that is merely indented."""
+_BAR = re.compile(r"border-left\s{0,3}:[^;]{0,60}solid")
+"""What Outlook makes of the bar at the left of a quotation, beside `border:none`."""
 _OUTLOOKS_LINE = re.compile(r"border-top\s{0,3}:\s{0,3}solid\s+#(?:e1e1e1|b5c4df|c8c8c8)", re.IGNORECASE)
 _LINE_IDS = ("divrplyfwdmsg", "appendonsend", "olk_src_body_section", "stopspelling", "zwchr", "isforwardcontent")
 
@@ -101,6 +110,10 @@ class _Open(NamedTuple):
     is_preformatted: bool
     is_state: bool
     """It changes how all that stands within it is read."""
+    holds_quotation: bool = False
+    """Gmail's element around an introduction and its quotation."""
+    may_be_chosen: bool = False
+    """It is what Gmail's button for a quotation makes too: one that the customer chose, and wrote perhaps."""
 
 
 class _Text:
@@ -114,7 +127,8 @@ class _Text:
         """Whether the line that is being written stands on the page, if only as an empty one."""
         self._open: list[_Open | None] = []
         """The open tags; None: one that means nothing here."""
-        self._unread = self._quoted = self._preformatted = 0
+        self._unread = self._quoted = self._preformatted = self._held = 0
+        self._looks_left = _LOOKS_MAX
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag not in _SEEN:
@@ -123,6 +137,9 @@ class _Text:
         told = _ALONE.get(tag) if not attributes else None
         if told is None:
             told = _opened(tag, attributes)
+        if told.may_be_chosen and not self._held and self._looks_left:
+            self._looks_left -= 1
+            told = told if self._is_introduced() else _ALONE["div"]
         if not self._unread:
             self._begin(tag, told)
         self._open.append(told)
@@ -130,6 +147,7 @@ class _Text:
             self._unread += told.is_unread
             self._quoted += told.is_quoted
             self._preformatted += told.is_preformatted
+            self._held += told.holds_quotation
             self.has_quotes |= told.is_quoted
 
     def end(self, tag: str) -> None:  # noqa: ARG002 - it ends what was opened last
@@ -145,6 +163,7 @@ class _Text:
             self._unread -= told.is_unread
             self._quoted -= told.is_quoted
             self._preformatted -= told.is_preformatted
+            self._held -= told.holds_quotation
 
     def data(self, text: str) -> None:
         if self._unread:
@@ -180,6 +199,12 @@ class _Text:
         if told.has_gap:
             self._gap()
 
+    def _is_introduced(self) -> bool:
+        """Whether the last line that says something can introduce a quotation."""
+        line = _BLANKS.sub(" ", "".join(self._line)).strip()
+        said = line or next((one for one in self._lines[-2:][::-1] if one), "")
+        return said.endswith(COLONS) or introduction(said).is_soft
+
     def _end_line(self) -> None:
         text = "".join(self._line)
         self._line.clear()
@@ -208,6 +233,8 @@ def _opened(tag: str, attributes: Mapping[str, str]) -> _Open:
     """What a tag means, with its attributes."""
     is_quoted = tag in _QUOTING and _is_quoted(tag, attributes)
     is_unread, is_preformatted = tag in _UNREAD, tag == "pre"
+    is_gmails = not _GMAILS.isdisjoint(attributes.get("class", "")[:_ATTRIBUTE_LENGTH_MAX].split())
+    holds_quotation = is_gmails and tag == "div"
     return _Open(
         is_unread=is_unread,
         is_block=tag in _BLOCKS,
@@ -215,7 +242,9 @@ def _opened(tag: str, attributes: Mapping[str, str]) -> _Open:
         is_quoted=is_quoted,
         draws_line=tag == "hr" or (tag in _DRAWING and _draws_line(attributes)),
         is_preformatted=is_preformatted,
-        is_state=is_unread or is_quoted or is_preformatted,
+        is_state=is_unread or is_quoted or is_preformatted or holds_quotation,
+        holds_quotation=holds_quotation,
+        may_be_chosen=is_gmails and tag == "blockquote",
     )
 
 
@@ -223,14 +252,15 @@ def _is_quoted(tag: str, attributes: Mapping[str, str]) -> bool:
     """Whether an element is what some mail program puts around a quotation."""
     if tag == "blockquote":
         is_cited = attributes.get("type", "").lower() == "cite" or "quote" in attributes.get("class", "").lower()
-        return is_cited or not _INDENT.search(attributes.get("style", "")[:_ATTRIBUTE_LENGTH_MAX].lower())
+        style = attributes.get("style", "")[:_ATTRIBUTE_LENGTH_MAX].lower()
+        return is_cited or not _INDENT.search(style) or bool(_BAR.search(style))
     if tag != "div":
         return False
     classes = attributes.get("class", "")[:_ATTRIBUTE_LENGTH_MAX].lower().split()
     return (
         not _QUOTED_CLASSES.isdisjoint(classes)
         or any(one.endswith("yahoo_quoted") for one in classes)
-        or attributes.get("name", "").lower() == "quote"  # GMX and WEB.DE
+        or attributes.get("name", "").lower() in _QUOTED_NAMES
         or attributes.get("data-marker", "").upper() == "__QUOTED_TEXT__"  # Zimbra
     )
 

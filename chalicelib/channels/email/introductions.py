@@ -51,6 +51,8 @@ _GAP = ":  "
 _VERBS = tuple(languages.VERBS.split("|"))
 _VERBS_AT_END = tuple(f" {verb}" for verb in _VERBS)
 _ROLES: Final = {label: role for role, labels in languages.LABELS.items() for label in reversed(labels.split("|"))}
+_PREFACE = re.compile(r"\[([^\[\]@:]{2,60})\][ :]|([^\W\d][^\[\]@:]{1,40}):[ \t]+\S")
+_NAME_WORD = re.compile(r"\w+")
 _COLON = re.compile("[:\uff1a]")
 _INNER_LABELS_MAX = 8
 
@@ -227,6 +229,26 @@ def header_block(said: Sequence[str], start: int, *, below_divider: bool) -> int
     if is_named and (has_address or has_date or below_divider):
         return end
     return end if (is_sent or is_dated) and has_date and has_address else None
+
+
+def has_prefaced_answer(said: Sequence[str], start: int, end: int) -> bool:
+    """Whether the recipient of a quoted e-mail answers within it, each answer behind their name: `[Ann] Blue.`.
+
+    Outlook can write the name so, and people write `Ann: Blue.`
+
+    Args:
+        said: the lines without their quote marks.
+        start: the first line of the header block.
+        end: the first line after it.
+    """
+    told = [role_of(line) for line in said[start:end]]
+    names = {word for one in told if one is not None and one[0] == languages.TO for word in _words_of(one[1])}
+    prefaces = (_PREFACE.match(line) for line in said[end:]) if names else ()
+    return any(one is not None and names.issuperset(_words_of(one[1] or one[2])) for one in prefaces)
+
+
+def _words_of(text: str) -> Sequence[str]:
+    return _NAME_WORD.findall(text[:_VALUE_SEEN].lower())
 
 
 def _goes_on(said: Sequence[str], place: int) -> bool:

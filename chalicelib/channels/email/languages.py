@@ -161,7 +161,11 @@ FORWARD_PREFIXES: Final = (
 """How the subject of a forward begins. `VS` is an answer in Finnish and a forward in Danish: other signs decide."""
 
 POINTERS: Final = (
-    "below|inline|in-line|beneath|underneath|in red|in blue|in green|siehe unten|weiter unten|untenstehend|"
+    "below|inline|in-line|beneath|underneath|in red|in blue|in green|in capitals|in caps|under each question|"
+    "after each question|between the lines|between your lines|within your message|zwischen den zeilen|"
+    "zwischen deinen zeilen|zwischen ihren zeilen|in großbuchstaben|entre les lignes|entre líneas|en mayúsculas|"
+    "tra le righe|nas entrelinhas|tussen de regels|mellem linjerne|mellan raderna|między wierszami|между строк|"
+    "siehe unten|weiter unten|untenstehend|"
     "unten stehend|s.u.|s. u.|im text unten|in rot|in blau|ci-dessous|plus bas|ci-après|en rouge|en bleu|"
     "más abajo|mas abajo|abajo|a continuación|en rojo|en azul|qui sotto|vedi sotto|di seguito|qua sotto|"
     "in rosso|abaixo|em vermelho|em azul|hieronder|onderstaand|onderstaande|zie onder|in het rood|nedenfor|"

@@ -26,6 +26,7 @@ _SEEN_LINES = 30
 """At either end of a text, where words point to something else."""
 
 _QUOTE_MARKS = re.compile(r"(?:[ \t]{0,3}>){1,50}")
+_ANSWER_MARK = re.compile(r"(?:#{2,3}|[-=]{1,3}>)[ \t]{0,3}\w")
 _INITIALS = re.compile(r"[A-Za-z]{1,12}>(?=\s|$)")
 """How some old programs quote: `Richard> Hello`."""
 
@@ -158,6 +159,11 @@ def is_greeting(lines: Sequence[str]) -> bool:
         return False
     name = _begins_with(said[0], _GREETINGS)
     return name is not None and len(name.split()) <= _GREETING_WORDS_MAX
+
+
+def is_answer_mark(said: str) -> bool:
+    """Whether a line begins as people begin an answer within a text: `--> Blue.`, `## Blue.`."""
+    return bool(_ANSWER_MARK.match(said))
 
 
 def is_signature_alone(lines: Sequence[str]) -> bool:

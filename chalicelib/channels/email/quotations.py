@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import Final
 
-from chalicelib.channels.email import introductions, marks
+from chalicelib.channels.email import introductions, marks, quoted_lines
 from chalicelib.channels.email.earlier import Earlier
 from chalicelib.channels.email.relations import Relation
 from chalicelib.channels.email.signatures import is_list_footer, without_signature
@@ -31,8 +31,6 @@ _INTRODUCTION_LINES_MAX = 4
 _QUOTED_LINES_MAX = 12
 """Of a quotation that is kept with its answer; of a longer one its end is."""
 _QUOTED_LINES_KEPT = 8
-_WRAPPED_LENGTH_MIN = 60
-"""A line that a mail program broke is nearly as long as a line may be."""
 _OWN_WORDS_MIN = 8
 _OWN_LINES_SEEN = 40
 _BLANK_LINES_MAX = 8
@@ -56,6 +54,10 @@ class _Piece:
     is_quoted: bool = False
     said_above: list[int] = field(default_factory=list)
     """What introduces a quotation, where a person may have written it."""
+    is_introduced: bool = False
+    """Whether an introduction, a divider or a header block stands above it."""
+    is_chosen: bool = False
+    """Whether the customer chose to quote it: nothing introduces it, and the history is introduced further below."""
 
 
 def new_text(text: str, *, relation: Relation = Relation.UNKNOWN, earlier: Earlier | None = None) -> NewText:
@@ -85,7 +87,7 @@ class _Reading:
     def __init__(self, lines: list[str], relation: Relation, earlier: Earlier | None) -> None:
         self._lines = lines
         self._relation = relation
-        self._depths, self._said = _marked(lines)
+        self._depths, self._said = quoted_lines.marked(lines)
         repeated = (earlier or Earlier(())).repeated(self._said)
         self._ours, self._edges = repeated.lines, repeated.edges
         self._pieces = [_Piece([])]
@@ -111,21 +113,30 @@ class _Reading:
                 return False
             start, place = boundary
             introduction = self._take_back(start)
+            self._note_chosen()
             if marks.is_reply_above(self._said[start]):
                 return True
             if not self._is_human(start, introduction):
                 introduction = []
             following = self._following(place)
             if following is not None and self._depths[following]:
-                place = self._take_quotation(following, introduction)
+                place = self._take_quotation(following, introduction, is_introduced=True)
                 continue
             if any(self._ours[place:]):
                 self._take_repeated(place, introduction)
                 return True
             above = [self._said[one] for piece in self._pieces if not piece.is_quoted for one in piece.places]
-            return self._relation is not Relation.NEW and not marks.points_below(above)
+            return self._relation is not Relation.NEW and not self._is_answered_below(above, start, place)
         is_forwarded = self._relation is Relation.NEW and len(self._pieces) > 1
         return self._looks < _LOOKS_MAX and (self.has_repeated or not is_forwarded)
+
+    def _is_answered_below(self, above: Sequence[str], start: int, end: int) -> bool:
+        """Whether the customer answers below what introduces the history, by what they say above it or write there."""
+        return (
+            marks.points_below(above)
+            or (marks.is_greeting(above) and any(marks.is_answer_mark(one) for one in self._said[end:]))
+            or introductions.has_prefaced_answer(self._said, start, end)
+        )
 
     def composed(self) -> str:
         """The new lines, and of what is quoted above one of them as much as says what it answers."""
@@ -137,6 +148,10 @@ class _Reading:
                 continue
             answer = self._pieces[number + 1].places
             said = [self._said[place] for place in answer]
+            if piece.is_chosen:
+                _part(told)
+                told += map(self._quoted, piece.places)
+                continue
             if not any(said) or (number and (marks.is_closing(said) or is_list_footer(said))):
                 _part(told)
                 continue
@@ -153,7 +168,19 @@ class _Reading:
     def _quoted(self, place: int) -> str:
         return self._lines[place] if self._depths[place] else f"> {self._said[place]}".rstrip()
 
-    def _take_quotation(self, place: int, said_above: list[int]) -> int:
+    def _note_chosen(self) -> None:
+        """Above an introduction: the quotation there, if nothing introduces it and it is not our text."""
+        if len(self._pieces) > 1 and not any(self._said[place] for place in self._pieces[-1].places):
+            before = self._pieces[-2]
+            is_introduced = before.is_introduced or self._begins_with_introduction(before.places)
+            before.is_chosen = not is_introduced and not any(self._ours[place] for place in before.places)
+
+    def _begins_with_introduction(self, places: Sequence[int]) -> bool:
+        """Whether one of the first quoted lines ends an introduction that is quoted itself."""
+        first = [self._said[place] for place in places[:_INTRODUCTION_LINES_MAX]]
+        return any(introductions.may_end_introduction(one) and introductions.introduction(one).is_soft for one in first)
+
+    def _take_quotation(self, place: int, said_above: list[int], *, is_introduced: bool = False) -> int:
         """Take the lines that are marked as quoted from one on; the first line after them."""
         end = place
         while end < len(self._lines):
@@ -167,22 +194,15 @@ class _Reading:
                 end += 1
             else:
                 break
-        self._pieces += [_Piece(list(range(place, end)), is_quoted=True, said_above=said_above), _Piece([])]
+        quoted = _Piece(list(range(place, end)), is_quoted=True, said_above=said_above, is_introduced=is_introduced)
+        self._pieces += [quoted, _Piece([])]
         return end
 
     def _is_broken_off(self, place: int) -> bool:
-        """Whether a line without a mark is the end of the quoted one above it, which a mail program broke.
-
-        It stands between two quoted lines; the one above it is as long as lines are, ends in no full stop, and the
-        words go on in small letters, or within a link.
-        """
-        above, following = self._said[place - 1], place + 1
-        if not self._depths[place - 1] or following >= len(self._lines) or not self._depths[following]:
+        """Whether a line without a mark is the end of the quoted one above it: it stands between two quoted lines."""
+        if not self._depths[place - 1] or not any(self._depths[place + 1 : place + 2]):
             return False
-        said = self._said[place]
-        if " " not in said and "://" in above.rpartition(" ")[2]:
-            return True
-        return len(above) >= _WRAPPED_LENGTH_MIN and above[-1:] not in ".?!:;" and said[:1].islower()
+        return quoted_lines.goes_on(self._said[place - 1], self._said[place])
 
     def _take_repeated(self, place: int, said_above: list[int]) -> None:
         """Below an introduction, and with our own text there: our lines are quoted, and what else is said is new.
@@ -256,11 +276,14 @@ class _Reading:
         """The lines up to one that speak most for being an introduction: where they begin, and what speaks for them."""
         self._looks += 1
         chosen, best = place, introductions.introduction(self._said[place])
-        start = place
-        while not best.is_complete and start > 0 and place - start < _INTRODUCTION_LINES_MAX - 1:
+        start, lines_left = place, _INTRODUCTION_LINES_MAX - 1
+        while not best.is_complete and start > 0 and lines_left:
             start -= 1
+            if not self._said[start] and self._said[start + 1][:1] == "<":  # no introduction begins with its address
+                continue
             if not self._said[start] or self._depths[start] or len(self._said[start]) > marks.LINE_LENGTH_MAX:
                 break
+            lines_left -= 1
             longer = introductions.introduction(self._joined(range(start, place + 1)))
             if longer.weight > best.weight or (longer.is_balanced and not best.is_balanced):
                 chosen, best = start, longer
@@ -326,17 +349,3 @@ def _part(told: list[str]) -> None:
     """Leave an empty line below what is told, and not two."""
     if told and told[-1].strip():
         told.append("")
-
-
-def _marked(lines: Sequence[str]) -> tuple[list[int], list[str]]:
-    """How often each line is quoted, and what it says without its marks."""
-    depths, said = [], []
-    is_open = False
-    for line in lines:
-        depth, text = marks.quote_depth(line)
-        if depth and is_open:  # the end of an address that a mail program broke: `<ann@customer.example` and `> wrote:`
-            depth, text = 0, line.strip()
-        is_open = not depth and len(text) <= marks.LINE_LENGTH_MAX and text.rfind("<") > text.rfind(">") and "@" in text
-        depths.append(depth)
-        said.append(text)
-    return depths, said

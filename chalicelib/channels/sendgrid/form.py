@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
@@ -33,6 +34,13 @@ _HEADERS_MAX = 16
 _PLAIN_HEAD = re.compile(rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_-]{1,64})"\r\n\r\n')
 _BOUNDARY_LENGTH_MAX = 200
 """RFC 2046 allows 70."""
+_BLOCK_BYTES = 131_072
+"""Of the body that is searched in one way."""
+_LOOKS_MAX = 16
+"""At single carriage returns of a block; of a text or a file it has more."""
+_SEEN_EVERY = 61
+"""So many bytes tell which search is faster."""
+_RETURNS_SHARE = 10
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,15 +172,41 @@ def _parsed(parser: PushMultipartParser, head: bytes) -> _Part:
 def _delimiters(delimiter: bytes, body: bytes) -> Sequence[int]:
     """Where the delimiters begin behind the first, in order; the last one must be the terminator's.
 
-    By `rfind`, for that looks at half as many bytes as `find` does in CPython, and at most once at each. No delimiter
-    overlaps another: it has one carriage return, its first byte.
+    Each begins with its only carriage return, so none overlaps another, and where few of those stand they are looked at
+    one by one: `find` for a single byte is forty times as fast as the search for a delimiter among its own letters.
     """
     found: list[int] = []
-    end = len(body)
-    while (end := body.rfind(delimiter, 0, end)) >= 0:
-        found.append(end)
+    for start in range(0, len(body), _BLOCK_BYTES):
+        place = start
+        for _ in range(_LOOKS_MAX):
+            place = body.find(b"\r", place, start + _BLOCK_BYTES)
+            if place < 0:
+                break
+            if body.startswith(delimiter, place):
+                found.append(place)
+            place += 1
+        else:
+            found += _delimiters_among_many(delimiter, body, place, start + _BLOCK_BYTES)
         if len(found) > _PARTS_MAX:
             raise Rejected(Code.PARSING_ERROR, f"the form has more than {_PARTS_MAX} parts")
     if not found:
         raise Rejected(Code.PARSING_ERROR, "the form does not end with its terminator, or goes on behind it")
+    return found
+
+
+def _delimiters_among_many(delimiter: bytes, body: bytes, start: int, end: int) -> Sequence[int]:
+    """The delimiters that begin between two places with many carriage returns; more than are read: not all of them.
+
+    By `rfind`, which looks at half as many bytes as `find` does in CPython, and at most once at each. Where most bytes
+    are the delimiter's own letters, a pattern takes half as long, but far longer where many are carriage returns.
+    """
+    seen = body[start:end:_SEEN_EVERY]
+    if 2 * len(seen.translate(None, delimiter)) < len(seen) > _RETURNS_SHARE * seen.count(b"\r"):
+        pattern = re.compile(re.escape(delimiter))
+        matches = pattern.finditer(body, start, end + len(delimiter) - 1)
+        return [one.start() for one in islice(matches, _PARTS_MAX + 1)]
+    found: list[int] = []
+    place = end + len(delimiter) - 1
+    while len(found) <= _PARTS_MAX and (place := body.rfind(delimiter, start, place)) >= 0:
+        found.append(place)
     return found[::-1]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -68,7 +69,8 @@ class UnreadMail:
         """
         mail = self._mail
         _, sender = _first_mailbox(mail.first_from, mail)
-        return tuple(self._unverified(one, sender) for one in mail.envelope.recipients)
+        who, now = Address(AddressKind.EMAIL, sender), self._clock.now()
+        return tuple(self._unverified(one, who, now) for one in mail.envelope.recipients)
 
     @cached_property
     def _author(self) -> Author:
@@ -82,16 +84,16 @@ class UnreadMail:
         name, sender = _first_mailbox(told, mail)
         return Author(name, sender, judge(**mail.results, sender=sender if is_one else None))
 
-    def _unverified(self, recipient: str, sender: str) -> InboundMessage:
+    def _unverified(self, recipient: str, sender: Address, now: datetime) -> InboundMessage:
         """What finds the conversation: the two addresses. An id can cost a digest of all that the e-mail says."""
         return InboundMessage(
             message_sid=UNVERIFIED_SID,
             channel=self._channel,
             account_id="",
-            sender=Address(AddressKind.EMAIL, sender),
+            sender=sender,
             recipient=Address(AddressKind.EMAIL, recipient),
             body="",
-            received_at=self._clock.now(),
+            received_at=now,
             unread=self,
         )
 

@@ -39,6 +39,7 @@ _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 """The form of Twilio's ids. Twilio's signed string has no separators: an id without this form could contain the bytes
 of the next parameter, with a valid signature, and one captured request would become many messages."""
 _WORD = re.compile(r"[A-Za-z0-9_-]{2,64}")
+_NO_WORD: Final = "(no word)"
 _ADDRESS = re.compile(r"\+?[A-Za-z0-9][A-Za-z0-9._-]{1,127}")  # a number, a short code, or a user without a number
 _OF_THE_MESSAGE = frozenset({"MessageSid", "AccountSid", "From", "To", "Body"})
 _MEDIA = re.compile(r"Media(Url|ContentType)[0-9]+")
@@ -78,6 +79,7 @@ class Twilio:
         channel = channel_of(self._channels, sender)
         if channel is None:
             raise Rejected(Code.PARSING_ERROR, "From bears the prefix of no channel")
+        told = form.get("OptOutType", [""])[0].upper()
         message = InboundMessage(
             message_sid=sid,
             channel=channel.name,
@@ -88,7 +90,8 @@ class Twilio:
             received_at=self._clock.now(),
             sender_id=_user_id(form),
             refusal=Code.MISDIRECTED_CALLBACK if is_callback else None,
-            opt_out=_opt_out(form),
+            opt_out=OptOut(told) if told in set(OptOut) else None,
+            opt_out_unknown=None if told in {"", *OptOut} else told if _WORD.fullmatch(told) else _NO_WORD,
             opt_out_keyword=_opt_out_keyword(channel, form),
             media=_media(form),
             extras=_extras(form),
@@ -182,11 +185,6 @@ def _user_id(form: Form) -> str | None:
     """The id by which the channel knows a user, perhaps one without a phone number; None: Twilio tells none."""
     told = form.get("ExternalUserId", [""])[0]
     return told if _ADDRESS.fullmatch(told) else None
-
-
-def _opt_out(form: Form) -> OptOut | None:
-    told = form.get("OptOutType", [""])[0].upper()
-    return OptOut(told) if told in set(OptOut) else None
 
 
 def _opt_out_keyword(channel: Channel, form: Form) -> OptOut | None:

@@ -12,7 +12,7 @@ from chalicelib.conversations.views import View
 from chalicelib.protocol.history import ENTRIES_BYTES_MAX
 from chalicelib.protocol.record import entry_bytes
 from chalicelib.protocol.staging import StagedMessage
-from chalicelib.telemetry import Metric
+from chalicelib.telemetry import Metric, Step
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import COMPANY, CUSTOMER, KEY, SECRET_REF, World, conversation
@@ -366,6 +366,28 @@ class TestKeywords:
         world.deliver("STOP", OptOutType=told, **SMS)
 
         assert not is_stopped(world, "sms")
+
+    @pytest.mark.parametrize(("told", "logged"), [("future", "FUTURE"), ("+49 151 12345678", "(no word)")])
+    def test_a_word_that_is_unknown_is_kept_with_the_message_and_logged(self, told: str, logged: str):
+        """The message is handled like any other; a line of the log names the word, and nothing that is no word."""
+        world = with_keywords()
+
+        world.deliver("hello", OptOutType=told, **SMS)
+        world.run(120)
+
+        (line,) = (one for one in world.telemetry.lines if one["step"] == Step.OPT_OUT_UNKNOWN)
+        assert line["outcome"] == logged
+        assert world.row["messages"][0]["extras"]["opt_out_type"] == told
+        assert len(world.batches) == 1
+
+    def test_a_word_that_is_known_is_not_logged_as_unknown(self):
+        """Neither is its absence."""
+        world = with_keywords()
+
+        for parameters in ({}, {"OptOutType": "help"}, {"OptOutType": ""}):
+            world.deliver("hello", **parameters, **SMS)
+
+        assert Step.OPT_OUT_UNKNOWN not in world.telemetry.steps()
 
     def test_the_setting_is_the_default_of_the_policy(self):
         """A company's own policy wins."""

@@ -28,6 +28,12 @@ QUOTATIONS = {
     "outlook on the web": f"<div id='appendonsend'></div><hr><div id='divRplyFwdMsg'>{BLOCK}</div><div>old</div>",
     "outlook": "<div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm'>"
     f"<p class=MsoNormal>{BLOCK}</p></div><p class=MsoNormal>old</p>",
+    "outlook's bar": "<blockquote style='border:none;border-left:solid #CCCCCC 1.0pt;padding:0cm 0cm 0cm 6.0pt'>"
+    "<p class=MsoNormal>old</p></blockquote>",
+    "spark": "<div name='messageReplySection'>On 5 Jan 2026, 10:00 +0100, Help Desk, wrote:<br><div>old</div></div>",
+    "gmail's element, cleaned": f"<div class='x_gmail_quote'>{INTRODUCTION}<blockquote class='x_gmail_quote'>old"
+    "</blockquote></div>",
+    "gmail's blockquote alone": f"<div>{INTRODUCTION}</div><br><blockquote class='gmail_quote'>old</blockquote>",
     "a rule": f"<hr>{BLOCK}<br><br>old",
     "a block without breaks": "<hr><b>From: help@acme.example</b> <b>Date: 24 Mar 2016 08:07</b><p>old</p>",
 }
@@ -59,6 +65,23 @@ def test_a_paragraph_that_is_merely_indented_is_no_quotation(style: str):
     page = from_html(f"<blockquote style='{style}'>words</blockquote>", Notes())
 
     assert (page.text, page.has_quotes) == ("words", False)
+
+
+def test_what_gmail_s_button_quotes_is_the_customer_s():
+    """Its element is the same as around history, but nothing introduces it and no element of Gmail's is around it."""
+    html = "<div>Please confirm:</div><div>Ann</div><blockquote class='gmail_quote'>Free <b>delivery</b></blockquote>"
+
+    page = from_html(html, Notes())
+
+    assert (page.text, page.has_quotes) == ("Please confirm:\nAnn\nFree delivery", False)
+
+
+@pytest.mark.parametrize("count", [100, 101])
+def test_few_quotations_are_looked_at_that_closely(count: int):
+    """A look at a line takes long; beyond them each is a quotation."""
+    page = from_html("<blockquote class='gmail_quote'>words</blockquote>" * count, Notes())
+
+    assert page.text.count("> words") == max(0, count - 100)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,42 @@ class TestIntroductions:
 
         assert new_text(f"{NEW}\n\n{introduction}\n\n{quoted}", relation=Relation.REPLY).text == NEW
 
+    @pytest.mark.parametrize(
+        "introduction",
+        [
+            "On Mon, Jan 5, 2026 at 10:00 AM Help Desk\n\n<\nmailto:Help Desk <help@acme.example>\n> wrote:",
+            "On Mon, Jan 5, 2026 at 10:00 AM Help Desk\n\n<mailto:Help Desk <help@acme.example>> wrote:",
+            "On Mon, Jan 5, 2026 at 10:00 AM Help Desk\n\n<help@acme.example> wrote:",
+        ],
+    )
+    def test_an_address_may_stand_below_an_empty_line(self, introduction: str):
+        """And be broken over three lines, of which the last looks quoted."""
+        assert new_text(f"{NEW}\n\n{introduction}\nold words", relation=Relation.REPLY).text == NEW
+
+    @pytest.mark.parametrize("line", ["Bob wrote:", "I paid on 5 January 2026."])
+    def test_words_above_an_address_of_the_customer_s_are_kept(self, line: str):
+        """An address below an empty line makes no introduction of what is none."""
+        text = f"{line}\n\n<https://shop.example/order/1>:\nWhere is it?"
+
+        assert new_text(text, relation=Relation.REPLY).text == text
+
+    @pytest.mark.parametrize(
+        "broken", ["> See <\nhttps://acme.example/order\n> >", "> See\n<https://acme.example/a\n> b>"]
+    )
+    def test_a_link_that_was_broken_in_its_brackets_is_quoted(self, broken: str):
+        """A program that wraps lines leaves it without a mark."""
+        text = f"{NEW}\n\n{INTRODUCTION}\n> Hello\n{broken}\n> Bye"
+
+        assert new_text(text, relation=Relation.REPLY).text == NEW
+
+    def test_a_link_between_quotations_is_an_answer(self):
+        """In brackets that close again."""
+        text = "> Which shop?\n<https://shop.example>\n> Which order?\n4711"
+
+        told = new_text(f"{INTRODUCTION}\n{text}", relation=Relation.REPLY).text
+
+        assert told.split() == text.split()
+
     def test_an_introduction_may_have_its_quotation_on_the_same_line(self):
         """As Yahoo's programs for phones write it."""
         introduction = "On Mon, Jan 5, 2026 at 10:00, Help Desk<help@acme.example> wrote:"
@@ -218,6 +254,67 @@ class TestAnswers:
         text = "On Monday Bob wrote:\n> We ship it on Tuesday.\n\nNothing has come."
 
         assert new_text(text, relation=Relation.REPLY).text == text
+
+    @pytest.mark.parametrize("history", [f"{INTRODUCTION}\n{marked()}", f"{HEADER_BLOCK}\n\n{OLD}"])
+    def test_a_quotation_that_the_customer_chose_is_kept_above_the_history(self, history: str):
+        """Nothing introduces it, and the history is introduced below it."""
+        told = new_text(f"{NEW}\n\n> Delivery is free.\n> Always.\n\n{history}", relation=Relation.REPLY)
+
+        assert told.text == f"{NEW}\n\n> Delivery is free.\n> Always."
+
+    @pytest.mark.parametrize(
+        "quoted",
+        [f"{INTRODUCTION}\n> old words", f"> {INTRODUCTION}\n>> old words", f"> On 5 January 2026\n> {INTRODUCTION}"],
+    )
+    def test_an_introduced_quotation_is_history_above_older_history(self, quoted: str):
+        """Whether its introduction is quoted too or not."""
+        text = f"{NEW}\n\n{quoted}\n\n{HEADER_BLOCK}\n\n{OLD}"
+
+        assert new_text(text, relation=Relation.REPLY).text == NEW
+
+    def test_our_own_text_is_history_above_older_history(self):
+        """Though nothing introduces it."""
+        text = f"{NEW}\n\n{marked()}\n\n{INTRODUCTION}\n> older words"
+
+        assert new_text(text, relation=Relation.REPLY, earlier=Earlier([OLD])).text == NEW
+
+    @pytest.mark.parametrize("name", ["[Ann]", "[Ann Example]", "[Example, Ann]", "Ann:", "Ann Example:"])
+    @pytest.mark.parametrize("divider", ["", "-----Original Message-----\n", f"{'_' * 32}\n"])
+    def test_answers_that_a_program_prefaces_with_the_name_of_their_writer_keep_all(self, name: str, divider: str):
+        """Outlook writes them into the quotation, which nothing marks; the name is the recipient's there."""
+        block = HEADER_BLOCK.replace("ann@customer.example", "Ann Example <ann@customer.example>")
+        text = f"Hi\n\n{divider}{block}\n\nWhich colour?\n{name} Blue.\nWhich size?\n{name} Large."
+
+        assert new_text(text, relation=Relation.REPLY).text == text
+
+    @pytest.mark.parametrize(
+        "line", ["[External] Which colour?", "[cid:image001.png] Help", "[Help Desk] Blue?", "[1] x"]
+    )
+    def test_other_brackets_below_a_header_block_are_history(self, line: str):
+        """They name nobody whom the quoted e-mail was for."""
+        block = HEADER_BLOCK.replace("ann@customer.example", "Ann Example <ann@customer.example>")
+
+        assert new_text(f"{NEW}\n\n{block}\n\n{line}", relation=Relation.REPLY).text == NEW
+
+    @pytest.mark.parametrize("greeting", ["Hi,", "Hello Ann,", "Guten Tag,", "Bonjour,"])
+    @pytest.mark.parametrize("mark", ["## ", "--> ", "->", "=> "])
+    def test_below_a_greeting_alone_answers_with_marks_of_people_keep_all(self, greeting: str, mark: str):
+        """Nobody writes only the greeting."""
+        text = f"{greeting}\n\n{HEADER_BLOCK}\n\nWhich colour?\n{mark}Blue.\nWhich size?\n{mark}Large."
+
+        assert new_text(text, relation=Relation.REPLY).text == text
+
+    @pytest.mark.parametrize(
+        "words", ["Hi", "Hi, it works.", "Thanks", "Hi Bob,\n\nthat works.", "Hello, where is it?"]
+    )
+    @pytest.mark.parametrize(
+        "line", ["Which colour?", "##- Please type your reply above this line -##", "Ann:", "a -> b"]
+    )
+    def test_without_such_marks_history_is_left_out(self, words: str, line: str):
+        """A greeting may be all that the customer wrote."""
+        text = f"{words}\n\n{HEADER_BLOCK}\n\nHello Ann,\n{line}\nBye"
+
+        assert new_text(text, relation=Relation.REPLY).text == words
 
     @pytest.mark.parametrize("lines", [300, 3_000])
     def test_a_long_answer_below_a_quotation_is_whole(self, lines: int):
