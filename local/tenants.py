@@ -126,7 +126,9 @@ SUNRISE = Tenant(
         Customer("jonas", "+447700900115", "whatsapp", "an active project"),
         Customer("kira", "+447700900116", "whatsapp", "an active project"),
         Customer("lars", "+447700900117", "whatsapp", "an active project"),
+        Customer("mia", "+447700900118", "sms", "by SMS, where second thoughts restart the AI's turn"),
     ),
+    policies={"sms": {"on_new_message": "restart", "locked_notice": ""}},
 )
 
 NORDIC = Tenant(
