@@ -35,6 +35,7 @@ CLAIM_REASON = "reply_claim_reason"
 PASSED_REPLY_ID = "passed_reply_id"
 TURN_STARTED_AT = "turn_started_at"
 TURN_EFFECTS = "turn_effects"
+TURN_SUPERSEDES = "turn_supersedes"
 HANDED_OFF_BY = "handed_off_by"
 HANDOFF_ID = "handoff_id"
 HANDOFF_REASON = "handoff_reason"
@@ -70,6 +71,7 @@ ATTRIBUTES = (
     PASSED_REPLY_ID,
     TURN_STARTED_AT,
     TURN_EFFECTS,
+    TURN_SUPERSEDES,
     HANDED_OFF_BY,
     HANDOFF_ID,
     HANDOFF_REASON,
@@ -159,6 +161,8 @@ class Record:
     """When the batch was acquired; None: by a version that did not tell."""
     has_turn_effects: bool
     """Whether the AI has said that it did something for the batch that must not be done twice."""
+    supersedes: tuple[str, ...]
+    """The batches that restarts replaced, whose messages the batch has, the oldest first."""
     handed_off_by: str | None
     """Who handed the conversation to people, until they give it back; None: nobody, or they did."""
     handoff_id: str | None
@@ -208,6 +212,7 @@ class Record:
             passed_reply_id=item.get(PASSED_REPLY_ID),
             turn_started_at=item.get(TURN_STARTED_AT),
             has_turn_effects=item.get(TURN_EFFECTS) is True,
+            supersedes=tuple(told) if isinstance(told := item.get(TURN_SUPERSEDES), list) else (),
             handed_off_by=item.get(HANDED_OFF_BY),
             handoff_id=item.get(HANDOFF_ID),
             handoff_reason=str(item.get(HANDOFF_REASON, "")),

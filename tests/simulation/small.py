@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from tests.simulation import worlds
 from tests.simulation.guard_worlds import GUARD_WORLDS
+from tests.simulation.restart_worlds import RESTART_WORLDS
 
-SMALL = (*worlds.SMALL, *GUARD_WORLDS)
-"""In a run's name those of `worlds` are `small/0` and so on, and the others `guard/0` and so on."""
+SMALL = (*worlds.SMALL, *GUARD_WORLDS, *RESTART_WORLDS)
+"""In a run's name those of `worlds` are `small/0` and so on, and the others `guard/0` and `restart/0` and so on."""
 
-_FIRST = {"small": 0, "guard": len(worlds.SMALL)}
+_FIRST = {"small": 0, "guard": len(worlds.SMALL), "restart": len(worlds.SMALL) + len(GUARD_WORLDS)}
 
 
 def name_of(number: int) -> str:
     """How a run's name spells a world."""
-    kind = "small" if number < _FIRST["guard"] else "guard"
+    kind = max((one for one in _FIRST if _FIRST[one] <= number), key=lambda one: _FIRST[one])
     return f"{kind}/{number - _FIRST[kind]}"
 
 
@@ -24,6 +25,9 @@ def number_of(name: str) -> int | None:
 
 
 _SLOW = (
+    "a second thought beside the reply",
+    "a reply that is held",
+    "a third thought",
     "people get one message at a time",
     "a reply taken over beside a STOP",
     "a reply that is throttled for long",
@@ -35,6 +39,6 @@ QUICK = worlds.QUICK | {
     (number, variant)
     for number, world in enumerate(SMALL)
     for variant in range(len(world.variants))
-    if world in GUARD_WORLDS and world.name not in _SLOW
+    if world in (*GUARD_WORLDS, *RESTART_WORLDS) and world.name not in _SLOW
 }
 """Variants that take a second or two, by the numbers of world and variant."""
