@@ -27,6 +27,7 @@ from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.core.models import botocore_stubber
 
 from bench.costs import BESIDE, as_deployed
 from bench.growth import TEXT, long_conversation, many_conversations
@@ -38,7 +39,7 @@ from chalicelib.handlers import queues as queue_handlers
 from infrastructure.template import TEMPLATE_FILE
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, KEY, SECRET_REF, World
 
-ROUNDS = 9
+ROUNDS = 15
 SERVICES = ("dynamodb", "sqs", "secretsmanager")
 TWILIO_SECRET = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
 UNSIGNED = "0" * 32
@@ -111,12 +112,12 @@ class Bench:
         self.ids.start(self.events)
         act()
         calls = list(self.tape.calls)
-        self.tape.is_played = True
+        self.tape.is_played, botocore_stubber.enabled = True, False  # botocore asks everybody who might answer
         ours, bare = [], []
         for _ in range(ROUNDS):
             ours.append(self._timed(lambda: (self.ids.start(self.events), act())))
             bare.append(self._timed(lambda: _call_bare(calls)))
-        self.tape.is_played = False
+        self.tape.is_played, botocore_stubber.enabled = False, True
         return min(ours), min(bare), len(calls)
 
     def _timed(self, act: Callable[[], object]) -> float:
@@ -176,7 +177,8 @@ def figures(bench: Bench) -> Iterator[tuple[str, list[str]]]:
         _empty_stage()
         world.clock.advance(1)
         yield f"reply to {count}", told(partial(world.invoke_replies, body, group="acme"))
-    yield "callback", told(partial(world.report, _send_id(bench), "delivered", MessageSid=world.phone.received[-1].sid))
+    send_id, sid = _sent_part(bench)
+    yield "callback", told(partial(world.report, send_id, "delivered", MessageSid=sid))
 
 
 def _warm(bench: Bench, form: dict[str, str]) -> None:
@@ -198,10 +200,12 @@ def _reply_to(bench: Bench) -> str:
     return json.dumps({"version": "1.0", **KEY.item, "batch_id": document["meta"]["batch_id"], "body": TEXT})
 
 
-def _send_id(bench: Bench) -> str:
-    """The id of the part that was sent last."""
+def _sent_part(bench: Bench) -> tuple[str, str]:
+    """Our id of the part that was sent last, and the provider's."""
     items = [told["Item"] for _, name, told in bench.tape.calls if name == "PutItem"]
-    return str(next(one["send_id"]["S"] for one in items if "send_id" in one))
+    send_id = next(one["send_id"] for one in items if "send_id" in one)
+    row = boto3.client("dynamodb").get_item(TableName="conversations-sends-local", Key={"send_id": send_id})["Item"]
+    return send_id["S"], row["provider_sid"]["S"]
 
 
 def _free(world: World) -> None:
