@@ -27,7 +27,10 @@ def number_of(name: str) -> int | None:
 _SLOW = (
     "a second thought beside the reply",
     "a reply that is held",
-    "a third thought",
+    "a reply that is held in vain",
+    "a restart that died, and the sweep",
+    "a second thought beside effects",
+    "a second thought and people",
     "people get one message at a time",
     "a reply taken over beside a STOP",
     "a reply that is throttled for long",
