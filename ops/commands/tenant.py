@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from chalicelib.errors import Misconfigured
+from infrastructure.stages import RETRIES
 from ops.commands.doctor import show_areas
 from ops.doctor.examination import Asked, examine_tenant
 from ops.stage import conversation_rows
@@ -23,8 +24,6 @@ from ops.tenants.row_repairs import repair
 from ops.tenants.rows import tenant_of
 from ops.tenants.secrets import SecretName, Secrets
 from ops.terminal.confirmation import ask
-
-RETRIES = "#rc=3&rp=all"
 
 
 def add(
