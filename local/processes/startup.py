@@ -8,11 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from chalicelib.channels.twilio import RETRIES
 from local.stack import STAGE, Stack
 from local.tenants import Tenant
-
-RETRIES = "#rc=3&rp=all"
-"""Makes Twilio try again, three times and after every kind of failure; alone it would not after a 503."""
 
 
 def show(console: Console, stack: Stack, tenants: Iterable[Tenant], *, is_served: bool, console_address: str) -> None:

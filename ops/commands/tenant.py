@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.errors import Misconfigured
 from ops.commands.doctor import show_areas
 from ops.doctor.examination import Asked, examine_tenant
@@ -23,8 +24,6 @@ from ops.tenants.row_repairs import repair
 from ops.tenants.rows import tenant_of
 from ops.tenants.secrets import SecretName, Secrets
 from ops.terminal.confirmation import ask
-
-RETRIES = "#rc=3&rp=all"
 
 
 def add(

@@ -25,6 +25,7 @@ from twilio.rest import Client
 from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.outcomes import Answer
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, TryAgain
@@ -186,7 +187,7 @@ def _parameters(part: OutboundPart) -> Mapping[str, Any]:
     if part.media_urls:
         parameters["media_url"] = list(part.media_urls)
     if part.status_callback is not None:
-        parameters["status_callback"] = part.status_callback
+        parameters["status_callback"] = part.status_callback + RETRIES
     return parameters
 
 
