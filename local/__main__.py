@@ -169,6 +169,21 @@ def demo(*, verbose: bool) -> None:
     sys.exit(0 if is_as_expected else 1)
 
 
+@cli.command()
+@click.option("--stage", required=True, help="A stage of .chalice/config.json that can be deployed: dev or prod.")
+@click.option("--aws-port", type=_PORT, default=4576, show_default=True, help="Port of the local AWS.")
+@click.option("--http-port", type=_PORT, default=8020, show_default=True, help="Port of the webhooks.")
+@click.option("--twilio-port", type=_PORT, default=8030, show_default=True, help="Port of the stub for Twilio's API.")
+@click.option("--sendgrid-port", type=_PORT, default=8031, show_default=True, help="The same for SendGrid's.")
+def rehearse(stage: str, aws_port: int, http_port: int, twilio_port: int, sendgrid_port: int) -> None:
+    """Deploy a stage to a local AWS that enforces rights, and keep it running until Ctrl-C."""
+    from local.rehearsal import rehearsing  # noqa: PLC0415  # as above
+
+    shell = _become_parent()
+    run = rehearsing.run_of(stage, aws_port, http_port, twilio_port, sendgrid_port)
+    rehearsing.rehearse(Console(highlight=False), run, shell=shell)
+
+
 @cli.command(hidden=True)
 @click.option("--port", type=int, required=True)
 def serve(port: int) -> None:

@@ -1,4 +1,4 @@
-"""The run file: where a running `make run` or `make aws` listens, for commands of other terminals.
+"""The run file: where a running `make run`, `make aws` or `make rehearse` listens, for commands of other terminals.
 
 One file per port of the local AWS, readable by the user alone, removed when the run ends. Beside it is the log of the
 app and its workers, which `tail` and `explain` read. A file of a run that was killed is recognised by its process id.
@@ -35,6 +35,8 @@ class RunFile:
     twilio_port: int | None
     """Of the stub for Twilio's API; None: replies go to Twilio."""
     sendgrid_port: int
+    stage: str = "local"
+    """Another than `local` is deployed there, by a rehearsal."""
 
     @property
     def endpoint(self) -> str:
@@ -90,8 +92,8 @@ def at_port(aws_port: int, folder: Path = _FOLDER) -> RunFile | None:
 
 
 def newest(folder: Path = _FOLDER) -> RunFile | None:
-    """The run that started last; None: none runs."""
-    return next(iter(running(folder)), None)
+    """The run of the stage `local` that started last; None: none runs."""
+    return next((one for one in running(folder) if one.stage == "local"), None)
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def seed(aws: LocalAws, stage: str, tenants: Iterable[Tenant]) -> None:
             aws.secrets.create_secret(
                 Name=one.credential_ref(channel, stage), SecretString=json.dumps(one.secret(channel))
             )
-        for record in _records(one, stage):
+        for record in records(one, stage):
             table.put_item(Item=record)
 
 
@@ -200,7 +200,7 @@ def _secrets(aws: LocalAws, provider: str) -> list[dict[str, str]]:
     return [secret(aws, name) for name in sorted(names) if f"/{provider}-" in name]
 
 
-def _records(one: Tenant, stage: str) -> Iterator[dict[str, Any]]:
+def records(one: Tenant, stage: str) -> Iterator[dict[str, Any]]:
     """The conversations of a company, each after its first message went out."""
     for customer in one.customers:
         company = one.addresses[customer.channel]

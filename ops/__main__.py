@@ -16,6 +16,7 @@ from ops.groups.adoption import adopt, conversation
 from ops.groups.dead_letters import dead_letters
 from ops.groups.profiles import profile
 from ops.groups.tenants import tenant
+from ops.groups.trials import load, smoke
 from ops.options import DRY_RUN, JSON, LEVELS, PRIMARY_CHANNEL, YES, on_stage
 from ops.terminal.time_ranges import SINCE
 
@@ -39,6 +40,8 @@ cli.add_command(profile)
 cli.add_command(adopt)
 cli.add_command(conversation)
 cli.add_command(dead_letters)
+cli.add_command(smoke)
+cli.add_command(load)
 machine.add_to(cli)
 
 

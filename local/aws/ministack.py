@@ -23,6 +23,7 @@ from local.processes.ports import wait_until_answers
 _START_SECONDS = 30.0
 _PYTHON = PROJECT / ".venv-aws" / "bin" / "python"
 _GUARD = Path(__file__).parents[1] / "guard" / "ministack.py"
+_DEPLOYABLE = Path(__file__).with_name("deployable.py")
 _PARENT_WATCH = Path(__file__).parents[1] / "processes" / "parent_watch.py"
 
 
@@ -31,16 +32,14 @@ class NotInstalledError(click.ClickException):
 
 
 @contextmanager
-def local_aws(
-    port: int, *, shell: Mapping[str, str], program: str = "ministack", enforces_rights: bool = False
-) -> Iterator[LocalAws]:
+def local_aws(port: int, *, shell: Mapping[str, str], is_deployable: bool = False) -> Iterator[LocalAws]:
     """A local AWS on `port` of the loopback interface, empty at first, as long as the block lasts.
 
     Args:
         port: where.
         shell: the user's environment.
-        program: what is run: the module, or a file of Python that runs it with something added.
-        enforces_rights: whether a call is refused that no policy of its caller's allows; the parent's own are not.
+        is_deployable: whether it takes `make deploy` (`deployable.py`). Then it enforces rights: a call is refused that
+            no policy of its caller's allows; the parent's own calls are not.
 
     Raises:
         NotInstalledError: there is none.
@@ -60,11 +59,12 @@ def local_aws(
         "DOCKER_HOST": f"unix://{folder}/none",  # it would look for containers of its own to remove
         "STATE_DIR": f"{folder}/state",
         "S3_DATA_DIR": f"{folder}/s3",
-        "AUTH": str(enforces_rights).lower(),
+        "AUTH": str(is_deployable).lower(),
         "AWS_ACCESS_KEY_ID": access_key,  # whose calls are the account's own, and may do anything
         # Where rights are enforced it knows each role's key itself, and takes no other.
-        "LOCAL_AWS_KEY": "" if enforces_rights else access_key,
+        "LOCAL_AWS_KEY": "" if is_deployable else access_key,
     }
+    program = str(_DEPLOYABLE) if is_deployable else "ministack"
     command = [str(python), "-I", str(_PARENT_WATCH), folder, str(_GUARD), program]
     child = Child.start("aws", command, environment=environment)
     try:

@@ -33,11 +33,11 @@ def create(aws: LocalAws, stage: str, **parameters: object) -> None:
     status = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     if status != "CREATE_COMPLETE":
         raise click.ClickException(f"the stack {name} ended as {status}")
-    _turn_ttl_on(aws, stage)
+    turn_ttl_on(aws, stage)
 
 
-def _turn_ttl_on(aws: LocalAws, stage: str) -> None:
-    """What the engine leaves out of a template."""
+def turn_ttl_on(aws: LocalAws, stage: str) -> None:
+    """Delete old rows: the engine leaves that out of a template."""
     for table in load(stage).tables.values():
         if table.ttl_attribute is not None:
             told = {"Enabled": True, "AttributeName": table.ttl_attribute}

@@ -81,9 +81,14 @@ def for_app(
         settings: what the child's settings are in place of the stage's; None: what the shell says of settings that the
             stage leaves open, so that `BATCH_WINDOW_SECONDS=3 make run` does what it says.
     """
-    left_open = {} if settings is not None else {name: value for name, value in shell.items() if name in _SETTINGS}
+    left_open = {} if settings is not None else settings_of(shell)
     told = left_open | of_stage(stage) | dict(settings or {})
     return clean(shell) | told | local_aws(endpoint, access_key) | {"PYTHONUNBUFFERED": "1"}
+
+
+def settings_of(shell: Mapping[str, str]) -> dict[str, str]:
+    """What the shell says of the app's settings."""
+    return {name: value for name, value in shell.items() if name in _SETTINGS}
 
 
 def of_stage(stage: str) -> dict[str, str]:

@@ -158,11 +158,15 @@ def send(url: str, mail: Mail, private_key: str | None, *, is_raw: bool = False,
     Raises:
         UnreachableError: nobody answered.
     """
-    body, content_type = encode_multipart_formdata(mail.fields(is_raw=is_raw), boundary=_BOUNDARY)
-    key = key_pair()[0] if forge else private_key
-    signature = signed(body, key, timestamp=int(time.time())) if key is not None else {}
-    headers = {"Content-Type": content_type, "User-Agent": "SendGrid", "Accept": "*/*", **signature}
+    headers, body = signed_mail(mail, key_pair()[0] if forge else private_key, is_raw=is_raw)
     return exchange(Request(url, data=body, headers=headers))  # noqa: S310  # the caller names the URL; it is theirs
+
+
+def signed_mail(mail: Mail, private_key: str | None, *, is_raw: bool = False) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of the request that brings `mail`; see `send`."""
+    body, content_type = encode_multipart_formdata(mail.fields(is_raw=is_raw), boundary=_BOUNDARY)
+    signature = signed(body, private_key, timestamp=int(time.time())) if private_key is not None else {}
+    return {"Content-Type": content_type, "User-Agent": "SendGrid", "Accept": "*/*", **signature}, body
 
 
 def _text(name: str, value: str | bytes) -> RequestField:

@@ -152,19 +152,21 @@ def send(url: str, message: Message, token: str, *, forge: bool = False, request
     Raises:
         UnreachableError: nobody answered.
     """
+    headers, body = signed(url, message, f"not {token}" if forge else token, request_token=request_token)
+    return exchange(Request(without_fragment(url), data=body, headers=headers))  # noqa: S310  # the caller names the URL; it is theirs
+
+
+def signed(url: str, message: Message, token: str, *, request_token: str | None = None) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of the request that brings `message` to the webhook at `url`; see `send`."""
     parameters = message.parameters
-    request = Request(  # noqa: S310  # the caller names the URL; it is theirs
-        without_fragment(url),
-        data=urlencode(parameters).encode(),
-        headers={
-            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
-            "User-Agent": "TwilioProxy/1.1",
-            "Accept": "*/*",
-            "X-Twilio-Signature": signature(url, parameters, f"not {token}" if forge else token),
-            "I-Twilio-Idempotency-Token": request_token or str(uuid.uuid4()),
-        },
-    )
-    return exchange(request)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "User-Agent": "TwilioProxy/1.1",
+        "Accept": "*/*",
+        "X-Twilio-Signature": signature(url, parameters, token),
+        "I-Twilio-Idempotency-Token": request_token or str(uuid.uuid4()),
+    }
+    return headers, urlencode(parameters).encode()
 
 
 def exchange(request: Request) -> Answer:

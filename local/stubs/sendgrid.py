@@ -192,6 +192,9 @@ class SendGridStub(StubServer[Fault]):
     def fault(self, document: Mapping[str, Any]) -> Fault:
         return Fault(**{**document, "kind": Kind(document.get("kind", Kind.NONE))})
 
+    def add_account(self, document: Mapping[str, Any]) -> None:
+        self._accounts[document["api_key"]] = Account(document["api_key"], frozenset(document["senders"]))
+
     def perform(self, call: Call) -> Answer | None:
         account = self.authenticate(call.headers.get("Authorization"))
         match call.method, call.path:

@@ -16,6 +16,7 @@ next request, or for the next one about one recipient:
     POST /_stand-in/faults        orders a fault for the next request that it fits: the fields of the stub's fault
     GET  /_stand-in/faults        the faults that were ordered and have not happened yet
     GET  /_stand-in/deliveries    the ledger: what was accepted, and its status
+    POST /_stand-in/accounts      adds an account that may send: the fields of the stub's account
 """
 
 from __future__ import annotations
@@ -168,6 +169,14 @@ class StubServer(ABC, Generic[FaultT]):
             TypeError, ValueError: it tells something else.
         """
 
+    @abstractmethod
+    def add_account(self, document: Mapping[str, Any]) -> None:
+        """Let the account that a JSON document tells send too.
+
+        Raises:
+            TypeError, ValueError: it tells something else.
+        """
+
     @property
     @abstractmethod
     def server_error(self) -> Answer:
@@ -218,6 +227,10 @@ class StubServer(ABC, Generic[FaultT]):
             match call.method, call.path:
                 case "POST", ("_stand-in", "faults"):
                     self.fail_next(self.fault(json.loads(call.body)))
+                    return Answer.json({}, HTTPStatus.CREATED)
+                case "POST", ("_stand-in", "accounts"):
+                    with self.changing:
+                        self.add_account(json.loads(call.body))
                     return Answer.json({}, HTTPStatus.CREATED)
                 case "GET", ("_stand-in", "faults"):
                     return Answer.json({"faults": self.faults_to_come})

@@ -370,6 +370,10 @@ class TwilioStub(StubServer[Fault]):
     def fault(self, document: Mapping[str, Any]) -> Fault:
         return Fault.from_document(document)
 
+    def add_account(self, document: Mapping[str, Any]) -> None:
+        account = Account(**document)
+        self._accounts[account.sid] = account
+
     def perform(self, call: Call) -> Answer | None:
         match call.path:
             case ("_stand-in", "inbound"):

@@ -15,6 +15,7 @@ from chalicelib.ports.tables import Item
 from ops.doctor.checks import (
     accounts,
     bucket,
+    capacity,
     company_policies,
     functions,
     policies,
@@ -74,6 +75,8 @@ def examine(deployment: Deployment, asked: Asked) -> Iterator[Area]:
     yield settings
     if not relations.are_whole(deployment):
         return  # the further checks need the settings
+    yield _looked(deployment, capacity.CONCURRENCY, lambda: capacity.check_concurrency(deployment))
+    yield _looked(deployment, capacity.THROTTLE, lambda: capacity.check_throttle(deployment))
     found = _looked(deployment, tables.AREA, lambda: tables.check(deployment))
     yield found
     yield _looked(deployment, queues.AREA, lambda: queues.check(deployment))

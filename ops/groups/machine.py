@@ -1,4 +1,4 @@
-"""The commands of this machine - `run`, `aws`, `chalice-local`, `demo`, `send`, `ports` - as `make` runs them."""
+"""The commands of this machine - `run`, `rehearse`, `send` and others - as `make` runs them; and `ports`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _ON_THIS_MACHINE = {
     "run": "Local AWS, app, workers, stubs and two demo tenants, until Ctrl-C.",
     "aws": "The same without the app's HTTP server.",
     "chalice-local": "The app's HTTP server by `chalice local`, beside `aws`.",
+    "rehearse": "A stage deployed to a local AWS that enforces rights, until Ctrl-C.",
     "demo": "A scripted evening on free ports, shown live and checked.",
     "send": "One signed request of Twilio or SendGrid.",
 }
@@ -44,7 +45,7 @@ def _passed_on(name: str, about: str) -> click.Command:
 @click.command()
 @JSON
 def ports(*, as_json: bool) -> None:
-    """Where each `make run` on this machine listens."""
+    """Where each `make run` and `make rehearse` on this machine listens."""
     import json  # noqa: PLC0415  # as above
     from dataclasses import asdict  # noqa: PLC0415  # as above
 
@@ -56,6 +57,6 @@ def ports(*, as_json: bool) -> None:
         return
     for one in running:
         twilio = f"  stub Twilio {one.twilio_url}" if one.twilio_url else ""
-        click.echo(f"app {one.url}  local AWS {one.endpoint}{twilio}  process {one.pid}")
+        click.echo(f"{one.stage}: app {one.url}  local AWS {one.endpoint}{twilio}  process {one.pid}")
     if not running:
         click.echo("nothing runs: make run")

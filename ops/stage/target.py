@@ -1,8 +1,9 @@
 """The deployment that a command works on, and the commands that repair exactly that deployment.
 
 A stage whose settings name an endpoint of their own (`local` does) lives on this machine: its ports come from the file
-of the running `make run`, else from the settings, and the access key from the file of the local AWS. So no variable of
-the user's shell leads such a command to a real account.
+of the running `make run`, else from the settings, and the access key from the file of the local AWS. The same holds for
+a stage that `make rehearse` deployed, once its endpoint is named. So no variable of the user's shell leads such a
+command to a real account.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import click
 
 from local import run_file
 from local.aws import credentials_file
-from local.processes.environment import SENDGRID_STUB_URL, STUB_URL
+from local.processes.environment import HOST, REGION, SENDGRID_STUB_URL, STUB_URL
 from local.run_file import RunFile
 from local.visible import visible_line
 
@@ -95,7 +96,7 @@ class Target:
     given: tuple[tuple[str, str], ...] = ()
     """The options that led here, as they were given."""
     run: RunFile | None = None
-    """The `make run` or `make aws` that this is; None: none is known."""
+    """The `make run`, `make aws` or `make rehearse` that this is; None: none is known."""
 
     @classmethod
     def of(cls, stage: str, config: Config, **given: str | None) -> Target:
@@ -108,9 +109,12 @@ class Target:
         """
         options: dict[str, Any] = {name: value for name, value in given.items() if value}
         kept = tuple((name.replace("_", "-"), str(value)) for name, value in options.items())
-        told = config.environment(stage)
+        told, asked = config.environment(stage), options.get("endpoint_url")
+        rehearsal = run_file.at_port(_port(asked)) if asked and urlsplit(asked).hostname == HOST else None
+        if rehearsal is not None and rehearsal.stage == stage and _ENDPOINT not in told:
+            key = None if "profile" in options else _key_at(rehearsal.endpoint)
+            options = {"region": REGION, "key": key, "run": rehearsal} | options
         if _ENDPOINT in told:
-            asked = options.get("endpoint_url")
             run = run_file.at_port(_port(asked)) if asked else run_file.newest()
             endpoint = asked or (run.endpoint if run else told[_ENDPOINT])
             its_own: dict[str, Any] = {
@@ -145,6 +149,8 @@ class Target:
     @property
     def deploy(self) -> str:
         """The command that makes whatever the deployment lacks."""
+        if self.run is not None and not self.is_on_this_machine:
+            return f"make rehearse STAGE={self.stage}"
         return "make run" if self.is_on_this_machine else f"make deploy STAGE={self.stage}"
 
 

@@ -113,3 +113,9 @@ class Secrets:
         """Write a new version of a secret; the one before stays as its previous version."""
         self.account.call("secretsmanager", "PutSecretValue", name, {"SecretId": name, "SecretString": text})
         self._texts.pop(name, None)
+
+    def delete(self, name: str) -> None:
+        """Delete a secret at once and for good; one that is not there is no error."""
+        request = {"SecretId": name, "ForceDeleteWithoutRecovery": True}
+        self.account.call("secretsmanager", "DeleteSecret", name, request, absent=NOT_FOUND)
+        self._texts.pop(name, None)

@@ -161,6 +161,28 @@ print(json.dumps(type(app.answer_batches).__name__))
     assert told == [[[None, False], "function"], [["the-ai", True], "EventSourceHandler"]]
 
 
+def test_each_queue_s_workers_are_as_many_as_its_own_setting_says():
+    """Chalice gives the stage's environment to app.py when it packages it."""
+    program = """
+import app
+print(json.dumps({one.name: one.maximum_concurrency for one in app.app.event_sources if hasattr(one, "queue")}))
+"""
+    queues = ("WHATSAPP", "SMS", "EMAIL", "AI_REPLIES", "HUMAN_REPLIES", "AI")
+    workers = {f"{queue}_WORKERS_MAX": str(100 + place) for place, queue in enumerate(queues)}
+
+    done = python(program, **of_local_stage() | {"AI_WORKER": "echo"} | workers)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "batch_whatsapp": 100,
+        "batch_sms": 101,
+        "batch_email": 102,
+        "send_replies": 103,
+        "send_human_replies": 104,
+        "answer_batches": 105,
+    }
+
+
 def test_the_ai_worker_is_built_before_its_first_event():
     """As every other function."""
     program = "import app\nfrom chalicelib import wiring\nprint(json.dumps(sorted(vars(wiring.engine()))))"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from local.aws.clients import LocalAws
 from local.aws.ministack import NotInstalledError, local_aws
 from local.processes import environment, ports
 
-GATEWAY = Path(__file__).with_name("gateway.py")
 AGAIN = "make deploy STAGE=dev"
 
 
@@ -25,7 +23,7 @@ AGAIN = "make deploy STAGE=dev"
 def local() -> Iterator[LocalAws]:
     """A local AWS of its own."""
     try:
-        with local_aws(ports.free(1)[0], shell=os.environ, program=str(GATEWAY), enforces_rights=True) as aws:
+        with local_aws(ports.free(1)[0], shell=os.environ, is_deployable=True) as aws:
             yield aws
     except NotInstalledError as missing:
         pytest.skip(missing.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 
 from infrastructure.stages import AI_FUNCTION
 from local.processes.environment import PROJECT, clean
-from tests.deploy.deployment import shell_without_aws
 
 NAME = f"replies-engine-prod-{AI_FUNCTION}"
 PROGRAM = """
@@ -51,7 +51,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run(clone: Path, *command: str) -> str:
-    environment = {**clean(shell_without_aws()), "PYTHONDONTWRITEBYTECODE": "1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    environment = {**clean(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "AWS_DEFAULT_REGION": "eu-west-1"}
     done = subprocess.run(
         [sys.executable, *command], cwd=clone, env=environment, capture_output=True, text=True, check=False
     )

@@ -17,7 +17,7 @@ from botocore.session import Session
 
 from infrastructure import access_logs, chalice_state, deploying
 from infrastructure.account import Account, DeploymentError
-from infrastructure.post_deploy import PUBLIC_BASE_URL, apply, throttling
+from infrastructure.post_deploy import PUBLIC_BASE_URL, Throttling, apply, throttling
 from infrastructure.stack import Stack
 from infrastructure.stages import Stage, functions, queue_readers, stages, webhooks
 from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE, resources
@@ -168,6 +168,7 @@ class TestSettling:
         }
         limits = account.client("apigateway").get_stage(restApiId=deployed, stageName=STAGE)["methodSettings"]["*/*"]
         wanted = throttling(stage)
+        assert wanted == Throttling(50, 100)
         assert {function for function, loop in loops.items() if loop == "Allow"} == set(queue_readers())
         assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (wanted.per_second, wanted.burst)
         assert variables(account, stage, "send_replies") == {"STAGE": STAGE, PUBLIC_BASE_URL: url}
@@ -250,9 +251,20 @@ class TestSettling:
         with pytest.raises(ClientError, match="BadRequestException"):
             access_logs.let_api_gateway_write(Elsewhere(NewRole(refusals=1_000), session=Session()))
 
-    def test_prod_takes_more_than_other_stages(self):
-        """A burst of many companies in prod; a loop of somebody's test elsewhere."""
-        assert throttling(stages()["prod"]).per_second > throttling(stages()["dev"]).per_second
+    def test_the_api_takes_as_much_as_the_stage_s_settings_say(self, account: Account, stage: Stage, deployed: str):
+        """Raised before a campaign, and set back after it."""
+        raised = {"API_REQUESTS_PER_SECOND": "2000", "API_BURST": "4000"}
+        apply(account, stage, (deployed, BASE))
+
+        done = apply(account, replace(stage, variables={**stage.variables, **raised}), (deployed, BASE))
+
+        limits = account.client("apigateway").get_stage(restApiId=deployed, stageName=STAGE)["methodSettings"]["*/*"]
+        assert done == ["the API takes 2000 requests a second, 4000 at once"]
+        assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (2_000, 4_000)
+
+    def test_a_stage_that_says_nothing_takes_the_defaults(self):
+        """A burst of many companies in prod; dev says less, against a loop of somebody's test."""
+        assert throttling(stages()["prod"]) == Throttling(500, 1_000)
 
     @pytest.mark.parametrize("api", [None, ("abcd1234", BASE)])
     def test_a_stage_that_is_not_deployed_is_told_with_the_command(

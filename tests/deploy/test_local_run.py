@@ -15,10 +15,10 @@ import pytest
 
 from local import tenants
 from local.processes import ports
-from local.processes.environment import HOST, PROJECT
+from local.processes.environment import HOST, PROJECT, clean
 from local.requests import messages
 from local.stubs.phones import Phones
-from tests.deploy.deployment import eventually, shell_without_aws
+from tests.deploy.deployment import eventually
 from tests.examples.completions import Completions
 
 pytestmark = pytest.mark.deployed
@@ -37,7 +37,7 @@ def running(*arguments: str, **variables: str) -> Iterator[tuple[str, Phones]]:
     child = subprocess.Popen(
         [sys.executable, "-m", "local", "run", *options, *arguments],
         cwd=PROJECT,
-        env={**shell_without_aws(), **settings},
+        env={**clean(os.environ), **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

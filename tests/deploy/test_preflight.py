@@ -37,6 +37,18 @@ class TestConfiguration:
         assert fault.startswith(f"{variable} of the stage dev names {name}, which is nothing of that stage")
         assert "`make policies`" in fault
 
+    @pytest.mark.parametrize(
+        ("variable", "value", "bounds"),
+        [("AI_REPLIES_WORKERS_MAX", "2000", "2 to 1000"), ("API_REQUESTS_PER_SECOND", "0", "1 to 100000")],
+    )
+    def test_a_setting_out_of_its_bounds_is_named(self, dev: Stage, variable: str, value: str, bounds: str):
+        """Before a function is deployed that could not start, or an API that takes nothing."""
+        (fault,) = faults_of_configuration(changed(dev, **{variable: value}))
+
+        assert fault.startswith(
+            f"{variable} must be a number from {bounds}: mend environment_variables of the stage dev"
+        )
+
     def test_a_stage_that_closes_its_endpoint_needs_a_domain(self, dev: Stage):
         """Nothing could reach it otherwise."""
         closed = replace(dev, closes_execute_api=True)

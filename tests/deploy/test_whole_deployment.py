@@ -7,6 +7,7 @@ in which they stand.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,23 +30,31 @@ from packaging.utils import canonicalize_name
 from infrastructure import policies
 from infrastructure.locks import pins
 from infrastructure.packaging import LOCK
-from infrastructure.post_deploy import throttling
 from infrastructure.stages import AI_FUNCTION, functions, stages
 from infrastructure.template import MONITORING_FILE, resources
 from local import tenants
 from local.aws.clients import LocalAws
 from local.processes.environment import PROJECT, REGION
+from local.rehearsal.clone import OWN_ARCHITECTURE, PATIENCE
+from local.rehearsal.domain import domain
 from local.requests import emails, messages
 from local.requests.signatures import signature
 from local.stubs import ai
 from local.stubs.sendgrid import Account as MailAccount
 from local.stubs.sendgrid import SendGridStub
 from local.stubs.twilio import Account, TwilioStub
-from tests.deploy.deployment import OWN_ARCHITECTURE, Deployment, domain, eventually, shell_without_aws
+from tests.deploy.deployment import Deployment, eventually
 
 pytestmark = pytest.mark.deployed
 
 WINDOW_SECONDS = 5
+CAPACITY = {
+    "WHATSAPP_WORKERS_MAX": "30",
+    "AI_REPLIES_WORKERS_MAX": "200",
+    "API_REQUESTS_PER_SECOND": "60",
+    "API_BURST": "120",
+}
+"""Other than the defaults, and than those of dev."""
 UNCHECKED = (1).to_bytes(4, "little")
 """The flags of a compiled file that is known by its source's hash, and never checked."""
 FIRST_START_SECONDS = 90
@@ -158,16 +167,14 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A fresh clone, its stage dev deployed by `make deploy`'s command, its tenants in place."""
-    made = Deployment.of_fresh_clone(tmp_path_factory.mktemp("clone"), local, shell_without_aws())
+    made = Deployment.of_project(tmp_path_factory.mktemp("clone"), local, os.environ)
     told = {
         "TWILIO_API_BASE_URL": twilio.url,
         "SENDGRID_API_BASE_URL": sendgrid.url,
         "BATCH_WINDOW_SECONDS": str(WINDOW_SECONDS),
         "BATCH_MAX_WAIT_SECONDS": "30",
-        # A busy machine may take long over a first start.
-        "AWS_READ_TIMEOUT_SECONDS": "10",
-        "WEBHOOK_DEADLINE_SECONDS": "6",
-        "BUCKET_READ_TIMEOUT_SECONDS": "2",
+        **PATIENCE,
+        **CAPACITY,
     }
     made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
     made.configure("prod", "arm64", AI_WORKER="echo", **told)
@@ -177,7 +184,7 @@ def deployment(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Twilio    {hooks}/webhooks/whatsapp#rc=3&rp=all" in done.stdout
-    routes[""] = f"{local.endpoint}/restapis/{made.api('dev')}/dev/_user_request_"
+    routes[""] = made.api_url("dev")
     tenants.seed(made.aws, "dev", [replace(one, policies={}) for one in tenants.TENANTS])  # the stage's window
     for one in CONVERSATIONS:  # a first start, and a first e-mail, may take longer than a window
         one.post(made, hooks, one.message("forged"), forge=True)
@@ -313,12 +320,11 @@ class TestDeployed:
         assert made["logs"][f"/aws/lambda/{name}"] == 30
 
     def test_queues_schedules_and_the_api_are_as_they_are_registered(self, deployment: Deployment):
-        """Concurrency by the mapping; a regional API, throttled and not traced; recursion where meant."""
+        """Concurrency and throttle by the stage's settings; a regional API, not traced; recursion where meant."""
         made = deployment.snapshot("dev")
 
         (api,) = made["apis"].values()
         traced, settings = api["stages"]["dev"]
-        wanted = throttling(stages()["dev"])
         mappings = [one for found in made["mappings"].values() for one in found]
         assert {(queue.rpartition(":")[2], size) for _, queue, size, _, _ in mappings} == {
             ("replies-engine-dev-whatsapp", 10),
@@ -327,10 +333,19 @@ class TestDeployed:
             ("replies-engine-dev-ai-replies", 1),
             ("replies-engine-dev-human-replies", 1),
         }
-        assert {json.dumps(scaling) for _, _, _, scaling, _ in mappings} == {'{"MaximumConcurrency": 20}'}
+        assert {
+            queue.rpartition("-dev-")[2]: scaling["MaximumConcurrency"] for _, queue, _, scaling, _ in mappings
+        } == {
+            "whatsapp": 30,
+            "sms": 20,
+            "email": 20,
+            "ai-replies": 200,
+            "human-replies": 20,
+        }
         assert sorted(expression for expression, _ in made["rules"].values()) == ["rate(1 minute)", "rate(5 minutes)"]
         assert (api["endpoint"], traced) == (["REGIONAL"], False)
-        assert settings["*/*"]["throttlingRateLimit"] == wanted.per_second
+        assert settings["*/*"]["throttlingRateLimit"] == int(CAPACITY["API_REQUESTS_PER_SECOND"])
+        assert settings["*/*"]["throttlingBurstLimit"] == int(CAPACITY["API_BURST"])
         assert {name for name, one in made["functions"].items() if one["recursion"] == "Allow"} == {
             name for name, found in made["mappings"].items() if found
         }
@@ -582,8 +597,7 @@ def quickened(deployment: Deployment, function: str) -> Iterator[None]:
 
 def taken_at(deployment: Deployment, public: str, conversation: Conversation) -> int:
     """The status that a message gets which is signed for the API's own URL, and sent to where that is here."""
-    api = deployment.api("prod")
-    here = f"{deployment.aws.endpoint}/restapis/{api}/prod/_user_request_/webhooks/{conversation.channel}"
+    here = f"{deployment.api_url('prod')}/webhooks/{conversation.channel}"
     signed_for = f"{public}/webhooks/{conversation.channel}"
     form = conversation.message("to prod").parameters
     signed = signature(signed_for, form, conversation.company.auth_token)

@@ -42,6 +42,16 @@ def test_the_run_that_started_last_is_the_newest(tmp_path: Path):
         assert run_file.newest(tmp_path) == other
 
 
+def test_a_rehearsal_is_found_by_its_port_alone(tmp_path: Path):
+    """A command for the stage `local` never means it."""
+    rehearsal = replace(RUN, aws_port=4576, stage="dev")
+    with run_file.written(RUN, tmp_path), run_file.written(rehearsal, tmp_path):
+        os.utime(run_file.path(RUN.aws_port, tmp_path), (1, 1))
+
+        assert run_file.newest(tmp_path) == RUN
+        assert run_file.at_port(4576, tmp_path) == rehearsal
+
+
 def test_the_lines_of_the_app_and_its_workers_are_kept(tmp_path: Path):
     """The stubs print what customers wrote: theirs are not."""
     before = datetime.now(UTC)

@@ -16,10 +16,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
 from botocore.session import Session
 from moto import mock_aws
 
 from chalicelib.aws.attributes import item_to_wire
+from chalicelib.settings import workers_setting
 from infrastructure.stages import functions
 from infrastructure.template import TEMPLATE_FILE
 from local import run_file
@@ -35,7 +38,20 @@ REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-dev"
 SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
 
 
+LIMITS = {
+    "before-call.lambda.GetAccountSettings": {"AccountLimit": {"UnreservedConcurrentExecutions": 1_000}},
+    "before-call.api-gateway.GetAccount": {"throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000}},
+}
+"""The account's limits by the event that botocore raises before it asks: moto knows neither operation."""
+
+
+def _tell_limits(event_name: str, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    return AWSResponse("", 200, {}, None), LIMITS[event_name]
+
+
 _SESSION = Session()
+for _event in LIMITS:
+    _SESSION.register(_event, _tell_limits)
 _SESSION.set_credentials("testing", "testing")
 _SESSION.set_config_variable("region", REGION)
 
@@ -125,6 +141,8 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
             "AWS_DEFAULT_REGION": REGION,
         }.items():
             patch.setenv(name, value)
+        limits = [(event, _tell_limits) for event in LIMITS]
+        patch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *limits])
         made = Stage(Config.read(), Target.of(STAGE, Config.read(), region=REGION))
         boto3.client("cloudformation").create_stack(
             StackName=f"replies-engine-{STAGE}",
@@ -230,5 +248,8 @@ def _wake(stage: Stage) -> None:
         url = sqs.get_queue_url(QueueName=queues[variable])["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         lambdas.create_event_source_mapping(
-            EventSourceArn=arn, FunctionName=full_name(stage.config, STAGE, handler), BatchSize=1
+            EventSourceArn=arn,
+            FunctionName=full_name(stage.config, STAGE, handler),
+            BatchSize=1,
+            ScalingConfig={"MaximumConcurrency": int(queues.get(workers_setting(variable), "20"))},
         )

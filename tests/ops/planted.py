@@ -174,7 +174,27 @@ def restore_table(stage: Stage) -> None:
     )
 
 
+def set_workers(stage: Stage, handler: str, **scaling: int) -> None:
+    """Change how often a function that reads a queue may run at once."""
+    functions = stage.client("lambda")
+    name = f"replies-engine-dev-{handler}"
+    (found,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=found["UUID"], ScalingConfig=scaling)
+
+
 PLANTED: dict[str, Planted] = {
+    "workers in another number": Planted(
+        lambda stage: set_workers(stage, "send_replies", MaximumConcurrency=200),
+        "concurrency",
+        "replies-engine-dev-send_replies may run 200 times at once, and the settings say 20",
+        "make deploy STAGE=dev",
+    ),
+    "workers without a bound": Planted(
+        lambda stage: set_workers(stage, "batch_sms"),
+        "concurrency",
+        "replies-engine-dev-batch_sms may run any number of times at once, and the settings say 20",
+        "make deploy STAGE=dev",
+    ),
     "a missing table": Planted(
         lambda stage: stage.client("dynamodb").delete_table(TableName="conversations-sends-dev"),
         "tables",

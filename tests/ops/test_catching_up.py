@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from chalicelib.channels.channel import Vendor
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.twilio.sending import TwilioSender
+from chalicelib.clock import SystemClock
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, OptOut
 from local.stubs.twilio import Account, Fault, Kind, TwilioStub
@@ -203,7 +205,9 @@ class TestTwilioSList:
         since: datetime = START - timedelta(hours=6),
         address: str = COMPANY,
     ):
-        sender = TwilioSender(connect_seconds=2, read_seconds=5, base_url=twilio.url)
+        sender = TwilioSender(
+            connect_seconds=2, read_seconds=5, base_url=twilio.url, connections=Connections(SystemClock())
+        )
         vars(world.engine)["senders"] = dict.fromkeys(("whatsapp", "sms"), sender)
         channel = world.engine.channels["whatsapp"]
         return twilio_messages.inbound(world.engine, channel, address, world.secrets.texts[SECRET_REF], since)

@@ -669,3 +669,68 @@ def test_every_command_tells_what_it_does():
     ):
         assert f"  {command}" in told
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
+
+
+class TestTrials:
+    def test_production_is_loaded_only_with_a_word_of_its_own(self, stage: Stage):
+        """A stage named prod serves customers."""
+        result = CliRunner().invoke(cli, ["load", "--stage", "prod", "--region", REGION, "--yes"])
+
+        assert result.exit_code == 2
+        assert "stage prod serves customers; fix: another --stage, or --on-production" in result.output
+
+    @pytest.mark.parametrize(
+        ("options", "why"),
+        [
+            (["--rate", "51"], "0.1<=x<=50"),
+            (["--seconds", "901"], "1<=x<=900"),
+            (["--tenants", "51"], "1<=x<=50"),
+            (["--rate", "50", "--seconds", "900"], "at most 20000 are sent"),
+        ],
+    )
+    def test_a_load_has_its_bounds(self, stage: Stage, options: list[str], why: str):
+        """Each alone, and all together."""
+        told = run("load", "--yes", *options)
+
+        assert told.exit_code == 2
+        assert why in told.output
+
+    @pytest.mark.parametrize("command", ["smoke", "load"])
+    def test_a_no_changes_nothing(self, stage: Stage, twilio: TwilioStub, command: str):
+        """No company is made."""
+        before = rows(stage, "conversations")
+
+        told = run(command, "--url", "http://127.0.0.1:9", typed="n\n")
+
+        assert told.exit_code == 3
+        assert rows(stage, "conversations") == before
+
+    @pytest.mark.parametrize("command", ["smoke", "load"])
+    def test_a_trial_needs_accounts_that_send_nothing(self, stage: Stage, command: str):
+        """Twilio's own API is there, and no test credentials are."""
+        told = run(command, "--url", "http://127.0.0.1:9", "--yes")
+
+        assert told.exit_code == 2
+        assert "needs Twilio's test credentials" in told.output
+
+    def test_an_unreachable_stage_fails_at_the_receipt_and_nothing_is_left(self, stage: Stage, twilio: TwilioStub):
+        """Neither a row nor a secret; the exit code says that a step failed."""
+        before = rows(stage, "conversations")
+
+        told = run("smoke", "--url", "http://127.0.0.1:9", "--yes")
+
+        assert told.exit_code == 1
+        assert "whatsapp failed at receipt; sms failed at receipt; email failed at receipt" in told.output
+        assert rows(stage, "conversations") == before
+        names = [one["Name"] for one in stage.client("secretsmanager").list_secrets()["SecretList"]]
+        assert names == [REF]
+
+    def test_a_load_that_nobody_answers_says_so(self, stage: Stage, twilio: TwilioStub):
+        """As one document for programs; its company is gone."""
+        told = run(
+            "load", "--url", "http://127.0.0.1:9", "--yes", "--json", "--rate", "50", "--seconds", "1", "--tenants", "1"
+        )
+
+        document = json.loads(told.output[told.output.index("{") :])
+        assert (told.exit_code, document["answers"]) == (1, {"no answer": 50})
+        assert len(rows(stage, "conversations")) == 1

@@ -23,8 +23,8 @@ from ops.stage.account import Account
 from ops.stage.deployment import Deployment, full_name
 from ops.stage.target import CommandError, Target
 from ops.terminal import masking
-from tests.ops.conftest import BUCKET, REF, REGION, SECRET, STAGE, Stage
-from tests.ops.planted import set_queue, write_secret
+from tests.ops.conftest import BUCKET, LIMITS, REF, REGION, SECRET, STAGE, Stage
+from tests.ops.planted import set_queue, set_workers, write_secret
 from tests.ops.serving import answering, served
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
 
@@ -271,6 +271,93 @@ class TestWebhooks:
         assert self.found(stage, None) == ["the URL of the webhooks is unknown"]
 
 
+class TestCapacity:
+    def test_an_account_that_lets_too_few_functions_run_is_told_with_the_number_that_is_needed(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ):
+        """New accounts begin with ten; five workers of twenty each, 50 requests a second of 0.1 s, and two sweeps."""
+        limit = {"AccountLimit": {"UnreservedConcurrentExecutions": 106}}
+        monkeypatch.setitem(LIMITS, "before-call.lambda.GetAccountSettings", limit)
+
+        (found,) = warnings(stage)
+
+        assert found.area == "concurrency"
+        assert "run 106 times at once in eu-west-1, and this stage may need 107: 100 workers, 5 webhooks" in found.what
+        assert found.fix == (
+            "aws service-quotas request-service-quota-increase --cli-input-json "
+            """'{"ServiceCode": "lambda", "QuotaCode": "L-B99A9384", "DesiredValue": 107.0}' --region eu-west-1"""
+        )
+
+    def test_raised_workers_are_held_against_the_account(self, stage: Stage):
+        """Of each function by its own setting."""
+        stage.configure_all(AI_REPLIES_WORKERS_MAX="950")
+        set_workers(stage, "send_replies", MaximumConcurrency=950)
+
+        (found,) = warnings(stage)
+
+        assert "may need 1037: 1030 workers" in found.what
+
+    def test_an_api_that_may_take_more_than_the_account_s_is_told(self, stage: Stage, monkeypatch: pytest.MonkeyPatch):
+        """Beyond the account's rate API Gateway answers 429, whatever the stage says."""
+        monkeypatch.setitem(LIMITS, "before-call.api-gateway.GetAccount", {"throttleSettings": {"rateLimit": 49.0}})
+
+        (found,) = warnings(stage)
+
+        assert found.area == "throttle"
+        assert "take 49 requests a second in eu-west-1, and API_REQUESTS_PER_SECOND is 50" in found.what
+        assert '"QuotaCode": "L-8A5B8E43", "DesiredValue": 50.0' in found.fix
+
+    def test_an_api_that_is_throttled_otherwise_than_the_settings_say_is_found(self, stage: Stage):
+        """In the app's API that has the stage; one of another app is nobody's business here."""
+        for name, per_second in (("replies-engine", 500), ("other", 9)):
+            throttle(stage, name, "dev", per_second, 100)
+
+        (found,) = faults(stage)
+
+        assert found.line == (
+            "throttle: the API takes 500 requests a second and 100 at once, and the settings say 50 and 100; "
+            "fix: make deploy STAGE=dev"
+        )
+
+    def test_a_throttle_as_the_settings_say_is_sound(self, stage: Stage):
+        """And one of another stage of the app is that stage's."""
+        throttle(stage, "replies-engine", "dev", 50, 100)
+        throttle(stage, "replies-engine", "prod", 500, 1_000)
+
+        assert faults(stage) == []
+
+    def test_a_right_that_is_missing_is_one_finding_that_names_it(self, stage: Stage):
+        """What else is looked at by that service is looked at all the same."""
+        deployment = stage.find()
+        refuse(deployment, "lambda", "AccessDeniedException", "GetAccountSettings")
+        refuse(deployment, "apigateway", "AccessDeniedException", "GetRestApis")
+
+        found = [one for area in examine(deployment, NO_PROBE) for one in area.findings]
+
+        told = [one for one in found if one.area in {"functions", "concurrency", "throttle"}]
+        assert [one.what for one in told] == [
+            "the credentials have no right to GetAccountSettings of the account",
+            "the credentials have no right to GetRestApis replies-engine",
+        ]
+        assert all("--profile" in one.fix for one in told)
+
+
+def throttle(stage: Stage, api_name: str, api_stage: str, per_second: int, burst: int) -> None:
+    """An API with a stage that takes so much."""
+    client = stage.client("apigateway")
+    api = client.create_rest_api(name=api_name)["id"]
+    (root,) = client.get_resources(restApiId=api)["items"]
+    method = {"restApiId": api, "resourceId": root["id"], "httpMethod": "POST"}
+    client.put_method(**method, authorizationType="NONE")
+    client.put_integration(**method, type="MOCK")
+    client.create_deployment(restApiId=api, stageName=api_stage)
+    limits = {"rateLimit": per_second, "burstLimit": burst}
+    patches = [
+        {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)} for name, value in limits.items()
+    ]
+    client.update_stage(restApiId=api, stageName=api_stage, patchOperations=patches)
+
+
 class TestPolicies:
     TOLD = {  # noqa: RUF012
         "Version": "2012-10-17",
@@ -429,14 +516,16 @@ class TestExitCode:
         assert "1 fault(s)" in told
 
 
-def refuse(deployment: Deployment, service: str, code: str) -> None:
-    """Have AWS refuse every call of a service."""
+def refuse(deployment: Deployment, service: str, code: str, operation: str = "") -> None:
+    """Have AWS refuse every call of a service, or one operation."""
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def refusing(model, **_):
         raise ClientError(answer, model.name)
 
-    deployment.account.service(service).client.meta.events.register("before-call", refusing)
+    meta = deployment.account.service(service).client.meta
+    event = f"before-call.{meta.service_model.service_id.hyphenize()}.{operation}" if operation else "before-call"
+    meta.events.register_first(event, refusing)
 
 
 def put_row_of_other(stage: Stage, number: str, **refs: str) -> None:

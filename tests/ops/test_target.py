@@ -85,6 +85,42 @@ class TestRunFile:
         assert local(endpoint_url="http://127.0.0.1:4777").twilio_url == "http://127.0.0.1:4778"
 
 
+class TestRehearsal:
+    RUN = replace(TestRunFile.RUN, stage="dev")
+    ENDPOINT = "http://127.0.0.1:14566"
+
+    @pytest.fixture(autouse=True)
+    def _runs(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(run_file, "running", lambda *_: [self.RUN])
+
+    def test_its_endpoint_alone_leads_there(self):
+        """With the access key of its start, in its region; it is deployed, so its functions tell the settings."""
+        target = Target.of("dev", CONFIG, endpoint_url=self.ENDPOINT)
+
+        assert (target.run, target.key, target.region) == (self.RUN, NO_KEY, "eu-west-1")
+        assert not target.is_on_this_machine
+        assert target.deploy == "make rehearse STAGE=dev"
+
+    def test_without_the_endpoint_the_stage_is_the_account_s(self):
+        """A rehearsal that happens to run is never taken for it."""
+        target = Target.of("dev", CONFIG, region="eu-west-1")
+
+        assert (target.run, target.key, target.deploy) == (None, None, "make deploy STAGE=dev")
+
+    @pytest.mark.parametrize(
+        ("stage", "endpoint"), [("prod", ENDPOINT), ("dev", "https://dynamodb.example.com:14566"), ("dev", "nonsense")]
+    )
+    def test_another_stage_or_endpoint_is_not_the_rehearsal(self, stage: str, endpoint: str):
+        """Its key goes nowhere else."""
+        target = Target.of(stage, CONFIG, endpoint_url=endpoint)
+
+        assert (target.run, target.key) == (None, None)
+
+    def test_the_stage_local_is_never_a_rehearsal(self):
+        """Though one is the only thing that runs."""
+        assert local().endpoint_url == "http://127.0.0.1:4566"
+
+
 class TestCommands:
     def test_a_command_is_named_with_the_options_that_led_here(self):
         """So that it can be copied as it stands."""

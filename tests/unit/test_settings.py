@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import Code
-from chalicelib.settings import Settings, SettingsError, lambda_handler, queue_name
+from chalicelib.settings import Settings, SettingsError, lambda_handler, queue_name, workers_max
 from infrastructure.template import load
 from tests.world import ENVIRONMENT
 
@@ -235,6 +235,25 @@ class TestValues:
         names = queue_name("AI_REPLIES_QUEUE"), queue_name("SMS_QUEUE")
 
         assert names == ("replies-engine-local-ai-replies", "replies-engine-dev-sms")
+
+    @pytest.mark.parametrize("queue", ["WHATSAPP", "SMS", "EMAIL", "AI_REPLIES", "HUMAN_REPLIES", "AI"])
+    def test_a_decorator_s_workers_are_as_the_stage_says(self, monkeypatch: pytest.MonkeyPatch, queue: str):
+        """Read when the app is packaged; twenty where the stage says nothing."""
+        monkeypatch.delenv(f"{queue}_WORKERS_MAX", raising=False)
+        default = workers_max(f"{queue}_QUEUE")
+        monkeypatch.setenv(f"{queue}_WORKERS_MAX", "200")
+
+        told = workers_max(f"{queue}_QUEUE")
+
+        assert (default, told) == (20, 200)
+
+    @pytest.mark.parametrize("value", ["1", "1001", "", "many"])
+    def test_workers_that_lambda_would_refuse_stop_the_packaging(self, monkeypatch: pytest.MonkeyPatch, value: str):
+        """A mapping takes 2 to 1,000."""
+        monkeypatch.setenv("SMS_WORKERS_MAX", value)
+
+        with pytest.raises(SettingsError, match="SMS_WORKERS_MAX must be a number from 2 to 1000"):
+            workers_max("SMS_QUEUE")
 
     def test_the_function_s_name_is_told_on_lambda_only(self, monkeypatch: pytest.MonkeyPatch):
         """`_HANDLER` alone may be anybody's."""

@@ -25,10 +25,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-import requests
 from requests import PreparedRequest, RequestException, Response
 
 from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.outcomes import Answer
@@ -54,7 +54,8 @@ class SendGridSender:
     lists_every_message = False
     """The Email Activity API is an extra, and late: an e-mail that it lacks may have been taken."""
 
-    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str) -> None:
+    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str, connections: Connections) -> None:
+        self._connections = connections
         self._timeout = connect_seconds, read_seconds
         self._base_url = base_url or _API
 
@@ -107,7 +108,7 @@ class SendGridSender:
         return _found(answer)
 
     def _request(self, method: str, path: str, key: str, **what: Any) -> Response:
-        return requests.request(
+        return self._connections.request(
             method,
             f"{self._base_url}{path}",
             auth=_bearer(key),

@@ -31,6 +31,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from chalicelib.channels.channel import Fetched, NotFetched
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.twilio.credentials import API_BASE_URL, TwilioCredentials
 from chalicelib.clock import Deadline
 
@@ -57,8 +58,15 @@ class TwilioMedia:
     """Fetches media of any account; see `chalicelib.channels.channel.Fetcher`."""
 
     def __init__(
-        self, connect_seconds: float, read_seconds: float, *, base_url: str, kept_under: tuple[str, ...] = KEPT_UNDER
+        self,
+        connect_seconds: float,
+        read_seconds: float,
+        *,
+        base_url: str,
+        connections: Connections,
+        kept_under: tuple[str, ...] = KEPT_UNDER,
     ) -> None:
+        self._connections = connections
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._base_url = base_url
@@ -76,29 +84,27 @@ class TwilioMedia:
         at = base_url + path
         kept_under = (*self._kept_under, *_kept_in(credentials.place))
         try:
-            with requests.Session() as session:
-                for _ in range(_REDIRECTS_MAX + 1):
-                    # A third of what is left, for connecting, for the answer and for the last piece of the content.
-                    wait_max = max(deadline.seconds_left / 3, 0.001)
-                    with self._get(session, at, authorize, wait_max) as response:
-                        if response.status_code not in _REDIRECTS:
-                            return _content(response, refuse, replace(deadline, at=deadline.at - wait_max))
-                        at = urljoin(at, response.headers.get("Location", ""))
-                    if _CLIMBS.search(urlsplit(at).path) or not at.startswith(kept_under):
-                        return NotFetched("redirected to a host that is not Twilio's")
-                    authorize = _nobody
-                return NotFetched("redirected too often")
+            for _ in range(_REDIRECTS_MAX + 1):
+                # A third of what is left, for connecting, for the answer and for the last piece of the content.
+                wait_max = max(deadline.seconds_left / 3, 0.001)
+                with self._get(at, authorize, wait_max) as response:
+                    if response.status_code not in _REDIRECTS:
+                        return _content(response, refuse, replace(deadline, at=deadline.at - wait_max))
+                    at = urljoin(at, response.headers.get("Location", ""))
+                if _CLIMBS.search(urlsplit(at).path) or not at.startswith(kept_under):
+                    return NotFetched("redirected to a host that is not Twilio's")
+                authorize = _nobody
+            return NotFetched("redirected too often")
         except (RequestException, HTTPError, OSError, ValueError) as error:
             return NotFetched(type(error).__name__)
 
     def _get(
         self,
-        session: requests.Session,
         url: str,
         authorize: Authorize,
         wait_max: float,
     ) -> requests.Response:
-        return session.get(
+        return self._connections.get(
             url,
             auth=authorize,
             headers={"Accept-Encoding": "identity"},  # what is packed small could be large

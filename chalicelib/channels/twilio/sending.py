@@ -23,6 +23,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.outcomes import Answer
 from chalicelib.channels.twilio import RETRIES
@@ -43,10 +44,11 @@ reaches it: `dictConfig` enables every logger of the tree again."""
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
-    """The library's own HTTP client, with both timeouts, no redirects, and its own base of the API."""
+    """The library's own HTTP client, with our connections, both timeouts, no redirects, and its own base of the API."""
 
-    def __init__(self, connect_seconds: float, read_seconds: float, base_url: str) -> None:
-        super().__init__(logger=_silent)
+    def __init__(self, connections: Connections, connect_seconds: float, read_seconds: float, base_url: str) -> None:
+        super().__init__(pool_connections=False, logger=_silent)
+        self.session = connections
         self.timeout = (connect_seconds, read_seconds)  # its constructor takes one number for both
         self._base = urlsplit(base_url)
         self.answer: Response | None = None
@@ -64,7 +66,8 @@ class TwilioSender:
 
     lists_every_message = True
 
-    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str) -> None:
+    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str, connections: Connections) -> None:
+        self._connections = connections
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._base_url = base_url
@@ -151,7 +154,7 @@ class TwilioSender:
         """A client, and its HTTP client, for one of the products that Twilio serves at hosts of their own."""
         credentials = TwilioCredentials.from_secret(secret)
         base_url = self._base_url or credentials.api_base_url.replace("//api.", f"//{product}.", 1)
-        http = _Http(self._connect_seconds, self._read_seconds, base_url)
+        http = _Http(self._connections, self._connect_seconds, self._read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from chalicelib.settings import Settings, SettingsError, queue_name
 from infrastructure.stages import HTTP_FUNCTION
@@ -78,12 +79,17 @@ def _sources(deployment: Deployment) -> Iterator[Finding]:
             yield from _schedule(deployment, function)
 
 
-def _mapping(deployment: Deployment, function: Function, registered: str) -> Iterator[Finding]:
+def mappings_of(deployment: Deployment, function: Function) -> list[dict[str, Any]]:
+    """The event source mappings that invoke a function."""
     request = {"FunctionName": function.name}
     pages = deployment.account.pages(
         "lambda", "ListEventSourceMappings", function.name, request, token=("NextMarker", "Marker")
     )
-    mappings = [one for page in pages for one in page["EventSourceMappings"]]
+    return [one for page in pages for one in page["EventSourceMappings"]]
+
+
+def _mapping(deployment: Deployment, function: Function, registered: str) -> Iterator[Finding]:
+    mappings = mappings_of(deployment, function)
     variable = variable_of(registered)
     if variable in deployment.of_other_stages:
         return  # reported for the settings

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.outcomes import SERVER_ERROR, Answer, Arrives, Reaction, Row
 from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID
 from chalicelib.channels.sendgrid.sending import SendGridSender
 from chalicelib.channels.twilio.outcomes import REFUSALS
 from chalicelib.channels.twilio.outcomes import TABLE as TWILIO
 from chalicelib.channels.twilio.sending import TwilioSender
+from chalicelib.clock import SystemClock
 from local.stubs import sendgrid as sendgrid_stub
 from local.stubs import twilio as twilio_stub
 from local.stubs.server import Kind
@@ -98,7 +100,7 @@ SENDGRID_CASES = [Case(row, _sendgrid_fault(row)) for row in SENDGRID.rows.value
 def test_a_send_that_twilio_answers_with_a_code_is_treated_as_its_row_says(twilio, case):
     """Each row, through Twilio's own library."""
     twilio.fail_next(case.fault)
-    sender = TwilioSender(0.2, 0.5, base_url=twilio.url)
+    sender = TwilioSender(0.2, 0.5, base_url=twilio.url, connections=Connections(SystemClock()))
 
     outcome = sender.send(part(), TWILIO_SECRET)
 
@@ -111,7 +113,7 @@ def test_a_send_that_twilio_answers_with_a_code_is_treated_as_its_row_says(twili
 def test_a_send_that_sendgrid_answers_with_a_status_is_treated_as_its_row_says(sendgrid, case):
     """Each row."""
     sendgrid.fail_next(case.fault)
-    sender = SendGridSender(0.2, 0.5, base_url=sendgrid.url)
+    sender = SendGridSender(0.2, 0.5, base_url=sendgrid.url, connections=Connections(SystemClock()))
 
     outcome = sender.send(email_part(), SENDGRID_SECRET)
 

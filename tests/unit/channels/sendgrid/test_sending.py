@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.sendgrid.sending import SendGridSender
+from chalicelib.clock import SystemClock
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
 from local.processes.ports import free
 from local.stubs.sendgrid import Account, Fault, Kind, SendGridStub
@@ -42,7 +44,7 @@ def part(**changes) -> OutboundPart:
 
 
 def sender_to(url: str) -> SendGridSender:
-    return SendGridSender(connect_seconds=0.2, read_seconds=0.2, base_url=url)
+    return SendGridSender(connect_seconds=0.2, read_seconds=0.2, base_url=url, connections=Connections(SystemClock()))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from chalicelib.channels.channel import Fetched, NotFetched
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.twilio.media import KEPT_UNDER, TwilioMedia
 from chalicelib.clock import Deadline, SystemClock
 from chalicelib.errors import Misconfigured
@@ -130,7 +131,7 @@ def within(size: int, content_type: str) -> str | None:
 
 def fetch(api: Server, storage: Server | None = None, url: str = URL, *, secret: str = SECRET, seconds: float = 5):
     kept_under = KEPT_UNDER if storage is None else (f"{storage.url}/media/",)
-    media = TwilioMedia(1, 1, base_url=api.url, kept_under=kept_under)
+    media = TwilioMedia(1, 1, base_url=api.url, connections=Connections(SystemClock()), kept_under=kept_under)
     return media.fetch(url, secret, refuse=within, deadline=Deadline.after(SystemClock(), seconds))
 
 
@@ -377,7 +378,7 @@ class TestBounds:
 
     def test_a_server_that_is_not_there_is_no_medium(self, api: Server):
         """Nor is one that speaks no HTTP."""
-        media = TwilioMedia(0.2, 0.2, base_url="http://127.0.0.1:1")
+        media = TwilioMedia(0.2, 0.2, base_url="http://127.0.0.1:1", connections=Connections(SystemClock()))
 
         outcome = media.fetch(URL, SECRET, refuse=within, deadline=Deadline.after(SystemClock(), 1))
 

@@ -11,6 +11,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from twilio.http.http_client import TwilioHttpClient
 
 from chalicelib.channels.channel import NotFetched
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.media import TwilioMedia
 from chalicelib.channels.twilio.sending import TwilioSender
@@ -67,7 +68,7 @@ def test_each_company_s_calls_go_to_its_own_region(asked, monkeypatch):
     """One sender serves all of them; what the machine's environment says of regions does not count."""
     monkeypatch.setenv("TWILIO_REGION", "au1")
     monkeypatch.setenv("TWILIO_EDGE", "sydney")
-    sender = TwilioSender(1, 1, base_url="")
+    sender = TwilioSender(1, 1, base_url="", connections=Connections(SystemClock()))
 
     sender.send(part(), secret(region="ie1"))
     sender.send(part(), secret())
@@ -78,7 +79,7 @@ def test_each_company_s_calls_go_to_its_own_region(asked, monkeypatch):
 @pytest.mark.parametrize("host", ["api.twilio.com", "api.dublin.ie1.twilio.com"])
 def test_media_are_fetched_from_the_region_however_the_webhook_names_them(asked, host):
     """The webhook may name either host."""
-    media = TwilioMedia(1, 1, base_url="")
+    media = TwilioMedia(1, 1, base_url="", connections=Connections(SystemClock()))
     deadline = Deadline.after(SystemClock(), 5)
 
     media.fetch(f"https://{host}{PATH}", secret(region="ie1"), refuse=lambda *_: None, deadline=deadline)
@@ -88,7 +89,7 @@ def test_media_are_fetched_from_the_region_however_the_webhook_names_them(asked,
 
 def test_another_region_s_host_is_no_medium_of_the_company(asked):
     """Its credentials go to its own region alone."""
-    media = TwilioMedia(1, 1, base_url="")
+    media = TwilioMedia(1, 1, base_url="", connections=Connections(SystemClock()))
     deadline = Deadline.after(SystemClock(), 5)
 
     fetched = media.fetch(
@@ -103,7 +104,7 @@ class TestUnknown:
     @pytest.mark.parametrize(("place", "name"), [({"region": "xx9"}, "region"), ({"edge": "moon"}, "edge")])
     def test_it_is_named_and_nothing_is_sent_blind(self, asked, place: dict[str, str], name: str):
         """Replies wait for whoever mends the secret; nothing goes to the wrong region."""
-        sender = TwilioSender(1, 1, base_url="")
+        sender = TwilioSender(1, 1, base_url="", connections=Connections(SystemClock()))
 
         for call in (
             lambda: sender.send(part(), secret(**place)),

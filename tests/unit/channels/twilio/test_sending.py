@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
+from chalicelib.channels.connections import Connections
 from chalicelib.channels.twilio.sending import TwilioSender
+from chalicelib.clock import SystemClock
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from local.processes.ports import free
 from local.stubs.twilio import Fault, Kind, TwilioStub
@@ -46,7 +48,7 @@ def part(**changes) -> OutboundPart:
 
 
 def sender_to(url: str) -> TwilioSender:
-    return TwilioSender(connect_seconds=0.2, read_seconds=0.2, base_url=url)
+    return TwilioSender(connect_seconds=0.2, read_seconds=0.2, base_url=url, connections=Connections(SystemClock()))
 
 
 @pytest.fixture
