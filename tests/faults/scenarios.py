@@ -306,6 +306,22 @@ def _report_as_undelivered(world: World) -> list[str]:
     return []
 
 
+def _handoff_died_and_stalled(world: World) -> list[str]:
+    """The process of a handoff with words died after it had sent them, and nobody took it up."""
+    sids = _turned({**HANDOFF, "body": "wait"})(world)
+    world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+    world.send_replies()
+    world.queues.replies.messages.clear()
+    world.clock.advance(400)
+    return sids
+
+
+def _hand_over_and_write(world: World) -> list[str]:
+    """An operator hands an open conversation over, and the customer writes."""
+    _hand_over(world)
+    return [world.deliver("three")]
+
+
 def _heartbeat_is_due(world: World) -> list[str]:
     """The AI has taken its time, says so, and answers then."""
     sids = _turned({"action": "extend"}, {})(world)
@@ -543,6 +559,16 @@ SCENARIOS = (
     ),
     Scenario("typing indicator", _reply, prepare=_locked_by_a_silent_ai, row=_by_policy(typing_indicator=True)),
     Scenario("an operator hands over", _hand_over, prepare=_locked_by_a_silent_ai, ends="with people"),
+    Scenario(
+        "an operator hands an open conversation over", _hand_over_and_write, prepare=_replied_and_sent, ends="either"
+    ),
+    Scenario(
+        "pass a stalled handoff to people",
+        _sweep,
+        prepare=_handoff_died_and_stalled,
+        ends="with people",
+        is_in_doubt=True,
+    ),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
     Scenario("opt out of a second channel", _say_stop, row=_opted_out_of_sms, ends="opted out"),
