@@ -121,7 +121,8 @@ mutants: .venv/made-dev ## hunt for the runs that convict changes of the protoco
 
 bench: .venv/made-dev ## what a message costs as a deployment grows, and in dollars, the webhook's hot path, and a large e-mail
 	@$(VENV)/python -m bench.growth && $(VENV)/python -m bench.costs && $(VENV)/python -m bench.hot_path \
-		&& $(VENV)/python -m bench.email && $(VENV)/python -m bench.adaptive_window && $(VENV)/python -m bench.cold
+		&& $(VENV)/python -m bench.email && $(VENV)/python -m bench.adaptive_window && $(VENV)/python -m bench.cold \
+		&& $(VENV)/python -m bench.latency && $(VENV)/python -m bench.scale --no-run
 
 compare: .venv/made-dev .venv-aws/made ## the same evenings over other designs, counted (ARGS="--seeds 50"; docs/comparison.md)
 	@$(VENV)/python -m bench.promises --seeds 4 $(ARGS)

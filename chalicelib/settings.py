@@ -214,10 +214,16 @@ class Settings:
     handoff_flag_routes: bool = _setting(
         "whether the attribute `hand_off_to_human` routes a conversation to people", _flag, "false"
     )
-    on_new_message: Literal["queue", "reject"] = _setting(
-        "a message that arrives while the AI works: `queue` stages it for the next batch; `reject` rejects it",
-        _one_of(queue="queue", reject="reject"),
+    on_new_message: Literal["queue", "restart", "reject"] = _setting(
+        "a message that arrives while the AI works: `queue` stages it for the next batch; `restart` gives the AI one "
+        "larger batch in place of the one that it has; `reject` rejects it",
+        _one_of(queue="queue", restart="restart", reject="reject"),
         "queue",
+    )
+    restarts_max: int = _setting(
+        "how often messages that are unanswered are given to the AI anew by `restart`; after that, as `queue`",
+        _within(int, 0, 10),
+        "2",
     )
     locked_notice: str = _setting(
         "text that the customer receives when a message arrives while the AI works; empty: none",

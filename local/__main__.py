@@ -208,14 +208,15 @@ def work(*, only: tuple[str, ...], die_before_dispatch: bool, every: int | None)
 
 @cli.command("stub-twilio", hidden=True)
 @click.option("--port", type=int, required=True)
-def twilio_stub(port: int) -> None:
+@click.option("--reads", is_flag=True, help="Customers read what they get by WhatsApp.")
+def twilio_stub(port: int, *, reads: bool) -> None:
     """Stand in for Twilio's API (a child of `run`)."""
     parent_watch.end_with_parent()
     from local import tenants  # noqa: PLC0415  # a child loads only what it needs
     from local.aws.clients import LocalAws  # noqa: PLC0415  # as above
     from local.stubs import twilio  # noqa: PLC0415  # a child loads only what it needs
 
-    twilio.serve_stub(port, tenants.accounts(LocalAws.of_environment()))
+    twilio.serve_stub(port, tenants.accounts(LocalAws.of_environment()), is_read=reads)
 
 
 @cli.command("stub-sendgrid", hidden=True)

@@ -61,6 +61,8 @@ def run(
     ports.require_free(console_port, "CONSOLE_PORT")
     tenants = [*(TENANTS if twilio_port is not None else ()), *([own] if own else ())]
 
+    if twilio_port is not None:
+        shell = {"TYPING_INDICATOR": "true", **shell}  # so that the phones show it
     ear = Ear()
     kept: list[RunLog] = []
 
@@ -87,7 +89,7 @@ def run(
         ):
             kept.append(log)
             if twilio_port is not None:
-                here.wait_for(here.twilio_stub(), twilio_port)
+                here.wait_for(here.twilio_stub("--reads"), twilio_port)
             here.wait_for(here.sendgrid_stub(), sendgrid_port)
             app = here.serve() if is_served else None
             worker = here.work()

@@ -98,9 +98,9 @@ class Stack:
             base = f"http://{environment.HOST}:{self.http_port}"
         return self.start("work", "work", *options, may_end=may_end, PUBLIC_BASE_URL=base)
 
-    def twilio_stub(self) -> Child:
+    def twilio_stub(self, *options: str) -> Child:
         """Start the stub for Twilio's API."""
-        return self.start("twilio", "stub-twilio", "--port", self.twilio_url.rpartition(":")[2])
+        return self.start("twilio", "stub-twilio", "--port", self.twilio_url.rpartition(":")[2], *options)
 
     def sendgrid_stub(self) -> Child:
         """Start the stub for SendGrid's API."""

@@ -11,6 +11,7 @@ from statistics import median, quantiles
 from bench.promises.world import Delivered, World
 
 _TOKEN = re.compile(r"c\d+(?:m\d+|probe)|forged-c\d+m\d+")
+LATE_SECONDS = 120.0
 _WANTS_ANSWER = frozenset({"text", "photo"})
 
 PRICES = {
@@ -18,6 +19,7 @@ PRICES = {
     "dynamodb read": 0.125e-6,
     "sqs": 0.40e-6,
     "secretsmanager": 5e-6,
+    "lambda": 0.20e-6,
 }
 """Dollars a call, on demand, one unit each: rows are small here. bench/costs.py counts units of larger records."""
 
@@ -45,11 +47,13 @@ class Count:
     replies_lost: int = 0
     """Answers of the AI that never arrived, and no other answer to the same messages did."""
     stuck: int = 0
-    """Customers whose last message, twenty minutes after everything else, got no answer."""
+    """Customers whose last message, twenty minutes after the last fault, got no answer."""
     forged: int = 0
     """Forged messages that reached the AI."""
     after_stop: int = 0
     """Answers that arrived after STOP."""
+    late: int = 0
+    """Bursts that waited for their answer for more than two minutes."""
     ai_turns: int = 0
     calls: int = 0
     cost: float = 0.0
@@ -98,6 +102,8 @@ def counted(world: World) -> Counted:
         after = [at for at, found in holding if at >= last and tokens[-1] in found]
         if after:
             waits.append(min(after) - last)
+            if waits[-1] > LATE_SECONDS:
+                told["late"].append(f"c{customer} burst {burst}: {waits[-1]:.0f} s")
     bodies = Counter(one.body for one in world.delivered if _TOKEN.search(one.body))
     told["replies_doubled"] = [body for body, times in bodies.items() if times > 1]
     arrived_tokens = {token for body in bodies for token in _TOKEN.findall(body)}

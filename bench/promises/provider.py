@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from bench.promises.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, World
+from bench.promises.customers import ACCOUNT_SID, AUTH_TOKEN, COMPANY
+from bench.promises.world import World
 
 
 class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped

@@ -14,6 +14,7 @@ from local.stubs.server import Kind
 
 MINUTES = 30
 PROBE_SECONDS = 1_200
+"""So long after the evening, and after the last of its faults, each customer writes once more."""
 CUSTOMERS = 8
 BURST_PAUSES = (1.0, 6.0)
 """Seconds between two messages of a burst."""
@@ -33,15 +34,17 @@ class Line:
     burst: int
     """Counts the bursts of the customer."""
     kind: str = "text"
-    """`text`, `photo`, `forged`, `STOP`, or `probe`: the last message, much later, that shows what is stuck."""
+    """`text`, `photo`, `forged`, `STOP`, or `probe`: the last message, when nothing fails any more, that shows what is
+    stuck."""
     is_retried: bool = False
     """Whether the provider sends the request again although it was answered."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """What fails in one evening."""
+    """What fails in one evening; afterwards nothing does."""
 
+    until: float = MINUTES * 60.0
     kills: float = 0.01
     """The share of AWS calls of our functions at which the process dies, before or after the call."""
     throttled: tuple[tuple[float, float], ...] = ()
@@ -77,7 +80,7 @@ def script(seed: int, *, has_faults: bool = True) -> Script:
     """The evening of a seed; without its faults for the bench's own check."""
     chance = random.Random(seed)  # noqa: S311  # repeatable, and no secret
     lines = sorted((line for one in range(CUSTOMERS) for line in _customer(chance, one)), key=lambda line: line.at)
-    return Script(seed, tuple(lines), _faults(chance) if has_faults else Faults(0.0, duplicates=0.0))
+    return Script(seed, tuple(lines), _faults(chance) if has_faults else Faults(until=0.0))
 
 
 def _customer(chance: random.Random, customer: int) -> Iterator[Line]:

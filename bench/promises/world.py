@@ -12,16 +12,15 @@ import heapq
 import json
 import os
 import random
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from hashlib import md5
+from datetime import timedelta
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import boto3
 import botocore.endpoint
@@ -31,28 +30,22 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from greenlet import getcurrent, greenlet
 
+from bench.promises.customers import ACCOUNT_SID, AUTH_TOKEN, SECRET, STAGE, START, request, row_of
+from bench.promises.queues import SQS, Message, Queue, Stream, sqs_event
 from bench.promises.script import MINUTES, PROBE_SECONDS, Line, Script
 from infrastructure.template import load
 from local.aws import ministack, resources
 from local.aws.clients import LocalAws
 from local.processes import environment
-from local.requests.signatures import signature
 from local.stubs.twilio import Account, Fault, TwilioStub
 
-START = datetime(2036, 1, 5, 18, tzinfo=UTC)
-"""In the future: the local AWS deletes what has expired by its own clock, which is the real one."""
-END_SECONDS = MINUTES * 60 + PROBE_SECONDS + 1_200.0
-STAGE = "dev"
-COMPANY = "+447700900100"
-ACCOUNT_SID, AUTH_TOKEN = "AC" + "1" * 32, "token-of-the-company"
-SECRET = f"ai-multi-comms/whatsapp-credentials/acme/main/twilio-{STAGE}"
-BASE_URL = "https://replies.example"
-PATH = "/webhooks/whatsapp"
+END_SECONDS = MINUTES * 60 + PROBE_SECONDS + 600.0
 RETRIES = (1.0, 3.0, 8.0)
 """Twilio's console is set to retry, for every contender: `#rc=3&rp=all`."""
 CALL_SECONDS = 0.012
+ASYNCHRONOUS_RETRIES = (60.0, 120.0)
+"""Seconds before the second and the third try of an asynchronous invocation: Lambda's own."""
 _POLL_SECONDS = 1.0
-RECEIVES_MAX = 5
 THROTTLED_EVERY = 3
 
 
@@ -110,6 +103,8 @@ class World:
     aws: LocalAws
     script: Script
     queues: dict[str, Queue] = field(default_factory=lambda: {name: Queue() for name in load(STAGE).queues})
+    streams: dict[str, Stream] = field(default_factory=dict)
+    functions: dict[str, Callable[[Any], object]] = field(default_factory=dict)
     delivered: list[Delivered] = field(default_factory=list)
     taken: dict[str, Taken] = field(default_factory=dict)
     ai_inputs: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
@@ -196,7 +191,7 @@ class World:
 
     def order_fault(self) -> None:
         """Have the provider do to the next send what the script says. A contender calls this before each send."""
-        kind = dict(self.script.faults.sends).get(self._sends)
+        kind = dict(self.script.faults.sends).get(self._sends) if self._has_faults else None
         self._sends += 1
         if kind is not None:
             self._twilio.fail_next(Fault(kind=kind, retry_after_seconds=5 if kind == "429" else None))
@@ -230,28 +225,73 @@ class World:
             if messages:
                 event = sqs_event(queue, messages)
                 self.spawn(Invocation(queue), lambda: invoke(event, messages))
-                if chance.random() < self.script.faults.duplicates:
+                if chance.random() < self.script.faults.duplicates and self._has_faults:
                     late = self.now + chance.uniform(2, 60)
                     self.at(late, lambda: self.spawn(Invocation(queue), lambda: invoke(event, messages)))
 
         def invoke(event: dict[str, Any], messages: list[Message]) -> None:
-            try:
-                handler(event)
-            except Killed:
-                return
-            except Exception:  # noqa: BLE001  # the messages come again
-                self.calls["errors"] += 1
-                return
-            held.delete(messages)
+            if self._succeeds(lambda: handler(event)):
+                held.delete(messages)
 
         self.at(0.0, poll)
+
+    def stream(self, table: str, handler: Callable[[dict[str, Any]], object], *, window_seconds: float) -> None:
+        """Give a table's new rows to a function by tumbling windows, as the mapping of its stream does.
+
+        A batch that fails is tried again until it succeeds, and what comes later waits for it.
+        """
+        with self.quiet():
+            keys = tuple(one["AttributeName"] for one in self.aws.dynamodb.Table(table).key_schema)
+        held = self.streams[table] = Stream(keys)
+        chance = random.Random(f"{self.script.seed} {table}")  # noqa: S311  # repeatable, and no secret
+
+        def close() -> None:
+            self.at(self.now + window_seconds, close)
+            held.close_window()
+            if held.closed and not held.is_read:
+                held.is_read = True
+                self.spawn(Invocation(table), read)
+
+        def read() -> None:
+            while held.closed:
+                if not self._succeeds(lambda: handler({"Records": held.closed[0]})):
+                    self.sleep(_POLL_SECONDS)
+                elif chance.random() >= self.script.faults.duplicates or not self._has_faults:
+                    held.closed.pop(0)
+            held.is_read = False
+
+        self.at(window_seconds, close)
+
+    def function(self, name: str, handler: Callable[[Any], object]) -> None:
+        """Have a function by a name, for asynchronous invocations."""
+        self.functions[name] = handler
+
+    def _invoke(self, name: str, payload: Any) -> None:
+        def run() -> None:
+            for seconds in (*ASYNCHRONOUS_RETRIES, None):
+                if self._succeeds(lambda: self.functions[name](payload)) or seconds is None:
+                    return
+                self.sleep(seconds)
+
+        self.at(self.now, lambda: self.spawn(Invocation(name), run))
+
+    def _succeeds(self, what: Callable[[], object]) -> bool:
+        """Whether an invocation ends well."""
+        try:
+            what()
+        except Killed:
+            return False
+        except Exception:  # noqa: BLE001  # whoever invoked it tries again
+            self.calls["errors"] += 1
+            return False
+        return True
 
     def every(self, seconds: float, what: Callable[[], object]) -> None:
         """Run something on a schedule."""
 
         def run() -> None:
             self.at(self.now + seconds, run)
-            self.spawn(Invocation("schedule"), lambda: _survive(what))
+            self.spawn(Invocation("schedule"), lambda: self._succeeds(what))
 
         self.at(seconds, run)
 
@@ -269,10 +309,10 @@ class World:
         if self._is_quiet:
             return None
         service, action = _named(request)
-        self.calls[f"{service} {action}"] += 1
+        self.calls["lambda Invoke" if service == "lambda" else f"{service} {action}"] += 1
         invocation = self._greenlets.get(getcurrent())
         chance = random.Random(f"{self.script.seed} {invocation and invocation.name} {sum(self.calls.values())}")  # noqa: S311
-        death = chance.random() if invocation else 1.0
+        death = chance.random() if invocation and self._has_faults else 1.0
         dies, dies_after = death < self.script.faults.kills, death < self.script.faults.kills / 2
         if service == "dynamodb" and self._is_throttled():
             return _throttled(request)
@@ -286,17 +326,29 @@ class World:
         return answer
 
     def _perform(self, service: str, action: str, request: AWSPreparedRequest) -> AWSResponse:
-        """Queues are kept here; everything else is the local AWS's."""
+        """Queues, streams and functions are kept here; everything else is the local AWS's."""
         if service == "sqs":
             told = json.loads(request.body)
-            return _answer(request, 200, _SQS[action](self.queues, told, self.now))
+            return _answer(request, 200, SQS[action](self.queues, told, self.now))
+        if service == "lambda":
+            self._invoke(action, json.loads(request.body))
+            return _answer(request, HTTPStatus.ACCEPTED, {})
         with self.quiet():
-            return self._http.send(request)
+            answer = self._http.send(request)
+        if service == "dynamodb" and action == "PutItem" and answer.status_code == HTTPStatus.OK:
+            told = json.loads(request.body)
+            if stream := self.streams.get(told["TableName"]):
+                stream.put(told["Item"])
+        return answer
 
     def is_dying(self, moment: str) -> bool:
         """Whether a process that makes no calls dies at a moment that it names."""
         chance = random.Random(f"{self.script.seed} {moment}")  # noqa: S311  # repeatable, and no secret
-        return chance.random() < self.script.faults.kills
+        return chance.random() < self.script.faults.kills and self._has_faults
+
+    @property
+    def _has_faults(self) -> bool:
+        return self.now < self.script.faults.until
 
     def _is_throttled(self) -> bool:
         in_force = any(begin <= self.now < end for begin, end in self.script.faults.throttled)
@@ -357,177 +409,6 @@ def local_aws(port: int) -> Iterator[LocalAws]:
             os.environ.update(before)
 
 
-@dataclass
-class Message:
-    """One message of a queue."""
-
-    id: str
-    body: str
-    group: str | None
-    attributes: Mapping[str, Any]
-    visible_at: float
-    receives: int = 0
-
-
-@dataclass
-class Queue:
-    """A standard queue in virtual time."""
-
-    messages: list[Message] = field(default_factory=list)
-    dead: list[Message] = field(default_factory=list)
-
-    def send(self, told: Mapping[str, Any], now: float) -> dict[str, str]:
-        """Take a message; what SQS answers."""
-        body = str(told["MessageBody"])
-        one = Message(
-            str(uuid.uuid4()),
-            body,
-            told.get("MessageGroupId"),
-            told.get("MessageAttributes", {}),
-            now + int(told.get("DelaySeconds", 0)),
-        )
-        self.messages.append(one)
-        return {"MessageId": one.id, "MD5OfMessageBody": md5(body.encode(), usedforsecurity=False).hexdigest()}
-
-    def receive(self, now: float, count_max: int, visibility_seconds: float) -> list[Message]:
-        """Give what is visible; what came too often is dead."""
-        self.dead += [one for one in self.messages if one.visible_at <= now and one.receives >= RECEIVES_MAX]
-        self.messages = [one for one in self.messages if one not in self.dead]
-        given = [one for one in self.messages if one.visible_at <= now][:count_max]
-        for one in given:
-            one.visible_at, one.receives = now + visibility_seconds, one.receives + 1
-        return given
-
-    def delete(self, messages: Iterable[Message]) -> None:
-        """Forget messages."""
-        ids = {one.id for one in messages}
-        self.messages = [one for one in self.messages if one.id not in ids]
-
-
-def _send_batch(queues: Mapping[str, Queue], told: Mapping[str, Any], now: float) -> dict[str, Any]:
-    queue = queues[_name(told)]
-    return {"Successful": [{"Id": one["Id"], **queue.send(one, now)} for one in told["Entries"]], "Failed": []}
-
-
-_SQS: Mapping[str, Callable[[Mapping[str, Queue], Mapping[str, Any], float], dict[str, Any]]] = {
-    "GetQueueUrl": lambda _, told, __: {"QueueUrl": f"http://sqs/{told['QueueName']}"},
-    "SendMessage": lambda queues, told, now: queues[_name(told)].send(told, now),
-    "SendMessageBatch": _send_batch,
-}
-
-
-def _name(told: Mapping[str, Any]) -> str:
-    return str(told["QueueUrl"]).rpartition("/")[2]
-
-
-def number(customer: int) -> str:
-    """A customer's number."""
-    return f"+447700900{500 + customer}"
-
-
-def row_of(customer: int) -> dict[str, Any]:
-    """A conversation, as the company's own system writes it."""
-    return {
-        "primary_channel": number(customer),
-        "conversation_id": f"conversation-{customer}",
-        "gsi_company_whatsapp_number": COMPANY,
-        "gsi_recipient_tel": number(customer),
-        "recipient_tel": number(customer),
-        "company_id": "acme",
-        "company_name": "Acme",
-        "project_id": "main",
-        "thread_id": f"thread-{customer}",
-        "project_status": "active",
-        "allowed_channels": ["whatsapp"],
-        "conversation_status": "initial_message_sent",
-        "task_complete": 0,
-        "created_at": START.isoformat(),
-        "channel_config": {"whatsapp": {"credential_ref": SECRET}},
-        "hand_off_to_human": False,
-        "auto_queue_reply_message": False,
-        "messages": [],
-    }
-
-
-def request(line: Line, *, forged: bool) -> dict[str, Any]:
-    """API Gateway's event for a customer's message."""
-    sid = "SM" + f"{abs(hash_of(line.token)):032x}"[-32:]
-    form = {
-        "MessageSid": sid,
-        "SmsMessageSid": sid,
-        "AccountSid": ACCOUNT_SID,
-        "From": f"whatsapp:{number(line.customer)}",
-        "To": f"whatsapp:{COMPANY}",
-        "Body": "" if line.kind == "photo" else line.token,
-        "NumMedia": "1" if line.kind == "photo" else "0",
-    }
-    if line.kind == "photo":
-        form |= {"MediaUrl0": f"https://api.twilio.com/{line.token}.jpg", "MediaContentType0": "image/jpeg"}
-    if line.kind == "STOP":
-        form["OptOutType"] = "STOP"
-    token = "somebody else's" if forged else AUTH_TOKEN
-    return {
-        "httpMethod": "POST",
-        "path": PATH,
-        "headers": {
-            "host": BASE_URL.removeprefix("https://"),
-            "content-type": "application/x-www-form-urlencoded; charset=UTF-8",
-            "x-twilio-signature": signature(BASE_URL + PATH, form, token),
-        },
-        "multiValueQueryStringParameters": None,
-        "queryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": urlencode(form),
-        "isBase64Encoded": False,
-        "requestContext": {
-            "httpMethod": "POST",
-            "resourcePath": PATH,
-            "path": PATH,
-            "domainName": BASE_URL.removeprefix("https://"),
-            "requestId": "gateway",
-        },
-    }
-
-
-def hash_of(token: str) -> int:
-    """A number that is the same in every process."""
-    return int.from_bytes(random.Random(token).randbytes(16), "big")  # noqa: S311  # repeatable, and no secret
-
-
-def sqs_event(queue: str, messages: Iterable[Message]) -> dict[str, Any]:
-    """The event of an event source mapping."""
-    return {
-        "Records": [
-            {
-                "messageId": one.id,
-                "receiptHandle": one.id,
-                "body": one.body,
-                "attributes": {
-                    "ApproximateReceiveCount": str(one.receives),
-                    **({"MessageGroupId": one.group} if one.group else {}),
-                },
-                "messageAttributes": {
-                    name: {"stringValue": value.get("StringValue"), "dataType": value["DataType"]}
-                    for name, value in one.attributes.items()
-                },
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{environment.REGION}:000000000000:{queue}",
-            }
-            for one in messages
-        ]
-    }
-
-
-def _survive(what: Callable[[], object]) -> None:
-    try:
-        what()
-    except Killed:
-        return
-    except Exception:  # noqa: BLE001  # the next run of the schedule goes on
-        return
-
-
 def _named(request: AWSPreparedRequest) -> tuple[str, str]:
     target = request.headers.get("X-Amz-Target")
     if target is not None:
@@ -535,6 +416,8 @@ def _named(request: AWSPreparedRequest) -> tuple[str, str]:
         service, _, action = told.partition(".")
         names = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
         return names.get(service, service), action
+    if "/functions/" in str(request.url):
+        return "lambda", str(request.url).split("/functions/")[1].split("/")[0]
     body = request.body.decode() if isinstance(request.body, bytes) else str(request.body or "")
     return str(request.url).split("//")[1].split(".")[0], parse_qs(body).get("Action", ["?"])[0]
 

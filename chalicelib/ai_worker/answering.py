@@ -1,10 +1,11 @@
 """Answers one batch of the AI queue with a model, once, with heartbeats.
 
-    known? - still ours? - think, and extend meanwhile - still ours? - keep the reply - send it
+    superseded? - known? - still ours? - think, and extend meanwhile - still ours? - keep the reply - send it
 
 Guarantee: the model answers a batch until one reply is kept. Every later delivery of the batch sends that same reply,
 which the engine recognises. A fault of the model causes a retry, and on the last delivery a handoff with the reason; it
-never ends the worker. A batch that lost its lock is dropped, because the engine would refuse the reply.
+never ends the worker. A batch that lost its lock, or that a later batch supersedes, is dropped, because the engine
+would refuse the reply. A superseded turn is left while the model still thinks; what the model does then has no effect.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,12 +21,15 @@ from typing import Any, Protocol
 
 from chalicelib.ai_worker.prompts import INSTRUCTIONS, Document, Turn, instructions_of, reply_of, reply_to, turns_of
 
+SUPERSEDED = ""
+"""Is kept in place of a reply to a batch that a later one supersedes, in whichever order the two arrive."""
+
 Model = Callable[["Question"], str]
 """Answers a question; whatever it raises, the batch comes again."""
 
 
 class LockLostError(Exception):
-    """The batch is no longer the conversation's: it was answered, taken over or replaced."""
+    """The batch is no longer the conversation's: it was answered, taken over or superseded."""
 
 
 class Replies(Protocol):
@@ -56,15 +61,20 @@ class Question:
     tell: Callable[[dict[str, Any]], None]
     """Says `extend` for the batch; raises `LockLostError`."""
 
-    def before_effect(self, tool: str, message_id: str | None = None) -> str:
+    def before_effect(self, tool: str, message_id: str) -> str:
         """Call this before a tool does something that must not be done twice; the idempotency key to do it under.
 
-        The key belongs to the tool and the message, the batch's last one by default: it stays the same when the message
-        comes again in another batch. Raises `LockLostError`: then the tool must not act.
+        The key belongs to the tool and the message that asks for it. So it stays the same when the message comes again
+        in another batch, with others before or behind it.
+
+        Raises:
+            LockLostError: the tool must not act.
+            ValueError: the batch has no such message.
         """
+        if all(one["message_id"] != message_id for one in self.context["messages"]):
+            raise ValueError(f"the batch has no message {message_id}")
         self.tell({"effects": True})
-        told = message_id or self.context["messages"][-1]["message_id"]
-        return sha256(f"{told}\n{tool}".encode()).hexdigest()
+        return sha256(f"{message_id}\n{tool}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class Answering:
     """Whether the record still names the batch; a worker without the right to read it supposes so."""
     instructions: str = INSTRUCTIONS
     heartbeat_seconds: float = 60.0
+    check_seconds: float = 1.0
+    """How often a turn under way asks whether it is superseded."""
     tries_max: int = 3
     _waits: Callable[[threading.Event, float], bool] = field(default=threading.Event.wait, repr=False)
 
@@ -95,6 +107,8 @@ class Answering:
         """
         context = json.loads(body)
         batch_id = context["meta"]["batch_id"]
+        for one in context["meta"].get("supersedes", ()):
+            self.replies.keep(one, SUPERSEDED)
         kept = self.replies.get(batch_id)
         if kept is None:
             try:
@@ -102,7 +116,8 @@ class Answering:
             except LockLostError:
                 return
             kept = self.replies.keep(batch_id, json.dumps(reply))
-        self.send(kept, str(context["company"]["company_id"]))
+        if kept != SUPERSEDED:
+            self.send(kept, str(context["company"]["company_id"]))
 
     def _think(self, context: Document, attempt: int, keep_hidden: Callable[[], None]) -> dict[str, Any]:
         self._require_lock(context)
@@ -110,7 +125,7 @@ class Answering:
         question = Question(instructions, turns_of(context), context, lambda more: self._extend(context, **more))
         try:
             with self._beating(context, keep_hidden):
-                reply = reply_of(context, self.model(question))
+                reply = reply_of(context, self._ask(question))
         except LockLostError:
             raise
         except Exception as fault:  # the outermost door of a batch: people get what no model could answer
@@ -120,8 +135,21 @@ class Answering:
         self._require_lock(context)
         return reply
 
+    def _ask(self, question: Question) -> str:
+        """The model's answer. A turn that is superseded is left at once, and its model's thread with it."""
+        pool = ThreadPoolExecutor(1)
+        asked = pool.submit(self.model, question)
+        pool.shutdown(wait=False)
+        while asked not in wait([asked], timeout=self.check_seconds).done:
+            if self._is_superseded(question.context):
+                raise LockLostError
+        return asked.result()
+
+    def _is_superseded(self, context: Document) -> bool:
+        return self.replies.get(context["meta"]["batch_id"]) == SUPERSEDED
+
     def _require_lock(self, context: Document) -> None:
-        if not self.holds_lock(context):
+        if self._is_superseded(context) or not self.holds_lock(context):
             raise LockLostError
 
     def _extend(self, context: Document, **more: Any) -> None:

@@ -38,6 +38,7 @@ from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
 from chalicelib.protocol.record import STARTED_AT, Record, waited
+from chalicelib.protocol.restarts import restart
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retrying import Exhausted, next_try
@@ -194,7 +195,7 @@ class Batching:
             case decision.Acquire(messages, for_people=True):
                 trigger_id = job.trigger.trigger_id
                 return _next(self._handoff.take(tables, queues, view, messages, trigger_id, trail))
-            case decision.Acquire(messages):
+            case decision.Acquire(messages) | decision.Restart(messages):
                 taken = copies.of(messages, conversation) if copies else messages
                 return self._acquire(job, view, replace(action, messages=taken))
 
@@ -294,28 +295,47 @@ class Batching:
             self._settle(job, view, [one.message_sid for one in action.messages])
         return _next(outcome)
 
-    def _acquire(self, job: Job, view: View, action: decision.Acquire) -> Next | Changed:
-        """Lock, append, dispatch, settle."""
+    def _acquire(self, job: Job, view: View, action: decision.Acquire | decision.Restart) -> Next | Changed:
+        """Lock, append, dispatch, settle: an open record, or one whose batch is replaced."""
         batch_id = self._new_id()
-        outcome = conversation_lock.acquire(
-            job.tables.conversations,
-            view.record,
-            batch_id=batch_id,
-            trigger_id=job.trigger.trigger_id,
-            entries=[contexts.entry(message.context, batch_id=batch_id) for message in action.messages],
-            for_people=False,
-            shards=self._settings.lock_index_shards,
-            now=self._clock.now(),
-        )
+        outcome = self._lock(job, view, action, batch_id)
         if not isinstance(outcome, Lease):
             return outcome
-        job.trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(action.messages))
+        if isinstance(action, decision.Restart):
+            job.trail.log(Step.RESTARTED, batch_id=batch_id, count=len(action.messages))
+            job.trail.count(Metric.RESTARTED)
+        else:
+            job.trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(action.messages))
         if view.fresh:
             wait = self._clock.now() - view.fresh[0].received_at
             job.trail.count(Metric.WINDOW_WAIT, wait.total_seconds())
+        # N4: a restarted lock is never abandoned, because it carries the batch before.
         self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)
         self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)
         return Next.DONE
+
+    def _lock(
+        self, job: Job, view: View, action: decision.Acquire | decision.Restart, batch_id: str
+    ) -> Lease | Changed:
+        entries = [contexts.entry(message.context, batch_id=batch_id) for message in action.messages]
+        table, record, now = job.tables.conversations, view.record, self._clock.now()
+        trigger_id, shards = job.trigger.trigger_id, self._settings.lock_index_shards
+        match action:
+            case decision.Restart():
+                return restart(
+                    table, record, batch_id=batch_id, trigger_id=trigger_id, entries=entries, shards=shards, now=now
+                )
+            case decision.Acquire():
+                return conversation_lock.acquire(
+                    table,
+                    record,
+                    batch_id=batch_id,
+                    trigger_id=trigger_id,
+                    entries=entries,
+                    for_people=False,
+                    shards=shards,
+                    now=now,
+                )
 
     def _dispatch(self, job: Job, lease: Lease, *, may_abandon: bool) -> None:
         """Send the batch that the record names to the AI.

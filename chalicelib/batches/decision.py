@@ -1,6 +1,7 @@
 """Decides what a trigger does after one look: one action, decided without a call; pure.
 
-    report an end - mark a STOP - finish people - settle, resume, contend (locked) | wait, trim, refuse, acquire (open)
+    report an end - mark a STOP - finish people - settle, resume, restart, contend (locked)
+                                                | wait, trim, refuse, acquire (open)
 
 The order matters. A lock that this trigger took is resumed before "nothing is staged" and "still typing" are checked.
 Messages end in the order in which they were staged. A batch is the longest run of staged messages with one destination.
@@ -19,6 +20,7 @@ from chalicelib.conversations import opt_out, views, window
 from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.routing import Destination, Refusal, Route, Routing
+from chalicelib.conversations.second_thoughts import may_restart
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut
@@ -130,6 +132,13 @@ class Acquire:
     for_people: bool
 
 
+@dataclass(frozen=True, repr=False)
+class Restart:
+    """A batch in place of the one that is with the AI: what that has, and these new messages."""
+
+    messages: Sequence[StagedMessage]
+
+
 Action = (
     ReportEnd
     | MarkOptOut
@@ -147,6 +156,7 @@ Action = (
     | RefuseCarried
     | Keep
     | Acquire
+    | Restart
 )
 
 
@@ -209,6 +219,8 @@ def _locked(view: View, trigger_id: str, settings: Settings, routing: Routing, *
         return StampLock()
     if record.lock_age(now) > timedelta(seconds=settings.stall_timeout_seconds):
         return ResetLock()
+    if may_restart(view, routing, settings):
+        return _trim(view, now, settings, may_trim=may_trim) or Restart(view.new)
     return Contend(_patience_seconds(record, now, settings))
 
 

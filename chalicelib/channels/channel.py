@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from chalicelib.clock import Deadline
 from chalicelib.messages.inbound import AddressKind, InboundMessage, OptOut
 from chalicelib.messages.parts import PartLimits
+
+Read = TypeVar("Read")
 
 
 class AnswerStyle(StrEnum):
@@ -124,15 +126,24 @@ class WebhookRequest:
     request_id: str
     url_token: str = ""
     """What the URL's path says after the route's own words, where a provider proves itself by that; empty: nothing."""
-    _digests: dict[bytes, bytes] = field(default_factory=dict, compare=False)
+    _read: dict[object, Any] = field(default_factory=dict, compare=False)
+
+    def once(self, name: object, read: Callable[[], Read]) -> Read:
+        """What `read` makes of the request, under a name: read once, however many secrets and keys are tried."""
+        if name not in self._read:
+            self._read[name] = read()
+        known: Read = self._read[name]
+        return known
 
     def digest_after(self, prefix: bytes) -> bytes:
-        """The SHA-256 digest of `prefix` and the body: computed once, however many secrets and keys are tried."""
-        if prefix not in self._digests:
-            digest = sha256(prefix)
-            digest.update(self.body)
-            self._digests[prefix] = digest.digest()
-        return self._digests[prefix]
+        """The SHA-256 digest of `prefix` and the body."""
+        return self.once(prefix, lambda: _digest(prefix, self.body))
+
+
+def _digest(prefix: bytes, body: bytes) -> bytes:
+    digest = sha256(prefix)
+    digest.update(body)
+    return digest.digest()
 
 
 class Provider(Protocol):

@@ -177,7 +177,13 @@ def batch_context(
         context_attributes=context_attributes,
         now=now,
     )
-    context["meta"] |= {"deadline": iso(deadline), "actions": list(ACTIONS)}
+    supersedes = list(conversation.record.supersedes)
+    context["meta"] |= {
+        "deadline": iso(deadline),
+        "actions": list(ACTIONS),
+        "restarts": len(supersedes),
+        "supersedes": supersedes,
+    }
     return _fitted(context, _history(conversation, entries))
 
 

@@ -177,8 +177,9 @@ class Policy:
     window_mode: Literal["fixed", "adaptive"] = _policy(
         "`fixed`: the window is `batch_window_seconds`; `adaptive`: it follows this customer's usual pauses, up to that"
     )
-    on_new_message: Literal["queue", "reject"] = _policy(
-        "a message that arrives while the AI works: `queue` stages it for the next batch; `reject` rejects it"
+    on_new_message: Literal["queue", "restart", "reject"] = _policy(
+        "a message that arrives while the AI works: `queue` stages it for the next batch; `restart` gives the AI one "
+        "larger batch in place of the one that it has; `reject` rejects it"
     )
     locked_notice: str = _policy(
         "text that the customer receives when a message arrives while the AI works; empty: none"

@@ -22,7 +22,7 @@ from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.conversation_lock import Changed
-from chalicelib.protocol.record import ConversationKey, Record, entry_id
+from chalicelib.protocol.record import ConversationKey, Record, entry_bytes, entry_id
 from chalicelib.protocol.staging import StagedMessage
 
 LOOKS_MAX = 4
@@ -145,7 +145,7 @@ def fitting(record: Record, messages: Sequence[StagedMessage], messages_max: int
     room = history.room_bytes(record)
     taken: list[StagedMessage] = []
     for message in messages[:messages_max]:
-        room -= history.entry_bytes(contexts.entry(message.context))
+        room -= entry_bytes(contexts.entry(message.context))
         if room < 0 and (taken or record.unanswered):
             break
         taken.append(message)

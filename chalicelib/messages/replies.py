@@ -24,6 +24,7 @@ OURS = "#"
 
 UNSENT_CLAIMS = "unsent_claims"
 _UNSENT_CLAIMS_MAX = 20
+HELD = "held"
 
 REASON_LENGTH_MAX: Final = 1_000
 """Characters of a handoff's reason that are kept: it is stored on the record."""
@@ -92,6 +93,8 @@ class Reply:
     """How often this reply came again."""
     unsent_claims: tuple[str, ...] = ()
     """Tokens under which earlier tries claimed a part and are known to have sent nothing: the next try may."""
+    held: bool = False
+    """Whether it was held for a burst of the customer: it is held once."""
 
     @classmethod
     def from_body(cls, body: str) -> Reply:
@@ -127,6 +130,7 @@ class Reply:
             clamped=(*_longer("reason", reason, REASON_LENGTH_MAX), *_longer("draft", draft, DRAFT_LENGTH_MAX)),
             attempt=optional(document, RETRY_ATTEMPT, int, 0),
             unsent_claims=unsent_claims_of(document),
+            held=optional(document, HELD, bool, default=False),
         )
         _check(reply, document)
         return reply if reply.reply_id else replace(reply, reply_id=_digest(reply))
@@ -146,6 +150,7 @@ class Reply:
                 **newer,
                 RETRY_ATTEMPT: self.attempt,
                 **({UNSENT_CLAIMS: list(self.unsent_claims)} if self.unsent_claims else {}),
+                **({HELD: True} if self.held else {}),
             }
         )
 

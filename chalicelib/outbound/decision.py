@@ -12,7 +12,7 @@ from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Reply
 from chalicelib.protocol import history
 from chalicelib.protocol.conversation_lock import PEOPLE
-from chalicelib.protocol.record import ClaimEnd, Record, Status
+from chalicelib.protocol.record import ClaimEnd, Record, Status, entry_bytes
 from chalicelib.protocol.sends import SEND_ID
 from chalicelib.settings import Settings
 
@@ -137,7 +137,7 @@ def _free(reply: Reply, record: Record, now: datetime, settings: Settings) -> Ju
         return Free()
     if record.turn_age(now) > timedelta(seconds=settings.turn_max_seconds):
         return Refusal(ReplyCode.TURN_TOO_LONG)
-    size = sum(history.entry_bytes(one.told) + _BYTES_BESIDE for one in reply.contents)
+    size = sum(entry_bytes(one.told) + _BYTES_BESIDE for one in reply.contents)
     return Free() if history.room_bytes(record) > size else Refusal(ReplyCode.RECORD_FULL)
 
 

@@ -28,6 +28,7 @@ from chalicelib.messages.replies import Action, Source
 from chalicelib.outbound import decision
 from chalicelib.outbound.decision import INTERIM_SECONDS
 from chalicelib.outbound.endings import Endings
+from chalicelib.outbound.holding import Holding
 from chalicelib.outbound.job import Done, Job, Later
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.people import PeoplesReplies
@@ -62,6 +63,7 @@ class Replying:
         self._parts = parts
         self._handoff = handoff
         self._endings = endings
+        self._holding = Holding(endings, policies, clock, settings)
         self._turns = Turns(handoff, endings, policies, clock, settings)
         self._people = PeoplesReplies(planning, parts, endings, clock, settings)
         self._clock = clock
@@ -148,7 +150,7 @@ class Replying:
             return self._turns.end_without_reply(job, conversation)
         if reply.action is Action.HANDOFF and is_without_words:
             return self._turns.hand_off(job, conversation)
-        return self._claim_and_send(job, conversation, is_taken_over=False)
+        return self._holding.hold(job, conversation) or self._claim_and_send(job, conversation, is_taken_over=False)
 
     def _claim_and_send(self, job: Job, conversation: Conversation, *, is_taken_over: bool) -> bool | Changed:
         is_new = not (is_taken_over or job.reply.attempt)

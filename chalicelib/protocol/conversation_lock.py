@@ -68,6 +68,7 @@ from chalicelib.protocol.record import (
     TRIGGER_ID,
     TURN_EFFECTS,
     TURN_STARTED_AT,
+    TURN_SUPERSEDES,
     UNANSWERED_IDS,
     VERSION,
     WATCHED,
@@ -145,10 +146,29 @@ def acquire(
         now: the current instant.
     """
     assert not record.is_locked, "only an open record is acquired"
+    change = given_to_batch(record, batch_id=batch_id, trigger_id=trigger_id, entries=entries, shards=shards, now=now)
+    if not record.unanswered:  # N3: what was restarted has ended.
+        change = replace(change, remove=(*change.remove, TURN_SUPERSEDES))
+    if for_people:
+        claim = people_claim(batch_id, now)
+        removed = tuple(name for name in change.remove if name not in claim)
+        change = replace(change, set={**change.set, **claim}, remove=removed)
+    match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
+        case Written(item):
+            return Lease(batch_id, item)
+        case Refused(item) if item.get(BATCH_ID) == batch_id:
+            return Lease(batch_id, item)  # our own write, applied on a try whose answer was lost
+        case Refused():
+            return Changed()
+
+
+def given_to_batch(
+    record: Record, *, batch_id: str, trigger_id: str, entries: Sequence[Entry], shards: int, now: datetime
+) -> Change:
+    """What locks a record for a batch: all that is unanswered, and these new messages, which it appends."""
     carried = [entry[MESSAGE_ID] for entry in record.unanswered]
     unanswered = [*carried, *(entry[MESSAGE_ID] for entry in entries)]  # L3
-    claim = people_claim(batch_id, now) if for_people else {}
-    change = Change(
+    return Change(
         set={
             STATUS: Status.PROCESSING.value,
             BATCH_ID: batch_id,
@@ -158,20 +178,12 @@ def acquire(
             UNANSWERED_IDS: unanswered,
             LOCK_SHARD: lock_shard(record.key, shards),
             LAST_ACTIVITY_AT: iso(now),
-            **claim,
             **_last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
-        remove=tuple(name for name in (*CLAIM_ATTRIBUTES, *_TURN_ATTRIBUTES) if name not in claim),
+        remove=(*CLAIM_ATTRIBUTES, *_TURN_ATTRIBUTES),
     )
-    match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
-        case Written(item):
-            return Lease(batch_id, item)
-        case Refused(item) if item.get(BATCH_ID) == batch_id:
-            return Lease(batch_id, item)  # our own write, applied on a try whose answer was lost
-        case Refused():
-            return Changed()
 
 
 def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:

@@ -58,14 +58,9 @@ class Bounds:
         return self.entries_keep + self.entries_keep // 4
 
 
-def entry_bytes(one: object) -> int:
-    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
-    return len(encode({"": one}).encode())
-
-
 def room_bytes(record: Record) -> int:
     """How many bytes of further entries the record is filled with at most; less than nothing: it is overfull."""
-    return ENTRIES_BYTES_MAX - sum(map(entry_bytes, record.entries or ()))
+    return ENTRIES_BYTES_MAX - sum(record.entry_sizes)
 
 
 def movable_count(record: Record, bounds: Bounds, *, now: datetime) -> int:
@@ -73,7 +68,7 @@ def movable_count(record: Record, bounds: Bounds, *, now: datetime) -> int:
     entries = record.entries or ()
     if not bounds.entries_keep:
         return 0
-    sizes = list(map(entry_bytes, entries))
+    sizes = record.entry_sizes
     count = 0
     if len(entries) > bounds.entries_max:
         before = now - timedelta(hours=bounds.young_hours)

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from chalicelib.clock import from_iso
 from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.ports.queues import encode
 from chalicelib.ports.tables import Attr, Condition, Item
 
 PRIMARY_CHANNEL = "primary_channel"
@@ -33,6 +35,7 @@ CLAIM_REASON = "reply_claim_reason"
 PASSED_REPLY_ID = "passed_reply_id"
 TURN_STARTED_AT = "turn_started_at"
 TURN_EFFECTS = "turn_effects"
+TURN_SUPERSEDES = "turn_supersedes"
 HANDED_OFF_BY = "handed_off_by"
 HANDOFF_ID = "handoff_id"
 HANDOFF_REASON = "handoff_reason"
@@ -68,6 +71,7 @@ ATTRIBUTES = (
     PASSED_REPLY_ID,
     TURN_STARTED_AT,
     TURN_EFFECTS,
+    TURN_SUPERSEDES,
     HANDED_OFF_BY,
     HANDOFF_ID,
     HANDOFF_REASON,
@@ -157,6 +161,8 @@ class Record:
     """When the batch was acquired; None: by a version that did not tell."""
     has_turn_effects: bool
     """Whether the AI has said that it did something for the batch that must not be done twice."""
+    supersedes: tuple[str, ...]
+    """The batches that restarts replaced, whose messages the batch has, the oldest first."""
     handed_off_by: str | None
     """Who handed the conversation to people, until they give it back; None: nobody, or they did."""
     handoff_id: str | None
@@ -206,6 +212,7 @@ class Record:
             passed_reply_id=item.get(PASSED_REPLY_ID),
             turn_started_at=item.get(TURN_STARTED_AT),
             has_turn_effects=item.get(TURN_EFFECTS) is True,
+            supersedes=tuple(told) if isinstance(told := item.get(TURN_SUPERSEDES), list) else (),
             handed_off_by=item.get(HANDED_OFF_BY),
             handoff_id=item.get(HANDOFF_ID),
             handoff_reason=str(item.get(HANDOFF_REASON, "")),
@@ -215,6 +222,11 @@ class Record:
             moved_answers=dict(answers) if isinstance(answers := item.get(MOVED_ANSWERS), Mapping) else {},
             stall_resets=int(item.get(STALL_RESETS, 0)),
         )
+
+    @cached_property
+    def entry_sizes(self) -> tuple[int, ...]:
+        """The size of each entry, in bytes; a batch asks several times, and a full record has many."""
+        return tuple(map(entry_bytes, self.entries or ()))
 
     @property
     def is_locked(self) -> bool:
@@ -274,6 +286,11 @@ class Record:
 def _claim_end(told: object) -> ClaimEnd:
     """An earlier version stored no end, and released every claim of a reply."""
     return ClaimEnd(told) if isinstance(told, str) and told in set(ClaimEnd) else ClaimEnd.RELEASE
+
+
+def entry_bytes(one: object) -> int:
+    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
+    return len(encode({"": one}).encode())
 
 
 def entry_id(entry: object) -> str | None:

@@ -1,6 +1,6 @@
 """A reply that was accepted and not delivered: the record tells it, and people can get its batch.
 
-    open, ended by a reply --N: claim undelivered--> claimed for people, and the reply's batch is unanswered again
+    open, ended by a reply --O: claim undelivered--> claimed for people, and the reply's batch is unanswered again
 
 Guarantees
     D1  People get a batch because its reply was not delivered only while that reply is the last word: the record stands

@@ -38,6 +38,7 @@ class Metric(StrEnum):
     HANDED_OFF = "HandedOff"
     ANSWERS_MAX_REACHED = "AnswersMaxReached"
     CONTENTION = "LockContention"
+    RESTARTED = "Restarted"
     REQUEUED = "Requeued"
     DEAD_LETTER = "DeadLetter"
     STALL_RESET = "StallReset"
@@ -88,7 +89,7 @@ _SECRET_CODES = frozenset(
 )
 
 
-_COMES_AGAIN = frozenset({"AT_WORK", "INTERIM_MESSAGE", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
+_COMES_AGAIN = frozenset({"AT_WORK", "HELD", "INTERIM_MESSAGE", "IN_DOUBT", "NO_TIME_LEFT", "UNREACHABLE"})
 
 
 _DELIVERY_STATUSES = frozenset(
@@ -164,6 +165,7 @@ MEASURES: Mapping[Metric, Measure] = {
         "messages sent to people because the conversation reached its policy's automatic answers per hour"
     ),
     Metric.CONTENTION: Measure("a trigger found its conversation locked by another batch"),
+    Metric.RESTARTED: Measure("a running batch was replaced by a larger one, by the policy `on_new_message: restart`"),
     Metric.REQUEUED: Measure(
         "a trigger was sent again, by reason: `CONVERSATION_LOCKED`, or the code of its failure", _CODES
     ),

@@ -32,6 +32,7 @@ class Step(StrEnum):
     ACQUIRED = "acquired"
     CHANGED = "record_changed"
     CONTENDED = "LockContention"
+    RESTARTED = "restarted"
     RESUMED = "resumed"
     DISPATCHED = "dispatched"
     SETTLED = "settled"

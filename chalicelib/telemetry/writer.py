@@ -9,6 +9,7 @@ the code.
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from typing import Unpack
 
@@ -37,6 +38,8 @@ class CloudWatch:
         self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        if _SEVERITIES[level] < self._logger.log_level:
+            return  # the line would cost as much as one that is written
         told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
 
@@ -55,6 +58,8 @@ class CloudWatch:
         blob = {"_aws": head, **known, metric.value: [float(value)]}
         print(json.dumps(blob, separators=(",", ":")))  # noqa: T201 - CloudWatch reads the output
 
+
+_SEVERITIES = {level: logging.getLevelNamesMapping()[level.value.upper()] for level in Level}
 
 COVERED = "[private]"
 

@@ -23,7 +23,8 @@ class RepliesInFile:
     def keep(self, batch_id: str, reply: str) -> str:
         self._run("delete from replies where at < datetime('now', '-14 days')")
         self._run("insert or ignore into replies (batch_id, reply) values (?, ?)", batch_id, reply)
-        return self.get(batch_id) or reply
+        kept = self.get(batch_id)
+        return reply if kept is None else kept
 
     def _run(self, statement: str, *values: str) -> tuple[object, ...] | None:
         with closing(sqlite3.connect(self.path, timeout=30)) as file, file:

@@ -122,7 +122,7 @@ def messages_to(phone: Phone, deliveries: Iterable[Row]) -> Iterator[Bubble]:
         ):
             yield Bubble(
                 id=str(one["sid"]),
-                at=_utc(one["created_at"]),
+                at=_utc(one["taken_at"]),
                 text=str(one["body"] or ""),
                 is_customers=False,
                 media=tuple(str(url).rpartition("/")[2] for url in one["media_urls"]),
@@ -136,7 +136,7 @@ def mails_to(phone: Phone, deliveries: Iterable[Row]) -> Iterator[Bubble]:
         if one["to"] == phone.customer.address and one["sender"] == phone.company.addresses.get(MAIL):
             yield Bubble(
                 id=str(one["id"]),
-                at=_utc(one["created_at"]),
+                at=_utc(one["taken_at"]),
                 text=str(one["text"]),
                 is_customers=False,
                 subject=str(one["subject"]),

@@ -133,7 +133,7 @@ class Stories:
                 tell(story, fields, at)
         elif (found := _OF_A_BATCH.get(line.step)) is not None and conversation:
             phase, words, is_loud = found
-            told = words.format_map(_Fields(fields))
+            told = words.format_map(_Fields(fields)).removesuffix(": none")
             for story in self._concerned(str(conversation), fields):
                 story.mark(phase, at, told, is_loud=is_loud)
         match line.step:
@@ -272,6 +272,7 @@ _OF_A_MESSAGE = {
 _OF_A_BATCH: Mapping[str, tuple[Phase, str, bool]] = {
     Step.STILL_TYPING: (Phase.STAGED, "still typing; looks again in {seconds} s", False),
     Step.ACQUIRED: (Phase.BATCH, "locked as batch {batch_id}", False),
+    Step.RESTARTED: (Phase.BATCH, "the AI begins anew: batch {batch_id} has this too", False),
     Step.RESUMED: (Phase.BATCH, "the worker had died; batch {batch_id} goes on", True),
     Step.CONTENDED: (Phase.BATCH, "waits: batch {batch_id} is with the AI", False),
     Step.DISPATCHED: (Phase.BATCH, "sent to the AI", False),

@@ -1,13 +1,10 @@
-"""The checks after the demo: one line each, comparing exactly what is expected with what is there."""
+"""The checks after the demo: each compares exactly what is expected with what is there."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 
-from rich.console import Console
-
-from local.demo import email_checks
 from local.demo.outcome import Check, Outcome, sids_of, told_of
 from local.demo.scenario import BACK_TO_THE_AI, BATCHES, FROM_A_PERSON, PHOTO, SETTINGS
 from local.stack import STAGE
@@ -16,30 +13,8 @@ from local.stubs.twilio import BODY_LENGTH_MAX
 from local.tenants import MAIL, NORDIC, SUNRISE, TENANTS, Tenant
 
 
-def checks(outcome: Outcome) -> Iterator[Check]:
-    """All that must be so."""
-    yield from _answers(outcome)
-    yield from _batches(outcome)
-    yield from _phones(outcome)
-    yield from email_checks.checks(outcome)
-    yield from _repair(outcome)
-    yield from _bad_day_at_twilio(outcome)
-    yield from _opt_out(outcome)
-    yield from _handoff_and_refusals(outcome)
-    yield from _whole_turns(outcome)
-    yield from _records(outcome)
-    yield from _leftovers(outcome)
-
-
-def show(console: Console, found: list[Check]) -> None:
-    """One line for each check, and for one that does not hold what was expected and what was found."""
-    for check in found:
-        console.print("[green]✔[/]" if check.holds else "[bold red]✘[/]", check.what)
-        if not check.holds:
-            console.print(f"    expected {check.expected!r}\n    found    {check.found!r}", style="red", markup=False)
-
-
-def _answers(outcome: Outcome) -> Iterator[Check]:
+def answers(outcome: Outcome) -> Iterator[Check]:
+    """How each request of Twilio's was answered."""
     told = {name: sent.told for name, sent in outcome.sent.items()}
     notice, rejected = told.pop("anna-later", None), told.pop("david-later", None)
     yield Check("every other request of Twilio's is answered 200 without a text", dict.fromkeys(told, (200, "")), told)
@@ -60,7 +35,8 @@ def _answers(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _batches(outcome: Outcome) -> Iterator[Check]:
+def batches(outcome: Outcome) -> Iterator[Check]:
+    """What the AI got."""
     ids = [batch["meta"]["batch_id"] for batch in outcome.batches]
     yield Check(f"{BATCHES} batches reached the AI, each of them once", (BATCHES, BATCHES), (len(ids), len(set(ids))))
     yield Check("no batch came to the AI again", [], outcome.steps["known_batch"])
@@ -92,7 +68,7 @@ def _batches(outcome: Outcome) -> Iterator[Check]:
         )
 
 
-def _phones(outcome: Outcome) -> Iterator[Check]:
+def phones(outcome: Outcome) -> Iterator[Check]:
     """What the customers see: one reply to each burst, with its delivery statuses."""
     burst, *rest = outcome.phone(SUNRISE, "anna") or [{}]
     answers = [reply_to(batch)["body"] for batch in outcome.batches_of(SUNRISE, "anna")]
@@ -137,7 +113,8 @@ def _phones(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _repair(outcome: Outcome) -> Iterator[Check]:
+def repair(outcome: Outcome) -> Iterator[Check]:
+    """After the worker died."""
     died = outcome.died
     yield Check(
         "the worker died of SIGKILL while it held the lock",
@@ -152,7 +129,8 @@ def _repair(outcome: Outcome) -> Iterator[Check]:
     yield Check("no other batch had to be resumed", 1, len(outcome.steps["resumed"]))
 
 
-def _bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
+def bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
+    """The replies that Twilio refused, or whose answer was lost."""
     yield Check(
         "Twilio's 429 to David's reply was heeded and the reply came again",
         [("20429", 2)],
@@ -190,7 +168,8 @@ def _doubts(outcome: Outcome, company: Tenant, customer: str) -> tuple[list[str 
     return codes, [one["message_sid"] for one in reconciled]
 
 
-def _opt_out(outcome: Outcome) -> Iterator[Check]:
+def opt_out(outcome: Outcome) -> Iterator[Check]:
+    """What STOP did."""
     yield Check("Frida's STOP was recognised", ["STOP"], [one["outcome"] for one in outcome.steps["opt_out"]])
     yield Check(
         "the reply that was on its way to her was refused, and nothing sent",
@@ -208,12 +187,17 @@ def _opt_out(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
+def handoffs(outcome: Outcome) -> Iterator[Check]:
+    """What was handed to people."""
     yield Check(
         "Clara's message, Jonas's first two, Lars's, and nothing else, was handed off",
         sorted([outcome.sid(name)] for name in ("clara", "jonas", "jonas-more", "lars")),
         sorted(map(sids_of, outcome.handoffs)),
     )
+
+
+def refusals(outcome: Outcome) -> Iterator[Check]:
+    """What was refused."""
     refused = {
         (fields.get("message_sid"), fields.get("code"))
         for fields in outcome.steps["refused"]
@@ -228,10 +212,9 @@ def _handoff_and_refusals(outcome: Outcome) -> Iterator[Check]:
         },
         refused,
     )
-    yield Check("nothing failed", [], outcome.steps["failed"])
 
 
-def _whole_turns(outcome: Outcome) -> Iterator[Check]:
+def whole_turns(outcome: Outcome) -> Iterator[Check]:
     """Turns of the AI that are no answer alone."""
     yield Check("the AI had nothing to say to Ida, once", 1, len(outcome.told("no_reply", SUNRISE, "ida")))
     handoffs = {one["conversation"]["conversation_id"]: one["handoff"] for one in outcome.handoffs}
@@ -262,7 +245,7 @@ def _whole_turns(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _records(outcome: Outcome) -> Iterator[Check]:
+def records(outcome: Outcome) -> Iterator[Check]:
     """What the conversations' records say: the entries after the company's own first one, and how they stand."""
     sid = outcome.sid
     burst = [sid("anna-text"), sid("anna-photo"), sid("anna-button")]
@@ -307,12 +290,14 @@ def _records(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _leftovers(outcome: Outcome) -> Iterator[Check]:
+def leftovers(outcome: Outcome) -> Iterator[Check]:
+    """What is left in tables and queues."""
     yield Check(
         "no row is left in any other table: nothing staged, no trigger lock",
         dict.fromkeys(outcome.other_rows, 0),
         outcome.other_rows,
     )
+    yield Check("nothing failed", [], outcome.steps["failed"])
     handoff = f"replies-engine-{STAGE}-human-handoff"
     yield Check(
         "no message is left in any queue but the one for people, and no dead letter",

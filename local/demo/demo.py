@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from local import stack
-from local.demo import checks, scenario
+from local.demo import picture, promises, scenario
 from local.demo.email_scenario import EmailScenario
 from local.demo.outcome import look
 from local.demo.scenario import Scenario
@@ -59,16 +59,22 @@ def play(console: Console, *, shell: Mapping[str, str], verbose: bool) -> bool:
         died = script.play()
         outcome = look(here, timeline, script.sent, mails.sent, died)
         seconds = timeline.seconds
-    found = list(checks.checks(outcome))
-    timeline.headline("Results")
-    checks.show(console, found)
+    timeline.headline("What the customers see")
+    picture.show(console, picture.documents(outcome))
+    timeline.headline("What was promised")
+    kept = promises.promises(outcome)
+    promises.show(console, kept, verbose=verbose)
+    found = [check for promise in kept for check in promise.checks]
     failed = sum(not check.holds for check in found)
     if failed:
         console.print(
             f"\n{failed} of {len(found)} checks do not hold; --verbose shows every log line.", style="bold red"
         )
     else:
-        console.print(f"\nAll {len(found)} checks hold; the evening took {seconds:.0f} s.", style="bold green")
+        console.print(
+            f"\nAll {len(kept)} promises hold, by {len(found)} checks; the evening took {seconds:.0f} s.",
+            style="bold green",
+        )
     return not failed
 
 

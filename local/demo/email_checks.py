@@ -11,14 +11,7 @@ from local.stubs.ai import reply_to
 from local.tenants import MAIL, SUNRISE
 
 
-def checks(outcome: Outcome) -> Iterator[Check]:
-    """All that must be so."""
-    yield from _answers(outcome)
-    yield from _batch(outcome)
-    yield from _mailbox(outcome)
-
-
-def _answers(outcome: Outcome) -> Iterator[Check]:
+def answers(outcome: Outcome) -> Iterator[Check]:
     """How the e-mails of Gina, her machine and a forger were answered to SendGrid."""
     told = {name: sent.told for name, sent in outcome.mails_sent.items()}
     yield Check(
@@ -37,7 +30,7 @@ def _answers(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _batch(outcome: Outcome) -> Iterator[Check]:
+def batch(outcome: Outcome) -> Iterator[Check]:
     """What of them the AI got."""
     batches = outcome.batches_of(SUNRISE, "gina")
     yield Check(
@@ -59,7 +52,7 @@ def _batch(outcome: Outcome) -> Iterator[Check]:
     )
 
 
-def _mailbox(outcome: Outcome) -> Iterator[Check]:
+def mailbox(outcome: Outcome) -> Iterator[Check]:
     """What Gina's mailbox holds: one reply, in the thread of her second e-mail."""
     gina, first, second = SUNRISE.customer("gina"), outcome.sid("gina-first"), outcome.sid("gina-second")
     yield Check(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +41,9 @@ class MailSent:
 
     mail: Mail
     answer: Answer
+    at: str
+    """When it was answered: ISO 8601 in UTC."""
+    is_forged: bool = False
 
     @property
     def told(self) -> tuple[int, str | None]:
@@ -108,6 +112,6 @@ class EmailScenario:
         self.timeline.show(who, "forger" if forge else "customer", f"e-mail: {told}")
         url = mail_url(self.url, self._secret)
         answer = send(url, mail, self._secret.get(PRIVATE_KEY), is_raw=is_raw, forge=forge)
-        self.sent[name] = MailSent(mail, answer)
+        self.sent[name] = MailSent(mail, answer, datetime.now(UTC).isoformat(timespec="microseconds"), is_forged=forge)
         status, code = self.sent[name].told
         self.timeline.show(who, "webhook", f"answers {status}" + (f": {code}" if code else ""))

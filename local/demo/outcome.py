@@ -84,6 +84,11 @@ class Outcome:
         """The message sid of a request; of an e-mail its Message-ID."""
         return self.mails_sent[name].mail.message_id if name in self.mails_sent else self.sent[name].message.sid
 
+    def wrote(self, address: str) -> bool:
+        """Whether somebody with this number or e-mail address wrote."""
+        writers = {one.message.sender for one in self.sent.values() if not one.is_forged}
+        return address in writers | {one.mail.sender for one in self.mails_sent.values() if not one.is_forged}
+
     def record(self, company: Tenant, customer: str) -> Document:
         """A customer's conversation."""
         return self.records[company.conversation_id(company.customer(customer))]

@@ -25,6 +25,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
@@ -81,15 +82,14 @@ class Sent:
 
     message: Message
     answer: Answer
+    at: str
+    """When it was answered: ISO 8601 in UTC."""
+    is_forged: bool = False
 
     @property
     def told(self) -> tuple[int, str | None]:
         """The answer's status, and the text that it has the customer told; empty: none; None: it is no TwiML."""
-        try:
-            response = ET.fromstring(self.answer.body)  # noqa: S314  # our own server's answer
-        except ET.ParseError:
-            return self.answer.status, None
-        return self.answer.status, "".join(response.itertext()) if response.tag == "Response" else None
+        return self.answer.status, told_by(self.answer)
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,8 @@ class Scenario:
         self.timeline.show(who, "forger" if forge else "customer", _told(message, is_again=name.endswith("-again")))
         url = webhook_url(self.url, message.channel)
         answer = send(url, message, company.auth_token, forge=forge, request_token=request_token)
-        self.sent[name] = Sent(message, answer)
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        self.sent[name] = Sent(message, answer, at, is_forged=forge)
         status, text = self.sent[name].told
         self.timeline.show(who, "webhook", f"answers {status}" + (f": {text}" if text else ""))
 
@@ -329,6 +330,15 @@ class Scenario:
             time.sleep(_LOOK_SECONDS)
             if self.stack.is_moving:
                 quiet_since = time.monotonic()
+
+
+def told_by(answer: Answer) -> str | None:
+    """The text that a webhook's answer has the customer told; empty: none; None: it is no TwiML."""
+    try:
+        response = ET.fromstring(answer.body)  # noqa: S314  # our own server's answer
+    except ET.ParseError:
+        return None
+    return "".join(response.itertext()) if response.tag == "Response" else None
 
 
 def _told(message: Message, *, is_again: bool) -> str:

@@ -118,6 +118,8 @@ class Mail:
     template_data: Mapping[str, Any]
     delivery_reports: Document
     created_at: datetime
+    taken_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The instant; the API tells whole seconds."""
 
     @property
     def activity_id(self) -> str:
@@ -130,6 +132,7 @@ class Mail:
         return {
             **{name: value for name, value in asdict(self).items() if name != "account"},
             "created_at": self.created_at.isoformat(),
+            "taken_at": self.taken_at.isoformat(timespec="microseconds"),
         }
 
     @property

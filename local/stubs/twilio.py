@@ -49,6 +49,8 @@ API = "/2010-04-01"
 BODY_LENGTH_MAX = 1_600
 STATUSES = ("queued", "sent", "delivered")
 STEP_SECONDS = 0.3
+READ_SECONDS = 2.0
+"""How long after its delivery a customer reads a WhatsApp message."""
 
 _PAGE_SIZE, _PAGE_SIZE_MAX = 50, 1_000
 _NUMBER = re.compile(r"(whatsapp:)?\+[1-9]\d{6,14}")
@@ -250,6 +252,8 @@ class Message:
     """Each status that was told, and how that was answered."""
     direction: str = "outbound-api"
     """Or `inbound`: a customer sent it."""
+    taken_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The instant; the API tells whole seconds."""
 
     @property
     def is_on_the_phone(self) -> bool:
@@ -259,7 +263,9 @@ class Message:
     @property
     def ledger_row(self) -> dict[str, Any]:
         """All that is known of it."""
-        return {**asdict(self), "created_at": self.created_at.isoformat(), "is_on_the_phone": self.is_on_the_phone}
+        at = self.taken_at.isoformat(timespec="microseconds")
+        told = {"created_at": self.created_at.isoformat(), "taken_at": at, "is_on_the_phone": self.is_on_the_phone}
+        return asdict(self) | told
 
     @property
     def document(self) -> dict[str, Any]:
@@ -326,6 +332,7 @@ class TwilioStub(StubServer[Fault]):
         accounts: who may send.
         port: where; 0: any port that is free.
         step_seconds: between two statuses of a message.
+        read_seconds: from the delivery of a WhatsApp message to `read`; None: nobody reads.
         slow_seconds: when a slow request is answered at last.
         tell: takes what happens.
     """
@@ -336,12 +343,13 @@ class TwilioStub(StubServer[Fault]):
         *,
         port: int = 0,
         step_seconds: float = 0.0,
+        read_seconds: float | None = None,
         slow_seconds: float = SLOW_SECONDS,
         tell: Tell = say_nothing,
     ) -> None:
         super().__init__("twilio", port=port, slow_seconds=slow_seconds, tell=tell)
         self._accounts = {one.sid: one for one in accounts}
-        self._step_seconds = step_seconds
+        self._step_seconds, self._read_seconds = step_seconds, read_seconds
         self._messages: dict[str, Message] = {}
         self._inbound: dict[str, Message] = {}
         self._status_callbacks = StatusCallbacks()
@@ -503,9 +511,13 @@ class TwilioStub(StubServer[Fault]):
         return sorted(listed, key=lambda one: one.created_at)[::-1]
 
     def _plan_callbacks(self, message: Message, fault: Fault) -> None:
-        for number, status in enumerate(fault.statuses):
-            seconds = fault.after_seconds + number * self._step_seconds
+        seconds = fault.after_seconds
+        for status in fault.statuses:
             self._status_callbacks.after(seconds, partial(self._report, message, status, fault.error_code))
+            seconds += self._step_seconds
+        if self._read_seconds is not None and message.to.startswith("whatsapp:") and fault.statuses == STATUSES:
+            seconds += self._read_seconds
+            self._status_callbacks.after(seconds, partial(self._report, message, "read", None))
 
     def _report(self, message: Message, status: str, error_code: str | None) -> None:
         """The message has a new status: keep it, and tell it to whoever wanted to know."""
@@ -605,6 +617,9 @@ def _basic_auth(authorization: str | None) -> tuple[str, str]:
     return user, password
 
 
-def serve_stub(port: int, accounts: Iterable[Account]) -> None:
-    """Stand in for Twilio until SIGTERM."""
-    until_stopped(lambda tell: TwilioStub(accounts, port=port, step_seconds=STEP_SECONDS, tell=tell))
+def serve_stub(port: int, accounts: Iterable[Account], *, is_read: bool) -> None:
+    """Stand in for Twilio until SIGTERM; `is_read`: customers read what they get by WhatsApp."""
+    read_seconds = READ_SECONDS if is_read else None
+    until_stopped(
+        lambda tell: TwilioStub(accounts, port=port, step_seconds=STEP_SECONDS, read_seconds=read_seconds, tell=tell)
+    )

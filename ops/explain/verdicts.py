@@ -257,10 +257,11 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
         return _told(held.kind, f"no reply yet: {held.text}")
     behind = facts.entries[facts.entries.index(entry) + 1 :]
     sent = [one for one in behind if one.get("direction") == "OUTBOUND"]
-    own = next((one for one in sent if "batch_id" in one and one["batch_id"] == entry.get("batch_id")), None)
+    batch_id = _batch_of(record, entry)
+    own = next((one for one in sent if "batch_id" in one and one["batch_id"] == batch_id), None)
     if own is not None:
         return _answered(facts, own, "answered")
-    is_last = record is not None and record.batch_id == entry.get("batch_id")
+    is_last = record is not None and record.batch_id == batch_id
     person = _by_person(facts, entry)
     if record is not None and is_last and record.last_reply_id == PEOPLE:
         if person is not None:
@@ -270,6 +271,12 @@ def _of_entry(facts: Facts, entry: Mapping[str, Any], wanted: str) -> Verdict:
         code = record.error_code
         return _told(_kind(code, _REPLY), f"no reply: it was refused, {_meaning(code)}")
     return _of_ended_batch(facts, entry, sent, person)
+
+
+def _batch_of(record: Record | None, entry: Mapping[str, Any]) -> Any:
+    """The batch that an entry was in last, as far as the record knows: its own, or the one that restarted that."""
+    own = entry.get("batch_id")
+    return record.batch_id if record is not None and own in record.supersedes else own
 
 
 def _of_ended_batch(
@@ -282,7 +289,9 @@ def _of_ended_batch(
     dead = facts.dead_in(*_REPLIES, batch_id=batch_id)
     if dead is not None:
         return _told(Kind.DEAD_LETTER, f"no reply: one is {_dead(dead)}")
-    lines = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
+    told = (one.line.fields for one in reversed(facts.logged) if one.line.step == Step.REPLY_REFUSED)
+    # A stale reply says only that a later batch has the messages, and something was sent since.
+    lines = (one for one in told if not sent or one.get("code") != ReplyCode.STALE)
     refused = next((one for one in lines if one.get("batch_id") in (None, entry.get("batch_id"), batch_id)), None)
     if refused is not None:
         code = str(refused.get("code"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,20 @@ def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints a figure of this machine beside the tests' dots."""
+
+    def told(words: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {words}", end="", flush=True)  # noqa: T201  # it is the point
+
+    return told
+
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENT = 120_000
+"""Milliseconds that a test waits for what must come at last: on a busy machine, after a repair."""
 REBOUND = "rebound.example"
 """A name that this browser resolves to this machine, as a rebound name does."""
 
@@ -48,6 +61,8 @@ def page() -> Iterator[object]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=options)
         try:
-            yield browser.new_page()
+            page = browser.new_page()
+            page.set_default_timeout(PATIENT)
+            yield page
         finally:
             browser.close()

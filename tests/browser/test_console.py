@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -31,9 +32,8 @@ SETTINGS = {
     "PROVIDER_CONNECT_TIMEOUT_SECONDS": "0.5",
     "PROVIDER_READ_TIMEOUT_SECONDS": "1.5",
 }
-STARTED_SECONDS = 90.0
-ANSWERED = 60_000
-"""Milliseconds, on a busy machine, and with a worker that has to be repaired first."""
+STARTED_SECONDS = 180.0
+STOPPED_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run() -> Iterator[Run]:
             pytest.fail("make run ended before it showed the console:\n" + "".join(said))
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(STOPPED_SECONDS) == 0
         reader.join()
         process.stdout.close()
 
@@ -131,21 +131,17 @@ def ledger(page: Any, name: str) -> int:
     return int(page.inner_text(f'#ledger [data-name="{name}"] dd'))
 
 
-def test_a_message_typed_on_a_phone_is_answered(console: Any, screenshots: Path):
+def test_a_message_typed_on_a_phone_is_answered_and_the_answer_is_read(console: Any):
     """And the timeline shows its way, from the webhook to the delivery."""
     write(console, "sunrise-anna", "Is breakfast included?")
     write(console, "nordic-hugo", "Do you repair bells?")
 
-    answers(console, "sunrise-anna", "Is breakfast included?").wait_for(timeout=ANSWERED)
-    answers(console, "nordic-hugo", "Do you repair bells?").wait_for(timeout=ANSWERED)
+    answers(console, "sunrise-anna", "Is breakfast included?").wait_for()
+    answers(console, "nordic-hugo", "Do you repair bells?").wait_for()
     story = console.locator("#stories > li", has=console.locator("strong", has_text="Anna"))
-    story.locator(".end.answered").wait_for(timeout=ANSWERED)
-    story.locator(".track .reached", has_text="delivered").wait_for(timeout=ANSWERED)
-    console.evaluate("scrollTo(0, 0)")
-    console.screenshot(path=screenshots / "console.png")
-    console.emulate_media(color_scheme="dark")
-    console.screenshot(path=screenshots / "console-dark.png")
-    console.emulate_media(color_scheme="light")
+    story.locator(".end.answered").wait_for()
+    story.locator(".track .reached", has_text="delivered").wait_for()
+    phone(console, "sunrise-anna").locator('[data-mark="read"]').wait_for()
 
 
 def test_a_forged_message_is_refused_and_answered_by_nobody(console: Any):
@@ -153,21 +149,19 @@ def test_a_forged_message_is_refused_and_answered_by_nobody(console: Any):
 
     phone(console, "sunrise-anna").locator("[data-do=forge]").click()
 
-    phone(console, "sunrise-anna").locator(".bubbles li.refused").first.wait_for(timeout=ANSWERED)
-    console.wait_for_function(
-        f"document.querySelector('#ledger [data-name=refused] dd').textContent == '{refused + 1}'", timeout=ANSWERED
-    )
+    phone(console, "sunrise-anna").locator(".bubbles li.refused").first.wait_for()
+    console.locator("#ledger [data-name=refused] dd", has_text=re.compile(f"^{refused + 1}$")).wait_for()
     assert answers(console, "sunrise-anna", "Send my money elsewhere").count() == 0
 
 
 def test_the_same_request_again_is_answered_once(console: Any):
     write(console, "nordic-david", "Do you open on Sunday?")
-    phone(console, "nordic-david").locator(".bubbles li.mine:not(.sending)").first.wait_for(timeout=ANSWERED)
+    phone(console, "nordic-david").locator(".bubbles li.mine:not(.sending)").first.wait_for()
 
     phone(console, "nordic-david").locator("[data-do=retry]").click()
 
-    answers(console, "nordic-david", "Do you open on Sunday?").wait_for(timeout=ANSWERED)
-    console.locator("#stories li", has_text="nothing is doubled").first.wait_for(timeout=ANSWERED, state="attached")
+    answers(console, "nordic-david", "Do you open on Sunday?").wait_for()
+    console.locator("#stories li", has_text="already known; ignored").first.wait_for(state="attached")
     assert answers(console, "nordic-david", "Do you open on Sunday?").count() == 1
     assert ledger(console, "doubled") == 0
 
@@ -175,13 +169,13 @@ def test_the_same_request_again_is_answered_once(console: Any):
 def test_what_a_killed_worker_left_is_repaired(console: Any):
     """It dies after its lock and before its dispatch; the next worker resumes the batch."""
     order(console, "kill", "nordic-edith")
-    console.locator("#orders li", has_text="dies first").wait_for(timeout=ANSWERED)
+    console.locator("#orders li", has_text="dies first").wait_for()
 
     write(console, "nordic-edith", "Is my bike ready?")
 
-    answers(console, "nordic-edith", "Is my bike ready?").wait_for(timeout=ANSWERED)
-    console.locator("#stories li", has_text="the worker had died").first.wait_for(timeout=ANSWERED, state="attached")
-    console.locator("#orders li", has_text="dies first").wait_for(timeout=ANSWERED, state="detached")
+    answers(console, "nordic-edith", "Is my bike ready?").wait_for()
+    console.locator("#stories li", has_text="the worker had died").first.wait_for(state="attached")
+    console.locator("#orders li", has_text="dies first").wait_for(state="detached")
     assert answers(console, "nordic-edith", "Is my bike ready?").count() == 1
     assert ledger(console, "lost") == 0
 
@@ -191,9 +185,9 @@ def test_a_reply_that_the_provider_took_and_called_a_failure_arrives_once(consol
 
     write(console, "nordic-frida", "Do you sell helmets?")
 
-    answers(console, "nordic-frida", "Do you sell helmets?").wait_for(timeout=ANSWERED)
+    answers(console, "nordic-frida", "Do you sell helmets?").wait_for()
     ended = console.locator("#stories > li", has=console.locator("strong", has_text="Frida")).locator(".end")
-    ended.filter(has_text="answered").wait_for(timeout=ANSWERED)
+    ended.filter(has_text="answered").wait_for()
     assert answers(console, "nordic-frida", "Do you sell helmets?").count() == 1
     assert ledger(console, "doubled") == 0
 
@@ -202,31 +196,66 @@ def test_a_persons_answer_from_the_inbox_arrives(console: Any):
     """What the person has typed survives what arrives meanwhile."""
     write(console, "sunrise-clara", "I want to speak to a person.")
     item = console.locator("#inbox .item", has_text="I want to speak to a person.")
-    item.wait_for(timeout=ANSWERED)
+    item.wait_for()
     item.locator("textarea").fill("Hello Clara, this is Tom.")
     write(console, "sunrise-clara", "Are you there?")
-    console.locator("#inbox .item", has_text="Are you there?").wait_for(timeout=ANSWERED)
+    console.locator("#inbox .item", has_text="Are you there?").wait_for()
 
     item.locator("button[type=submit]").click()
 
-    answers(console, "sunrise-clara", "Hello Clara, this is Tom.").wait_for(timeout=ANSWERED)
-    item.locator("text=answered: Hello Clara, this is Tom.").wait_for(timeout=ANSWERED)
+    answers(console, "sunrise-clara", "Hello Clara, this is Tom.").wait_for()
+    item.locator("text=answered: Hello Clara, this is Tom.").wait_for()
+
+
+def test_the_page_looks_well_at_a_desk_and_on_a_phone_in_light_and_dark(console: Any, screenshots: Path):
+    """With something in every part of it; nothing is wider than the screen."""
+    write(console, "sunrise-clara", "My booking is 4711. Can somebody call me?")
+    phone(console, "sunrise-gina").locator(".subject").fill("A room by the sea")
+    write(console, "sunrise-gina", "Have you a room for two, with breakfast?")
+    write(console, "sunrise-ida", "We would like this room:")
+    phone(console, "sunrise-ida").locator("[data-do=photo]").click()
+    phone(console, "sunrise-ida").locator("[data-do=button]").click()
+    write(console, "sunrise-jonas", "When does my train leave?")
+    console.locator("#inbox .item", has_text="4711").wait_for()
+    for name in ("gina", "ida", "jonas"):
+        answers(console, f"sunrise-{name}", "This one answer").first.wait_for()
+    phone(console, "sunrise-jonas").locator('[data-mark="read"]').wait_for()
+
+    shoot(console, screenshots, "console")
+
+
+def shoot(page: Any, folder: Path, name: str) -> None:
+    """The page as a picture at both widths, in light and dark."""
+    for width, height, where in ((1400, 1000, ""), (390, 844, "-phone")):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=folder / f"{name}{where}{'-dark' if scheme == 'dark' else ''}.png")
+    page.emulate_media(color_scheme="light")
 
 
 def test_a_customers_text_is_shown_and_never_run(console: Any):
     """Ben's project is inactive: his phone shows what he wrote, and the engine refuses it."""
     write(console, "sunrise-ben", "<img src=x onerror=\"document.title='run'\">")
 
-    phone(console, "sunrise-ben").locator(".bubbles li.mine:not(.sending)", has_text="<img").wait_for(timeout=ANSWERED)
+    phone(console, "sunrise-ben").locator(".bubbles li.mine:not(.sending)", has_text="<img").wait_for()
 
     assert console.title() == "replies-engine: console"
 
 
-def test_the_page_fits_a_phone_and_works_by_keyboard(console: Any, screenshots: Path):
+def test_the_phone_shows_that_an_answer_is_being_written(console: Any):
+    write(console, "sunrise-kira", "Are you there?")
+
+    phone(console, "sunrise-kira").locator(".bubbles .typing").wait_for()
+    answers(console, "sunrise-kira", "Are you there?").wait_for()
+    phone(console, "sunrise-kira").locator(".bubbles .typing").wait_for(state="detached")
+
+
+def test_the_page_works_by_keyboard(console: Any):
     console.set_viewport_size({"width": 390, "height": 844})
 
-    assert console.evaluate("document.documentElement.scrollWidth") <= 390
-    console.screenshot(path=screenshots / "console-phone.png")
     console.keyboard.press("Tab")
     for _ in range(40):
         if console.evaluate("document.activeElement.name") == "body":
@@ -234,16 +263,7 @@ def test_the_page_fits_a_phone_and_works_by_keyboard(console: Any, screenshots: 
         console.keyboard.press("Tab")
     console.keyboard.type("By keyboard")
     console.keyboard.press("Enter")
-    console.locator(".bubbles li.mine", has_text="By keyboard").first.wait_for(timeout=ANSWERED)
-
-
-def test_the_first_paint_comes_within_two_seconds(page: Any, run: Run):
-    page.goto(run.address)
-    page.wait_for_selector(".phone")
-
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
-
-    assert 0 < painted < 2_000
+    console.locator(".bubbles li.mine", has_text="By keyboard").first.wait_for()
 
 
 ASK = """async ([url, options]) => {
@@ -318,7 +338,7 @@ def stage(page: Any, run: Run) -> Iterator[Any]:
         yield page
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(STOPPED_SECONDS) == 0
         process.stdout.close()
 
 
@@ -327,13 +347,13 @@ def test_an_operator_sees_conversations_by_state_and_one_story(stage: Any, run: 
     stage.fill("#ask input", "sunrise-anna")
     stage.press("#ask input", "Enter")
 
-    stage.locator("#story [data-verdict]").first.wait_for(timeout=ANSWERED)
+    stage.locator("#story [data-verdict]").first.wait_for()
     told = stage.locator("body").inner_text()
     assert "+447700900111" not in told
     assert "Is breakfast included?" not in told
     stage.click("#doctor-run")
-    stage.locator("#doctor .item, #doctor .good").first.wait_for(timeout=ANSWERED)
-    stage.screenshot(path=screenshots / "console-stage.png")
+    stage.locator("#doctor .item, #doctor .good").first.wait_for()
+    shoot(stage, screenshots, "console-stage")
 
 
 def test_an_operator_unlocks_a_conversation_after_a_dry_run(stage: Any, page: Any, run: Run):
@@ -342,15 +362,15 @@ def test_an_operator_unlocks_a_conversation_after_a_dry_run(stage: Any, page: An
     page.goto(run.address)
     order(page, "silent", "sunrise-gina")
     write(page, "nordic-hugo", "Are you there?")
-    page.wait_for_selector('[data-conversation="nordic-hugo"].locked', timeout=ANSWERED)
+    page.wait_for_selector('[data-conversation="nordic-hugo"].locked')
     page.goto(address)
-    page.locator('#states [data-state="locked"]', has_text="1").click(timeout=ANSWERED)
+    page.click('#states [data-state="locked"]')
 
     page.click('[data-unlock="nordic-hugo"]')
-    page.locator("#confirm p", has_text="1 message(s) of its batch").wait_for(timeout=ANSWERED)
+    page.locator("#confirm p", has_text="1 message(s) of its batch").wait_for()
     page.click('#confirm button[value="yes"]')
 
-    page.locator("#toast", has_text="is unlocked").wait_for(timeout=ANSWERED)
+    page.locator("#toast", has_text="is unlocked").wait_for()
     page.goto(run.address)
     order(page, "well", "sunrise-gina")
-    answers(page, "nordic-hugo", "Are you there?").wait_for(timeout=ANSWERED)
+    answers(page, "nordic-hugo", "Are you there?").wait_for()

@@ -265,6 +265,27 @@ def _answered_by_people(world: World) -> list[str]:
     return sids
 
 
+def _second_thought(world: World) -> list[str]:
+    """A batch is with the AI, and the customer has added something."""
+    sids = [*_locked_by_a_silent_ai(world), world.deliver("three")]
+    world.clock.advance(11)
+    return sids
+
+
+def _replied_and_typing(world: World) -> list[str]:
+    """The AI has answered while the customer adds something."""
+    return [*_replied()(world), world.deliver("three")]
+
+
+def _superseded(world: World) -> list[str]:
+    """The AI answers a batch that was restarted meanwhile, and the one in its place."""
+    sids = _replied_and_typing(world)
+    world.clock.advance(11)
+    world.work()
+    world.answer_batches()
+    return sids
+
+
 def _turned(*turn: dict[str, object]) -> Callable[[World], list[str]]:
     """The AI has sent these messages for its batch; a further message is staged, whose trigger was lost."""
 
@@ -378,6 +399,7 @@ def _say_stop(world: World) -> list[str]:
 LONG = " ".join(f"Sentence number {number} of a long answer." for number in range(100))
 
 
+RESTARTING = {"ON_NEW_MESSAGE": "restart"}
 HANDOFF = {"action": "handoff", "reason": "wants a person", "draft": "a draft"}
 
 PHOTO = ("photo.png", "image/png", b"\x89PNG")
@@ -492,6 +514,9 @@ SCENARIOS = (
         prepare=_delivered_and_due,
         row=_by_policy(batch_window_seconds=-1, batch_max_wait_seconds="soon", on_new_message=7),
     ),
+    Scenario("restart the AI's turn", _work, prepare=_second_thought, settings=RESTARTING),
+    Scenario("hold a reply", _reply, prepare=_replied_and_typing, settings=RESTARTING, ends="told"),
+    Scenario("reply to a superseded batch", _reply, prepare=_superseded, settings=RESTARTING, ends="told"),
     Scenario("recover orphans", _sweep, prepare=_trigger_lost),
     Scenario("reply", _reply, prepare=_replied(), ends="told"),
     Scenario("reply that the provider throttles", _reply, prepare=_replied_to_a_busy_provider, ends="told"),

@@ -228,6 +228,19 @@ def test_statuses_are_told_in_the_order_that_is_asked_for(twilio, receiver, stat
     assert twilio.messages[0].callbacks == tuple((status, 204) for status in statuses)
 
 
+@pytest.mark.parametrize(
+    ("to", "end"), [("whatsapp:+447700900111", ["delivered", "read"]), ("+447700900111", ["delivered"])]
+)
+def test_customers_read_what_they_get_by_whatsapp_where_they_read_at_all(receiver, to, end):
+    with TwilioStub([ACCOUNT], read_seconds=0.0) as twilio:
+        sender = "whatsapp:+447700900100" if to.startswith("whatsapp") else "+447700900100"
+        post(twilio, To=to, From=sender, StatusCallback=receiver.url)
+
+        assert twilio.wait_until_told()
+
+    assert receiver.statuses == ["queued", "sent", *end]
+
+
 def test_what_was_not_delivered_is_on_no_phone(twilio):
     """The ledger keeps it, and the phone does not show it."""
     twilio.fail_next(Fault(statuses=("failed",), error_code="30008"))

@@ -109,6 +109,17 @@ def with_ai(world: World) -> Facts:
     return facts(world)
 
 
+def restarted(world: World) -> Facts:
+    """The reply to its first batch was stale, and that to the batch in its place was sent."""
+    config = world.row["channel_config"]
+    seeded(world, channel_config={"whatsapp": {**config["whatsapp"], "policy": {"on_new_message": "restart"}}})
+    superseded = world.burst_with_ai("one")["meta"]["batch_id"]
+    world.reply(world.burst_with_ai("two"), "answer")
+    world.send_replies()
+    stale = logged(world, "reply_refused", code="STALE_REPLY", batch_id=superseded)
+    return facts(world, world.entry_ids[0], logged=[stale])
+
+
 def late_ai(world: World) -> Facts:
     world.burst_with_ai()
     world.clock.advance(400)
@@ -154,6 +165,7 @@ STORIES: dict[str, tuple[Story, Kind]] = {
     "waiting for its batch": (waiting, Kind.WAITING_FOR_BATCH),
     "waiting behind a lock": (behind_lock, Kind.BEHIND_LOCK),
     "waiting behind an AI that is late": (behind_late_ai, Kind.AI_LATE),
+    "answered with a second thought": (restarted, Kind.ANSWERED),
     "with the AI": (with_ai, Kind.WITH_AI),
     "the AI is late": (late_ai, Kind.AI_LATE),
     "stalled and carried": (stalled, Kind.UNANSWERED),

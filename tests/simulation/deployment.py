@@ -182,7 +182,7 @@ POLICIES = {
     "batch_window_seconds": (0, 3, 20, -1),
     "batch_max_wait_seconds": (0, 5, 40, "soon"),
     "window_mode": ("fixed", "adaptive", 1),
-    "on_new_message": ("queue", "reject", "sometimes"),
+    "on_new_message": ("queue", "restart", "reject", "sometimes"),
     "stall_action": ("warn", "handoff", 7),
 }
 """What companies write, bad values among it."""
@@ -410,6 +410,8 @@ class Deployment(World):
         """By batch, the parts of its replies that began while the conversation belonged to people."""
         self.switched: Mapping[tuple[str, str], str | None] = {}
         """The claim's token at the moment in which people took a conversation over, by conversation."""
+        self.restarted: Mapping[str, int] = {}
+        """How many batches of each message were replaced by a restart."""
         self.owners: dict[str, Tenant] = {}
         """Whose message each sid is."""
         if len(tenants) > 1:
@@ -578,7 +580,7 @@ class Deployment(World):
         """I4: the lock's batch changes only while the record is open; and who opts out is known from then on."""
         was_locked = old["conversation_status"] == "processing_reply" or "reply_claim" in old
         if was_locked and old.get("last_batch_id") != new.get("last_batch_id"):
-            self.violate("I4: a lock was taken from its holder")
+            self._see_restart(old, new)
         if new["conversation_status"] == "ai_no_reply" and old.get("unanswered_ids") and not new["unanswered_ids"]:
             self.silent += tuple(old["unanswered_ids"])
         claims = {(row.get("reply_claim_token"), row.get("reply_claimed_at")) for row in (old, new)}
@@ -596,6 +598,30 @@ class Deployment(World):
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def _see_restart(self, old: Item, new: Item) -> None:
+        """N1 to N3: a restart keeps every message, and takes the lock from the AI alone, so many times at most."""
+        waiting = {one["message_id"] for one in old["messages"] if one["message_id"] in old.get("unanswered_ids", ())}
+        is_of_ai = "processing_trigger_id" in old and not {"reply_claim"} & {*old, *new}
+        if not (self._may_restart and is_of_ai and waiting <= set(new["unanswered_ids"])):
+            self.violate("I4: a lock was taken from its holder")
+        if old.get("turn_effects"):
+            self.violate("I5: a turn with effects was begun anew")
+        self.restarted = {**self.restarted, **{sid: self.restarted.get(sid, 0) + 1 for sid in waiting}}
+        if any(self.restarted[sid] > self.settings.restarts_max for sid in waiting):
+            self.violate("I6: a customer waits for more turns than may be")
+
+    @property
+    def _may_restart(self) -> bool:
+        """Whether a company's policy restarts turns."""
+        policies = (dict(one.policy).get("on_new_message") for one in self.tenants)
+        return "restart" in (self.settings.on_new_message, *policies)
+
+    def see_discarded(self, batch_id: str) -> None:
+        """I1: a reply is discarded only where a newer batch holds its messages, or they have ended."""
+        rows = self.tables.conversations.state[0].values()
+        if any(row.get("last_batch_id") == batch_id and _waits(row) and "reply_claim" not in row for row in rows):
+            self.violate("I1: a reply was discarded, and no newer batch holds its messages")
 
     def _see_handoff(self, old: Item, new: Item) -> None:
         """I8: a handoff lasts until a return names it. I2: what was answered goes to people only as the last word."""
@@ -630,9 +656,10 @@ class Deployment(World):
         return row["primary_channel"], row["conversation_id"]
 
     def _see_let_go(self, row: Item) -> None:
-        """L8: a batch that the AI has keeps its lock, or is watched, until it has an end."""
-        batch_id = row.get("last_batch_id")
-        if batch_id in self.batches or any(f'"{batch_id}"' in one.body for one in self.queues.ai.messages):
+        """L8: what the AI has been sent keeps its lock, or is watched, until it has an end."""
+        dispatched = {*self.batches, *(sid for ids in self.batches.values() for sid in ids)}
+        waiting = {row.get("last_batch_id"), *row["unanswered_ids"]}
+        if waiting & dispatched or any(f'"{one}"' in sent.body for one in waiting for sent in self.queues.ai.messages):
             self.violate("I4: a batch that was dispatched lost its lock")
 
     def see_send(self, send_id: str) -> None:

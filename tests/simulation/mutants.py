@@ -1040,6 +1040,81 @@ MUTANTS = (
             'all(destination_of_entry(conversation, one, routing) == "handoff" for one in unanswered)\n',
         ),
     ),
+    # Second thoughts.
+    _mutant(
+        "a batch is restarted even if the record changed",
+        "N1",
+        "protocol/restarts.py",
+        ("when=record.unchanged & is_with_ai):  # N1", "when=is_with_ai):  # N1"),
+    ),
+    _mutant(
+        "a restart keeps only the new messages",
+        "N1",
+        "protocol/restarts.py",
+        (
+            "TURN_SUPERSEDES: [*record.supersedes, record.batch_id]})  # N3",
+            'TURN_SUPERSEDES: [*record.supersedes, record.batch_id], "unanswered_ids": [one["message_id"] for one in entries]})',
+        ),
+    ),
+    _mutant(
+        "a batch is restarted that a reply has claimed",
+        "N2",
+        "protocol/restarts.py",
+        ("        and record.claim is None\n", ""),
+        ("        & Attr(CLAIM).missing()  # nobody's to end,\n", ""),
+    ),
+    _mutant(
+        "a batch is restarted while a heartbeat reports effects",
+        "N2",
+        "protocol/restarts.py",
+        ("        & Attr(TURN_EFFECTS).missing()  # and", "        # and"),
+    ),
+    _mutant(
+        "a lock that is no trigger's of ours is restarted",
+        "N2",
+        "protocol/restarts.py",
+        ("        and record.trigger_id is not None\n", ""),
+        ("        Attr(TRIGGER_ID).stays(record.trigger_id)  # N2: of a trigger of ours,\n        & ", "        "),
+    ),
+    _mutant(
+        "restarts are not counted",
+        "N3",
+        "protocol/restarts.py",
+        ("TURN_SUPERSEDES: [*record.supersedes, record.batch_id]})  # N3", "TURN_SUPERSEDES: []})"),
+    ),
+    _mutant(
+        "an acquisition that carries messages forgets their restarts",
+        "N3",
+        "protocol/conversation_lock.py",
+        ("    if not record.unanswered:  # N3", "    if entries:  # N3"),
+    ),
+    _mutant(
+        "a restarted lock is abandoned",
+        "N4",
+        "batches/batching.py",
+        (
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
+            "        self._dispatch(job, outcome, may_abandon=isinstance(action, decision.Restart))\n",
+        ),
+    ),
+    _mutant(
+        "a batch is restarted with all that is staged, whoever it is for",
+        "I3",
+        "conversations/second_thoughts.py",
+        ("        and all(_is_for_restart(view, one, routing) for one in new)\n", ""),
+    ),
+    _mutant(
+        "a held reply does not come again",
+        "held",
+        "outbound/holding.py",
+        ("        return bool(seconds) and self.endings.wait(", "        return bool(seconds) or self.endings.wait("),
+    ),
+    _mutant(
+        "a reply is held for as long as a lock may last",
+        "held",
+        "conversations/second_thoughts.py",
+        ("    seconds = min(ceil(left.total_seconds()), cap)\n", "    seconds = settings.stall_timeout_seconds - 10\n"),
+    ),
     _mutant(
         "the stage is not looked at after a turn without a reply",
         "look",
@@ -1088,13 +1163,13 @@ MUTANTS = (
     # What was taken and not delivered.
     _mutant(
         "a failure after acceptance requests no errand",
-        "N",
+        "O",
         "outbound/delivery_reports.py",
         ("        queues.replies.send(Undelivered(part.send_id).body, group=fair_group(part.tenant))\n", ""),
     ),
     _mutant(
         "a report whose errand the queue refused is acknowledged",
-        "N",
+        "O",
         "inbound/responses.py",
         ("    if is_report and code in _STAGED:\n", "    if False:\n"),
     ),
@@ -1128,13 +1203,13 @@ MUTANTS = (
     ),
     _mutant(
         "an errand acts on a reply that is still being sent as on one of the past",
-        "N",
+        "O",
         "outbound/last_word.py",
         ("        return Unsettled()\n    if record.passed", "        return Past()\n    if record.passed"),
     ),
     _mutant(
         "an errand that comes again leaves its claim for people to others",
-        "N",
+        "O",
         "outbound/last_word.py",
         ("        return Claimed()\n", "        return Past()\n"),
     ),

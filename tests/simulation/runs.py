@@ -2,8 +2,8 @@
 
 A name is `small/WORLD/VARIANT/SCHEDULE` or `guard/...`, with the schedule's choices separated by dots, or `swarm/SEED`
 of the large world. In `mail/SEED` its customers write e-mails, in `policies/SEED` its companies have policies of their
-own, in `turns/SEED` the AI and the operators do all that they may, and in `opt-outs/SEED` its customers opt out and in
-on two channels.
+own, in `turns/SEED` the AI and the operators do all that they may, in `opt-outs/SEED` its customers opt out and in
+on two channels, and in `thoughts/SEED` what they add while the AI thinks restarts its turn.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.simulation.choices import Replay, Seeded
 from tests.simulation.deployment import MAILED, Violation, with_policies
 from tests.simulation.exploring import Exploration, Explored, name_of
 from tests.simulation.invariants import settle_and_check
+from tests.simulation.restart_worlds import second_thoughts
 from tests.simulation.simulation import Simulation
 from tests.simulation.small import SMALL
 from tests.simulation.worlds import kind_of, swarm, swarm_of_opt_outs, whole_turns
@@ -29,8 +30,12 @@ _WORLDS: dict[str, Callable[[int], Simulation]] = {
     "policies": lambda seed: swarm(seed, with_policies(seed), are_all_there=True),
     "turns": swarm,
     "opt-outs": swarm_of_opt_outs,
+    "thoughts": second_thoughts,
 }
 """The large worlds, by the first part of the names of their runs."""
+
+_SLOW_AI = ("the AI answers", "a reply")
+"""What is as unlikely as a disturbance where customers have second thoughts: the AI takes its time."""
 
 
 @contextmanager
@@ -75,8 +80,9 @@ def swarm_run(seed: int, kind: str = "swarm") -> Simulation:
     searched = kind_of(seed)
     if kind == "turns":
         whole_turns(simulation, seed)
+    late = (*searched.late, *_SLOW_AI) if kind == "thoughts" else searched.late
     try:
-        simulation.run(Seeded(seed, searched.preferred, searched.late))
+        simulation.run(Seeded(seed, searched.preferred, late))
         settle_and_check(simulation, is_reply_lossy=True)
     except Violation as violation:
         raise Violation(f"{kind}/{seed}\n{violation}\n{_listed(simulation)}") from violation

@@ -26,6 +26,7 @@ from chalicelib.clock import epoch
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
 from chalicelib.handlers import queues, schedules
+from chalicelib.outbound.holding import HELD
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.conversation_lock import PEOPLE
@@ -212,6 +213,7 @@ class Saved:
     silent: tuple[str, ...]
     begun: Mapping[str, int]
     switched: Mapping[tuple[str, str], str | None]
+    restarted: Mapping[str, int]
     failed: frozenset[str]
 
 
@@ -336,6 +338,7 @@ class Simulation:
             world.silent,
             world.begun,
             world.switched,
+            world.restarted,
             world.phone.failed,
         )
 
@@ -356,7 +359,8 @@ class Simulation:
         world.with_people = list(saved.with_people)
         world.asides = {batch_id: list(texts) for batch_id, texts in saved.asides.items()}
         world.taken, world.silent, world.begun = saved.taken, saved.silent, saved.begun
-        world.switched, world.phone.failed = saved.switched, saved.failed
+        world.switched, world.restarted = saved.switched, saved.restarted
+        world.phone.failed = saved.failed
         world.telemetry.lines.clear()
 
     def digest(self) -> int:
@@ -404,6 +408,7 @@ class Simulation:
                 tuple(sorted(world.begun.items())),
                 tuple(sorted(world.switched.items())),
                 course.taken_over,
+                tuple(sorted(world.restarted.items())),
                 tuple(sorted(world.phone.failed)),
             )
         )
@@ -884,6 +889,7 @@ class Simulation:
     def _hear(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """What was reported to an operator: the ends of replies, and faults that the sweep repairs."""
         for line in lines:
+            self._watch_reply(line)
             match line["step"]:
                 case "released" | "stalled_reply_abandoned" | "interim_ended" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
@@ -895,6 +901,21 @@ class Simulation:
                     self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"
             if line.get("code") == "INTERNAL_ERROR" and _SURPRISE.search(line["reason"]):
                 self.course.surprises += (line["reason"],)
+
+    def _watch_reply(self, line: Mapping[str, Any]) -> None:
+        """Watches which replies are discarded and held."""
+        match line["step"], line.get("code"), line.get("reason"):
+            case "reply_refused", ReplyCode.STALE, _ if "batch_id" in line:
+                self.world.see_discarded(line["batch_id"])
+            case "requeued", _, reason if reason == HELD:
+                self.see_held(line["seconds"])
+
+    def see_held(self, seconds: float) -> None:
+        """I6: a customer waits for a held reply no longer than one cap."""
+        caps = [dict(one.policy).get("batch_max_wait_seconds", 0) for one in self.world.tenants]
+        cap = max(self.world.settings.batch_max_wait_seconds, *(one for one in caps if isinstance(one, int)))
+        if seconds > cap:
+            self.world.violate("I6: a reply was held for longer than one cap")
 
     def _is_silent(self, role: str, call: Call) -> bool:
         """Whether a call commutes with every other: a secret that is read, the webhook's look-up on the index."""

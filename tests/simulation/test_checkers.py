@@ -500,6 +500,60 @@ def an_answered_message_to_which_the_ai_had_nothing_to_say() -> Simulation:
     return simulation
 
 
+def restarting(**row: Any) -> tuple[Simulation, dict[str, Any]]:
+    """A batch is with the AI of a company that restarts turns; and the row as it would be restarted."""
+    simulation = Simulation(Budgets(), on_new_message="restart", restarts_max="1")
+    webhooks(simulation, "one")
+    simulation.run(Replay([]))
+    change(simulation, **row)
+    now = simulation.world.row_of(ACME)
+    return simulation, {**now, "last_batch_id": "another"}
+
+
+@planted("I5: a turn with effects was begun anew")
+def a_restart_of_a_turn_with_effects() -> Simulation:
+    simulation, restarted = restarting(turn_effects=True)
+    simulation.world.see_lock(simulation.world.row_of(ACME), restarted)
+    return simulation
+
+
+@planted("I6: a customer waits for more turns than may be")
+def a_second_restart_where_one_may_be() -> Simulation:
+    simulation, restarted = restarting()
+    simulation.world.see_lock(simulation.world.row_of(ACME), restarted)
+    simulation.world.see_lock(restarted, {**restarted, "last_batch_id": "a third"})
+    return simulation
+
+
+@planted("I1: a reply was discarded, and no newer batch holds its messages")
+def a_stale_reply_to_the_batch_of_the_record() -> Simulation:
+    simulation, _ = restarting()
+    simulation.world.see_discarded(simulation.world.row_of(ACME)["last_batch_id"])
+    return simulation
+
+
+@planted("I6: a reply was held for longer than one cap")
+def a_reply_that_is_held_for_a_minute() -> Simulation:
+    simulation = ended()
+    simulation.see_held(60)
+    return simulation
+
+
+@pytest.mark.parametrize("lost", ["a message", "a claim", "a trigger"])
+def test_a_restart_that_loses_something_is_convicted(lost: str):
+    """N1 and N2: a message of the batch, the claim of a reply, a lock that is no trigger's of ours."""
+    simulation, restarted = restarting(**({"reply_claim": "r-1"} if lost == "a claim" else {}))
+    if lost == "a message":
+        restarted["unanswered_ids"] = []
+    if lost == "a trigger":
+        simulation.world.tables.conversations.change(
+            ACME.key.item, lambda row: {name: row[name] for name in row if name != "processing_trigger_id"}
+        )
+
+    with pytest.raises(Violation, match="I4: a lock was taken from its holder"):
+        simulation.world.see_lock(simulation.world.row_of(ACME), restarted)
+
+
 def taken_over(tenants: tuple[Tenant, ...] = TENANTS, name: str | None = None) -> tuple[Simulation, str]:
     """After a reply had ended, the company listed the customer in the attribute `name`; and the id of a part of it."""
     simulation = ended(tenants=tenants)

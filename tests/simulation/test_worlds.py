@@ -89,6 +89,22 @@ def test_random_runs_of_a_world_of_whole_turns_keep_every_invariant(first: int):
         swarm_run(seed, "turns")
 
 
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_random_runs_of_a_world_of_second_thoughts_keep_every_invariant(first: int):
+    """What customers add while the AI thinks restarts its turn, beside everything else that may happen."""
+    restarted = sum(bool(swarm_run(seed, "thoughts").world.restarted) for seed in range(first, first + 50))
+
+    assert restarted, "or the runs looked for nothing"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, 4_000, 1_000))
+def test_many_random_runs_of_a_world_of_second_thoughts_keep_every_invariant(first: int):
+    """The same, at length."""
+    for seed in range(first, first + 1_000):
+        swarm_run(seed, "thoughts")
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, 4_000, 1_000))
 def test_many_random_runs_of_a_world_of_opt_outs_keep_every_invariant(first: int):

@@ -1075,9 +1075,12 @@ def kind_of(seed: int) -> Kind:
 
 
 def swarm(  # noqa: C901 - one line for each thing that differs
-    seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False
+    seed: int, tenants: tuple[Tenant, ...] = TENANTS, *, are_all_there: bool = False, **chosen: str
 ) -> Simulation:
-    """A larger world with a mix of faults that the seed tells, and with all of the tenants or as many as it tells."""
+    """A larger world with a mix of faults that the seed tells, and with all of the tenants or as many as it tells.
+
+    Settings that are chosen stand, whatever the seed tells.
+    """
     rng = random.Random(f"world {seed}")  # noqa: S311 - reproducible, not secret
     kind = kind_of(seed)
     budgets = Budgets(
@@ -1109,7 +1112,7 @@ def swarm(  # noqa: C901 - one line for each thing that differs
         row={"messages": _notes(3)} if is_noted else {},
         skewed=happens(8),
         answer="answer " * 300 if happens(5) else "answer",
-        **settings,
+        **{**settings, **chosen},
     )
     if kind.begin is not None and happens(2):
         kind.begin(simulation, rng)

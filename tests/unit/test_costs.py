@@ -97,6 +97,23 @@ class TestCalls:
 
         assert calls == ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
 
+    def test_a_restart_makes_six_and_a_reply_one_query_more(self):
+        """As many as a batch; the reply looks whether something is staged that may restart its batch."""
+        world = World(on_new_message="restart")
+        world.burst_with_ai("one")
+        world.deliver("two")
+        world.clock.advance(11)
+
+        of_restart = calls_of(world, world.work)
+        world.answer_batches()
+        of_reply = calls_of(world, world.send_replies)
+
+        assert of_restart == ["DeleteItem", "Query", "BatchGetItem", "UpdateItem", "SendMessage", "BatchWriteItem"]
+        assert of_reply == [
+            *("GetItem", "Query"),
+            *("UpdateItem", "PutItem", "CreateMessage", "UpdateItem", "UpdateItem", "Query"),
+        ]
+
     def test_a_message_for_people_makes_nine_in_its_webhook(self):
         """Find, load, stage, look (two), acquire, hand off, end, settle: no trigger, and nothing for a worker to do."""
         world = World(None, conversation(auto_queue_reply_message=True))

@@ -22,8 +22,9 @@ from tac.context.conversation import ConversationClient
 from tac.models.conversation import ParticipantAddress, ParticipantResponse
 from twilio.request_validator import RequestValidator
 
+from bench.promises.customers import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, COMPANY, PATH
 from bench.promises.provider import send
-from bench.promises.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, COMPANY, PATH, Contender, Invocation, Killed, World
+from bench.promises.world import Contender, Invocation, Killed, World
 
 RESTART_SECONDS = 5.0
 _SENDER = f"whatsapp:{COMPANY}"

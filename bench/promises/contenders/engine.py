@@ -11,7 +11,8 @@ from typing import Any, Final
 from chalice.app import Request
 from chalice.local import LambdaContext
 
-from bench.promises.world import BASE_URL, STAGE, START, Contender, World
+from bench.promises.customers import BASE_URL, STAGE, START
+from bench.promises.world import Contender, World
 from chalicelib.channels.channel import Vendor
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
@@ -39,9 +40,8 @@ class ThisEngine(Contender):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         os.environ.update(environment.of_stage(STAGE))
-        os.environ.update(
-            {"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), "LOG_LEVEL": "ERROR", **_PATIENT}
-        )
+        told = {"PUBLIC_BASE_URL": BASE_URL, "TWILIO_API_BASE_URL": world.twilio(), **_PATIENT}
+        os.environ.update({"LOG_LEVEL": os.environ.get("LOG_LEVEL", "ERROR"), **told})
         self.redeploy()
         names = self.engine.settings
         world.consume(names.whatsapp_queue, self._batch, batch_size=10, visibility_seconds=VISIBILITY_SECONDS)

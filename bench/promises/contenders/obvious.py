@@ -19,8 +19,9 @@ from botocore.exceptions import ClientError
 from chalice.app import Chalice, Request, Response
 from twilio.request_validator import RequestValidator
 
+from bench.promises.customers import BASE_URL, PATH, STAGE
 from bench.promises.provider import send
-from bench.promises.world import BASE_URL, PATH, STAGE, Contender, World
+from bench.promises.world import Contender, World
 
 WINDOW_SECONDS = 10
 REQUEUE_SECONDS = 20

@@ -119,7 +119,7 @@ class Twilio:
         signature = request.headers.get(SIGNATURE_HEADER)
         if not signature or account_id != credentials.account_sid:
             return False
-        parameters = MultiDict(_form(request))
+        parameters = request.once("parameters", lambda: MultiDict(_form(request)))
         try:
             return any(
                 RequestValidator(token).validate(url, parameters, signature)
@@ -139,6 +139,10 @@ Form = Mapping[str, Sequence[str]]
 
 
 def _form(request: WebhookRequest) -> dict[str, list[str]]:
+    return request.once("form", lambda: _parsed(request))
+
+
+def _parsed(request: WebhookRequest) -> dict[str, list[str]]:
     if len(request.body) > BODY_BYTES_MAX:
         raise Rejected(Code.PARSING_ERROR, f"the form is larger than {BODY_BYTES_MAX} bytes")
     try:

@@ -43,7 +43,38 @@ export function listen(topics) {
   }
 }
 
-export const time = iso => new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+export const time = iso => clock.format(new Date(iso))
+
+// Draws once for many changes, with the next frame.
+export function soon(draw) {
+  let isPlanned = false
+  return () => {
+    if (isPlanned) return
+    isPlanned = true
+    requestAnimationFrame(() => { isPlanned = false; draw() })
+  }
+}
+
+// Makes a list show these items, and touches only what differs.
+const shown = new WeakMap()
+export function show(list, items, draw) {
+  const before = shown.get(list) ?? new Map()
+  const now = new Map()
+  for (const item of items) {
+    let key = JSON.stringify(item)
+    while (now.has(key)) key += ' '
+    now.set(key, before.get(key) ?? draw(item))
+  }
+  shown.set(list, now)
+  const kept = new Set(now.values())
+  for (const one of [...list.children]) if (!kept.has(one)) one.remove()
+  let place = list.firstElementChild
+  for (const one of kept) {
+    if (one === place) place = place.nextElementSibling
+    else list.insertBefore(one, place)
+  }
+}
 
 // The text that a person is writing survives a new rendering of what is around it.
 export function replaceKeeping(box, key, ...children) {

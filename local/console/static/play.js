@@ -1,4 +1,4 @@
-import { $, act, listen, make, replaceKeeping, say, time } from './base.js'
+import { $, act, listen, make, replaceKeeping, say, show, soon, time } from './base.js'
 
 const phones = new Map()
 const PHASES = ['webhook', 'staged', 'batch', 'AI', 'reply', 'delivered']
@@ -16,7 +16,7 @@ function newPhone(told) {
   article.setAttribute('aria-label', `${told.name}, ${CHANNELS[told.channel]}`)
   $('.name', article).textContent = told.name
   $('.channel', article).textContent = CHANNELS[told.channel]
-  $('.company', article).textContent = `writes to ${told.company}`
+  $('.company', article).textContent = `to ${told.company}`
   $('.subject', article).hidden = !isMail
   $('.file', article).hidden = !isMail
   for (const name of ['button', 'photo', 'location']) {
@@ -75,20 +75,27 @@ function showPhone(told) {
   draw(phone)
 }
 
-function draw({ article, told, sending }) {
+const changed = new Set()
+const drawChanged = soon(() => {
+  for (const phone of changed) drawNow(phone)
+  changed.clear()
+})
+function draw(phone) { changed.add(phone); drawChanged() }
+
+function drawNow({ article, told, sending }) {
   article.classList.toggle('locked', told.status === 'processing_reply')
   $('.state', article).textContent = [told.with_people ? 'with people' : '', told.status, told.about].filter(Boolean).join(' · ')
-  const list = $('.bubbles', article)
-  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40
-  const drawn = told.bubbles.map(one => make('li', { class: `${one.mine ? 'mine' : ''} ${/^(refused|forged)/.test(one.mark) ? 'refused' : ''}`, 'data-mark': one.mark },
-    one.subject ? make('b', {}, one.subject) : null,
-    ...one.media.map(name => make('span', { class: 'media' }, `file: ${name}`)),
-    one.text,
-    make('footer', {}, time(one.at), ' ', make('span', { class: one.mark }, MARKS[one.mark] ?? one.mark))))
-  drawn.push(...sending.map(one => make('li', { class: 'mine sending' }, one.text, make('footer', {}, 'sending …'))))
-  if (told.typing) drawn.push(make('li', { class: 'typing' }, 'typing …'))
-  list.replaceChildren(...drawn)
-  if (isAtEnd) list.scrollTop = list.scrollHeight
+  show($('.bubbles', article), [...told.bubbles, ...sending, ...(told.typing ? ['typing …'] : [])], bubble)
+}
+
+function bubble(told) {
+  if (typeof told === 'string') return make('li', { class: 'typing' }, told)
+  if ('known' in told) return make('li', { class: 'mine sending' }, told.text, make('footer', {}, 'sending …'))
+  return make('li', { class: `${told.mine ? 'mine' : ''} ${/^(refused|forged)/.test(told.mark) ? 'refused' : ''}`, 'data-mark': told.mark },
+    told.subject ? make('b', {}, told.subject) : null,
+    ...told.media.map(name => make('span', { class: 'media' }, `file: ${name}`)),
+    told.text,
+    make('footer', {}, time(told.at), ' ', make('span', { class: told.mark }, MARKS[told.mark] ?? told.mark)))
 }
 
 function filter() {
@@ -106,24 +113,30 @@ function showLedger(told) {
 let stories = []
 const opened = new Set()
 function showStories(told) { stories = told; drawStories() }
-function drawStories() {
-  $('#stories').replaceChildren(...stories.map(one => {
-    const ways = one.marks.some(mark => mark.phase === 'people') ? ['webhook', 'staged', 'people'] : PHASES
-    const name = phones.get(one.conversation)?.told.name ?? one.conversation ?? 'nobody'
-    const due = one.due_at ? Math.ceil((new Date(one.due_at) - Date.now()) / 1000) : null
-    const end = one.code ? `${one.end}: ${one.code}` : one.end
-    return make('li', { 'data-sid': one.sid, 'data-end': one.end },
-      make('div', { class: 'head' }, make('strong', {}, name || 'nobody'), one.batch ? make('span', {}, `batch ${one.batch}`) : null,
-        due !== null && due >= 0 ? make('span', { class: 'end waiting' }, `window ${due} s`) : null, make('span', { class: `end ${one.end}` }, end)),
-      make('div', { class: 'track', 'aria-hidden': 'true' }, ...ways.map(phase => {
-        const marks = one.marks.filter(mark => mark.phase === phase)
-        return make('span', { class: `${marks.length ? 'reached' : ''} ${marks.some(mark => mark.loud) ? 'loud' : ''}` }, phase)
-      })),
-      make('details', { open: opened.has(one.sid), ontoggle: event => event.target.open ? opened.add(one.sid) : opened.delete(one.sid) },
-        make('summary', {}, one.marks.at(-1)?.words ?? ''),
-        make('ol', {}, ...one.marks.map(mark => make('li', { class: mark.loud ? 'loudly' : '' }, `${time(mark.at)} ${mark.words}`)))))
-  }))
-  if (!stories.length) $('#stories').append(make('li', { class: 'empty' }, 'Write on a phone: the way of each message shows here.'))
+const drawStories = soon(() => {
+  const items = stories.map(one => {
+    const due = one.due_at ? Math.ceil((new Date(one.due_at) - Date.now()) / 1000) : -1
+    return { ...one, name: phones.get(one.conversation)?.told.name ?? one.conversation ?? 'nobody', due }
+  })
+  show($('#stories'), items.length ? items : [null], story)
+})
+
+function story(one) {
+  if (!one) return make('li', { class: 'empty' }, 'Write on a phone: the way of each message shows here.')
+  const isWithPeople = one.end === 'with people' || one.marks.some(mark => mark.phase === 'people')
+  const ways = isWithPeople ? ['webhook', 'staged', 'people'] : PHASES
+  return make('li', { 'data-sid': one.sid, 'data-end': one.end },
+    make('div', { class: 'head' }, make('strong', {}, one.name || 'nobody'), one.batch ? make('span', {}, `batch ${one.batch}`) : null,
+      one.due >= 0 ? make('span', { class: 'end waiting' }, `window ${one.due} s`) : null,
+      make('span', { class: `end ${one.end}` }, one.code ? `${one.end}: ${one.code}` : one.end)),
+    make('div', { class: 'track', 'aria-hidden': 'true' }, ...ways.map(phase => {
+      const marks = one.marks.filter(mark => mark.phase === phase)
+      const isReached = marks.length || (phase === 'people' && one.end === 'with people')
+      return make('span', { class: `${isReached ? 'reached' : ''} ${marks.some(mark => mark.loud) ? 'loud' : ''}` }, phase)
+    })),
+    make('details', { open: opened.has(one.sid), ontoggle: event => event.target.open ? opened.add(one.sid) : opened.delete(one.sid) },
+      make('summary', {}, one.marks.at(-1)?.words ?? ''),
+      make('ol', {}, ...one.marks.map(mark => make('li', { class: mark.loud ? 'loudly' : '' }, `${time(mark.at)} ${mark.words}`)))))
 }
 setInterval(() => { if (stories.some(one => one.due_at && new Date(one.due_at) > Date.now() - 2000)) drawStories() }, 1000)
 
@@ -159,6 +172,7 @@ $('#faults').addEventListener('submit', event => {
   act('fault', document).then(answer => answer && say(`Ordered: ${chosen.textContent}.`))
 })
 
+drawStories()
 listen({
   phone: showPhone,
   ledger: showLedger,

@@ -70,7 +70,7 @@ def test_a_message_reaches_the_phone_of_its_own_company_only():
         "sid": "SM1",
         "account_sid": SUNRISE.account_sid,
         "to": f"whatsapp:{ANNA.customer.address}",
-        "created_at": "2026-01-05T00:00:02+00:00",
+        "taken_at": "2026-01-05T00:00:02.000000+00:00",
         "body": "Good evening",
         "media_urls": ["https://example.com/menu.pdf"],
         "status": "delivered",
@@ -86,7 +86,7 @@ def test_an_e_mail_reaches_the_mailbox_of_its_own_company_only():
         "id": "m1",
         "to": GINA.customer.address,
         "sender": SUNRISE.addresses["email"],
-        "created_at": "2026-01-05T00:00:02+00:00",
+        "taken_at": "2026-01-05T00:00:02.000000+00:00",
         "subject": "Re: Room",
         "text": "Gladly",
     }

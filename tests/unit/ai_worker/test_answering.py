@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from chalicelib.ai_worker.answering import Answering, LockLostError, Question, echo
+from chalicelib.ai_worker.answering import SUPERSEDED, Answering, LockLostError, Question, echo
 from examples.ai_worker.replies import RepliesInFile
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "reply.json").read_text())
@@ -57,8 +57,20 @@ class Bench:
             self.send,
             RepliesInFile(self.path),
             holds_lock=lambda _: self.is_ours,
+            check_seconds=0.01,
             _waits=self.wait,
         ).answer(json.dumps(self.context), attempt, self.keep_hidden)
+
+    def supersede(self, batch_id: str) -> None:
+        """The customer adds something: another batch takes the place of this one, with all of its messages."""
+        last = {**self.context["messages"][-1], "message_id": f"added for {batch_id}"}
+        meta = {**self.context["meta"], "batch_id": batch_id, "supersedes": [self.context["meta"]["batch_id"]]}
+        self.context = {**self.context, "meta": meta, "messages": [*self.context["messages"], last]}
+
+    @property
+    def first(self) -> str:
+        """The id of the batch's first message."""
+        return str(self.context["messages"][0]["message_id"])
 
     @property
     def actions(self) -> list[str]:
@@ -213,7 +225,7 @@ class TestTools:
         keys: list[str] = []
 
         def refunding(question: Question) -> str:
-            keys.append(question.before_effect("refund"))
+            keys.append(question.before_effect("refund", bench.first))
             return "Refunded."
 
         bench.model = refunding
@@ -227,14 +239,14 @@ class TestTools:
         keys: list[tuple[str, str, str]] = []
 
         def calling(question: Question) -> str:
-            first = bench.context["messages"][0]["message_id"]
-            key = partial(question.before_effect, message_id=first)
-            keys.append((key("refund"), key("cancel"), question.before_effect("refund")))
+            key = partial(question.before_effect, message_id=bench.first)
+            second = bench.context["messages"][1]["message_id"]
+            keys.append((key("refund"), key("cancel"), question.before_effect("refund", second)))
             return "done"
 
         bench.model = calling
         bench.answer()
-        bench.context["meta"]["batch_id"] = "another"
+        bench.supersede("another")
         bench.answer()
 
         assert keys[0] == keys[1]
@@ -246,7 +258,7 @@ class TestTools:
 
         def late(question: Question) -> str:
             bench.is_ours = False
-            acted.append(question.before_effect("refund"))
+            acted.append(question.before_effect("refund", bench.first))
             return "done"
 
         bench.model = late
@@ -260,10 +272,92 @@ class TestTools:
         def stubborn(question: Question) -> str:
             bench.is_ours = False
             with pytest.raises(LockLostError):
-                question.before_effect("refund")
+                question.before_effect("refund", bench.first)
             return "done"
 
         bench.model = stubborn
+        bench.answer()
+
+        assert bench.sent == []
+
+    def test_a_tool_names_a_message_of_the_batch(self, bench: Bench):
+        """A key of no message would be the same for nothing."""
+
+        def wrong(question: Question) -> str:
+            return question.before_effect("refund", "SM-unknown")
+
+        bench.model = wrong
+        with pytest.raises(ValueError, match="no message"):
+            bench.answer()
+
+        assert bench.sent == []
+
+
+class TestSuperseded:
+    def test_a_batch_that_comes_after_the_one_in_its_place_is_dropped(self, bench: Bench):
+        """The queue keeps no order; the customer gets the one answer to everything."""
+        before = bench.context
+        bench.supersede("b-2")
+        bench.answer()
+        bench.context = before
+        bench.answer()
+
+        assert [one["batch_id"] for one in bench.sent] == ["b-2"]
+
+    def test_a_turn_that_is_superseded_is_left_while_the_model_thinks(self, bench: Bench):
+        """The worker is free for the larger batch; nothing is said for the old one."""
+        thinking, enough = threading.Event(), threading.Event()
+
+        def slow(question: Question) -> str:
+            thinking.set()
+            enough.wait(60)
+            return echo(question)
+
+        bench.model = slow
+        turn = threading.Thread(target=bench.answer)
+        turn.start()
+        thinking.wait(60)
+        bench.model = echo
+        bench.supersede("b-2")
+        bench.answer()
+        turn.join(60)
+
+        assert not turn.is_alive()
+        assert [one["batch_id"] for one in bench.sent] == ["b-2"]
+        enough.set()
+
+    def test_a_tool_of_a_superseded_turn_does_not_act(self, bench: Bench):
+        """Whatever the model does in the thread that was left."""
+        acted: list[str] = []
+        ended = threading.Event()
+        old = bench.context
+
+        def overtaken(question: Question) -> str:
+            bench.model = echo
+            bench.supersede("b-2")
+            bench.answer()
+            try:
+                acted.append(question.before_effect("refund", old["messages"][0]["message_id"]))
+            finally:
+                ended.set()
+            return "done"
+
+        bench.model = overtaken
+        bench.answer()
+        ended.wait(60)
+
+        assert acted == []
+        assert [(one["batch_id"], one["action"]) for one in bench.sent] == [("b-2", "send")]
+
+    def test_a_reply_that_is_ready_as_its_batch_is_superseded_is_not_sent(self, bench: Bench):
+        """The larger batch arrives between the model's answer and its reply."""
+        old = bench.context
+
+        def overtaken(question: Question) -> str:
+            RepliesInFile(bench.path).keep(old["meta"]["batch_id"], SUPERSEDED)
+            return echo(question)
+
+        bench.model = overtaken
         bench.answer()
 
         assert bench.sent == []

@@ -20,6 +20,7 @@ from chalicelib.batches.decision import (
     RefuseCarried,
     ReportEnd,
     ResetLock,
+    Restart,
     Resume,
     SettleBatch,
     SettleDuplicates,
@@ -310,6 +311,94 @@ def test_a_record_that_has_outgrown_its_bounds_is_trimmed_before_anything_is_app
     assert not isinstance(then, Trim)
 
 
+RESTARTING = settings_of((("on_new_message", "restart"), ("restarts_max", "1")))
+BY_SMS = staged("X", ago=40, channel="sms")
+
+
+@pytest.mark.parametrize(
+    ("row", "rows", "expected"),
+    [
+        (locked(), [B], Restart([B])),
+        (locked(), [B, C], Restart([B, C])),
+        (locked(), [B, BY_SMS], Restart([B, BY_SMS])),
+        (locked(), [YOUNG], Wait(6)),
+        (locked(seconds=301), [B], ResetLock()),
+        (locked(turn_supersedes=["b-0"]), [B], Contend(20)),
+        (locked(turn_effects=True), [B], Contend(20)),
+        (locked(reply_claim="r-1"), [B], Contend(20)),
+        (locked(processing_trigger_id=None), [B], Contend(20)),
+        (locked(conversation_status="looked_at", reply_claim="r-1"), [B], Contend(20)),
+        (locked(messages=[]), [B], Contend(20)),
+        (locked(), [STAGED_A, B], Contend(20)),
+        (locked(), [B, staged("H", ago=40, opt_out="HELP")], Contend(20)),
+        (locked(**BY_PEOPLE), [B, staged("P", ago=40, sender="+4999")], Contend(20)),
+        (locked(**MARKED), [BY_SMS], Contend(20)),
+        (locked(by=OURS), [B], Resume()),
+        (locked(**OFF), [B], Keep([B], {"B": "PROJECT_INACTIVE"})),
+    ],
+    ids=[
+        "a second thought",
+        "two of them",
+        "one of another channel",
+        "still typing",
+        "stalled",
+        "restarted as often as may be",
+        "with effects",
+        "a reply is being sent",
+        "no lock of a trigger",
+        "another system's status",
+        "the company trimmed the batch",
+        "perhaps not dispatched",
+        "a HELP among them",
+        "one for people among them",
+        "a rule refuses what the AI has",
+        "our lock after a crash",
+        "a rule refuses",
+    ],
+)
+def test_a_second_thought_restarts_the_batch_that_is_with_the_ai(
+    row: dict[str, Any], rows: list[StagedMessage], expected: Action
+):
+    """N2: only a lock that the AI alone holds (N3: so often at most), with everything that is staged, or not at all."""
+    assert decide(row, rows, settings=RESTARTING) == expected
+
+
+@pytest.mark.parametrize("channel", ["whatsapp", "sms"])
+def test_every_channel_of_a_restarted_batch_has_the_policy(channel: str):
+    """Of the messages that the AI has, and of the new ones."""
+    config = {channel: {"policy": {"on_new_message": "queue"}}}
+    view = View(Conversation.from_item(conversation(**locked(), channel_config=config)), [BY_SMS])
+
+    action = decision.decide(
+        view,
+        trigger_id=OURS,
+        now=START,
+        settings=RESTARTING,
+        policy_of=lambda one: merge(RESTARTING, config, one).policy,
+        may_trim=True,
+    )
+
+    assert action == Contend(20)
+
+
+def test_a_second_thought_that_does_not_fit_waits():
+    """The record has no room for it before the batch is answered; nor has a batch for more than so many."""
+    full = [{**entry("A"), "content": "x" * 300_000}]
+    small = settings_of((("on_new_message", "restart"), ("batch_messages_max", "1")))
+
+    assert decide(locked(messages=full), [staged("B", text="x" * 40_000)], settings=RESTARTING) == Contend(20)
+    assert decide(locked(), [B, C], settings=small) == Contend(20)
+
+
+def test_a_record_that_has_outgrown_its_bounds_is_trimmed_before_a_restart():
+    """As before every batch."""
+    lean = settings_of((("on_new_message", "restart"), ("messages_keep", "8")))
+    row = locked(messages=[*OLD, entry("A")])
+
+    assert isinstance(decide(row, [B], settings=lean), Trim)
+    assert decide(row, [B], settings=lean, may_trim=False) == Restart([B])
+
+
 def test_what_nobody_answers_waits_behind_a_batch_that_fills_the_record():
     """There is no room for it before that is answered and moved."""
     ids = [f"A{number}" for number in range(17)]
@@ -322,6 +411,6 @@ def test_what_nobody_answers_waits_behind_a_batch_that_fills_the_record():
 
 def test_every_action_is_reached():
     """By the tables above."""
-    of_tables = {type(case[3]) for case in TABLE} | {MarkOptOut, Trim}
+    of_tables = {type(case[3]) for case in TABLE} | {MarkOptOut, Restart, Trim}
 
     assert of_tables == {*Action.__args__}

@@ -155,6 +155,8 @@ class TestBatchContext:
             "trimmed": 0,
             "deadline": iso(START + timedelta(seconds=311)),
             "actions": ["send", "none", "handoff", "extend"],
+            "restarts": 0,
+            "supersedes": [],
         }
 
     def test_the_account_that_received_a_message_is_told(self):

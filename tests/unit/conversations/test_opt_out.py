@@ -9,7 +9,8 @@ import pytest
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import unmarked_channels
 from chalicelib.conversations.views import View
-from chalicelib.protocol.history import ENTRIES_BYTES_MAX, entry_bytes
+from chalicelib.protocol.history import ENTRIES_BYTES_MAX
+from chalicelib.protocol.record import entry_bytes
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.telemetry import Metric
 from tests.fakes.clock import START

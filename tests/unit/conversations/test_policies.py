@@ -94,8 +94,8 @@ class TestMerge:
             ("batch_window_seconds", True, 10, "must be a number from 0 to 900; it is ignored"),
             ("batch_window_seconds", {}, 10, "must be a number from 0 to 900; it is ignored"),
             ("batch_max_wait_seconds", Decimal(901), 900, "must be a number from 0 to 900; 900 applies"),
-            ("on_new_message", "REJECT", "queue", "must be one of queue, reject; it is ignored"),
-            ("on_new_message", ["reject"], "queue", "must be one of queue, reject; it is ignored"),
+            ("on_new_message", "REJECT", "queue", "must be one of queue, restart, reject; it is ignored"),
+            ("on_new_message", ["reject"], "queue", "must be one of queue, restart, reject; it is ignored"),
             ("stall_action", Decimal(1), "warn", "must be one of warn, handoff; it is ignored"),
             (
                 "locked_notice",
@@ -352,7 +352,7 @@ def test_whatever_a_company_writes_its_policy_is_complete_and_within_bounds(writ
     policy, findings = merged(written, unknown_sender_text=former)
 
     assert 0 <= policy.batch_window_seconds <= policy.batch_max_wait_seconds <= 900
-    assert policy.on_new_message in ("queue", "reject")
+    assert policy.on_new_message in ("queue", "restart", "reject")
     assert policy.stall_action in ("warn", "handoff")
     texts = (policy.locked_notice, policy.unknown_sender_text)
     assert all(isinstance(text, str) and len(text) <= TEXT_LENGTH_MAX for text in texts)

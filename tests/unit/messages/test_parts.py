@@ -11,6 +11,7 @@ from chalicelib.messages.contents import CONTENT_BYTES_MAX, MESSAGES_MAX, Conten
 from chalicelib.messages.lengths import Counting
 from chalicelib.messages.parts import MEDIA_MAX, PartLimits, parts_of
 from chalicelib.protocol import history
+from chalicelib.protocol.record import entry_bytes
 from chalicelib.settings import Settings
 from tests.world import ENVIRONMENT
 
@@ -103,7 +104,7 @@ class TestTexts:
 def test_the_longest_reply_fits_into_what_is_left_of_a_record(sign: str, limits: PartLimits):
     """In as many parts as it takes, with all that the record keeps beside each."""
     media = ["https://cdn.example.com/" + "m" * 40] * MEDIA_MAX
-    size = history.entry_bytes(sign) - history.entry_bytes("")
+    size = entry_bytes(sign) - entry_bytes("")
     body = sign * ((CONTENT_BYTES_MAX - 1_000) // size)
     beside = {
         **dict.fromkeys(("message_id", "direction", "timestamp", "channel_type", "source", "send_id"), "x" * 40),
@@ -114,7 +115,7 @@ def test_the_longest_reply_fits_into_what_is_left_of_a_record(sign: str, limits:
     made = parts_of([Content(body, media_urls=tuple(media))], limits)
     entries = [{**beside, "content": one.body, "media": [{"url": url} for url in one.media_urls]} for one in made]
 
-    assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
+    assert sum(map(entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
     assert len(made) < 99, "the number of a part has two digits"
 
 
@@ -158,7 +159,7 @@ class TestSeveralContents:
         made = parts_of(contents, WHATSAPP)
         entries = [{**beside, "content": one.body, "media": [{"url": url} for url in one.media_urls]} for one in made]
 
-        assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
+        assert sum(map(entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
 
 
 def test_lengths_are_counted_by_the_channel():

@@ -17,6 +17,7 @@ from chalicelib.messages import splitting
 from chalicelib.messages.contents import CONTENT_BYTES_MAX, MESSAGES_MAX
 from chalicelib.messages.replies import DRAFT_LENGTH_MAX, REASON_LENGTH_MAX, Action, Reply, Source
 from chalicelib.protocol import history
+from chalicelib.protocol.record import entry_bytes
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "reply.json").read_text())
 
@@ -230,7 +231,7 @@ def test_the_longest_reply_fits_into_what_is_left_of_a_record():
 
     entries = [{**beside, "content": part} for part in splitting.split(reply.text.strip(), 1_600)]
 
-    assert sum(map(history.entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
+    assert sum(map(entry_bytes, entries)) < 409_600 - history.ENTRIES_BYTES_MAX
 
 
 @pytest.mark.parametrize("body", ["", "{", "Hello", "[" * 100_000], ids=["nothing", "half", "a text", "too deep"])

@@ -257,7 +257,7 @@ def _calls_of_an_errand() -> list[Any]:
     ],
 )
 def test_whatever_happens_to_a_call_of_an_errand_people_get_the_batch_and_the_draft(number: int, fault: Fault):
-    """N: at least once, and the conversation is theirs."""
+    """O: at least once, and the conversation is theirs."""
     world = answered()
     report(world)
     world.plan.faults = {len(world.plan.calls) + number: fault}

@@ -262,3 +262,15 @@ class TestFind:
         )
 
         assert not move(world, 4, seen)
+
+
+def test_the_size_of_an_entry_is_counted_once_for_each_look_at_a_record(monkeypatch: pytest.MonkeyPatch):
+    """A full record has a hundred, and a batch asks three times."""
+    counted: list[object] = []
+    monkeypatch.setattr("chalicelib.protocol.record.entry_bytes", lambda one: counted.append(one) or 10)
+    record = Record.from_item(conversation(messages=[{"content": "a"}, {"content": "b"}]))
+
+    rooms = [history.room_bytes(record) for _ in range(3)]
+
+    assert rooms == [history.ENTRIES_BYTES_MAX - 20] * 3
+    assert len(counted) == 2

@@ -153,6 +153,16 @@ def a_message_goes_to_people() -> World:
     return world
 
 
+@event(Metric.RESTARTED, 1, "whatsapp")
+def a_customer_adds_something_while_the_ai_thinks() -> World:
+    world = World(on_new_message="restart")
+    world.burst_with_ai()
+    world.deliver()
+    world.clock.advance(11)
+    world.work()
+    return world
+
+
 @event(Metric.CONTENTION, 1, "whatsapp")
 def a_customer_writes_while_the_ai_thinks() -> World:
     world = World()

@@ -59,6 +59,17 @@ class TestLines:
 
         assert len(lines(capsys)) == count
 
+    def test_a_line_below_the_level_is_not_even_built(self, monkeypatch: pytest.MonkeyPatch):
+        """To look for private words in it costs as much as in one that is written."""
+        telemetry = CloudWatch("dev", "INFO")
+        looked_at: list[str] = []
+        monkeypatch.setattr("chalicelib.telemetry.writer.redacted", lambda text, _: looked_at.append(text) or text)
+
+        telemetry.log(Step.CONTEXT_LOADED, Level.DEBUG, channel="sms")
+        telemetry.log(Step.CONTEXT_LOADED, Level.INFO, channel="whatsapp")
+
+        assert looked_at == ["whatsapp"]
+
     def test_an_error_of_ours_is_told_by_its_code_and_words(self, capsys: pytest.CaptureFixture[str]):
         """They name resources, fields and settings only."""
         telemetry = CloudWatch("dev", "INFO")

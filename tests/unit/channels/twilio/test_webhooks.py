@@ -578,3 +578,20 @@ class TestProof:
 
         assert fault.value.code is Code.SECRET_FETCH_FAILED
         assert secret not in str(fault.value)
+
+    def test_a_form_is_read_once_however_many_tokens_and_urls_are_tried(self, monkeypatch: pytest.MonkeyPatch):
+        """By the parser, and by every proof."""
+        read: list[object] = []
+        monkeypatch.setattr(
+            "chalicelib.channels.twilio.webhooks.parse_qsl",
+            lambda *told, **how: read.append(told) or parse_qsl(*told, **how),
+        )
+        one = request((PAYLOADS / "whatsapp_text.txt").read_bytes(), **{"x-twilio-signature": "forged"})
+        (message,) = TWILIO.parse(one)
+        tokens = {"auth_token": "0" * 32, "next_auth_token": "1" * 32}
+        secret = json.dumps({"account_sid": message.account_id, **tokens})
+
+        proofs = [TWILIO.is_genuine(one, message.account_id, secret) for _ in range(2)]
+
+        assert proofs == [False, False]
+        assert len(read) == 1
