@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from chalicelib.channels.twilio import RETRIES
 from infrastructure import chalice_deploy, chalice_state, post_deploy, preflight
 from infrastructure.account import Account, DeploymentError, in_one_line
 from infrastructure.stack import Stack
@@ -16,9 +17,6 @@ from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE
 
 Tell = Callable[[str], None]
 """Takes one line on what was done."""
-
-_OF_TWILIO = "#rc=3&rp=all"
-"""Has Twilio try again, three times, on any failure; it neither sends nor signs the fragment."""
 
 _SENDGRID = frozenset({"/webhooks/email"})
 """The webhooks that SendGrid calls; the others are Twilio's."""
@@ -152,7 +150,7 @@ def webhook_urls(stage: Stage, api: tuple[str, str] | None) -> list[tuple[str, s
     """Each provider with a URL that it is to call."""
     base = (stage.variables.get(post_deploy.PUBLIC_BASE_URL) or (api[1] if api else "")).rstrip("/")
     return [
-        ("SendGrid", f"{base}{path}") if path in _SENDGRID else ("Twilio", f"{base}{path}{_OF_TWILIO}")
+        ("SendGrid", f"{base}{path}") if path in _SENDGRID else ("Twilio", f"{base}{path}{RETRIES}")
         for path in webhooks()
     ]
 

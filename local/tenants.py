@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import md5, sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.aws.clients import LocalAws
-from local.requests.email_signatures import key_pair
-from local.stubs import sendgrid, twilio
+
+if TYPE_CHECKING:
+    from local.stubs import sendgrid, twilio
 
 MAIL = "email"
 PRIVATE_KEY = "private_key"
@@ -88,6 +89,8 @@ class Tenant:
             return {"account_sid": self.account_sid, "auth_token": self.auth_token}
         if not self.signs_mail:
             return {"api_key": self.api_key, "url_token": sha256(f"word of {self.name}".encode()).hexdigest()[:32]}
+        from local.requests.email_signatures import key_pair  # noqa: PLC0415  # loads cryptography; a command that looks up a name does without
+
         private_key, public_key = key_pair()
         return {"api_key": self.api_key, "public_key": public_key, PRIVATE_KEY: private_key}
 
@@ -123,7 +126,9 @@ SUNRISE = Tenant(
         Customer("jonas", "+447700900115", "whatsapp", "an active project"),
         Customer("kira", "+447700900116", "whatsapp", "an active project"),
         Customer("lars", "+447700900117", "whatsapp", "an active project"),
+        Customer("mia", "+447700900118", "sms", "by SMS, where second thoughts restart the AI's turn"),
     ),
+    policies={"sms": {"on_new_message": "restart", "locked_notice": ""}},
 )
 
 NORDIC = Tenant(
@@ -181,6 +186,8 @@ def secret(aws: LocalAws, ref: str) -> dict[str, str]:
 
 def accounts(aws: LocalAws) -> list[twilio.Account]:
     """The Twilio accounts whose secrets the local AWS holds."""
+    from local.stubs import twilio  # noqa: PLC0415  # as above
+
     return [
         twilio.Account(one["account_sid"], one["auth_token"], one.get("api_key"), one.get("api_secret"))
         for one in _secrets(aws, _TWILIO)
@@ -189,6 +196,8 @@ def accounts(aws: LocalAws) -> list[twilio.Account]:
 
 def mail_accounts(aws: LocalAws) -> list[sendgrid.Account]:
     """The SendGrid accounts whose secrets the local AWS holds, each with its company's address for a verified one."""
+    from local.stubs import sendgrid  # noqa: PLC0415  # as above
+
     senders = {one.api_key: frozenset({one.addresses[MAIL]}) for one in TENANTS}
     return [
         sendgrid.Account(one["api_key"], senders.get(one["api_key"], frozenset())) for one in _secrets(aws, _SENDGRID)

@@ -95,7 +95,10 @@ def redrive(
 ) -> None:
     """Send the dead letters of QUEUE back to it: whatsapp, sms, email, ai, ai-replies, ..."""
     from ops.commands import redrive as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
+    if conversation_id is not None:
+        conversation_id = names.conversation(deployment.target, conversation_id)
     screen.redrive(deployment, console, queue, conversation_id, is_dry_run=dry_run, yes=yes)
 
 
@@ -141,7 +144,9 @@ def handoff(
 ) -> None:
     """Hand a conversation to people, until they give it back to the AI."""
     from ops.commands import handoff as screen  # noqa: PLC0415  # as above
+    from ops.tenants import names  # noqa: PLC0415  # as above
 
+    conversation_id = names.conversation(deployment.target, conversation_id)
     screen.handoff(deployment, console, conversation_id, primary_channel, reason=reason, is_dry_run=dry_run, yes=yes)
 
 

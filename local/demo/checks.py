@@ -68,6 +68,25 @@ def batches(outcome: Outcome) -> Iterator[Check]:
         )
 
 
+def second_thought(outcome: Outcome) -> Iterator[Check]:
+    """What the AI got of Mia, and what she got."""
+    mia, later = outcome.sid("mia"), outcome.sid("mia-later")
+    found = outcome.batches_of(SUNRISE, "mia")
+    yield Check(
+        "what Mia added while the AI thought is with the rest in one larger batch, which supersedes the first",
+        ([[mia], [mia, later]], [[], [found[0]["meta"]["batch_id"]]] if found else None),
+        ([sids_of(batch) for batch in found], [batch["meta"]["supersedes"] for batch in found]),
+    )
+    yield Check(
+        "her phone shows one answer, to both; the answer to the first batch alone was refused",
+        ([reply_to(found[-1])["body"]] if found else None, ["STALE_REPLY"]),
+        (
+            [one["body"] for one in outcome.phone(SUNRISE, "mia")],
+            [one["code"] for one in outcome.told("reply_refused", SUNRISE, "mia")],
+        ),
+    )
+
+
 def phones(outcome: Outcome) -> Iterator[Check]:
     """What the customers see: one reply to each burst, with its delivery statuses."""
     burst, *rest = outcome.phone(SUNRISE, "anna") or [{}]
@@ -91,7 +110,7 @@ def phones(outcome: Outcome) -> Iterator[Check]:
         [one["body"] for one in outcome.phone(SUNRISE, "clara")],
     )
     sids = {one["sid"] for one in outcome.deliveries}
-    yield Check("no other phone shows anything", 10, len(outcome.deliveries))
+    yield Check("no other phone shows anything", 11, len(outcome.deliveries))
     mails = {one["id"] for one in outcome.mails}
     yield Check(
         "each message on a phone has one row: sent, delivered; each e-mail has one: sent, without further reports",
@@ -151,8 +170,9 @@ def bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
         _doubts(outcome, SUNRISE, "anna"),
     )
     yield Check(
-        "the second reply to David's batch, the one to Lars (taken over by people), and no other, was refused by name",
-        (["SECOND_REPLY"], ["TAKEN_OVER"], 2),
+        "the second reply to David's batch, the one to Lars (taken over by people), Mia's stale one, and no other, was "
+        "refused by name",
+        (["SECOND_REPLY"], ["TAKEN_OVER"], 3),
         (
             [one["code"] for one in outcome.told("reply_refused", NORDIC, "david")],
             [one["code"] for one in outcome.told("reply_refused", SUNRISE, "lars")],
@@ -266,6 +286,7 @@ def records(outcome: Outcome) -> Iterator[Check]:
         ),
         "kira": (SUNRISE, [sid("kira"), "OUTBOUND"], "ai_response_sent"),
         "lars": (SUNRISE, [sid("lars")], "user_reply_received"),
+        "mia": (SUNRISE, [sid("mia"), sid("mia-later"), "OUTBOUND"], "ai_response_sent"),
     }
     for customer, (company, entries, status) in expected.items():
         record = outcome.record(company, customer)

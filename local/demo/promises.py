@@ -33,6 +33,7 @@ def promises(outcome: Outcome) -> list[Promise]:
         "Every request is verified, and answered by the rules": (checks.answers, checks.refusals, email_checks.answers),
         "A burst becomes one batch, in order, a repeated request in it once": (checks.batches, email_checks.batch),
         "Each phone and mailbox gets one reply, once": (checks.phones, email_checks.mailbox),
+        "A second thought is answered together with the rest, once": (checks.second_thought,),
         "A worker that dies after its lock is repaired": (checks.repair,),
         "A bad day at Twilio neither doubles nor loses a reply": (checks.bad_day_at_twilio,),
         "STOP holds, also against a reply that is on its way": (checks.opt_out,),

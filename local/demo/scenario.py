@@ -14,6 +14,8 @@ gina    e-mails to Sunrise Travel: see `local/demo/email_scenario.py`
 ida     thanks, to which the AI has nothing to say
 jonas   asks for a person: the AI hands off, people answer and give the conversation back to the AI
 kira    a question on which the AI thinks for longer than a lock lives; a heartbeat keeps it
+mia     an SMS to Sunrise Travel, and a second thought while the AI thinks: by that company's policy the AI's turn
+        begins anew, and both get one answer
 lars    a question; while the AI thinks the company switches the conversation to people, who get the AI's answer
 """
 
@@ -57,9 +59,9 @@ SETTINGS = {
 """Short windows, so that an evening passes in little more than a minute: the time that the longest turn takes."""
 
 THINKING_SECONDS = 4.0
-BATCHES = 11
+BATCHES = 13
 """How many batches the evening makes."""
-SPOKEN = 9
+SPOKEN = 10
 """How many of them end with words of the AI, or a reply that was on its way."""
 
 FROM_A_PERSON: Final = "Hello Clara, this is Tom. I will call you in a minute."
@@ -137,6 +139,7 @@ class Scenario:
         self._rejected()
         self._opts_out()
         self._second_answer()
+        self._second_thought()
         self._await("released", conversation=SUNRISE.conversation_id(SUNRISE.customer("gina")))
         self.mails.machine_answers()
         self._nothing_to_say()
@@ -219,6 +222,14 @@ class Scenario:
         batch_id = self.stack.record(NORDIC, "david")["last_batch_id"]
         self.timeline.headline("The AI changes its mind and answers David's batch a second time.")
         self._replies(NORDIC, david, batch_id=batch_id, body="On second thoughts, we do.")
+
+    def _second_thought(self) -> None:
+        mia = SUNRISE.conversation_id(SUNRISE.customer("mia"))
+        self.timeline.headline("Mia writes an SMS, and something more while the AI thinks: its turn begins anew.")
+        self._writes("mia", SUNRISE, "mia", channel="sms", body="A double room for Friday, please.")
+        self._await("thinking", conversation=mia)
+        self._writes("mia-later", SUNRISE, "mia", channel="sms", body="Sorry, Saturday!")
+        self._await("restarted", conversation=mia)
 
     def _nothing_to_say(self) -> None:
         self.timeline.headline("Ida says thanks. The AI has nothing to say.")

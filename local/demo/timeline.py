@@ -31,6 +31,7 @@ TOLD: dict[str, str] = {
     "refused": "refused: {code}",
     "still_typing": "still typing; looks again in {seconds} s",
     "acquired": "locked for batch {batch_id}",
+    "restarted": "the AI begins anew, with batch {batch_id}",
     "dispatched": "batch {batch_id} dispatched to the AI: {count} message(s)",
     "LockContention": "locked by batch {batch_id}",
     "resumed": "the trigger came again; batch {batch_id} is resumed",

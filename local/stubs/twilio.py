@@ -10,6 +10,10 @@ error code.
     GET  /2010-04-01/Accounts/{account}/Messages.json           list them, the newest first (To, From, PageSize, Page)
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json     one of them
     GET  /2010-04-01/Accounts/{account}/Messages/{sid}/Media.json   its media
+    GET  /2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json   a number, and where its messages go (PhoneNumber)
+    GET  /2010-04-01/Accounts/{account}/Applications/{sid}.json     an application that numbers may name
+    GET  /v1/Services, /v1/Services/{sid}/PhoneNumbers, .../ChannelSenders        Messaging Services and what they hold
+    GET  /v2/Channels/Senders                                       the WhatsApp senders
     POST /_stand-in/inbound                                     a customer's message that Twilio got, and lists
 """
 
@@ -30,6 +34,7 @@ from math import ceil
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from local.stubs.console_settings import ConsoleSettings
 from local.stubs.server import (
     GARBLED,
     SLOW_SECONDS,
@@ -353,6 +358,8 @@ class TwilioStub(StubServer[Fault]):
         self._messages: dict[str, Message] = {}
         self._inbound: dict[str, Message] = {}
         self._status_callbacks = StatusCallbacks()
+        self.console = ConsoleSettings()
+        """What the account's owner has set."""
 
     def close(self) -> None:
         self._status_callbacks.close()
@@ -389,17 +396,31 @@ class TwilioStub(StubServer[Fault]):
                 return Answer.json(self.take_in(told.pop("account_sid"), **told).document, HTTPStatus.CREATED)
             case ("v2", "Indicators", "Typing.json") if call.method == "POST":
                 return self.show_typing(call)
+            case (("v1" | "v2"), *rest) if call.method == "GET":
+                self.authenticate_any(call.headers.get("Authorization"))
+                found = self.console.of_messaging(tuple(rest))
+                if found is not None:
+                    return Answer.json(found)
             case ("2010-04-01", "Accounts", account, *rest):
                 self.authenticate(account, call.headers.get("Authorization"))
-                match call.method, rest:
-                    case "POST", ["Messages.json"]:
-                        return self.create(account, parse_qs(call.body.decode()))
-                    case "GET", ["Messages.json"]:
-                        return Answer.json(self.page(account, call.query))
-                    case "GET", ["Messages", sid, "Media.json"]:
-                        return Answer.json(self.fetch(account, sid).media)
-                    case "GET", ["Messages", name]:
-                        return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
+                return self.perform_for(account, call, rest)
+        raise error(20404)
+
+    def perform_for(self, account: str, call: Call, path: Sequence[str]) -> Answer | None:
+        """Answer a request to what is an account's own; see `perform`."""
+        match call.method, path:
+            case "POST", ["Messages.json"]:
+                return self.create(account, parse_qs(call.body.decode()))
+            case "GET", ["Messages.json"]:
+                return Answer.json(self.page(account, call.query))
+            case "GET", ["Messages", sid, "Media.json"]:
+                return Answer.json(self.fetch(account, sid).media)
+            case "GET", ["Messages", name]:
+                return Answer.json(self.fetch(account, name.removesuffix(".json")).document)
+            case "GET", ["IncomingPhoneNumbers.json"]:
+                return Answer.json(self.console.of_number(call.query.get("PhoneNumber", [""])[0]))
+            case "GET", ["Applications", name]:
+                return Answer.json(self.console.of_application(name.removesuffix(".json")))
         raise error(20404)
 
     def show_typing(self, call: Call) -> Answer | None:
@@ -408,9 +429,7 @@ class TwilioStub(StubServer[Fault]):
         Raises:
             Refused: no account has these credentials, or it is no message of WhatsApp.
         """
-        user, password = _basic_auth(call.headers.get("Authorization"))
-        if not any(account.takes(user, password) for account in self._accounts.values()):
-            raise error(20003)
+        self.authenticate_any(call.headers.get("Authorization"))
         told = parse_qs(call.body.decode())
         message_id, channel = (told.get(name, [""])[0] for name in ("messageId", "channel"))
         if channel != "whatsapp" or not message_id:
@@ -429,6 +448,12 @@ class TwilioStub(StubServer[Fault]):
         account = self._accounts.get(account_sid)
         user, password = _basic_auth(authorization)
         if account is None or not account.takes(user, password):
+            raise error(20003)
+
+    def authenticate_any(self, authorization: str | None) -> None:
+        """Raises `Refused` unless the credentials are some account's."""
+        user, password = _basic_auth(authorization)
+        if not any(account.takes(user, password) for account in self._accounts.values()):
             raise error(20003)
 
     def create(self, account_sid: str, form: Mapping[str, Sequence[str]]) -> Answer | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import click
 from rich.console import Console
 
 from chalicelib.clock import Clock, SystemClock, iso
@@ -57,7 +58,7 @@ def load(
     channels = [one for one in ("sms", "whatsapp") if one in at.replying]
     planned = companies.plan(at, channels, count=plan.tenants, customers=CUSTOMERS)
     what = f"{plan.count} messages in {plan.seconds} s, from {plan.tenants * CUSTOMERS} customers of {plan.tenants} "
-    console.print(f"{what}companies made for this run, on {' and '.join(channels)}, to {base}", style="bold")
+    click.echo(f"{what}companies made for this run, on {' and '.join(channels)}, to {base}", err=True)
     ask(f"Load stage {stage}?", yes=yes)
     begun, names = clock.now(), {one.company_id for one in planned}
     with (

@@ -17,6 +17,7 @@ from ops.doctor.checks import (
     bucket,
     capacity,
     company_policies,
+    console_urls,
     functions,
     policies,
     queues,
@@ -117,6 +118,8 @@ def _tenants(deployment: Deployment, asked: Asked, *, looks: bool) -> Iterator[A
     yield _looked(deployment, accounts.AREA, lambda: accounts.check(deployment, lines, secrets, refused))
     probes = webhooks.Probes(deployment, secrets, refused)
     yield _looked(deployment, webhooks.AREA, lambda: webhooks.check(probes, lines, asked.url))
+    look = partial(console_urls.check, deployment, lines, secrets, refused, probes.answering)
+    yield _looked(deployment, console_urls.AREA, look)
 
 
 def known_of(deployment: Deployment, secrets: Secrets) -> Known:

@@ -8,7 +8,7 @@ message from the function meanwhile: there only the erasure of a person reads, o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,8 +119,7 @@ class SqsDeadLetters:
     @property
     def count(self) -> int:
         """How many letters lie there, as far as SQS knows; a queue that is not there holds none."""
-        request = {"QueueName": self.name}
-        if self.account.call("sqs", "GetQueueUrl", self.name, request, absent=NO_QUEUE) is None:
+        if self._url(absent=NO_QUEUE) is None:
             return 0
         attributes = self._call("GetQueueAttributes", AttributeNames=["All"])["Attributes"]
         return sum(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("", "NotVisible"))
@@ -137,11 +136,15 @@ class SqsDeadLetters:
         return sum(int(attributes.get(f"ApproximateNumberOfMessages{one}", 0)) for one in ("Delayed", "NotVisible"))
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        return self.account.call("sqs", operation, self.name, {"QueueUrl": self._url(), **request}) or {}
+
+    def _url(self, *, absent: Collection[str] = ()) -> str | None:
         if self.name not in self._urls:
-            found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}) or {}
+            found = self.account.call("sqs", "GetQueueUrl", self.name, {"QueueName": self.name}, absent=absent)
+            if found is None:
+                return None
             self._urls[self.name] = found["QueueUrl"]
-        url = self._urls[self.name]
-        return self.account.call("sqs", operation, self.name, {"QueueUrl": url, **request}) or {}
+        return self._urls[self.name]
 
 
 def conversation_of(body: str) -> ConversationKey | None:

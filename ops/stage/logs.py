@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.clock import epoch
-from infrastructure.stages import HTTP_FUNCTION
+from infrastructure.stages import AI_FUNCTION, HTTP_FUNCTION
 from local import logs, run_file
 from local.logs import LogLine
 from ops.stage.account import Account
@@ -47,7 +47,8 @@ class Logs:
     def of(cls, deployment: Deployment) -> Logs:
         """The log groups that Lambda made for the stage's functions."""
         account, stage = deployment.account, deployment.target.stage
-        wanted = {f"/aws/lambda/{full_name(deployment.config, stage, name)}": name for name in deployment.functions}
+        names = dict.fromkeys([*deployment.functions, AI_FUNCTION])  # a rehearsal deploys an AI worker of its own
+        wanted = {f"/aws/lambda/{full_name(deployment.config, stage, name)}": name for name in names}
         prefix = f"/aws/lambda/{deployment.config.app_name}-{stage}"
         pages = account.pages(
             "logs", "DescribeLogGroups", prefix, {"logGroupNamePrefix": prefix}, token=("nextToken", "nextToken")

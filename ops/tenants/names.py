@@ -9,21 +9,26 @@ from ops.stage.target import CommandError, Target
 
 def company(target: Target, told: str) -> str:
     """The company_id that a name means; `make run` shows its tenants by shorter names."""
-    if not target.is_on_this_machine:
+    if not _has_demo(target):
         return told
-    from local.tenants import TENANTS  # noqa: PLC0415  # loads the stubs, which no other stage needs
+    from local.tenants import TENANTS  # noqa: PLC0415  # no other stage needs it
 
     return next((one.company_id for one in TENANTS if told == one.name), told)
 
 
 def conversation(target: Target, told: str) -> str:
     """The conversation that a name means; `make run` shows its customers by name."""
-    if not target.is_on_this_machine:
+    if not _has_demo(target):
         return told
     from local.tenants import TENANTS  # noqa: PLC0415  # as above
 
     named = ((one, customer) for one in TENANTS for customer in one.customers)
     return next((one.conversation_id(customer) for one, customer in named if told == customer.name), told)
+
+
+def _has_demo(target: Target) -> bool:
+    """Whether the demo's tenants are there: on a stage of this machine, and on one that is rehearsed."""
+    return target.is_on_this_machine or target.run is not None
 
 
 def unknown_company(told: str, known: Iterable[str]) -> CommandError:

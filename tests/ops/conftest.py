@@ -68,6 +68,7 @@ def twilio(stage: Stage) -> Iterator[TwilioStub]:
     """Twilio's API, which knows the company's account; the stage's settings lead to it."""
     with TwilioStub([Account(ACCOUNT_SID, AUTH_TOKEN), Account("AC" + "1" * 32, "new")]) as running:
         stage.configure_all(TWILIO_API_BASE_URL=running.url)
+        stage.twilio = running
         yield running
 
 
@@ -77,6 +78,8 @@ class Stage:
 
     config: Config
     target: Target
+    twilio: TwilioStub | None = None
+    """Twilio's API, where a test asked for it."""
 
     def client(self, service: str) -> Any:
         return boto3.client(service)

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.aws.attributes import item_to_wire
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.clock import iso
+from local.stubs.console_settings import ConsoleSettings, Hook
 from tests.ops.conftest import BUCKET, REF, SECRET, Stage, turn_ttl_on
-from tests.world import ACCOUNT_SID, AUTH_TOKEN, KEY, conversation
+from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, KEY, conversation
 
 
 def delete_index(stage: Stage) -> None:
@@ -125,6 +127,7 @@ def lock(stage: Stage, *, hours_ago: float | None) -> None:
     update_row(stage, conversation_status="processing_reply", last_batch_id="b1", unanswered_ids=[], **at, **shard)
 
 
+PREFIXES = {"whatsapp": "whatsapp:", "sms": ""}
 TYPED = f"{ACCOUNT_SID}\n{AUTH_TOKEN}\n"
 WRONG = json.dumps({**SECRET, "auth_token": "0" * 32})
 
@@ -132,6 +135,27 @@ WRONG = json.dumps({**SECRET, "auth_token": "0" * 32})
 def send_dead_letter(stage: Stage, body: str) -> None:
     """A dead letter of a queue that none of our functions reads."""
     stage.client("sqs").send_message(QueueUrl=stage.queue_url("human-handoff-dlq"), MessageBody=body)
+
+
+def set_console(stage: Stage, url: str) -> None:
+    """Have Twilio's console name the webhooks below a URL for both channels of the company."""
+    hooks = {f"{prefix}{COMPANY}": Hook(f"{url}/webhooks/{name}{RETRIES}") for name, prefix in PREFIXES.items()}
+    stage.twilio.console = ConsoleSettings(hooks)
+
+
+def change_console(stage: Stage, sender: str, hook: Hook) -> None:
+    """Change one URL of the console, and remember what it was."""
+    senders = stage.twilio.console.senders
+    senders[sender], senders["before"] = hook, senders[sender]
+
+
+def set_console_back(sender: str) -> Plant:
+    """The step in Twilio's console."""
+
+    def back(stage: Stage) -> None:
+        stage.twilio.console.senders[sender] = stage.twilio.console.senders.pop("before")
+
+    return back
 
 
 def adopt_table(stage: Stage) -> None:
@@ -516,6 +540,20 @@ PLANTED: dict[str, Planted] = {
         "replies-engine-dev-human-handoff-dlq holds 1 message(s)",
         "replies-engine redrive human-handoff --stage dev",
         is_warning=True,
+    ),
+    "a wrong URL in Twilio's console": Planted(
+        lambda stage: change_console(stage, COMPANY, Hook("https://old.example.com/sms")),
+        "console urls",
+        "Twilio sends sms of acme at +14…886 to https://old.example.com/sms",
+        "Twilio's console, Phone Numbers, Active numbers",
+        by_hand=set_console_back(COMPANY),
+    ),
+    "a wrong URL of a WhatsApp sender": Planted(
+        lambda stage: change_console(stage, f"whatsapp:{COMPANY}", Hook("https://old.example.com/wa")),
+        "console urls",
+        "Twilio sends whatsapp of acme at +14…886 to https://old.example.com/wa",
+        "Twilio's console, Messaging, Senders, WhatsApp senders",
+        by_hand=set_console_back(f"whatsapp:{COMPANY}"),
     ),
     "a wrong PUBLIC_BASE_URL": Planted(
         lambda stage: stage.configure_all(PUBLIC_BASE_URL="http://127.0.0.1:9"),

@@ -502,10 +502,11 @@ class TestTail:
         log(stage, "", step="staged", route="channel", message_sid=SID, tenant="acme")
         log(stage, "-send_replies", step="no_status_callback", level="WARNING")
         log(stage, "-batch_sms", step="nothing_staged", level="DEBUG")
+        log(stage, "-answer_batches", step="answered")  # a rehearsal deploys an AI worker that no file names
 
         told = run("tail", "--since", "1h", "--no-follow").stdout.splitlines()
 
-        assert [line[9:].split()[0] for line in told] == ["api_handler", "send_replies"]
+        assert sorted(line[9:].split()[0] for line in told) == ["answer_batches", "api_handler", "send_replies"]
         assert told[0].endswith(f"staged, route channel  acme {SID}")
 
     def test_a_stage_without_log_groups_says_so(self, stage: Stage):
@@ -731,6 +732,6 @@ class TestTrials:
             "load", "--url", "http://127.0.0.1:9", "--yes", "--json", "--rate", "50", "--seconds", "1", "--tenants", "1"
         )
 
-        document = json.loads(told.output[told.output.index("{") :])
+        document = json.loads(told.stdout)
         assert (told.exit_code, document["answers"]) == (1, {"no answer": 50})
         assert len(rows(stage, "conversations")) == 1

@@ -417,6 +417,19 @@ class TestPolicies:
         assert f"{full_name(stage.config, STAGE, AI_FUNCTION)} is missing: the stage is half deployed" in told
         assert stage.find().queue_readers[AI_FUNCTION] == "replies-engine-local-ai"
 
+    def test_the_ai_queue_of_a_stage_with_the_ai_worker_is_as_the_template_has_it(self, stage: Stage):
+        """It is the company's: no setting of the engine's says how long a batch is hidden."""
+        document = json.loads(json.dumps(stage.config.document))
+        document["stages"][STAGE]["environment_variables"]["AI_WORKER"] = "echo"
+        stage.config = type(stage.config)(document)
+        sound = [one for one in faults(stage) if one.area == "queues"]
+
+        set_queue(stage, "ai", VisibilityTimeout="290")
+
+        assert sound == []
+        (found,) = [one for one in faults(stage) if one.area == "queues"]
+        assert found.what == "replies-engine-dev-ai delivers again after 290 s, and the template has 300"
+
     def test_a_policy_file_that_is_not_there_is_found(self, stage: Stage):
         """`make policies` makes it."""
         document = json.loads(json.dumps(stage.config.document))

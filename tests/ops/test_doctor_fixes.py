@@ -9,7 +9,7 @@ from ops.doctor.examination import Asked, examine
 from ops.doctor.findings import Finding, Weight
 from tests.ops.conftest import Stage, redeploy
 from tests.ops.fixing import run_fix
-from tests.ops.planted import PLANTED
+from tests.ops.planted import PLANTED, set_console
 from tests.ops.serving import served
 
 _ALWAYS = "PUBLIC_BASE_URL is empty"
@@ -21,6 +21,7 @@ def test_a_planted_fault_is_found_alone_and_its_fix_leaves_nothing_to_find(stage
     """One line for one fault: what is wrong, and the one command or step that fixes it."""
     one = PLANTED[name]
     with served() as (_, url):
+        set_console(stage, url)
         asked = Asked(url=None if one.area == "webhooks" else url)
         one.plant(stage)
 
@@ -36,6 +37,7 @@ def test_a_planted_fault_is_found_alone_and_its_fix_leaves_nothing_to_find(stage
 def test_a_stage_that_is_sound_has_nothing_to_find(stage: Stage, twilio: TwilioStub):
     """What the test above finds was planted there; a deployment over it changes nothing."""
     with served() as (_, url):
+        set_console(stage, url)
         assert findings(stage, Asked(url=url)) == []
 
         redeploy(stage)
@@ -58,6 +60,7 @@ def test_all_faults_at_once_are_found_in_one_run(stage: Stage, twilio: TwilioStu
         "a paused project",
     ]
     with served() as (_, url):
+        set_console(stage, url)
         for name in names:
             PLANTED[name].plant(stage)
 

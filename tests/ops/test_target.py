@@ -13,6 +13,7 @@ from local.run_file import RunFile
 from ops.stage.account import Account, as_command_error
 from ops.stage.deployment import Deployment
 from ops.stage.target import PROJECT, Config, Target
+from ops.tenants import names
 from ops.terminal.time_ranges import parse, since
 from tests.fakes.clock import START
 
@@ -115,6 +116,14 @@ class TestRehearsal:
         target = Target.of(stage, CONFIG, endpoint_url=endpoint)
 
         assert (target.run, target.key) == (None, None)
+
+    def test_the_demo_s_names_work_there(self):
+        """Its tenants are those of `make run`; an account's stage has none."""
+        rehearsed = Target.of("dev", CONFIG, endpoint_url=self.ENDPOINT)
+        in_account = Target.of("dev", CONFIG, region="eu-west-1")
+
+        assert [names.conversation(one, "anna") for one in (rehearsed, in_account)] == ["sunrise-anna", "anna"]
+        assert [names.company(one, "nordic") for one in (rehearsed, in_account)] == ["company-nordic", "nordic"]
 
     def test_the_stage_local_is_never_a_rehearsal(self):
         """Though one is the only thing that runs."""

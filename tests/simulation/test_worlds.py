@@ -184,7 +184,7 @@ def test_what_the_runs_reach_is_counted():
 
     assert reached.refused == {("conversation_lock.acquire", "conversation_status"): 1}
     assert (
-        "conversation_lock.acquire (L1 L3): 1, refused 1; conversation_status 1, primary_channel NEVER"
+        "conversation_lock.acquire (L1 N3): 1, refused 1; conversation_status 1, primary_channel NEVER"
         in reached.report()
     )
     assert "conversation_lock.reset (L2 L5): NEVER, refused NEVER; NEVER TRIED" in reached.report()

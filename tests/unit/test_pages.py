@@ -90,3 +90,20 @@ def test_the_page_of_limits_has_the_range_of_each_setting():
 
     values = [(one.name.upper(), within.low, one.metadata["default"], within.high) for one, within in ranged]
     assert rows == [(f"`{name}`", *(f"{float(number):,.15g}" for number in numbers)) for name, *numbers in values]
+
+
+def test_the_diagrams_of_the_states_have_every_transition_of_the_protocol_by_its_letter_and_verb():
+    protocol, concepts = ((ROOT / "docs" / page).read_text() for page in ("protocol.md", "concepts.md"))
+    drawn = "".join(re.findall(r"^```mermaid\nstateDiagram-v2\n(.*?)^```$", concepts, re.MULTILINE | re.DOTALL))
+
+    transitions = {
+        (letter, verb) for letter, verb in re.findall(r"^\| ([a-zA-Z]) \| ([a-z, ]+?) \|", protocol, re.MULTILINE)
+    }
+    shown = re.findall(r"\b([a-zA-Z]): ([a-z ]+)", drawn)
+
+    assert {letter for letter, _ in shown} == {letter for letter, _ in transitions}
+    assert [
+        one
+        for one in shown
+        if not any(one[0] == letter and one[1].startswith(verb.partition(",")[0]) for letter, verb in transitions)
+    ] == []

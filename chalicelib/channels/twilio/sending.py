@@ -131,8 +131,8 @@ class TwilioSender:
             return f"not shown: {type(error).__name__}"
         return None
 
-    def ask(self, secret: str, question: Callable[[Client], Told]) -> Told:
-        """What Twilio answers to a question that changes nothing, asked by its library.
+    def ask(self, secret: str, question: Callable[[Client], Told], product: str = "api") -> Told:
+        """What Twilio answers to a question that changes nothing, asked by its library, of one of its products.
 
         The table of Twilio's codes decides on a refusal. A list that is not found is an account that is not found.
 
@@ -140,7 +140,7 @@ class TwilioSender:
             TryAgain: `QUEUE_ERROR`; Twilio cannot be asked now.
             Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or its account must be mended.
         """
-        client, http = self._client(secret)
+        client, http = self._client(secret, product)
         try:
             return question(client)
         except (RequestException, TwilioException, ValueError) as error:

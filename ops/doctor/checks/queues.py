@@ -52,10 +52,10 @@ def _visibility(
     if seconds <= works:
         what = f"{plan.name} delivers again after {seconds} s, while {reader} may work for {works} s"
         yield Finding(AREA, what, restore)
-    elif seconds != settings.visibility_timeout_seconds:
-        told = settings.visibility_timeout_seconds
-        what = f"{plan.name} delivers again after {seconds} s, and VISIBILITY_TIMEOUT_SECONDS is {told}"
-        yield Finding(AREA, what, restore)
+    elif seconds != (told := int(plan.attributes["VisibilityTimeout"])):
+        is_ours = told == settings.visibility_timeout_seconds
+        word = "VISIBILITY_TIMEOUT_SECONDS is" if is_ours else "the template has"
+        yield Finding(AREA, f"{plan.name} delivers again after {seconds} s, and {word} {told}", restore)
 
 
 def _letters(deployment: Deployment, plan: QueuePlan, dead: Mapping[str, str]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.channels.channel import Channel
 from chalicelib.channels.twilio.credentials import TwilioCredentials
@@ -44,6 +44,8 @@ class Probes:
     secrets: Secrets
     refused: Collection[tuple[str, str]] = ()
     """Secrets and fields that the provider does not accept: it signs with none of them."""
+    answering: list[str] = field(default_factory=list)
+    """Takes where the stage's own webhooks answer."""
 
 
 def check(probes: Probes, lines: Sequence[TenantAddress], url: str | None) -> Iterator[Finding]:
@@ -55,6 +57,7 @@ def check(probes: Probes, lines: Sequence[TenantAddress], url: str | None) -> It
         return
     answers = {place: ask_whether_ours(place) for place in places}
     ours = [place for place, answer in answers.items() if isinstance(answer, Answer) and answer.is_ours]
+    probes.answering.extend(ours)
     first = answers[places[0]]
     if places[0] not in ours:
         if isinstance(first, Unreachable):
