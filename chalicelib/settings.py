@@ -352,10 +352,10 @@ class Settings:
         _one_of(warn="warn", handoff="handoff"),
         "warn",
     )
-    undelivered_action: Literal["none", "resend"] = _setting(
+    undelivered_action: Literal["none", "resend", "handoff"] = _setting(
         "a reply that was accepted and not delivered: `none` only reports it; `resend` sends it once more "
-        "if its error code is safe",
-        _one_of(none="none", resend="resend"),
+        "if its error code is safe; `handoff` gives its batch to people",
+        _one_of(none="none", resend="resend", handoff="handoff"),
         "none",
     )
     status_callbacks: bool = _setting(

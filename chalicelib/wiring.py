@@ -238,10 +238,12 @@ class Engine:
     @cached_property
     def undelivered_messages(self) -> UndeliveredMessages:
         from chalicelib.outbound.undelivered import UndeliveredMessages  # noqa: PLC0415 - a function loads what it serves
+        from chalicelib.outbound.undelivered_handoff import UndeliveredHandoff  # noqa: PLC0415 - as above
 
         return UndeliveredMessages(
             planning=self._planning,
             parts=self._parts,
+            handoff=UndeliveredHandoff(self._handoff, self.clock, self.settings),
             channels=self.channels,
             codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
             policies=self.policies,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from chalicelib.channels.twilio import RETRIES
 from infrastructure import chalice_deploy, chalice_state, post_deploy, preflight
 from infrastructure.account import Account, DeploymentError, in_one_line
 from infrastructure.stack import Stack
-from infrastructure.stages import RETRIES, Stage, stages, webhooks
+from infrastructure.stages import Stage, stages, webhooks
 from infrastructure.template import MONITORING_FILE, TEMPLATE_FILE
 
 Tell = Callable[[str], None]

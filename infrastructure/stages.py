@@ -27,9 +27,6 @@ AI_FUNCTION = "answer_batches"
 AI_READER: Mapping[str, str] = {AI_FUNCTION: "replies-engine-local-ai"}
 """The queue that it reads, as `queue_readers` tells it."""
 
-RETRIES = "#rc=3&rp=all"
-"""Behind a URL has Twilio try again, three times, on any failure; it neither sends nor signs the fragment."""
-
 _DEFAULTS = {one.name.upper(): one.metadata["default"] for one in fields(Settings)}
 
 _NAMED = {

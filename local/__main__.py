@@ -57,7 +57,9 @@ _AI = click.option(
     help="Who answers: the stub, or the worker of examples/ai_worker with a model.",
 )
 _NO_AI = click.option("--no-ai", is_flag=True, help="Leave the AI queue to a worker of your own.")
-_MODEL = click.option("--model", default="", help="The name of the model, for --ai openai.")
+_MODEL = click.option(
+    "--model", default="", help="The name of the model, for --ai openai; at a server of your own by default its first."
+)
 _BASE_URL = click.option(
     "--base-url", default="", help="Of an OpenAI-compatible server, for --ai openai; without it OpenAI's own."
 )

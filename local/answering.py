@@ -44,10 +44,10 @@ class Ai:
         api_key = shell.get("OPENAI_API_KEY", "")
         if find_spec("openai") is None:
             raise click.UsageError("--ai openai needs a package: .venv/bin/python -m pip install 'openai>=2,<3'")
-        if not model:
-            raise click.UsageError("--ai openai needs --model, the model's name at the server")
         if not base_url and not api_key:
             raise click.UsageError("--ai openai needs --base-url, or the key of your account in OPENAI_API_KEY")
+        if not base_url and not model:
+            raise click.UsageError("--ai openai needs --model, the model's name at OpenAI")
         return cls(kind, model, base_url, api_key or "none")
 
     def start(self, here: Stack) -> Child | None:

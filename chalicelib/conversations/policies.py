@@ -200,9 +200,9 @@ class Policy:
         "after a dispatch and each heartbeat, WhatsApp shows for 25 seconds that an answer is being "
         "written, and marks the customer's message as read"
     )
-    undelivered_action: Literal["none", "resend"] = _policy(
+    undelivered_action: Literal["none", "resend", "handoff"] = _policy(
         "a reply that was accepted and not delivered: `none` only reports it; `resend` sends it once more "
-        "if its error code is safe"
+        "if its error code is safe; `handoff` gives its batch to people"
     )
     status_callbacks: bool = _policy(
         "whether the provider is asked to report on each message; `false` only if `undelivered_action` is `none`"

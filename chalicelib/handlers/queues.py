@@ -18,9 +18,9 @@ from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.messages.typing import TypingErrand
 from chalicelib.outbound.errands import Undelivered
+from chalicelib.outbound.job import ErrandJob
 from chalicelib.outbound.job import Job as ReplyJob
 from chalicelib.outbound.typing import Job as TypingJob
-from chalicelib.outbound.undelivered import ErrandJob
 from chalicelib.ports.queues import Queue, Queues
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest

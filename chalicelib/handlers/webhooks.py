@@ -64,7 +64,7 @@ def receive_delivery_report(request: Request | None, vendor: Vendor, send_id: st
     outcome = _outcome(track, trail)
     if outcome.code is None:
         return _answered(responses.no_content(), None, trail)
-    return _answered(responses.answer(vendor.answer_style, outcome.code), outcome.code, trail)
+    return _answered(responses.answer(vendor.answer_style, outcome.code, is_report=True), outcome.code, trail)
 
 
 def unknown_path() -> Response:

@@ -86,15 +86,22 @@ _MESSAGES: dict[Code, str] = {
 """What the JSON body says beside the code: nothing of the company, the sender or the message."""
 
 
-def answer(style: AnswerStyle, code: Code | None, *, notice: str = "") -> Answer:
+_STAGED = frozenset({Code.TRIGGER_LOCK_WRITE_ERROR, Code.QUEUE_ERROR})
+"""Faults after a message was staged, which is acknowledged all the same; a report is not staged, and comes again."""
+
+
+def answer(style: AnswerStyle, code: Code | None, *, notice: str = "", is_report: bool = False) -> Answer:
     """The answer to an outcome.
 
     Args:
         style: how the provider wants to be answered.
         code: what went wrong; None: the message was taken, or had been before.
         notice: what the customer is told by TwiML; empty: nothing.
+        is_report: whether the request was a report on a message that was sent.
     """
     of_twilio, of_json = _STATUS[code] if code is not None else (_OK, _OK)
+    if is_report and code in _STAGED:
+        of_twilio = of_json = _RETRY
     match style:
         case AnswerStyle.TWIML:
             return Answer(of_twilio, "text/xml", _twiml(notice))

@@ -21,7 +21,7 @@ from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import reply_claim, sends
+from chalicelib.protocol import sends, undelivered
 from chalicelib.protocol.sends import Part, State
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
@@ -113,7 +113,7 @@ class DeliveryReports:
             trail.count(METRICS[actor], outcome=report.status)
         elif sends.find(tables.sends, sends.resend_id(part.send_id)) is not None:
             return  # its errand has begun: the record may say already that it was sent once more
-        reply_claim.mark_undelivered(tables.conversations, part, error_code=code, now=self._clock.now())
+        undelivered.mark_undelivered(tables.conversations, part, error_code=code, now=self._clock.now())
         if code == self._codes.opted_out:
             mark_opted_out(tables, part.conversation, part.channel, self._clock, self._settings.context_attributes)
         queues.replies.send(Undelivered(part.send_id).body, group=fair_group(part.tenant))

@@ -1,4 +1,4 @@
-"""One reply in progress, and how its sending can end."""
+"""One reply in progress, and how its sending can end; one errand in progress."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.clock import Deadline
 from chalicelib.errors import EngineError, TryAgain
 from chalicelib.messages.replies import Reply
+from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.telemetry import Trail
@@ -65,3 +66,25 @@ class Later:
     """Of the parts that were sent before."""
     unsent_claims: tuple[str, ...] = ()
     """Tokens under which a part was or may be claimed, and certainly not sent."""
+
+
+@dataclass(frozen=True)
+class ErrandJob:
+    """One errand at work."""
+
+    errand: Undelivered
+    tenant: str
+    """The fairness group that the errand came with."""
+    tables: Tables
+    queues: Queues
+    deadline: Deadline
+    """After which no send begins."""
+    token: str
+    """Fresh for this invocation."""
+    trail: Trail
+
+    def after(self, fault: EngineError) -> ErrandJob:
+        """The errand as it comes again after this fault: with what the failed try learned."""
+        if not isinstance(fault, NotRequeued):
+            return self
+        return replace(self, errand=replace(self.errand, unsent_claims=fault.reply.unsent_claims))

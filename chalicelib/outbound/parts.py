@@ -69,8 +69,8 @@ class PartSending:
             still_ours: asked before each part after the first; False: people took over, and nothing new is sent.
         """
         entries: list[Entry] = []
-        for number, wanted in enumerate(plan.parts, start=1):
-            if number > 1 and plan.refusal is None and still_ours is not None and not still_ours():  # I8
+        for at, wanted in enumerate(plan.parts, start=1):
+            if at > 1 and plan.refusal is None and still_ours is not None and not still_ours():  # I8
                 plan = replace(plan, refusal=ReplyCode.TAKEN_OVER)
             part = Part(
                 send_id=wanted.send_id,
@@ -80,12 +80,13 @@ class PartSending:
                 credential_ref=plan.credential_ref,
                 reply_id=job.reply.reply_id,
                 batch_id=job.reply.batch_id,
-                number=number,
-                count=len(plan.parts),
+                number=plan.resends.number if plan.resends is not None else at,
+                count=plan.resends.count if plan.resends is not None else len(plan.parts),
                 entry=self._planning.entry(job.reply, plan, wanted),
                 content_variables=wanted.content_variables,
-                resends=plan.resends,
-                token=f"{job.token}-{number}",
+                answered_ids=plan.answered_ids,
+                resends=plan.resends.send_id if plan.resends is not None else None,
+                token=f"{job.token}-{at}",
             )
             outcome = self._send_part(job, part, wanted, plan)
             match outcome:
@@ -96,7 +97,7 @@ class PartSending:
                     gives_back = outcome.gives_claim_back and not entries
                     return replace(outcome, gives_claim_back=gives_back, entries=tuple(entries))
                 case code:
-                    withheld = "\n\n".join(one.body for one in plan.parts[number - 1 :] if one.body)
+                    withheld = "\n\n".join(one.body for one in plan.parts[at - 1 :] if one.body)
                     return Done(tuple(entries), code, withheld if entries else None)
         return Done(tuple(entries), None, "")
 

@@ -22,7 +22,7 @@ from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Done, Entry, Job
 from chalicelib.protocol import sends
-from chalicelib.protocol.record import Record
+from chalicelib.protocol.record import Record, entry_id
 from chalicelib.protocol.sends import SEND_ID, Part
 from chalicelib.settings import Settings
 
@@ -43,8 +43,10 @@ class Plan:
     """An earlier try may have sent the first part."""
     refusal: ReplyCode | None
     """Why nothing is shown to the provider that was not shown to it before; None: all may be."""
-    resends: str | None = None
-    """The send id of the part that was not delivered, and that this plan repeats."""
+    answered_ids: tuple[str, ...] = ()
+    """The messages that the reply answers."""
+    resends: Part | None = None
+    """The part that was not delivered, and that this plan repeats."""
 
 
 class Planning:
@@ -98,6 +100,7 @@ class Planning:
             known_sids=conversation.record.entry_ids,
             is_begun=first is not None and first.token not in job.reply.unsent_claims,
             refusal=self._refusal(job.reply, conversation, channel, last),
+            answered_ids=_answered_ids(job.reply, conversation.record),
         )
 
     def resend(self, job: Job, conversation: Conversation, part: Part) -> Plan | Done:
@@ -141,7 +144,8 @@ class Planning:
             known_sids=conversation.record.entry_ids,
             is_begun=True,
             refusal=self._refusal(job.reply, conversation, channel, last),
-            resends=part.send_id,
+            answered_ids=part.answered_ids,
+            resends=part,
         )
 
     def entry(self, reply: Reply, plan: Plan, part: OutboundPart) -> dict[str, Any]:
@@ -249,6 +253,18 @@ def first_part(job: Job) -> Part | None:
 def send_id_of(reply: Reply, number: int) -> str:
     """Our id of a part of a reply."""
     return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
+
+
+def _answered_ids(reply: Reply, record: Record) -> tuple[str, ...]:
+    """The messages that a reply of the AI answers: all that is unanswered, or where its batch has ended what that took.
+
+    What an earlier batch left to a batch that has ended is known no more.
+    """
+    if reply.source is not Source.AI:
+        return ()
+    entries = [one for one in record.entries or () if isinstance(one, Mapping) and one.get("direction") == "INBOUND"]
+    taken = [entry_id(one) for one in entries if one.get("batch_id") == reply.batch_id]
+    return record.unanswered_ids or tuple(one for one in taken if one is not None)
 
 
 def _texts(extras: object) -> Mapping[str, str]:

@@ -7,59 +7,43 @@ and from the policy `undelivered_action`. The company's AI worker shares the que
 
 Guarantee: a part is sent at most once more, because the second send has one send id (P1). It is sent only if its code
 says that it reached nobody (`may_be_resent`), and only while its reply is the last word of the conversation. A resend
-needs no lock: like a reply of people it is claimed by its own row.
+needs no lock: like a reply of people it is claimed by its own row. People get the batch of a reply under the same
+condition, by one update of the record (D1). While the reply is still being sent, the errand waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from chalicelib.channels.channel import Channel, Vendor
 from chalicelib.channels.outcomes import Table
-from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import lookup
+from chalicelib.clock import Clock
+from chalicelib.conversations import lookup, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
-from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
+from chalicelib.errors import Misconfigured, ReplyCode, TryAgain
 from chalicelib.messages.contents import Content
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.errands import Undelivered
-from chalicelib.outbound.job import Done, Job, Later, NotRequeued
+from chalicelib.outbound.job import Done, ErrandJob, Job, Later, NotRequeued
+from chalicelib.outbound.last_word import LastWord, Standing, Unsettled, standing
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
-from chalicelib.ports.queues import Queues, fair_group
-from chalicelib.ports.tables import Tables
-from chalicelib.protocol import reply_claim, sends
-from chalicelib.protocol.record import Record
-from chalicelib.protocol.sends import SEND_ID, Part, State
+from chalicelib.outbound.undelivered_handoff import UndeliveredHandoff
+from chalicelib.ports.queues import fair_group
+from chalicelib.protocol import sends, undelivered
+from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.sends import Part, State
 from chalicelib.repair.dead_letters import send_dead_letter
-from chalicelib.repair.retrying import Exhausted, next_try, send_reply_again
+from chalicelib.repair.retrying import Again, Exhausted, next_try, send_reply_again
 from chalicelib.settings import Settings
-from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step
 
-
-@dataclass(frozen=True)
-class ErrandJob:
-    """One errand at work."""
-
-    errand: Undelivered
-    tenant: str
-    """The fairness group that the errand came with."""
-    tables: Tables
-    queues: Queues
-    deadline: Deadline
-    """After which no send begins."""
-    token: str
-    """Fresh for this invocation."""
-    trail: Trail
-
-    def after(self, fault: EngineError) -> ErrandJob:
-        """The errand as it comes again after this fault: with what the failed try learned."""
-        if not isinstance(fault, NotRequeued):
-            return self
-        return replace(self, errand=replace(self.errand, unsent_claims=fault.reply.unsent_claims))
+WAIT_SECONDS: Final = 30
+"""After which an errand comes again whose reply is still being sent."""
 
 
 class UndeliveredMessages:
@@ -70,6 +54,7 @@ class UndeliveredMessages:
         *,
         planning: Planning,
         parts: PartSending,
+        handoff: UndeliveredHandoff,
         channels: Mapping[str, Channel],
         codes: Mapping[Vendor, Table],
         policies: Policies,
@@ -78,6 +63,7 @@ class UndeliveredMessages:
     ) -> None:
         self._planning = planning
         self._parts = parts
+        self._handoff = handoff
         self._channels = channels
         self._codes = codes
         self._policies = policies
@@ -103,13 +89,7 @@ class UndeliveredMessages:
         if fair_group(part.tenant) != job.tenant:
             self._dead_letter(job, ReplyCode.OTHER_COMPANY)
             return
-        conversation = lookup.load(job.tables.conversations, part.conversation, self._settings.context_attributes)
-        if conversation is None:
-            job.trail.log(Step.NOT_RESENT, Level.DEBUG, outcome="no_conversation")
-            return
-        ACTIONS[self._policies.of(conversation, part.channel, job.trail).undelivered_action](
-            self, job, part, conversation
-        )
+        views.look_again(partial(self._step, job, part))
 
     def retry_later(self, job: ErrandJob, code: str, *, seconds: int = 0) -> None:
         """Send the errand to its queue once more, later each time, and in the end to the dead-letter queue.
@@ -126,14 +106,31 @@ class UndeliveredMessages:
                     job.queues, again.body, retry, attempt=again.attempt, code=code, tenant=job.tenant, trail=job.trail
                 )
 
-    def leave(self, job: ErrandJob, part: Part, conversation: Conversation) -> None:
+    def _step(self, job: ErrandJob, part: Part) -> Changed | None:
+        """One look, and what the policy asks for."""
+        conversation = lookup.load(job.tables.conversations, part.conversation, self._settings.context_attributes)
+        if conversation is None:
+            job.trail.log(Step.NOT_RESENT, Level.DEBUG, outcome="no_conversation")
+            return None
+        act = ACTIONS[self._policies.of(conversation, part.channel, job.trail).undelivered_action]
+        found = standing(conversation.record, part)
+        if isinstance(found, Unsettled) and act is not UndeliveredMessages.leave:
+            self._wait(job)
+            return None
+        return act(self, job, part, conversation, found)
+
+    def leave(self, job: ErrandJob, part: Part, conversation: Conversation, found: Standing) -> None:
         """Do nothing: the failure is on the record and in the metrics."""
 
-    def resend(self, job: ErrandJob, part: Part, conversation: Conversation) -> None:
+    def hand_off(self, job: ErrandJob, part: Part, conversation: Conversation, found: Standing) -> Changed | None:
+        """Give the batch of the reply to people, if the reply is still the last word."""
+        return self._handoff.hand_off(job, part, conversation, found)
+
+    def resend(self, job: ErrandJob, part: Part, conversation: Conversation, found: Standing) -> None:
         """Send the part once more, if that is safe and its reply is still the last word."""
         if not self._may_be_resent(part):
             self._not_resent(job, "not_safe", part)
-        elif not is_last_word(conversation.record, part):
+        elif not isinstance(found, LastWord):
             self._not_resent(job, "not_the_last_word", part)
         else:
             self._send_again(job, part, conversation)
@@ -163,7 +160,7 @@ class UndeliveredMessages:
         others = (sends.find(job.tables.sends, one) for one in sends.ids_of(part) if one != part.send_id)
         if all(self._is_delivered(job, one) for one in others if one is not None and one.is_undelivered):
             table = job.tables.conversations
-            reply_claim.clear_undelivered(table, part, error_code=_code_of(part), now=self._clock.now())
+            undelivered.clear_undelivered(table, part, error_code=_code_of(part), now=self._clock.now())
 
     @staticmethod
     def _is_delivered(job: ErrandJob, undelivered: Part) -> bool:
@@ -177,6 +174,18 @@ class UndeliveredMessages:
         return part.resends is None and row is not None and row.may_be_resent
 
     @staticmethod
+    def _wait(job: ErrandJob) -> None:
+        """Have the errand come again: the end of its reply is awaited, so this spends no attempt.
+
+        Raises:
+            TryAgain, Misconfigured: even that failed.
+        """
+        errand, again = job.errand, Again(WAIT_SECONDS)
+        send_reply_again(
+            job.queues, errand.body, again, attempt=errand.attempt, code="AT_WORK", tenant=job.tenant, trail=job.trail
+        )
+
+    @staticmethod
     def _not_resent(job: ErrandJob, why: str, part: Part) -> None:
         job.trail.log(Step.NOT_RESENT, outcome=why, count=part.number, code=_code_of(part))
         job.trail.count(Metric.RESENT, outcome=why)
@@ -187,25 +196,14 @@ class UndeliveredMessages:
         send_dead_letter(job.queues.dead_replies, first.body, tenant=job.tenant, reason=code, trail=job.trail)
 
 
-Action = Callable[[UndeliveredMessages, ErrandJob, Part, Conversation], None]
+Action = Callable[[UndeliveredMessages, ErrandJob, Part, Conversation, Standing], Changed | None]
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "none": UndeliveredMessages.leave,
     "resend": UndeliveredMessages.resend,
+    "handoff": UndeliveredMessages.hand_off,
 }
 """What is done, by the policy `undelivered_action`."""
-
-
-def is_last_word(record: Record, part: Part) -> bool:
-    """Whether nothing was said in the conversation since the reply that a part belongs to; pure."""
-    if record.claim is not None or record.unanswered_ids or not record.entries:
-        return False
-    is_of_last_batch = part.batch_id is None or (record.batch_id, record.last_reply_id) == (
-        part.batch_id,
-        part.reply_id,
-    )
-    last = record.entries[-1]
-    return is_of_last_batch and isinstance(last, Mapping) and last.get(SEND_ID) in sends.ids_of(part)
 
 
 def _reply_of(part: Part, errand: Undelivered) -> Reply:

@@ -88,7 +88,7 @@ def hand_over(table: Table, record: Record, handoff: Handoff, *, now: datetime) 
         now: the current instant.
     """
     change = Change(set={**handoff.attributes, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1})
-    match table.update(record.key.item, change, when=record.unchanged & Attr(HANDOFF_ID).missing()):  # K1
+    match table.update(record.key.item, change, when=record.unchanged):  # K1: and no handoff stood then.
         case Written():
             return HandedOver()
         case Refused(item) if item.get(HANDOFF_ID) == handoff.handoff_id:

@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
@@ -78,7 +79,7 @@ from chalicelib.protocol.record import (
     Record,
     Status,
 )
-from chalicelib.protocol.sends import SEND_ID, Part
+from chalicelib.protocol.sends import SEND_ID
 
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
@@ -133,7 +134,7 @@ def claim(
     """
     claimed = {CLAIM: reply_id, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: end.value}
     why = {CLAIM_REASON: reason} if reason else {}
-    change = _locked({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,))
+    change = locking({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,))
     return _claimed(table, record, change, is_free(record) & routing_stands, token)  # R5
 
 
@@ -160,7 +161,7 @@ def claim_for_people(
     """
     passed = {PASSED_REPLY_ID: passed_reply_id} if passed_reply_id is not None else {}
     told = {**people_claim(token, now), **lasting(record, handoff), **passed}
-    return _claimed(table, record, _locked(told, record, shards, now, removed=(ERROR_CODE,)), is_free(record), token)
+    return _claimed(table, record, locking(told, record, shards, now, removed=(ERROR_CODE,)), is_free(record), token)
 
 
 def pass_to_people(
@@ -188,7 +189,7 @@ def pass_to_people(
     """
     assert record.claim not in (None, PEOPLE), "a reply's claim passes to people"
     told = {**people_claim(token, now), **lasting(record, handoff), PASSED_REPLY_ID: record.claim}
-    change = _locked(told, record, shards, now, removed=(ERROR_CODE, CLAIM_REASON))
+    change = locking(told, record, shards, now, removed=(ERROR_CODE, CLAIM_REASON))
     if entries:
         change = replace(change, append={MESSAGES: entries})
     is_as_seen = (
@@ -390,23 +391,6 @@ def is_unknown(record: Record) -> bool:
     return is_last and (record.status, record.error_code) == (Status.ERROR, ReplyCode.UNKNOWN_OUTCOME)
 
 
-def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
-    """Tell on the record that the provider refused the reply after it had taken it, whether it has ended or not."""
-    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
-    ended = Change(
-        set={STATUS: Status.ERROR.value, ERROR_CODE: error_code, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}
-    )
-    for _ in range(2):  # it may be released between the two
-        written = table.update(
-            part.conversation.item, ended, when=Attr(STATUS).eq(Status.ANSWERED.value) & is_last & Attr(CLAIM).missing()
-        )
-        if isinstance(written, Written) or written.item.get(CLAIM) != part.reply_id:
-            return
-        claimed = Change(set={ERROR_CODE: error_code}, add={VERSION: 1})
-        if isinstance(table.update(part.conversation.item, claimed, when=Attr(CLAIM).eq(part.reply_id)), Written):
-            return
-
-
 def is_free(record: Record) -> Condition:
     """The record stands as read, names its batch, and nobody has claimed that."""
     return (
@@ -418,7 +402,7 @@ def is_free(record: Record) -> Condition:
     )
 
 
-def _locked(told: Mapping[str, str], record: Record, shards: int, now: datetime, *, removed: tuple[str, ...]) -> Change:
+def locking(told: Mapping[str, Any], record: Record, shards: int, now: datetime, *, removed: tuple[str, ...]) -> Change:
     """What every claim writes: the lock is taken, again where it was reset."""
     lock = {
         STATUS: Status.PROCESSING.value,
@@ -426,16 +410,6 @@ def _locked(told: Mapping[str, str], record: Record, shards: int, now: datetime,
         LOCK_SHARD: lock_shard(record.key, shards),
     }
     return Change(set={**lock, **told}, add={VERSION: 1}, remove=removed)
-
-
-def clear_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:
-    """Mark a reply as answered again whose undelivered parts the provider took a second time."""
-    is_last = Attr(BATCH_ID).stays(part.batch_id) & Attr(LAST_REPLY_ID).eq(part.reply_id)  # R4
-    is_marked = Attr(STATUS).eq(Status.ERROR.value) & Attr(ERROR_CODE).eq(error_code) & Attr(CLAIM).missing()
-    change = Change(
-        set={STATUS: Status.ANSWERED.value, LAST_ACTIVITY_AT: iso(now)}, add={VERSION: 1}, remove=(ERROR_CODE,)
-    )
-    table.update(part.conversation.item, change, when=is_marked & is_last)
 
 
 def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:

@@ -44,6 +44,7 @@ MISSES = "list_misses"
 MISSED_AT = "list_missed_at"
 FIRST_CLAIMED_AT = "first_claimed_at"
 RESENDS = "resends"
+ANSWERED_IDS = "answered_ids"
 CONTENT_VARIABLES = "content_variables"
 DELIVERY = "delivery_status"
 DELIVERY_RANK = "delivery_rank"
@@ -100,6 +101,8 @@ class Part:
     """What the record will hold of it once it is sent, but for the provider's id."""
     content_variables: Mapping[str, str] = field(default_factory=dict)
     """Of its template."""
+    answered_ids: tuple[str, ...] = ()
+    """The messages that the reply answers; none: it is of people."""
     resends: str | None = None
     """The send id of the part that was taken and not delivered, and that this one repeats."""
     state: State = State.CLAIMED
@@ -160,6 +163,7 @@ class Part:
             count=int(item["parts"]),
             entry=item["entry"],
             content_variables=item.get(CONTENT_VARIABLES, {}),
+            answered_ids=tuple(item.get(ANSWERED_IDS, ())),
             resends=item.get(RESENDS),
             state=State(item[STATE]),
             token=item[TOKEN],
@@ -221,6 +225,7 @@ def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int
         "parts": part.count,
         "entry": part.entry,
         **({CONTENT_VARIABLES: dict(part.content_variables)} if part.content_variables else {}),
+        **({ANSWERED_IDS: list(part.answered_ids)} if part.answered_ids else {}),
         **({RESENDS: part.resends} if part.resends is not None else {}),
         STATE: State.CLAIMED.value,
         TOKEN: token,

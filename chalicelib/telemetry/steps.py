@@ -68,6 +68,7 @@ class Step(StrEnum):
     UNDELIVERED = "undelivered"
     RESENT = "resent"
     NOT_RESENT = "not_resent"
+    NOT_HANDED_OFF = "not_handed_off"
     FALLBACK_SENT = "fallback_sent"
     FALLBACK_NOT_SENT = "fallback_not_sent"
     FAILED = "failed"

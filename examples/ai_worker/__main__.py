@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Poll until SIGTERM."""
     options = argparse.ArgumentParser(prog="python -m examples.ai_worker")
     options.add_argument("--ai", choices=["echo", "openai", "bedrock"], default="echo")
-    options.add_argument("--model", default="", help="the model's name")
+    options.add_argument("--model", default="", help="the model's name; by default the server's first")
     options.add_argument("--base-url", help="of an OpenAI-compatible server; OPENAI_API_KEY holds its key")
     options.add_argument("--timeout", type=float, default=120, help="seconds that the model may take")
     options.add_argument("--parallel", type=int, default=8, help="conversations at a time")

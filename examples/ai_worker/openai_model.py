@@ -13,12 +13,12 @@ from chalicelib.ai_worker.prompts import Load, Turn, images_of
 
 
 def openai_model(client: OpenAI, name: str, load: Load | None = None) -> Callable[[Question], str]:
-    """A model that answers by chat completions."""
+    """A model that answers by chat completions; without a name the first that the server lists."""
 
     def answer(question: Question) -> str:
         messages: list[Any] = [{"role": "system", "content": question.instructions}]
         messages += [{"role": turn.role, "content": _content(turn, load)} for turn in question.turns]
-        told = client.chat.completions.create(model=name, messages=messages)
+        told = client.chat.completions.create(model=name or client.models.list().data[0].id, messages=messages)
         return told.choices[0].message.content or ""
 
     return answer

@@ -55,6 +55,7 @@ TOLD: dict[str, str] = {
     "undelivered": "not delivered, code {code}",
     "resent": "part {count} was not delivered and is sent once more",
     "not_resent": "part is not sent once more: {outcome}",
+    "not_handed_off": "the failure goes to nobody: {outcome}",
     "opt_out": "the customer says {outcome}",
     "dead_letter": "to the dead-letter queue: {reason}",
     "failed": "failed: {code} {reason}",

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from infrastructure.stages import RETRIES
+from chalicelib.channels.twilio import RETRIES
 from local.stack import STAGE, Stack
 from local.tenants import Tenant
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from itertools import count
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from local.requests.signatures import signature, without_fragment
@@ -92,7 +92,18 @@ class StatusCallbacks:
 
 
 def post(callback: Callback) -> int:
-    """Post a callback, signed as Twilio signs it; the status of the answer, or `UNREACHABLE`."""
+    """Post a callback, and again as its URL asks for that; the status of the last answer, or `UNREACHABLE`."""
+    wishes = dict(parse_qsl(urlsplit(callback.url).fragment))
+    failures = range(HTTPStatus.BAD_REQUEST, 600) if wishes.get("rp") == "all" else ()
+    for _ in range(int(wishes.get("rc", 1))):
+        status = _post(callback)
+        if status != UNREACHABLE and status not in failures:
+            return status
+    return _post(callback)
+
+
+def _post(callback: Callback) -> int:
+    """Post a callback once, signed as Twilio signs it."""
     request = Request(  # noqa: S310  # the sender of the message named the URL
         without_fragment(callback.url),
         data=urlencode(callback.parameters).encode(),

@@ -59,6 +59,9 @@ READ_SECONDS = 2.0
 
 _PAGE_SIZE, _PAGE_SIZE_MAX = 50, 1_000
 _NUMBER = re.compile(r"(whatsapp:)?\+[1-9]\d{6,14}")
+_TYPING = "(a typing indicator)"
+"""Stands for the recipient of a typing indicator, which names none."""
+
 _NOT_ON_THE_PHONE = frozenset({"failed", "undelivered"})
 _COURSE = ("accepted", "queued", "sending", "sent", "delivered", "read", "undelivered", "failed")
 
@@ -211,6 +214,8 @@ class Fault:
     """The recipient's number; empty: any."""
     is_of_list: bool = False
     """Whether it applies to a listing, not to a message."""
+    is_of_typing: bool = False
+    """Whether it applies to a typing indicator, not to a message."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Fault:
@@ -226,6 +231,8 @@ class Fault:
 
     def applies_to(self, address: str, *, is_of_list: bool) -> bool:
         """Whether it applies to a request about this recipient."""
+        if self.is_of_typing or address == _TYPING:
+            return self.is_of_typing and address == _TYPING
         return self.is_of_list == is_of_list and address.endswith(self.to)
 
 
@@ -416,7 +423,7 @@ class TwilioStub(StubServer[Fault]):
                 return Answer.json(self.console.of_application(name.removesuffix(".json")))
         raise error(20404)
 
-    def show_typing(self, call: Call) -> Answer:
+    def show_typing(self, call: Call) -> Answer | None:
         """Show on a customer's WhatsApp message that an answer is being written.
 
         Raises:
@@ -427,8 +434,10 @@ class TwilioStub(StubServer[Fault]):
         message_id, channel = (told.get(name, [""])[0] for name in ("messageId", "channel"))
         if channel != "whatsapp" or not message_id:
             raise error(20404)
+        fault = self.next_fault(_TYPING, is_of_list=False) or Fault()
+        _refuse(fault)
         self.tell("typing", message_sid=message_id)
-        return Answer.json({"success": True})
+        return self.late(fault.kind, Answer.json({"success": True}))
 
     def wait_until_told(self, seconds: float = 5.0) -> bool:
         """Whether all statuses of all messages were told within `seconds`."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.errors import Misconfigured
-from infrastructure.stages import RETRIES
 from ops.commands.doctor import show_areas
 from ops.doctor.examination import Asked, examine_tenant
 from ops.stage import conversation_rows

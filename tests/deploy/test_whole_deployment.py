@@ -30,7 +30,7 @@ from packaging.utils import canonicalize_name
 from infrastructure import policies
 from infrastructure.locks import pins
 from infrastructure.packaging import LOCK
-from infrastructure.stages import functions, stages
+from infrastructure.stages import AI_FUNCTION, functions, stages
 from infrastructure.template import MONITORING_FILE, resources
 from local import tenants
 from local.aws.clients import LocalAws
@@ -177,7 +177,8 @@ def deployment(
         **CAPACITY,
     }
     made.configure("dev", OWN_ARCHITECTURE, PUBLIC_BASE_URL=hooks, **told)
-    made.configure("prod", "arm64", **told)
+    made.configure("prod", "arm64", AI_WORKER="echo", **told)
+    assert made.infrastructure("policies").returncode == 0
 
     done = made.infrastructure("deploy", "--stage", "dev", "--alarm-topic", TOPIC)
 
@@ -496,7 +497,20 @@ class TestStages:
         tenants.seed(deployment.aws, "prod", [tenants.NORDIC])
         conversation = Conversation("sms", tenants.NORDIC, "frida")
         assert taken_at(deployment, public, conversation) == 200
-        assert context_of(deployment, "prod", conversation)["messages"][0]["body"] == "to prod"
+        shown = lambda: "You wrote: to prod" in [one.body for one in twilio.messages]  # noqa: E731  # asked until it is
+        assert eventually(shown, seconds=FIRST_START_SECONDS)
+
+    def test_a_stage_that_switches_the_ai_worker_on_has_it_as_a_function(self, deployment: Deployment):
+        """It answered the message above; it reads the AI queue one batch at a time, under a role of its own."""
+        made = deployment.snapshot("prod")
+
+        name = stages()["prod"].function_name(AI_FUNCTION)
+        ((_, queue, size, scaling, _),) = made["mappings"][name]
+        assert (queue.rpartition(":")[2], size, scaling) == ("replies-engine-prod-ai", 1, {"MaximumConcurrency": 20})
+        assert made["functions"][name]["Environment"]["Variables"]["AI_WORKER"] == "echo"
+        written = deployment.project / ".chalice" / f"policy-prod-{AI_FUNCTION}.json"
+        assert list(made["roles"][name]["inline"].values()) == [json.loads(written.read_text())]
+        assert AI_FUNCTION not in " ".join(deployment.snapshot("dev")["functions"])
 
     def test_a_redeployment_changes_nothing_that_was_not_changed_even_from_another_clone(self, deployment: Deployment):
         """What Chalice had remembered is gone, and is found there again; the alarms' topic is kept."""

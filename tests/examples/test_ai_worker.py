@@ -8,7 +8,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from examples.ai_worker.__main__ import Poller, load, lock_reader, main, model_o
 from examples.ai_worker.openai_model import openai_model
 from examples.ai_worker.replies import RepliesInFile
 from infrastructure.template import load as template
+from tests.examples.completions import Completions
 from tests.world import ENVIRONMENT, KEY, World
 
 PROJECT = Path(__file__).parents[2]
@@ -187,34 +188,6 @@ def test_pictures_come_from_the_bucket(aws: Any):
     assert load("s3://bucket/a b.png") == b"png"
 
 
-class Completions(BaseHTTPRequestHandler):
-    """A server that is compatible with OpenAI's, as far as one call goes."""
-
-    asked: list[dict[str, Any]]
-    status: int
-
-    def do_POST(self) -> None:
-        self.asked.append(
-            {
-                "path": self.path,
-                "key": self.headers["Authorization"],
-                **json.loads(self.rfile.read(int(self.headers["Content-Length"]))),
-            }
-        )
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Blue."}}
-        body = json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        ).encode()
-        self.send_response(self.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
 def server() -> Iterator[tuple[type[Completions], str]]:
     """A loopback server and its base URL."""
@@ -260,6 +233,15 @@ class TestOpenAi:
             {"type": "text", "text": "look"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(b'png').decode()}"}},
         ]
+
+    def test_without_a_name_the_first_model_of_the_server_answers(self, server: tuple[type[Completions], str]):
+        """As servers on one's own machine have one."""
+        handler, base_url = server
+
+        answer = openai_model(OpenAI(base_url=base_url, api_key="x"), "")(question(Turn("user", "one")))
+
+        assert answer == "Blue."
+        assert [one.get("model", one["path"]) for one in handler.asked] == ["/v1/models", "its-model"]
 
     def test_a_server_that_fails_is_the_model_s_fault(self, server: tuple[type[Completions], str]):
         """Which the kit retries, and hands off in the end."""

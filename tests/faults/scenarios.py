@@ -36,8 +36,8 @@ class Scenario:
     is_in_doubt: bool = False
     """A send may have happened of which nothing can be proven any more: its reply is told as unknown."""
     ends: str = "answered"
-    """How the messages end: answered, with people, refused, either, opted out, without a reply; told: answered, or the
-    record tells why not."""
+    """How messages end: answered, answered in vain and with people, with people, refused, either, opted out, without
+    a reply; told: answered, or the record tells why not."""
 
 
 def _deliver(*bodies: str) -> Callable[[World], list[str]]:
@@ -315,6 +315,47 @@ def _turned(*turn: dict[str, object]) -> Callable[[World], list[str]]:
     return prepare
 
 
+def _replied_and_sent(world: World) -> list[str]:
+    """The customer's provider took the answer to a batch."""
+    sids = _replied()(world)
+    world.send_replies()
+    return sids
+
+
+def _reported_as_undelivered(world: World) -> list[str]:
+    """It was not delivered, and the provider said so."""
+    sids = _replied_and_sent(world)
+    _report_as_undelivered(world)
+    return sids
+
+
+def _report_as_undelivered(world: World) -> list[str]:
+    """A status callback as Twilio makes it: again after a crash or a 503, three times at most."""
+    callback = world.phone.received[0][1].status_callback
+    assert callback is not None
+    for _ in range(4):
+        with world.process():
+            if world.report(callback.rpartition("/")[2], "undelivered", ErrorCode="30003").status_code < 500:
+                break
+    return []
+
+
+def _handoff_died_and_stalled(world: World) -> list[str]:
+    """The process of a handoff with words died after it had sent them, and nobody took it up."""
+    sids = _turned({**HANDOFF, "body": "wait"})(world)
+    world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+    world.send_replies()
+    world.queues.replies.messages.clear()
+    world.clock.advance(400)
+    return sids
+
+
+def _hand_over_and_write(world: World) -> list[str]:
+    """An operator hands an open conversation over, and the customer writes."""
+    _hand_over(world)
+    return [world.deliver("three")]
+
+
 def _heartbeat_is_due(world: World) -> list[str]:
     """The AI has taken its time, says so, and answers then."""
     sids = _turned({"action": "extend"}, {})(world)
@@ -538,7 +579,35 @@ SCENARIOS = (
         is_in_doubt=True,
     ),
     Scenario("give back to the AI", _reply, prepare=_given_back, ends="with people"),
+    Scenario(
+        "hear that a reply was not delivered",
+        _report_as_undelivered,
+        prepare=_replied_and_sent,
+        row=_by_policy(undelivered_action="handoff"),
+        ends="answered in vain, and with people",
+    ),
+    Scenario(
+        "hand off what was not delivered",
+        _reply,
+        prepare=_reported_as_undelivered,
+        row=_by_policy(undelivered_action="handoff"),
+        ends="answered in vain, and with people",
+    ),
+    Scenario(
+        "batch, with a typing indicator", _work, prepare=_delivered_and_due, row=_by_policy(typing_indicator=True)
+    ),
+    Scenario("typing indicator", _reply, prepare=_locked_by_a_silent_ai, row=_by_policy(typing_indicator=True)),
     Scenario("an operator hands over", _hand_over, prepare=_locked_by_a_silent_ai, ends="with people"),
+    Scenario(
+        "an operator hands an open conversation over", _hand_over_and_write, prepare=_replied_and_sent, ends="either"
+    ),
+    Scenario(
+        "pass a stalled handoff to people",
+        _sweep,
+        prepare=_handoff_died_and_stalled,
+        ends="with people",
+        is_in_doubt=True,
+    ),
     Scenario("reply of people", _reply, prepare=_answered_by_people, ends="answered"),
     Scenario("opt out", _say_stop, ends="opted out"),
     Scenario("opt out of a second channel", _say_stop, row=_opted_out_of_sms, ends="opted out"),

@@ -138,6 +138,9 @@ def _ends(world: World, sids: list[str], scenario: Scenario) -> bool:
             return answered == set(sids) and not people and not refused
         case "with people":
             return people == set(sids) and not answered and not refused
+        case "answered in vain, and with people":
+            is_refused = any(line.get("outcome") == Code.DB_QUERY_ERROR.value for line in world.telemetry.lines)
+            return answered == set(sids) and people == (set() if is_refused else answered)
         case "with people, or told":
             return people | set(world.told_ids) == set(sids) and not answered & people
         case "without a reply":

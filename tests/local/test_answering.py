@@ -75,11 +75,20 @@ def test_a_server_of_the_user_s_own_needs_no_key():
     assert here.variables == {"OPENAI_API_KEY": "none"}
 
 
-@pytest.mark.parametrize(("model", "base_url"), [("", "http://127.0.0.1:1/v1"), ("m", "")])
-def test_what_a_model_lacks_is_said_at_once(model: str, base_url: str):
+@pytest.mark.parametrize(("model", "key"), [("m", ""), ("", "sk-1")], ids=["no server and no key", "no model"])
+def test_what_a_model_lacks_is_said_at_once(model: str, key: str):
     """Before anything is started."""
     with pytest.raises(click.UsageError):
-        Ai.chosen(OPENAI, model, base_url, 5.0, {})
+        Ai.chosen(OPENAI, model, "", 5.0, {"OPENAI_API_KEY": key} if key else {})
+
+
+def test_a_server_of_the_user_s_own_names_its_model_itself():
+    """The worker asks it."""
+    here = Here()
+
+    Ai.chosen(OPENAI, "", "http://127.0.0.1:1/v1", 5.0, {}).start(here)  # type: ignore[arg-type]
+
+    assert "--model" not in here.started[0]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):

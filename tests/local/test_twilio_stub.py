@@ -68,6 +68,11 @@ def post(twilio: TwilioStub, *, auth=(ACCOUNT.sid, "token-a"), account=ACCOUNT.s
     return requests.post(url, data={**FORM, **form}, auth=auth, timeout=5)
 
 
+def show_typing(twilio: TwilioStub, *, auth=(ACCOUNT.sid, "token-a"), **form: str) -> requests.Response:
+    told = {"messageId": "SM" + "1" * 32, "channel": "whatsapp", **form}
+    return requests.post(f"{twilio.url}/v2/Indicators/Typing.json", data=told, auth=auth, timeout=5)
+
+
 def get(twilio: TwilioStub, path: str, *, auth=(ACCOUNT.sid, "token-a")) -> requests.Response:
     return requests.get(f"{twilio.url}{path}", auth=auth, timeout=5)
 
@@ -275,3 +280,74 @@ def test_a_long_text_is_several_segments(body, count):
     told = segments(body)
 
     assert told == count
+
+
+class TestTyping:
+    """The typing indicator of a WhatsApp message."""
+
+    def test_it_is_shown_for_an_account_s_credentials(self, twilio):
+        """As Twilio's library asks for it."""
+        answer = show_typing(twilio)
+
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+
+    @pytest.mark.parametrize(
+        ("auth", "form", "code"),
+        [
+            ((ACCOUNT.sid, "wrong"), {}, 20003),
+            (None, {}, 20003),
+            ((ACCOUNT.sid, "token-a"), {"channel": "sms"}, 20404),
+            ((ACCOUNT.sid, "token-a"), {"messageId": ""}, 20404),
+        ],
+        ids=["a wrong token", "nobody", "another channel", "no message"],
+    )
+    def test_it_is_refused_as_twilio_would(self, twilio, auth, form, code):
+        """Under Twilio's own code."""
+        assert show_typing(twilio, auth=auth, **form).json()["code"] == code
+
+    @pytest.mark.parametrize(("kind", "status"), [(Kind.TOO_MANY, 429), (Kind.SERVER_ERROR, 503)])
+    def test_a_fault_that_was_ordered_for_it_happens_to_it_alone(self, twilio, kind, status):
+        """A message in between is taken; a fault of messages is not used up by an indicator."""
+        twilio.fail_next(Fault(kind=kind, is_of_typing=True))
+        twilio.fail_next(Fault(kind=Kind.REFUSE, code=21610, to="+447700900222"))
+
+        answers = [post(twilio).status_code, show_typing(twilio).status_code, show_typing(twilio).status_code]
+
+        assert answers == [201, status, 200]
+
+    def test_its_answer_can_be_lost(self, twilio):
+        """The connection ends."""
+        twilio.fail_next(Fault(kind=Kind.LOST, is_of_typing=True))
+
+        with pytest.raises(requests.ConnectionError):
+            show_typing(twilio)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "tries"), [("#rc=3&rp=all", 4), ("#rc=1&rp=all", 2), ("", 1)], ids=["three more", "one more", "none"]
+)
+def test_a_callback_that_is_refused_is_repeated_as_its_url_asks(twilio, fragment, tries):
+    """Under the same signature, until it is taken."""
+    heard: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append(self.headers["X-Twilio-Signature"])
+            self.send_response(503)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        twilio.fail_next(Fault(statuses=("sent",)))
+        post(twilio, StatusCallback=f"http://127.0.0.1:{server.server_address[1]}/status{fragment}")
+        twilio.wait_until_told()
+        server.shutdown()
+        thread.join()
+
+    assert len(heard) == tries
+    assert len(set(heard)) == 1

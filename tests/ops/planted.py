@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.aws.attributes import item_to_wire
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.clock import iso
-from infrastructure.stages import RETRIES
 from local.stubs.console_settings import ConsoleSettings, Hook
 from tests.ops.conftest import BUCKET, REF, SECRET, Stage, turn_ttl_on
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, COMPANY, KEY, conversation

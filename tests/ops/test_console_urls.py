@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from infrastructure.stages import RETRIES
+from chalicelib.channels.twilio import RETRIES
 from local.stubs.console_settings import ConsoleSettings, Hook, ServiceSettings
 from local.stubs.twilio import Account, TwilioStub
 from ops.doctor.checks import console_urls

@@ -20,11 +20,13 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
-from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
+from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent, Vendor
 from chalicelib.channels.registry import channels
+from chalicelib.errors import Code
 from chalicelib.messages.contents import Content
 from chalicelib.messages.parts import parts_of
 from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
+from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings
@@ -350,6 +352,12 @@ class Phones(Phone):
     violate: Callable[[str], None]
     tenants: tuple[Tenant, ...]
     see: Callable[[str], None]
+    failed: frozenset[str] = frozenset()
+    """The sids of messages that were taken and not delivered: no phone shows them."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [part.body for sid, part, _ in self.received if sid not in self.failed]
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
         self.see(part.send_id)
@@ -359,6 +367,13 @@ class Phones(Phone):
         if isinstance(outcome, Sent) and not is_his:
             self.violate("I7: a message went out of another tenant's account, or to another tenant's customer")
         return outcome
+
+
+class _Forgetful(dict[str, Any]):
+    """What a process would remember and another does not know: here every invocation is a process of its own."""
+
+    def __setitem__(self, *_: Any) -> None:
+        pass
 
 
 class Deployment(World):
@@ -381,6 +396,10 @@ class Deployment(World):
         """What was violated as it happened; the handlers catch what is raised within a function."""
         self.opted_out: dict[tuple[str, str, str], str | None] = {}
         """The claim's token at the moment in which a customer opted out, by conversation and channel."""
+        self.returned: set[str] = set()
+        """The handoffs that people gave back, by the ids that they named."""
+        self.strays: list[str] = []
+        """What people said in returns that named no handoff that stood."""
         self.replies_of_people: list[str] = []
         """What people asked to be sent, in order."""
         self.taken: frozenset[str] = frozenset()
@@ -398,6 +417,8 @@ class Deployment(World):
         if len(tenants) > 1:
             for queue in self.all_queues:
                 queue.see = self._see
+        receiving = self.engine.receiving(Vendor.TWILIO)
+        vars(receiving._unknown_sender_policy)["_caps"] = _Forgetful()
         self.phone.violate, self.phone.tenants, self.phone.see = self.violate, tenants, self.see_send
 
     @property
@@ -411,10 +432,11 @@ class Deployment(World):
         of_people = (queues.human_replies, queues.dead_human_replies)
         return (*many, queues.ai, queues.replies, queues.handoff, queues.dead_replies, *of_people)
 
-    def receive(self, tenant: Tenant, sid: str, body: str, fields: Fields = ()) -> tuple[int, str]:
-        """One signed webhook of a tenant's customer; the status of the answer, and the outcome that was told."""
+    def receive(self, tenant: Tenant, sid: str, body: str, fields: Fields = ()) -> tuple[int, str, bool]:
+        """One signed webhook: the answer's status, the outcome, and whether the answer tells a stranger something."""
         response = tenant.deliver(self, sid, body, fields)
-        return response.status_code, self.telemetry.lines[-1]["outcome"]
+        outcome = self.telemetry.lines[-1]["outcome"]
+        return response.status_code, outcome, outcome == Code.CONVERSATION_NOT_FOUND and "<Message>" in response.body
 
     def new_sid(self, tenant: Tenant) -> str:
         """The sid of a new message of a tenant's customer."""
@@ -433,11 +455,13 @@ class Deployment(World):
         told = {"version": "1.0", "source": "human", "reply_id": f"of-people-{len(self.replies_of_people)}"}
         self.queues.human_replies.inject(json.dumps({**tenant.key.item, **told, "body": text}), group=tenant.name)
 
-    def give_back(self, tenant: Tenant) -> None:
-        """People give the tenant's conversation back to the AI, by the handoff that stands."""
-        handoff_id = self.row_of(tenant)["handoff_id"]
+    def give_back(self, tenant: Tenant, handoff_id: str = "", text: str = "") -> None:
+        """People give the tenant's conversation back to the AI, by the handoff that stands or by another's id."""
+        handoff_id = handoff_id or self.row_of(tenant)["handoff_id"]
+        self.returned.add(handoff_id)
+        self.strays += [text] if text else []
         told = {"version": "1.1", "source": "human", "action": "return", "reply_id": f"return-{handoff_id}"}
-        reply = {**tenant.key.item, **told, "handoff_id": handoff_id}
+        reply = {**tenant.key.item, **told, "handoff_id": handoff_id, **({"body": text} if text else {})}
         self.queues.human_replies.inject(json.dumps(reply), group=tenant.name)
 
     def hand_over(self, tenant: Tenant) -> None:
@@ -469,10 +493,32 @@ class Deployment(World):
     @property
     def known_send_ids(self) -> set[str]:
         """The parts of the AI's replies that a send proved, but those of a reply that was given up as a dead letter."""
-        dead = {json.loads(one.body)["batch_id"] for one in self.queues.dead_replies.messages}
+        dead = {json.loads(one.body).get("batch_id") for one in self.queues.dead_replies.messages}
         sends = self.tables.sends.state[0].values()
         sent = (row for row in sends if row["send_state"] == "sent" and "delivery_status" not in row)
-        return {row["send_id"] for row in sent if row.get("batch_id") not in {None, *dead}}
+        return {row["send_id"] for row in sent if row.get("batch_id") not in {None, *dead}} - self.second_send_ids
+
+    def _part_and_row(self, send_id: str) -> tuple[Item, Item]:
+        part = self.tables.sends.state[0][RowId(send_id, "")]
+        return part, self.tables.conversations.state[0][RowId(part["primary_channel"], part["conversation_id"])]
+
+    def is_of_last_batch(self, send_id: str) -> bool:
+        """Whether no other batch began since the one that a part answers."""
+        part, row = self._part_and_row(send_id)
+        return row.get("last_batch_id") == part.get("batch_id")
+
+    def is_last_word(self, send_id: str) -> bool:
+        """Whether the reply of a part that was sent ended last, and nothing was said since."""
+        part, row = self._part_and_row(send_id)
+        last = row["messages"][-1] if row["messages"] else {}
+        ended = row.get("last_batch_id"), row.get("last_reply_id")
+        is_of_reply = "send_id" in last and last.get("batch_id") == part.get("batch_id")
+        return is_of_reply and ended == (part.get("batch_id"), part["reply_id"])
+
+    @property
+    def second_send_ids(self) -> set[str]:
+        """The parts that repeat one that was not delivered: the record has the first one's entry."""
+        return {row["send_id"] for row in self.tables.sends.state[0].values() if "resends" in row}
 
     @property
     def answered(self) -> list[str]:
@@ -546,6 +592,7 @@ class Deployment(World):
             self.violate("I4: the clock of a claimed lock was set by another than its holder")
         if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
             self._see_let_go(new)
+        self._see_handoff(old, new)
         key = new["conversation_id"], new["primary_channel"]
         if self._is_with_people(new) and not self._is_with_people(old):
             self.switched = {**self.switched, key: new.get("reply_claim_token")}
@@ -578,6 +625,26 @@ class Deployment(World):
         rows = self.tables.conversations.state[0].values()
         if any(row.get("last_batch_id") == batch_id and _waits(row) and "reply_claim" not in row for row in rows):
             self.violate("I1: a reply was discarded, and no newer batch holds its messages")
+
+    def _see_handoff(self, old: Item, new: Item) -> None:
+        """I8: a handoff lasts until a return names it. I2: what was answered goes to people only as the last word."""
+        before, after = old.get("handoff_id"), new.get("handoff_id")
+        if before is not None and after not in (None, before):
+            self.violate("I8: a handoff that stands was replaced")
+        if before is not None and after is None and before not in self.returned:
+            self.violate("I8: a handoff was ended by a return that names another")
+        if new.get("reply_claim") != PEOPLE or "reply_claim" in old or old.get("unanswered_ids"):
+            return
+        if old.get("last_batch_id") != new.get("last_batch_id"):
+            return  # an acquisition
+        last = old["messages"][-1] if old["messages"] else {}
+        is_last_word = last.get("batch_id") == new.get("last_batch_id") and "send_id" in last
+        if not is_last_word or old["conversation_status"] == "processing_reply":
+            self.violate("I2: people got a batch whose reply was not the last word")
+        if "handoff_id" not in new:
+            self.violate("I8: people got a batch that was answered, and no handoff began")
+        if not set(self.batches.get(new["last_batch_id"], ())) <= set(new["unanswered_ids"]):
+            self.violate("I1: people got less than the batch whose reply was not delivered")
 
     def unmarked(self, old: Item, new: Item) -> list[str]:
         """The channels whose opt-out mark a write takes off."""

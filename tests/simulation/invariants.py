@@ -9,21 +9,24 @@ I4  One holder: the lock's batch changes only while the record is open. Watched 
 I5  One reply: the customer gets at most one reply to a batch, and all parts of a reply of people or none.
 I6  At rest: once faults stop nothing stays staged, locked or unanswered - and where no fault took the trigger away for
     good, without the sweep.
-I8  Taken over: after people took a conversation over, at most one part of a reply of the AI begins. Watched as it
-    happens, by the deployment.
+I8  Taken over: after people took a conversation over, at most one part of a reply of the AI begins, and they have it
+    until they give back the handoff that stands. Watched as it happens, by the deployment.
 I7  Tenants apart: nothing of one tenant reaches another. Watched as it happens, by the deployment.
+I9  Bounded: an unknown sender receives one text, and all of them together within an hour no more than the cap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.errors import Code
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.opt_outs import OptOutMarks
+from chalicelib.protocol.sends import resend_id
+from tests.fakes.tables import RowId
 from tests.simulation.deployment import Tenant, Violation
-from tests.simulation.simulation import Simulation
+from tests.simulation.simulation import QUEUE_FULL, Simulation
 
 REST_SECONDS = 290
 """Less than the stall timeout: what redelivery, requeues and reconciling have to manage without the sweep."""
@@ -65,6 +68,9 @@ def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _demand(not course.surprises, f"unexpected: {course.surprises}", simulation)
     _each_ended_once(simulation, is_reply_lossy=is_reply_lossy)
     _replies(simulation)
+    _undelivered(simulation)
+    _strangers(simulation)
+    _demand(not set(world.strays) & set(world.phone.texts), "I8: a return that names another said a word", simulation)
     for tenant in world.tenants:
         for row in world.rows_of(tenant):
             _in_order(simulation, tenant, *world.entries_of(row))
@@ -84,7 +90,8 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
         for some in world.entries_of(row)
         for one in some
     ]
-    told = {sid for batch in course.told for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
+    lost = (*course.told, *_failed_batches(simulation))
+    told = {sid for batch in lost for sid in world.batches.get(batch, ())} if is_reply_lossy else set()
     ended_by_rule = {one["message_id"] for one in kept if "refused" in one or "opt_out" in one}
     people, acknowledged = set(world.with_people), set(course.acknowledged)
     silent = set(world.silent)
@@ -97,9 +104,11 @@ def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _demand(len(partly) == len(set(partly)), "I2: a message was answered by parts of two replies", simulation)
     _demand(not set(partly) & ended_by_rule, "I2: a refused message was answered", simulation)
     _demand(not people & ended_by_rule, "I2: a refused message was handed off", simulation)
-    withheld = {sid for batch_id in course.taken_over for sid in world.batches.get(batch_id, ())}
+    passed = {*course.taken_over, *_failed_batches(simulation)}
+    withheld = {sid for batch_id in passed for sid in world.batches.get(batch_id, ())}
     _demand(not set(partly) & people - withheld, "I2: a message was answered and handed off", simulation)
-    _demand(not set(batches) & people, "I2: a message was answered wholly and handed off", simulation)
+    failed = {sid for batch_id in _failed_batches(simulation) for sid in world.batches.get(batch_id, ())}
+    _demand(not set(batches) & people - failed, "I2: a message was answered wholly and handed off", simulation)
     _demand(len(world.silent) == len(silent), "I2: a message was left without a reply twice", simulation)
     _demand(not silent & {*partly, *people}, "I2: a message without a reply was answered or handed off", simulation)
     _opt_outs(simulation, {*partly, *people})
@@ -159,7 +168,8 @@ def _replies(simulation: Simulation) -> None:
     send_ids = [one["send_id"] for one in entries]
     _demand(len(send_ids) == len(set(send_ids)), "I5: a reply is in the record twice", simulation)
     doubtful = {text for batch in course.told for said in (world.replies, world.asides) for text in said.get(batch, ())}
-    certain = {part.send_id for _, part, _ in world.phone.received if not _is_part(part.body, doubtful, world)}
+    received = [part for _, part, _ in world.phone.received if part.send_id not in world.second_send_ids]
+    certain = {part.send_id for part in received if not _is_part(part.body, doubtful, world)}
     if "none" not in course.told:
         _demand(certain <= set(send_ids), "I1: the record has lost a reply", simulation)
     _demand(
@@ -167,6 +177,49 @@ def _replies(simulation: Simulation) -> None:
     )
     for text in world.replies_of_people:
         _whole(simulation, world.splits(text))
+
+
+def _strangers(simulation: Simulation) -> None:
+    """I9, of a run within one hour."""
+    told = simulation.course.told_strangers
+    _demand(len(told) == len(set(told)), "I9: an unknown sender was told twice", simulation)
+    cap = simulation.world.settings.unknown_sender_messages_per_hour
+    _demand(len(told) <= cap, "I9: more unknown senders were told than the cap lets", simulation)
+
+
+def _failed_batches(simulation: Simulation) -> set[str]:
+    """The batches of whose replies a part was reported as not delivered."""
+    rows = simulation.world.tables.sends.state[0].values()
+    return {row["batch_id"] for row in rows if row["send_id"] in simulation.course.undelivered and "batch_id" in row}
+
+
+def _undelivered(simulation: Simulation) -> None:
+    """I1: a failure that was heard of is acted on, by the company's policy, while its reply is the last word. I2."""
+    world, course = simulation.world, simulation.course
+    rows = {row["send_id"]: row for row in world.tables.sends.state[0].values()}
+    is_past_repeated = any(resend_id(one) in rows for one in course.past)
+    _demand(not is_past_repeated, "I2: a message of the past was sent again", simulation)
+    is_third = any("resends" in rows.get(str(row.get("resends")), {}) for row in rows.values())
+    _demand(not is_third, "I5: a message was sent a third time", simulation)
+    for send_id in course.heard & rows.keys():
+        if not world.is_last_word(send_id):
+            continue
+        match world.settings.undelivered_action:
+            case "handoff":
+                _demand(False, "I1: a reply that was not delivered is the last word", simulation)
+            case "resend" if simulation.refusal_code == QUEUE_FULL and "resends" not in rows[send_id]:
+                _sent_again(simulation, rows, send_id)
+
+
+def _sent_again(simulation: Simulation, rows: Mapping[str, Item], send_id: str) -> None:
+    again = rows.get(resend_id(send_id), {})
+    _demand(bool(again), "I1: a message that reached nobody was not sent again", simulation)
+    parts = [one for one in rows.values() if one["reply_id"] == again["reply_id"]]
+    row = simulation.world.tables.conversations.state[0][RowId(again["primary_channel"], again["conversation_id"])]
+    is_whole = all("delivery_status" not in one or resend_id(one["send_id"]) in rows for one in parts)
+    is_told = "processing_error_code" in row
+    if is_whole and all(one["send_state"] == "sent" for one in parts):
+        _demand(not is_told, "I1: a message that was sent again is told as not delivered", simulation)
 
 
 def _is_part(body: str, texts: set[str], world: Any) -> bool:

@@ -1116,6 +1116,144 @@ MUTANTS = (
         ("    seconds = min(ceil(left.total_seconds()), cap)\n", "    seconds = settings.stall_timeout_seconds - 10\n"),
     ),
     _mutant(
+        "the stage is not looked at after a turn without a reply",
+        "look",
+        "outbound/turns.py",
+        (
+            "        job.trail.count(Metric.NO_REPLY)\n        return self.endings.look_at_stage(job)\n",
+            "        job.trail.count(Metric.NO_REPLY)\n        return True\n",
+        ),
+    ),
+    _mutant(
+        "the stage is not looked at after a handoff",
+        "look",
+        "outbound/turns.py",
+        (
+            "            return self.endings.refuse(job, ReplyCode.TAKEN_OVER)\n        return self.endings.look_at_stage(job)\n",
+            "            return self.endings.refuse(job, ReplyCode.TAKEN_OVER)\n        return True\n",
+        ),
+    ),
+    _mutant(
+        "people give back whatever handoff stands",
+        "K1",
+        "protocol/handoffs.py",
+        ("when=Attr(HANDOFF_ID).eq(handoff_id))  # K1", "when=Attr(HANDOFF_ID).exists())  # K1"),
+    ),
+    _mutant(
+        "a return that names another handoff says its words",
+        "K",
+        "outbound/people.py",
+        (
+            "        if conversation.record.handoff_id != job.reply.handoff_id:\n",
+            "        if not job.reply.handoff_id:\n",
+        ),
+    ),
+    _mutant(
+        "a handoff that begins takes the place of one that stands",
+        "K2",
+        "protocol/handoffs.py",
+        (" if handoff is not None and record.handoff_id is None else {}", " if handoff is not None else {}"),
+    ),
+    _mutant(
+        "a conversation is handed over even if its record changed",
+        "K1",
+        "protocol/handoffs.py",
+        ("when=record.unchanged):  # K1", "when=Attr(VERSION).exists()):  # K1"),
+    ),
+    # What was taken and not delivered.
+    _mutant(
+        "a failure after acceptance requests no errand",
+        "O",
+        "outbound/delivery_reports.py",
+        ("        queues.replies.send(Undelivered(part.send_id).body, group=fair_group(part.tenant))\n", ""),
+    ),
+    _mutant(
+        "a report whose errand the queue refused is acknowledged",
+        "O",
+        "inbound/responses.py",
+        ("    if is_report and code in _STAGED:\n", "    if False:\n"),
+    ),
+    _mutant(
+        "people get the batch of an undelivered reply even if the record changed",
+        "D1",
+        "protocol/undelivered.py",
+        ("when=is_free(record)):  # D1", "when=Attr(STATUS).exists()):  # D1"),
+    ),
+    _mutant(
+        "people get the batch of an undelivered reply that is not the last word",
+        "D1",
+        "outbound/last_word.py",
+        (
+            "    is_last = record.last_reply_id == part.reply_id and _is_last_entry(record, part)\n",
+            "    is_last = record.claim is None and not record.unanswered_ids\n",
+        ),
+        ("    if record.batch_id != part.batch_id:\n        return Past()\n", ""),
+    ),
+    _mutant(
+        "people get an undelivered reply without its batch",
+        "D2",
+        "protocol/undelivered.py",
+        ("        UNANSWERED_IDS: list(part.answered_ids),  # D2\n", ""),
+    ),
+    _mutant(
+        "no handoff begins with an undelivered reply",
+        "D2",
+        "protocol/undelivered.py",
+        ("        **lasting(record, handoff),\n", ""),
+    ),
+    _mutant(
+        "an errand acts on a reply that is still being sent as on one of the past",
+        "O",
+        "outbound/last_word.py",
+        ("        return Unsettled()\n    if record.passed", "        return Past()\n    if record.passed"),
+    ),
+    _mutant(
+        "an errand that comes again leaves its claim for people to others",
+        "O",
+        "outbound/last_word.py",
+        ("        return Claimed()\n", "        return Past()\n"),
+    ),
+    _mutant(
+        "a message that was not delivered is sent again as often as it fails",
+        "P1",
+        "outbound/undelivered.py",
+        ("        return part.resends is None and row is not None", "        return row is not None"),
+    ),
+    _mutant(
+        "a message that was not delivered is sent again after something was said",
+        "D1",
+        "outbound/undelivered.py",
+        ("        elif not isinstance(found, LastWord):\n", "        elif found is None:\n"),
+    ),
+    _mutant(
+        "a message that was sent again leaves the record marked",
+        "R4",
+        "outbound/undelivered.py",
+        ("                self._clear(job, part)\n", ""),
+    ),
+    # Unknown senders.
+    _mutant(
+        "a text to an unknown sender is counted without a cap",
+        "U6",
+        "protocol/unknown_senders.py",
+        ("    has_room = Attr(SENT_COUNT).missing() | Attr(SENT_COUNT).lt(messages_max)\n", "    has_room = None\n"),
+    ),
+    _mutant(
+        "a text to an unknown sender is sent though its count failed",
+        "U6",
+        "protocol/unknown_senders.py",
+        (
+            "    if isinstance(write, Written):\n        return True\n",
+            "    if write is not None:\n        return True\n",
+        ),
+    ),
+    _mutant(
+        "an unknown sender is noted over their row",
+        "U1",
+        "protocol/unknown_senders.py",
+        ("    match table.put(row, when=is_new | is_past):  # U1", "    match table.put(row, when=None):  # U1"),
+    ),
+    _mutant(
         "whoever writes during a turn is told that an answer is being written, also if they were told",
         "A3",
         "protocol/turns.py",

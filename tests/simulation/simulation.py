@@ -29,6 +29,7 @@ from chalicelib.handlers import queues, schedules
 from chalicelib.outbound.holding import HELD
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
+from chalicelib.protocol.conversation_lock import PEOPLE
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
@@ -40,6 +41,9 @@ INFINITE = float("inf")
 
 OUTSIDE_WINDOW = "63016"
 """The provider's code for free text that came too late."""
+
+QUEUE_FULL = "30001"
+"""The provider's code for a message that reached nobody."""
 
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
@@ -123,6 +127,18 @@ class Webhook:
         return dict(self.fields).get("OptOutType")
 
 
+@dataclass(frozen=True)
+class Callback:
+    """A report of the provider on a message that it took, again until it is acknowledged."""
+
+    sid: str
+    send_id: str
+    status: str
+    error_code: str
+    tenant: Tenant
+    tries: int = TRIES
+
+
 @dataclass
 class Course:
     """What a run came to, beside the rows and the messages: values that are replaced, never changed."""
@@ -130,6 +146,14 @@ class Course:
     budgets: Budgets
     actors: tuple[Actor, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
+    """Reports that were not acknowledged, and come again."""
+    undelivered: frozenset[str] = frozenset()
+    """The parts that the provider reported as not delivered."""
+    heard: frozenset[str] = frozenset()
+    """Those of them whose report was acknowledged."""
+    past: frozenset[str] = frozenset()
+    """Those of them after which another batch began before they were reported."""
     acknowledged: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
     one_after_another: tuple[tuple[str, str], ...] = ()
@@ -145,6 +169,8 @@ class Course:
     given up after it had stalled."""
     overdue: frozenset[tuple[str, str]] = frozenset()
     """Batches and the tokens of their claims over which the clock jumped past the stall timeout."""
+    told_strangers: tuple[str, ...] = ()
+    """The unknown senders whose webhook was answered with a text."""
     may_lack_trigger: bool = False
     """A trigger lock may stand for no trigger: a process died, or met a fault, between the two."""
     opt_outs: Mapping[str, str] = field(default_factory=dict)
@@ -188,6 +214,7 @@ class Saved:
     begun: Mapping[str, int]
     switched: Mapping[tuple[str, str], str | None]
     restarted: Mapping[str, int]
+    failed: frozenset[str]
 
 
 class Simulation:
@@ -226,6 +253,8 @@ class Simulation:
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
         self.people_texts: tuple[str, ...] = ()
         """Replies that people may send, each once."""
+        self.refusal_code = OUTSIDE_WINDOW
+        """Why the provider cannot deliver what it took."""
         self.is_look_up_silent = True
         """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
@@ -311,6 +340,7 @@ class Simulation:
             world.begun,
             world.switched,
             world.restarted,
+            world.phone.failed,
         )
 
     def load(self, saved: Saved) -> None:
@@ -331,6 +361,7 @@ class Simulation:
         world.asides = {batch_id: list(texts) for batch_id, texts in saved.asides.items()}
         world.taken, world.silent, world.begun = saved.taken, saved.silent, saved.begun
         world.switched, world.restarted = saved.switched, saved.restarted
+        world.phone.failed = saved.failed
         world.telemetry.lines.clear()
 
     def digest(self) -> int:
@@ -349,6 +380,10 @@ class Simulation:
                 tuple(self._in_digest(queue) for queue in world.all_queues if queue.messages).__repr__(),
                 tuple(sorted((one.role, one.point.digest) for one in course.actors)),
                 course.webhooks,
+                course.callbacks,
+                tuple(sorted(course.undelivered)),
+                tuple(sorted(course.heard)),
+                tuple(sorted(course.past)),
                 course.budgets,
                 course.acknowledged,
                 course.one_after_another,
@@ -358,6 +393,7 @@ class Simulation:
                 course.has_5xx,
                 course.overdue,
                 course.may_lack_trigger,
+                tuple(sorted(course.told_strangers)),
                 course.needs_sweep,
                 course.surprises,
                 tuple(course.opt_outs),
@@ -374,6 +410,7 @@ class Simulation:
                 tuple(sorted(world.switched.items())),
                 course.taken_over,
                 tuple(sorted(world.restarted.items())),
+                tuple(sorted(world.phone.failed)),
             )
         )
 
@@ -402,6 +439,8 @@ class Simulation:
         course, budgets = self.course, self.course.budgets
         for webhook in course.webhooks:
             yield f"webhook {webhook.body} comes in", partial(self._post, webhook)
+        for callback in course.callbacks:
+            yield "a report comes again", partial(self._call_back, callback)
         if budgets.deliveries:
             for channel, queue in self.world.queues.triggers.items():
                 if queue.messages and self._count(f"batch {channel}") < budgets.workers:
@@ -547,6 +586,8 @@ class Simulation:
         if old is None or new is None:
             return
         self.world.see_lock(old, new)
+        if old.get("reply_claim") not in (None, PEOPLE) and new.get("reply_claim") == PEOPLE:
+            self.course.taken_over |= {new["last_batch_id"]}
         for channel in self.world.unmarked(old, new):
             if any(self._is_stop(row, new, channel) for row in self.world.tables.stage.state[0].values()):
                 self.world.violate("I2: a customer who opted out is marked as opted in")
@@ -607,16 +648,17 @@ class Simulation:
             self._note(webhook)
         self.world.clock.advance(1)
 
-        def begin() -> tuple[int, str]:
+        def begin() -> tuple[int, str, bool]:
             answer = self.world.receive(webhook.tenant, sid, webhook.body, webhook.fields)
             self.stage.perform(_answer_to_provider(), lambda _: None)  # a crash may come just before
             return answer
 
-        def on_end(answer: tuple[int, str]) -> None:
-            status, outcome = answer
+        def on_end(answer: tuple[int, str, bool]) -> None:
+            status, outcome, is_told = answer
             if status >= 500:
                 retry_later()
                 return
+            self.course.told_strangers += (dict(webhook.fields)["From"],) if is_told else ()
             if outcome in ("success", "OPTED_OUT") or outcome in _MENDED_BY_SWEEP:
                 self.course.acknowledged += (sid,)
                 if outcome == "success":
@@ -739,19 +781,44 @@ class Simulation:
         for sid, part, _ in self.world.phone.received:
             if part.status_callback is not None:  # SendGrid is not asked for reports
                 yield f"!a report of {sid[-2:]}", partial(self._report, sid, part, "delivered", "")
-                yield f"!a refusal of {sid[-2:]}", partial(self._report, sid, part, "undelivered", OUTSIDE_WINDOW)
+                yield f"!a refusal of {sid[-2:]}", partial(self._report, sid, part, "undelivered", self.refusal_code)
 
     def _report(self, sid: str, part: Any, status: str, error_code: str) -> None:
         """The provider reports that a message was delivered, or was not; it may report so more than once."""
         self._spend("reports")
-        fields = {"ErrorCode": error_code} if error_code else {}
-        send_id = part.status_callback.rpartition("/")[2].partition("#")[0]
+        send_id = part.status_callback.rpartition("/")[2]
         tenant = next(one for one in self.world.tenants if part.to.endswith(one.customer))
-        self.start(
-            "report",
-            (sid, send_id, status),
-            lambda: self.world.report(send_id, status, token=tenant.token, MessageSid=sid, **fields).status_code,
-        )
+        if status == "undelivered":
+            self.world.phone.failed |= {sid}
+            self.course.undelivered |= {send_id}
+            if not self.world.is_of_last_batch(send_id):
+                self.course.past |= {send_id}
+        self._call_back(Callback(sid, send_id, status, error_code, tenant))
+
+    def _call_back(self, callback: Callback) -> None:
+        """The provider makes a report; what it is answered decides whether it comes again."""
+        self.course.callbacks = tuple(one for one in self.course.callbacks if one is not callback)
+        fields = {"ErrorCode": callback.error_code} if callback.error_code else {}
+        told = {"token": callback.tenant.token, "MessageSid": callback.sid, **fields}
+
+        def begin() -> tuple[int, str]:
+            status = self.world.report(callback.send_id, callback.status, **told).status_code
+            outcome = self.world.telemetry.lines[-1]["outcome"]
+            self.stage.perform(_answer_to_provider(), lambda _: None)  # a crash may come just before
+            return status, outcome
+
+        def on_end(answer: tuple[int, str]) -> None:
+            status, outcome = answer
+            if status >= 500:
+                again()
+            elif callback.error_code and outcome in ("success", *_MENDED_BY_SWEEP):
+                self.course.heard |= {callback.send_id}
+
+        def again() -> None:
+            if callback.tries > 1:
+                self.course.callbacks += (replace(callback, tries=callback.tries - 1),)
+
+        self.start("report", callback, begin, on_end, again)
 
     def _sweep(self) -> None:
         self._spend("sweeps")
@@ -825,12 +892,8 @@ class Simulation:
         for line in lines:
             self._watch_reply(line)
             match line["step"]:
-                case "reply_refused" if line["code"] == ReplyCode.TAKEN_OVER:
-                    self.course.taken_over |= {line["batch_id"]}
                 case "released" | "stalled_reply_abandoned" | "interim_ended" if line["code"] != "none":
                     self.course.told += (line["batch_id"],)
-                    if line["code"] == ReplyCode.TAKEN_OVER:
-                        self.course.taken_over |= {line["batch_id"]}
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
                     if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):

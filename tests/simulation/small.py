@@ -5,11 +5,19 @@ from __future__ import annotations
 from tests.simulation import worlds
 from tests.simulation.guard_worlds import GUARD_WORLDS
 from tests.simulation.restart_worlds import RESTART_WORLDS
+from tests.simulation.turn_worlds import TURN_WORLDS
 
-SMALL = (*worlds.SMALL, *GUARD_WORLDS, *RESTART_WORLDS)
-"""In a run's name those of `worlds` are `small/0` and so on, and the others `guard/0` and `restart/0` and so on."""
+_ADDED = (*GUARD_WORLDS, *RESTART_WORLDS, *TURN_WORLDS)
 
-_FIRST = {"small": 0, "guard": len(worlds.SMALL), "restart": len(worlds.SMALL) + len(GUARD_WORLDS)}
+SMALL = (*worlds.SMALL, *_ADDED)
+"""In a run's name those of `worlds` are `small/0` and so on, and the others `guard/0`, `restart/0` and `after/0`."""
+
+_FIRST = {
+    "small": 0,
+    "guard": len(worlds.SMALL),
+    "restart": len(worlds.SMALL) + len(GUARD_WORLDS),
+    "after": len(SMALL) - len(TURN_WORLDS),
+}
 
 
 def name_of(number: int) -> str:
@@ -38,10 +46,12 @@ _SLOW = (
     "STOP, START and STOP",
 )
 
+_SLOW_VARIANTS = ("another message", "while it is sent")
+
 QUICK = worlds.QUICK | {
     (number, variant)
     for number, world in enumerate(SMALL)
-    for variant in range(len(world.variants))
-    if world in (*GUARD_WORLDS, *RESTART_WORLDS) and world.name not in _SLOW
+    for variant, name in enumerate(world.variants)
+    if world in _ADDED and world.name not in _SLOW and name not in _SLOW_VARIANTS
 }
 """Variants that take a second or two, by the numbers of world and variant."""

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.protocol.sends import resend_id
+from tests.fakes.tables import RowId
 from tests.simulation.choices import Replay
 from tests.simulation.deployment import ACME, GLOBEX, MAILED, TENANTS, Fields, Tenant, Violation
 from tests.simulation.invariants import check, people_have_all, settle_and_check
-from tests.simulation.simulation import Budgets, Simulation
+from tests.simulation.simulation import QUEUE_FULL, Budgets, Simulation
 from tests.simulation.worlds import webhooks
 
 Plant = Callable[[], Simulation]
@@ -586,6 +588,134 @@ def a_second_part_that_began_later() -> Simulation:
     simulation, send_id = taken_over()
     simulation.world.see_send(send_id)
     simulation.world.see_send(send_id)
+    return simulation
+
+
+# ---------------------------------------------------------------------- what was not delivered, and handoffs
+
+
+def undelivered(**settings: str) -> tuple[Simulation, str]:
+    """The reply to a message was sent, and reported as not delivered; and the id of its part."""
+    simulation = Simulation(Budgets(), tenants=TENANTS, **settings)
+    webhooks(simulation, "one")
+    simulation.run(Replay([]))
+    settle_and_check(simulation)
+    (row,) = simulation.world.tables.sends.state[0].values()
+    simulation.course.undelivered = simulation.course.heard = frozenset({row["send_id"]})
+    simulation.refusal_code = QUEUE_FULL
+    return simulation, row["send_id"]
+
+
+def send_again(simulation: Simulation, send_id: str) -> None:
+    """The part has a second send, which was delivered."""
+    table = simulation.world.tables.sends
+    row = table.state[0][RowId(send_id, "")]
+    table.create({**row, "send_id": resend_id(send_id), "resends": send_id})
+
+
+def pass_to_people(simulation: Simulation, **changes: Any) -> None:
+    """People are to get the batch that was answered last, and a handoff begins."""
+    row = simulation.world.row_of(ACME)
+    ids = simulation.world.batches[row["last_batch_id"]]
+    told = {"reply_claim": "#people", "handoff_id": "h-1", "handed_off_by": "undelivered", "unanswered_ids": ids}
+    written = {name: value for name, value in {**told, **changes}.items() if value is not None}
+    change(simulation, conversation_status="processing_reply", **written)
+
+
+@planted("I1: a reply that was not delivered is the last word")
+def a_failure_that_people_never_hear_of() -> Simulation:
+    return undelivered(undelivered_action="handoff")[0]
+
+
+@planted("I1: a message that reached nobody was not sent again")
+def a_failure_after_which_nothing_is_sent() -> Simulation:
+    return undelivered(undelivered_action="resend")[0]
+
+
+@planted("I1: a message that was sent again is told as not delivered")
+def a_failure_that_stays_on_the_record() -> Simulation:
+    simulation, send_id = undelivered(undelivered_action="resend")
+    send_again(simulation, send_id)
+    change(simulation, processing_error_code=QUEUE_FULL)
+    return simulation
+
+
+@planted("I2: a message of the past was sent again")
+def a_second_send_of_what_was_said_long_before() -> Simulation:
+    simulation, send_id = undelivered(undelivered_action="resend")
+    send_again(simulation, send_id)
+    simulation.course.past = frozenset({send_id})
+    return simulation
+
+
+@planted("I5: a message was sent a third time")
+def a_second_send_that_is_sent_again() -> Simulation:
+    simulation, send_id = undelivered(undelivered_action="resend")
+    send_again(simulation, send_id)
+    again = resend_id(send_id)
+    send_again(simulation, again)
+    return simulation
+
+
+@planted("I2: people got a batch whose reply was not the last word")
+def a_batch_for_people_after_a_note() -> Simulation:
+    simulation = ended()
+    change(simulation, messages=[*entries(simulation), {"message_id": "note", "direction": "OUTBOUND"}])
+    pass_to_people(simulation)
+    return simulation
+
+
+@planted("I1: people got less than the batch whose reply was not delivered")
+def a_batch_for_people_without_its_messages() -> Simulation:
+    simulation = ended()
+    pass_to_people(simulation, unanswered_ids=[])
+    return simulation
+
+
+@planted("I8: people got a batch that was answered, and no handoff began")
+def a_batch_for_people_whose_next_message_the_ai_gets() -> Simulation:
+    simulation = ended()
+    pass_to_people(simulation, handoff_id=None, handed_off_by=None)
+    return simulation
+
+
+@planted("I8: a handoff that stands was replaced")
+def a_second_handoff() -> Simulation:
+    simulation = ended()
+    for handoff_id in ("h-1", "h-2"):
+        change(simulation, handoff_id=handoff_id)
+    return simulation
+
+
+@planted("I8: a handoff was ended by a return that names another")
+def a_return_of_an_earlier_handoff() -> Simulation:
+    simulation = ended()
+    change(simulation, handoff_id="h-2")
+    simulation.world.returned.add("h-1")
+    without = {name: value for name, value in simulation.world.row_of(ACME).items() if name != "handoff_id"}
+    simulation.world.tables.conversations.change(ACME.key.item, lambda _: without)
+    return simulation
+
+
+@planted("I8: a return that names another said a word")
+def a_stray_return_that_was_sent() -> Simulation:
+    simulation = ended()
+    simulation.world.strays += simulation.world.phone.texts
+    return simulation
+
+
+@planted("I9: an unknown sender was told twice")
+def a_stranger_who_was_told_twice() -> Simulation:
+    simulation = ended()
+    simulation.course.told_strangers = ("+4991", "+4991")
+    return simulation
+
+
+@planted("I9: more unknown senders were told than the cap lets")
+def more_strangers_than_the_cap() -> Simulation:
+    simulation = ended()
+    cap = simulation.world.settings.unknown_sender_messages_per_hour
+    simulation.course.told_strangers = tuple(map(str, range(cap + 1)))
     return simulation
 
 

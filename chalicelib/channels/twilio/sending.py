@@ -26,6 +26,7 @@ from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent
 from chalicelib.channels.connections import Connections
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
 from chalicelib.channels.outcomes import Answer
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, TryAgain
@@ -189,7 +190,7 @@ def _parameters(part: OutboundPart) -> Mapping[str, Any]:
     if part.media_urls:
         parameters["media_url"] = list(part.media_urls)
     if part.status_callback is not None:
-        parameters["status_callback"] = part.status_callback
+        parameters["status_callback"] = part.status_callback + RETRIES
     return parameters
 
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import urldefrag
 
+from chalicelib.channels.twilio import RETRIES
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.errors import EngineError, Misconfigured
-from infrastructure.stages import RETRIES
 from ops.doctor.findings import Finding, Weight
 from ops.stage.deployment import Deployment
 from ops.tenants import providers

@@ -109,13 +109,13 @@ class TestSend:
         assert json.loads(taken.content_variables) == {"1": "Ann"}
 
     def test_the_status_callback_goes_along(self, sender, twilio):
-        """Twilio receives the URL for status callbacks."""
+        """Twilio receives the URL for status callbacks, and repeats those that we cannot take."""
         twilio.fail_next(Fault(statuses=()))
         url = "https://hooks.example.com/webhooks/twilio/status/0123"
 
         sender.send(part(status_callback=url), SECRET)
 
-        assert twilio.messages[0].status_callback == url
+        assert twilio.messages[0].status_callback == f"{url}#rc=3&rp=all"
 
 
 class TestOutcomes:
@@ -394,3 +394,30 @@ def test_a_set_up_of_logging_does_not_wake_the_library_s_lines(sender, lines):
     sender.find(part(), SECRET, since=LONG_AGO)
 
     assert [line for line in lines if "BEGIN Twilio API Request" in line or CUSTOMER.strip("+") in line] == []
+
+
+class TestTyping:
+    def test_the_indicator_is_shown_on_the_customer_s_message(self, sender):
+        """Twilio's resource takes it."""
+        assert sender.show_typing("SM" + "1" * 32, SECRET) is None
+
+    @pytest.mark.parametrize("kind", [Kind.TOO_MANY, Kind.SERVER_ERROR, Kind.LOST, Kind.SLOW, Kind.GARBLED])
+    def test_whatever_twilio_answers_nothing_else_fails(self, sender, twilio, kind):
+        """A 429, a 5xx, a lost, late or unreadable answer is told by its name, and is not asked again."""
+        twilio.fail_next(Fault(kind=kind, is_of_typing=True))
+
+        outcome = sender.show_typing("SM" + "1" * 32, SECRET)
+
+        assert outcome is not None
+        assert outcome.startswith("not shown: ")
+        assert twilio.faults_to_come == []
+        assert isinstance(sender.send(part(), SECRET), Sent)
+
+    def test_an_unreachable_twilio_shows_none(self):
+        """Nobody listens."""
+        assert sender_to(f"http://127.0.0.1:{free(1)[0]}").show_typing("SM1", SECRET) == "not shown: ConnectionError"
+
+    def test_a_secret_that_cannot_send_is_named(self, sender):
+        """Whoever asked for the indicator goes on."""
+        with pytest.raises(Misconfigured):
+            sender.show_typing("SM1", "no secret")
