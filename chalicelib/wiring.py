@@ -170,7 +170,7 @@ class Engine:
             handoff=self._handoff,
             policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, new_id),
-            unknown_sender_policy=UnknownSenderPolicy(self.policies, self.clock, self.settings),
+            unknown_sender_policy=self._unknown_sender_policy,
             companies=Companies(self.clock),
             clock=self.clock,
             new_id=new_id,
@@ -234,6 +234,10 @@ class Engine:
         shown = {name: self.senders[name] for name, channel in self.channels.items() if channel.shows_typing}
         indicators: Mapping[str, Any] = shown  # what shows typing is a sender that can
         return TypingIndicators(indicators, self.credentials, self.policies, self.settings)
+
+    @cached_property
+    def _unknown_sender_policy(self) -> UnknownSenderPolicy:
+        return UnknownSenderPolicy(self.policies, self.clock, self.settings)
 
     @cached_property
     def undelivered_messages(self) -> UndeliveredMessages:

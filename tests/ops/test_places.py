@@ -117,5 +117,5 @@ def test_the_ports_of_each_run_on_this_machine_are_shown(monkeypatch: pytest.Mon
     told, document = run("ports").stdout, json.loads(run("ports", "--json").stdout)
 
     assert idle == "nothing runs: make run\n"
-    assert told == "app http://127.0.0.1:8000  local AWS http://127.0.0.1:4566  process 7\n"
+    assert told == "local: app http://127.0.0.1:8000  local AWS http://127.0.0.1:4566  process 7\n"
     assert [one["http_port"] for one in document["runs"]] == [8000]

@@ -20,7 +20,7 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
-from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent, Vendor
+from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.channels.registry import channels
 from chalicelib.errors import Code
 from chalicelib.messages.contents import Content
@@ -417,8 +417,7 @@ class Deployment(World):
         if len(tenants) > 1:
             for queue in self.all_queues:
                 queue.see = self._see
-        receiving = self.engine.receiving(Vendor.TWILIO)
-        vars(receiving._unknown_sender_policy)["_caps"] = _Forgetful()
+        vars(self.engine._unknown_sender_policy)["_caps"] = _Forgetful()
         self.phone.violate, self.phone.tenants, self.phone.see = self.violate, tenants, self.see_send
 
     @property
