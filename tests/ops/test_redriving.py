@@ -11,7 +11,8 @@ from chalicelib.errors import EngineError
 from chalicelib.protocol.trigger_lock import Trigger
 from chalicelib.protocol.unknown_senders import FallbackRequest, Pair
 from ops.repairs.redriving import Result, redrive, source, sources
-from ops.stage.dead_letters import DEAD_LETTERS_MAX, HOLD_SECONDS, peek
+from ops.stage import dead_letters
+from ops.stage.dead_letters import HOLD_SECONDS, peek
 from ops.stage.target import CommandError
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, FaultPlan, faults_for
@@ -154,11 +155,12 @@ def test_a_peek_consumes_nothing():
     assert len(place.dead.receive()) == 2
 
 
-def test_a_long_queue_is_taken_in_goes():
+def test_a_long_queue_is_taken_in_goes(monkeypatch: pytest.MonkeyPatch):
     """What went back makes room for what lies behind it."""
-    place = Place(*[OTHER] * (DEAD_LETTERS_MAX + 5))
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_MAX", 40)
+    place = Place(*[OTHER] * 45)
 
-    assert len(place.redrive()) == DEAD_LETTERS_MAX
+    assert len(place.redrive()) == 40
     assert len(place.redrive()) == 5
 
 
