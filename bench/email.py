@@ -227,8 +227,9 @@ def measure(name: str) -> None:
     email = cases()[name]
     body = email.body
     request = _request(email, body, signature(body))
-    engine = Engine()
-    Answers(engine, email_conversation(), json.dumps({"public_key": keys()[1]}))
+    engine, row = Engine(), email_conversation()
+    row["channel_config"]["email"]["policy"] = {"unauthenticated_email": {"failed": "keep"}}  # the way to the AI
+    Answers(engine, row, json.dumps({"public_key": keys()[1]}))
     _ = engine.settings, engine.receiving(Vendor.TWILIO)  # as the process has it before its first e-mail
     seconds = []
     with redirect_stdout(io.StringIO()):
