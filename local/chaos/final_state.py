@@ -15,6 +15,7 @@ from local.aws.clients import LocalAws
 from local.chaos.ledger import Delivery, Found, Record, Sent
 from local.chaos.log_reader import LogReader
 from local.stack import STAGE, Stack
+from local.stubs.status_callbacks import send_id_of
 from local.tenants import Tenant
 
 Row = Mapping[str, Any]
@@ -106,7 +107,7 @@ class View:
             for customer in company.customers
         }
         for one in self.stack.phones.deliveries():
-            part = parts.get(str(one["status_callback"]).rpartition("/")[2], {})
+            part = parts.get(send_id_of(one["status_callback"]), {})
             yield Delivery(
                 sid=one["sid"],
                 conversation=str(

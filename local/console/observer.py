@@ -23,6 +23,7 @@ from local.console.phones import Bubble, Phone
 from local.console.stories import Stories, sight_of
 from local.logs import LogLine
 from local.stack import Stack
+from local.stubs.status_callbacks import send_id_of
 from local.tenants import MAIL
 
 Row = Mapping[str, Any]
@@ -156,7 +157,7 @@ class Observer(Background):
     def _parts(self, messages: Iterable[Row], mails: Iterable[Row]) -> Counter[tuple[str, int]]:
         """How often each part of each reply was delivered."""
         sends = {row["send_id"]: row for row in self.stack.aws.rows(self.stack.settings.sends_table)}
-        ids = [str(one["status_callback"] or "").rpartition("/")[2] for one in messages]
+        ids = [send_id_of(one["status_callback"]) for one in messages]
         ids += [str(one["custom_args"].get("send_id", "")) for one in mails]
         found = (sends[one] for one in ids if one in sends)
         return Counter((str(row.get("reply_id", row["send_id"])), int(row.get("part", 0))) for row in found)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from itertools import count
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from local.requests.signatures import signature, without_fragment
@@ -123,3 +123,8 @@ def _post(callback: Callback) -> int:
             return int(HTTPStatus(answer.code))
     except (URLError, TimeoutError, ConnectionError):
         return UNREACHABLE
+
+
+def send_id_of(url: str | None) -> str:
+    """The send id that a part's callback URL names; empty: the part has no callback."""
+    return urldefrag(url or "").url.rpartition("/")[2]

@@ -14,6 +14,7 @@ import requests
 from twilio.request_validator import RequestValidator
 
 from local.stubs.phones import Phones
+from local.stubs.status_callbacks import send_id_of
 from local.stubs.twilio import Account, Fault, Kind, TwilioStub, segments
 
 ACCOUNT = Account("AC" + "a" * 32, "token-a", api_key="SK1", api_secret="secret", secondary_auth_token="token-c")
@@ -351,3 +352,17 @@ def test_a_callback_that_is_refused_is_repeated_as_its_url_asks(twilio, fragment
 
     assert len(heard) == tries
     assert len(set(heard)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "send_id"),
+    [
+        ("https://hooks.example/webhooks/twilio/status/s-1", "s-1"),
+        ("https://hooks.example/webhooks/twilio/status/s-1#rc=3&rp=all", "s-1"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_callback_s_url_names_the_part_whatever_it_says_of_retries(url: str | None, send_id: str):
+    """What counts deliveries finds the part by it."""
+    assert send_id_of(url) == send_id
