@@ -315,15 +315,22 @@ class Replying:
             reply_claim.pause(table, key, batch_id=batch_id, token=job.token, now=now)
 
     def _leave_to_people(self, job: Job, conversation: Conversation) -> bool | Changed:
-        """Refuse a reply to a batch that is claimed for people; finish that claim if its maker must have died."""
+        """Refuse a reply to a batch that is claimed for people; finish that claim if its maker must have died.
+
+        The maker of its own claim is an earlier delivery of this reply. While that may be at work, the reply comes
+        again: if it ended here, only the sweep would find what a dead maker left.
+        """
         is_own = conversation.record.passed_reply_id == job.reply.reply_id
+        is_at_work = conversation.record.claim_age(self._clock.now()).total_seconds() < GRACE_SECONDS
+        if is_at_work and is_own:
+            return self._endings.wait(job, "AT_WORK", seconds=GRACE_SECONDS)
         draft = self._draft_left(job) if is_own else draft_of(job.reply)
-        if conversation.record.claim_age(self._clock.now()).total_seconds() >= GRACE_SECONDS:
+        if is_at_work:
+            self._send_draft(job, conversation, draft)
+        else:
             outcome = self._handoff.finish(job.tables, job.queues, conversation, job.trail, draft=draft)
             if isinstance(outcome, Changed):
                 return outcome
-        else:
-            self._send_draft(job, conversation, draft)
         return self._end_with_people(job, conversation, is_own=is_own)
 
     def _had_by_people(self, job: Job, conversation: Conversation, *, is_own: bool) -> bool | Changed:

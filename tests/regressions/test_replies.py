@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.channels.channel import InDoubt, TemporaryFailure
 from chalicelib.clock import iso
+from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.errors import ReplyCode
 from chalicelib.telemetry import Metric
 from tests.emails import Email
@@ -226,3 +228,25 @@ class TestPeople:
         dead = [*world.queues.dead_replies.messages, *world.queues.dead_human_replies.messages]
         assert [one.reason for one in dead] == ["a reply's reply_id is a text that does not begin with #"] * 2
         assert "reply_claim" not in world.row
+
+
+class TestClaimForPeople:
+    def test_a_reply_that_comes_again_at_once_finishes_the_claim_of_its_own_earlier_delivery(self):
+        """It ended beside the claim, which was too young to be finished: people waited for the sweep."""
+        world = World()
+        document = world.burst_with_ai("one")
+        world.reply(document, "Good evening.")
+        world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+        inject(world, Fault.CRASH_BEFORE, "SendMessage", "replies-engine-human-handoff")
+        world.send_replies()
+        (message,) = world.queues.replies.messages
+        world.queues.replies.messages = [replace(message, visible_at=world.clock.monotonic())]
+
+        world.send_replies()
+        world.clock.advance(GRACE_SECONDS)
+        world.send_replies()
+        world.take_handoffs()
+
+        assert len(world.with_people) == 1
+        assert "reply_claim" not in world.row
+        assert world.queues.replies.messages == []

@@ -1259,6 +1259,12 @@ MUTANTS = (
         "protocol/turns.py",
         (" & Attr(NOTICE_AT).missing()  # A3\n", "\n"),
     ),
+    _mutant(
+        "a reply that comes again at once ends beside the claim for people of its own earlier delivery",
+        "t",
+        "outbound/replying.py",
+        ("        if is_at_work and is_own:\n", "        if is_at_work and is_own and job.reply.attempt < 0:\n"),
+    ),
 )
 
 

@@ -147,6 +147,11 @@ def test_the_random_runs_in_which_a_stop_or_a_help_overtook_another_channel(seed
     swarm_run(seed)
 
 
+def test_the_random_run_in_which_people_waited_for_the_sweep_after_a_reply_had_come_again_at_once():
+    """I6: the reply ended beside the claim for people that its own earlier delivery had left."""
+    swarm_run(300722)
+
+
 def _inbound(simulation: Simulation) -> list[Any]:
     return [one for one in simulation.world.row_of(ACME)["messages"] if one["direction"] == "INBOUND"]
 

@@ -18,7 +18,7 @@ from ops.__main__ import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(page for pattern in ("*.md", "docs/*.md", "bench/*.md") for page in ROOT.glob(pattern))
-PAGES.remove(ROOT / "CHANGELOG.md")  # tells of commands that were renamed
+PAGES.remove(ROOT / "CHANGELOG.md")  # it lists old names of commands
 
 _MAKEFILE = (ROOT / "Makefile").read_text()
 _TARGETS = set(re.findall(r"^([a-z-]+):", _MAKEFILE, re.MULTILINE))
