@@ -291,7 +291,7 @@ class TestAnswers:
         "line", ["[External] Which colour?", "[cid:image001.png] Help", "[Help Desk] Blue?", "[1] x"]
     )
     def test_other_brackets_below_a_header_block_are_history(self, line: str):
-        """The name before the colon is no recipient of the quoted e-mail."""
+        """What stands in them is no name of a recipient of the quoted e-mail."""
         block = HEADER_BLOCK.replace("ann@customer.example", "Ann Example <ann@customer.example>")
 
         assert new_text(f"{NEW}\n\n{block}\n\n{line}", relation=Relation.REPLY).text == NEW
