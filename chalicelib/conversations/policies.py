@@ -18,7 +18,8 @@ from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG, config_of
 from chalicelib.messages import splitting
-from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
+from chalicelib.settings import Settings
+from chalicelib.settings.parsing import Assignments, OneOf, Parse, Within
 from chalicelib.telemetry import Level, Step, Trail
 
 POLICY = "policy"
