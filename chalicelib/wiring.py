@@ -322,7 +322,7 @@ class Engine:
         from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
 
         return Sweeping(
-            stalled_locks=self._stalled_locks,
+            locks=self._stalled_locks,
             retriggering=self.retriggering,
             clock=self.clock,
             settings=self.settings,
