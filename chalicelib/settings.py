@@ -450,9 +450,11 @@ class Settings:
     )
 
     messages_keep: int = _setting(
-        "entries that a record keeps; 0: history is never moved out of the record", _within(int, 0, 1_000), "100"
+        "entries that a record keeps: the history that the AI gets; 0: history is never moved out of the record",
+        _within(int, 0, 1_000),
+        "50",
     )
-    messages_bytes_max: int = _setting("bytes of entries that a record keeps", _within(int, 4_096, 262_144), "65536")
+    messages_bytes_max: int = _setting("bytes of entries that a record keeps", _within(int, 4_096, 262_144), "32768")
     dedupe_hours: int = _setting(
         "entries younger than this stay in the record if MESSAGES_BYTES_MAX allows", _within(int, 0, 8_760), "72"
     )
