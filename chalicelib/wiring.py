@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from chalicelib import settings as environment
 from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import DynamoTable
@@ -39,7 +38,8 @@ from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.ports.buckets import Bucket
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.settings import Settings, SettingsError
+from chalicelib.settings import SWEEP_THREADS, Settings, SettingsError
+from chalicelib.settings.process import lambda_handler
 from chalicelib.telemetry import Telemetry
 from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
@@ -322,7 +322,7 @@ class Engine:
         from chalicelib.repair.sweeping import Sweeping  # noqa: PLC0415 - a function loads what it serves
 
         return Sweeping(
-            stalled_locks=self._stalled_locks,
+            locks=self._stalled_locks,
             retriggering=self.retriggering,
             clock=self.clock,
             settings=self.settings,
@@ -339,7 +339,7 @@ class Engine:
         """Makes the repairs of a sweep."""
         from chalicelib.repair.executors import Threads  # noqa: PLC0415 - a function loads what it serves
 
-        return Threads(environment.SWEEP_THREADS)
+        return Threads(SWEEP_THREADS)
 
     @cached_property
     def handing_over(self) -> HandingOver:
@@ -453,7 +453,7 @@ def build_on_lambda() -> None:
     Raises:
         SettingsError: naming every missing or malformed setting; the function does not start.
     """
-    handler = environment.lambda_handler()
+    handler = lambda_handler()
     if handler is None:
         return
     made = engine()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import Code
-from chalicelib.settings import Settings, SettingsError, lambda_handler, queue_name, workers_max
+from chalicelib.settings import Settings, SettingsError
+from chalicelib.settings.process import lambda_handler, queue_name, workers_max
 from infrastructure.template import load
 from tests.world import ENVIRONMENT
 
