@@ -44,9 +44,11 @@ class Limits:
     )
 
     messages_keep: int = setting(
-        "entries that a record keeps; 0: history is never moved out of the record", Within(int, 0, 1_000), "100"
+        "entries that a record keeps: the history that the AI gets; 0: history is never moved out of the record",
+        Within(int, 0, 1_000),
+        "50",
     )
-    messages_bytes_max: int = setting("bytes of entries that a record keeps", Within(int, 4_096, 262_144), "65536")
+    messages_bytes_max: int = setting("bytes of entries that a record keeps", Within(int, 4_096, 262_144), "32768")
     dedupe_hours: int = setting(
         "entries younger than this stay in the record if MESSAGES_BYTES_MAX allows", Within(int, 0, 8_760), "72"
     )
