@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -532,23 +532,20 @@ class Deployment(World):
     @property
     def answered_partly(self) -> list[str]:
         """The batches of which the customer got a part of a reply at least."""
-        got = set(self.phone.texts)
-        parts = {
-            batch_id: {one for text in texts for split in self.splits(text) for one in split}
-            for batch_id, texts in self.replies.items()
-        }
-        return [batch_id for batch_id, texts in parts.items() if texts & got]
+        return self._with_a_part_of(self.replies, set(self.phone.texts))
 
     @property
     def asked_batches(self) -> set[str]:
-        """The batches to which the provider was asked for a part of a reply, or of what was said beside it."""
-        got = set(self.phone.texts)
-        parts = {
-            batch_id: {one for text in texts for split in self.splits(text) for one in split}
-            for batch_id, texts in self.asides.items()
-        }
-        beside = {batch_id for batch_id, texts in parts.items() if texts & got}
-        return {*self.answered_partly, *beside}
+        """The batches to which the provider took a part of a reply, or of what was said beside it, delivered or not."""
+        taken = {part.body for _, part, _ in self.phone.received}
+        return {one for said in (self.replies, self.asides) for one in self._with_a_part_of(said, taken)}
+
+    def _with_a_part_of(self, said: Mapping[str, Sequence[str]], texts: set[str]) -> list[str]:
+        return [
+            batch_id
+            for batch_id, some in said.items()
+            if any(texts & {*split} for one in some for split in self.splits(one))
+        ]
 
     @property
     def is_at_rest(self) -> bool:
