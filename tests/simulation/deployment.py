@@ -332,7 +332,7 @@ class LeanTable(InMemoryTable):
 
     @staticmethod
     def _bytes(_: Item) -> int:
-        return 0
+        return 1
 
 
 class WatchedQueue(InMemoryQueue):
@@ -588,6 +588,8 @@ class Deployment(World):
             self.violate("I4: the clock of a claimed lock was set by another than its holder")
         if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
             self._see_let_go(new)
+        if int(new.get("stall_resets", 0)) > int(old.get("stall_resets", 0)):
+            self._see_reset(old)
         self._see_handoff(old, new)
         key = new["conversation_id"], new["primary_channel"]
         if self._is_with_people(new) and not self._is_with_people(old):
@@ -597,6 +599,15 @@ class Deployment(World):
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def _see_reset(self, old: Item) -> None:
+        """f: an AI has the stall timeout, doubled by each lock that stalled in a row, up to a turn's longest time."""
+        timeout, resets = self.settings.stall_timeout_seconds, int(old.get("stall_resets", 0))
+        is_claimed = "reply_claim" in old
+        patience = timeout if is_claimed else max(timeout, min(timeout * 2**resets, self.settings.turn_max_seconds))
+        age = self.clock.instant - datetime.fromisoformat(old["processing_started_at"])
+        if age < timedelta(seconds=patience - 1):  # clocks may be off
+            self.violate("I6: a lock was opened before its time")
 
     def _see_restart(self, old: Item, new: Item) -> None:
         """N1 to N3: a restart keeps every message, and takes the lock from the AI alone, so many times at most."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from tests.simulation import worlds
 from tests.simulation.actors import Memory
-from tests.simulation.deployment import ACME
+from tests.simulation.deployment import ACME, TENANTS
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 from tests.simulation.worlds import SmallWorld, webhooks
 
@@ -298,6 +299,24 @@ def reset_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
 
 _FOR_PEOPLE = {ACME.list_for_people: [ACME.customer]}
 
+
+def sweeps_share_a_long_stage(crashes: int, memory: Memory | None) -> Simulation:
+    """Two messages lost their triggers on a stage that is longer than a page; two sweeps at once share its segments."""
+    budgets = Budgets(sweeps=2, sweepers=2, crashes=crashes, deliveries=0)
+    simulation = Simulation(budgets, memory=memory, tenants=TENANTS)
+    world, engine = simulation.world, simulation.world.engine
+    worlds._staged(simulation, "one")
+    worlds._staged(simulation, "two", at=1)
+    for queue in world.queues.triggers.values():
+        queue.messages.clear()
+    simulation.course.needs_sweep = True
+    world.clock.advance(7_200)
+    world.tables.stage._store.page_bytes = 1
+    with simulation.ids():
+        vars(engine)["orphans"] = replace(engine.orphans, segments=2)
+    return simulation
+
+
 GUARD_WORLDS = (
     SmallWorld("a read of the past", read_of_the_past, {one: one for one in ("stage", "record", "history")}),
     SmallWorld("a retry behind a later message", retry_behind_another, {"one worker": None}),
@@ -341,5 +360,6 @@ GUARD_WORLDS = (
     SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
     SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
     SmallWorld("two messages during a turn", two_messages_during_a_turn, {"one worker": None}),
+    SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
 )
 """Added to those of `worlds`."""

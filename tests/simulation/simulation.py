@@ -21,7 +21,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
@@ -86,6 +85,8 @@ class Budgets:
     duplicates: int = 0
     """Deliveries of a message that stays in its queue."""
     sweeps: int = 0
+    sweepers: int = 1
+    """Sweeps at once."""
     jumps: int = 0
     """Leaps of the clock, each past the stall timeout."""
     waits: int = 0
@@ -253,6 +254,7 @@ class Simulation:
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         windows["locked_notice"] = ""  # a courtesy, with a world of its own
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.world.engine.new_id = self.new_id
         self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
@@ -478,7 +480,7 @@ class Simulation:
                 yield "a person answers", partial(self._person_answers, text)
         if budgets.reports:
             yield from self._reports()
-        if budgets.sweeps and not self._count("sweep"):
+        if budgets.sweeps and self._count("sweep") < budgets.sweepers:
             yield "!the sweep", self._sweep
         if budgets.jumps:
             yield "!time passes", self._jump
@@ -970,12 +972,10 @@ class _Ids:
         self.simulation = simulation
 
     def __enter__(self) -> None:
-        self.before = wiring.new_id, queues.new_id, contexts.batch_context
-        wiring.new_id = queues.new_id = self.simulation.new_id
         contexts.batch_context = self.simulation.batch_context
 
     def __exit__(self, *_: object) -> None:
-        wiring.new_id, queues.new_id, contexts.batch_context = self.before
+        contexts.batch_context = _BATCH_CONTEXT
 
 
 def is_held_record(row: Item) -> bool:

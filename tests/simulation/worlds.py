@@ -57,10 +57,10 @@ def _says(kind: str) -> Fields:
     return (("OptOutType", kind),)
 
 
-def _staged(simulation: Simulation, body: str, fields: Fields = ()) -> str:
-    """A message was received before the choices begin; its sid."""
+def _staged(simulation: Simulation, body: str, fields: Fields = (), *, at: int = 0) -> str:
+    """A message was received before the choices begin, by the tenant of that number; its sid."""
     world = simulation.world
-    tenant = world.tenants[0]
+    tenant = world.tenants[at]
     sid = world.new_sid(tenant)
     simulation._note(Webhook(tenant, sid, body, fields=fields))
     with simulation.ids():
