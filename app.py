@@ -10,7 +10,8 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import handlers, wiring
 from chalicelib.channels.channel import Vendor
-from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, ai_worker_is_on, queue_name, workers_max
+from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES
+from chalicelib.settings.process import ai_worker_is_on, queue_name, workers_max
 
 app = Chalice(app_name="replies-engine", configure_logs=False)  # our own logger writes each line, once
 app.api.binary_types.append("multipart/form-data")  # an e-mail's bytes are signed as they are

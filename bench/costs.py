@@ -16,9 +16,10 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -26,48 +27,20 @@ from urllib.parse import parse_qsl
 from chalice.app import SQSEventConfig
 
 from app import app
-from bench.growth import TEXT, consumed, long_conversation, many_conversations
-from bench.tables import show
+from bench.growth import KEPT_EACH, TEXT, consumed, long_conversation, many_conversations
+from bench.obvious_cost import SIZES, entries_in, turn_of_the_obvious
+from bench.prices import MILLION, MONTHLY, PRICES, Usage
+from bench.tables import ratio, show
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry.writer import SERVICE, CloudWatch
 from infrastructure.template import MONITORING_FILE, resources
 from tests.world import World
 
-MILLION = 1_000_000
+Table = tuple[list[str], list[list[str]]]
+"""Heads, and rows."""
+
 PAYLOADS = Path(__file__).parent.parent / "tests" / "payloads" / "twilio"
 
-
-@dataclass(frozen=True)
-class Price:
-    """In US dollars in us-east-1, without free tiers and discounts."""
-
-    dollars: float
-    of: float
-    unit: str
-    """What `of` of costs `dollars`."""
-
-    @property
-    def told(self) -> str:
-        return f"${self.dollars:g} per {self.unit}"
-
-
-PRICES: Mapping[str, Price] = {
-    "DynamoDB writes": Price(0.625, MILLION, "million write units"),
-    "DynamoDB reads": Price(0.125, MILLION, "million read units"),
-    "SQS": Price(0.40, MILLION, "million requests of 64 KB"),
-    "API Gateway": Price(3.50, MILLION, "million requests"),
-    "Lambda requests": Price(0.20, MILLION, "million requests"),
-    "Lambda time": Price(0.0000133334, 1, "GB-second on arm64"),
-    "CloudWatch Logs": Price(0.50, 1e9, "GB taken in"),
-    "X-Ray": Price(5.00, MILLION, "million traces recorded"),
-    "Secrets Manager": Price(0.05, 10_000, "10,000 reads"),
-}
-MONTHLY: Mapping[str, Price] = {
-    "Secrets Manager": Price(0.40, 1, "secret"),
-    "CloudWatch alarms": Price(0.10, 1, "metric that an alarm looks at"),
-    "CloudWatch dashboard": Price(3.00, 1, "dashboard"),
-    "CloudWatch metrics": Price(0.30, 1, "metric under one set of dimensions"),
-}
 
 # Assumed: this is what the machine cannot be asked. The dashboard shows how long the functions really take.
 CALL_MILLISECONDS = 8
@@ -76,6 +49,8 @@ PROVIDER_MILLISECONDS = 300
 """One call to the provider's API."""
 OWN_MILLISECONDS = 10
 """What an invocation takes beside its calls."""
+LONG_TEXT = (TEXT * 7)[:600]
+"""A message, and an answer, of which fewer fit into a record than it may keep."""
 AI_SECONDS = 8
 """From dispatch to reply: a reply claims its batch at another instant than the batch was locked at."""
 TENANTS = 100
@@ -104,21 +79,6 @@ ROUNDS = 26
 """Batches that are counted: a full record is brought down twice in them."""
 CHUNK = 65_536
 MINUTES = 30 * 24 * 60
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What is used, by the names of `PRICES`."""
-
-    amounts: Mapping[str, float]
-
-    def times(self, factor: float) -> Usage:
-        return Usage({name: amount * factor for name, amount in self.amounts.items()})
-
-    @property
-    def dollars(self) -> dict[str, float]:
-        """By the same names."""
-        return {name: amount * PRICES[name].dollars / PRICES[name].of for name, amount in self.amounts.items()}
 
 
 @dataclass
@@ -197,38 +157,38 @@ def unread(seconds: float, settings: Settings, tenants: int) -> float:
     return 1 / (1 + settings.secret_ttl_seconds / (seconds * tenants))
 
 
-def one_message(fill: Callable[[], World], burst: int) -> Usage:
+def one_message(fill: Callable[[], World], burst: int, text: str = TEXT) -> Usage:
     """What one message uses, where so many become a batch that gets one reply of one part."""
-    usage, _ = answered(fill(), burst)
+    usage, _ = answered(fill(), burst, text)
     return usage.times(1 / (ROUNDS * burst))
 
 
-def answered(world: World, burst: int) -> tuple[Usage, Tally]:
+def answered(world: World, burst: int, text: str = TEXT) -> tuple[Usage, Tally]:
     """What `ROUNDS` batches use; a record that is not full is put back as it was after each."""
     (row,) = world.tables.conversations.rows
     is_full = len(row["messages"]) == world.settings.messages_keep
-    turn(world, burst, Tally())  # the first one fetches the secret, which the others find in memory
+    turn(world, burst, Tally(), text)  # the first one fetches the secret, which the others find in memory
 
     def act(tally: Tally) -> None:
         for _ in range(ROUNDS):
             if not is_full:
                 world.tables.conversations.seed(row)
-            turn(world, burst, tally)
+            turn(world, burst, tally, text)
 
     return used_by(world, act)
 
 
-def turn(world: World, burst: int, tally: Tally) -> None:
+def turn(world: World, burst: int, tally: Tally, text: str = TEXT) -> None:
     """One batch, from its first message to the last report on its reply."""
     for _ in range(burst):
-        answer = world.post(world.form(TEXT, **BESIDE))
+        answer = world.post(world.form(text, **BESIDE))
         assert answer.status_code == 200, "the provider is told that it is taken"  # noqa: PLR2004 - an HTTP status
     world.clock.advance(world.settings.batch_window_seconds + 1)
     world.work()
     tally.more_chunks += sum(ceil(len(one.body.encode()) / CHUNK) - 1 for one in world.queues.ai.messages)
     (document,) = world.take(world.queues.ai)
     world.clock.advance(AI_SECONDS)
-    world.reply(document, TEXT)
+    world.reply(document, text)
     world.send_replies()
     part = max(world.tables.sends.rows, key=lambda row: row["claimed_at"])
     statuses = STATUSES if world.settings.status_callbacks else ()
@@ -238,6 +198,51 @@ def turn(world: World, burst: int, tally: Tally) -> None:
     tally.invocations += burst + 2 + len(statuses)
     tally.proven += burst + 1 + len(statuses)
     tally.received += 2  # the trigger, and the reply
+
+
+def one_message_of_the_obvious(record_bytes: int) -> Usage:
+    """What one message uses in the obvious build: its calls and units are counted, the rest assumed as for ours."""
+    turn = turn_of_the_obvious(record_bytes, World().form(TEXT, **BESIDE))
+    calls, invocations = turn.by_operation, 3
+    milliseconds = (
+        invocations * OWN_MILLISECONDS + calls.total() * CALL_MILLISECONDS + PROVIDER_MILLISECONDS
+    )  # its own time grows with the record, which is left out
+    return Usage(
+        {
+            "DynamoDB writes": turn.write_units,
+            "DynamoDB reads": turn.read_units,
+            "SQS": calls["SendMessage"] + calls["GetQueueUrl"] + 2 * 2,
+            "API Gateway": 1,
+            "Lambda requests": invocations,
+            "Lambda time": milliseconds / 1_000 * MEMORY_GB,
+            "CloudWatch Logs": invocations * PLATFORM_BYTES,
+            "X-Ray": invocations * TRACED,
+            "Secrets Manager": calls["GetSecretValue"],
+        }
+    )
+
+
+def beside_the_obvious(sizes: Iterable[str] = SIZES) -> Table:
+    """Dollars for a million messages of ours and of the obvious build, as a conversation grows."""
+    rows = []
+    for name in sizes:
+        theirs = _dollars(one_message_of_the_obvious(SIZES[name]))
+        entries = entries_in(SIZES[name])
+        without, with_them = (_dollars(one_message(partial(_holding, entries, told), 1)) for told in ("false", "true"))
+        figures = [f"{theirs:.2f}", f"{without:.2f}", ratio(without, theirs), f"{with_them:.2f}"]
+        rows.append([name, *figures, ratio(with_them, theirs)])
+    return ["record", "obvious", "ours, no callbacks", "ratio", "ours", "ratio"], rows
+
+
+def _holding(entries: int, status_callbacks: str) -> World:
+    """A conversation that once had so many entries."""
+    if entries == KEPT_EACH:
+        return many_conversations(1, status_callbacks=status_callbacks)
+    return long_conversation(entries, status_callbacks=status_callbacks)
+
+
+def _dollars(usage: Usage) -> float:
+    return sum(usage.times(MILLION).dollars.values())
 
 
 def idle_month() -> Usage:
@@ -260,7 +265,7 @@ SCENARIOS: Mapping[str, Callable[[], Usage]] = {
     "one a batch": lambda: one_message(lambda: many_conversations(1), 1),
     "no callbacks": lambda: one_message(lambda: many_conversations(1, status_callbacks="false"), 1),
     "record full": lambda: one_message(lambda: long_conversation(1_000), 1),
-    "full at 30": lambda: one_message(lambda: long_conversation(1_000, messages_keep="30"), 1),
+    "full, long texts": lambda: one_message(lambda: long_conversation(1_000, text=LONG_TEXT), 1, LONG_TEXT),
 }
 """What one message uses as messages come in such ways: in a young conversation, and in one whose record is full."""
 
@@ -282,10 +287,6 @@ def held() -> dict[str, int]:
         "CloudWatch dashboard": 1,
         "CloudWatch metrics": tally.metrics,
     }
-
-
-Table = tuple[list[str], list[list[str]]]
-"""Heads, and rows."""
 
 
 def of_messages(used: Mapping[str, Usage]) -> Table:
@@ -317,6 +318,7 @@ def main() -> None:
         [[name, *(f"{one.amounts[name]:.4g}" for one in used.values())] for name in PRICES],
     )
     show("Dollars for a million messages", *of_messages(used))
+    show("Dollars for a million messages, one a batch, beside the obvious build", *beside_the_obvious())
     show("Dollars for a month in which nothing happens", *of_a_month())
 
 

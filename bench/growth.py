@@ -157,10 +157,10 @@ def consumed(world: World) -> tuple[float, float, float]:
     )
 
 
-def long_conversation(count: int, **settings: str) -> World:
+def long_conversation(count: int, text: str = TEXT, **settings: str) -> World:
     """One conversation of so many messages: its record keeps the latest, the history holds the rest."""
     world = World(Meter(), **settings)
-    entries = entries_of(world, KEY, count)
+    entries = entries_of(world, KEY, count, text)
     kept = world.settings.messages_keep
     moved, left = entries[:-kept], entries[-kept:]
     world.tables.conversations.seed(
@@ -191,14 +191,14 @@ def many_conversations(count: int, **settings: str) -> World:
     return world
 
 
-def entries_of(world: World, key: ConversationKey, count: int) -> list[dict[str, Any]]:
+def entries_of(world: World, key: ConversationKey, count: int, text: str = TEXT) -> list[dict[str, Any]]:
     """The entries of a conversation, answered all, the last of them older than what the record keeps as young."""
     last = world.clock.now() - timedelta(hours=world.settings.dedupe_hours + 1)
     return [
         {
             "message_id": f"SMe{one:031d}",
             "direction": "INBOUND" if one % 2 == 0 else "OUTBOUND",
-            "content": TEXT,
+            "content": text,
             "timestamp": iso(last - timedelta(minutes=count - one)),
             "channel_type": "whatsapp",
             "metadata": {"sender": key.primary_channel, "recipient": COMPANY},

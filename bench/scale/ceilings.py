@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.costs import MILLION, STATUSES
+from bench.costs import STATUSES
 from bench.growth import long_conversation, many_conversations, turn
+from bench.prices import MILLION
 from bench.scale.events import Events
 from chalicelib.settings import Settings
 from infrastructure.stages import stages

@@ -21,7 +21,8 @@ from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.settings import SWEEP_THREADS, Settings, is_on_lambda, names_aws_endpoint
+from chalicelib.settings import SWEEP_THREADS, Settings
+from chalicelib.settings.process import is_on_lambda, names_aws_endpoint
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

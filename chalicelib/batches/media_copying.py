@@ -10,11 +10,11 @@ after a copy leaves objects that nothing names; the bucket's expiry removes them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.fetcher import Fetched, Fetcher, NotFetched
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts
 from chalicelib.conversations.binding import is_own_secret
@@ -49,25 +49,16 @@ class Wanted:
     trail: Trail
 
 
+@dataclass(frozen=True, kw_only=True)
 class MediaCopying:
     """Copies the media of messages whose channels' providers keep them."""
 
-    def __init__(
-        self,
-        *,
-        fetchers: Mapping[str, Fetcher],
-        bucket: Bucket,
-        credentials: CredentialCache,
-        clock: Clock,
-        new_id: Callable[[], str],
-        settings: Settings,
-    ) -> None:
-        self._fetchers = fetchers
-        self._bucket = bucket
-        self._credentials = credentials
-        self._clock = clock
-        self._new_id = new_id
-        self._settings = settings
+    fetchers: Mapping[str, Fetcher]
+    bucket: Bucket
+    credentials: CredentialCache
+    clock: Clock
+    new_id: Callable[[], str]
+    settings: Settings
 
     def begin(self, deadline: Deadline, sharing: int, trail: Trail) -> Copies:
         """The copies of one batch.
@@ -77,20 +68,20 @@ class MediaCopying:
             sharing: how many batches are left in the invocation, this one included: each has as much of what is left.
             trail: where they are logged.
         """
-        latest = replace(deadline, at=deadline.at - self._settings.keeping_seconds)  # begun then, ended by the deadline
-        seconds = min(self._settings.media_copying_seconds, latest.seconds_left / sharing)
-        return Copies(self, Deadline.after(self._clock, seconds), trail)
+        latest = replace(deadline, at=deadline.at - self.settings.keeping_seconds)  # begun then, ended by the deadline
+        seconds = min(self.settings.media_copying_seconds, latest.seconds_left / sharing)
+        return Copies(self, Deadline.after(self.clock, seconds), trail)
 
     def copied(
         self, message: StagedMessage, conversation: Conversation, until: Deadline, trail: Trail
     ) -> StagedMessage:
         """The message with its media in our bucket, as far as they can be had."""
-        media, fetcher = contexts.media_of(message.context), self._fetchers.get(message.channel)
+        media, fetcher = contexts.media_of(message.context), self.fetchers.get(message.channel)
         if fetcher is None or not media:
             return message
         own = trail.with_fields(message_sid=message.message_sid, channel=message.channel)
-        folder, ref = folder_of(conversation.tenant, self._new_id()), conversation.credential_ref(message.channel)
-        if ref is not None and not is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant):
+        folder, ref = folder_of(conversation.tenant, self.new_id()), conversation.credential_ref(message.channel)
+        if ref is not None and not is_own_secret(self.settings.credential_ref_pattern, ref, conversation.tenant):
             ref = None
         told = []
         for number, medium in enumerate(media, start=1):
@@ -117,7 +108,7 @@ class MediaCopying:
 
         def refuse(size_bytes: int, content_type: str) -> str | None:
             filename = wanted.medium.get("filename")
-            return problem_of(wanted.number, size_bytes, content_type or told, self._settings, filename=filename)
+            return problem_of(wanted.number, size_bytes, content_type or told, self.settings, filename=filename)
 
         problem = refuse(0, told)
         if problem is not None:
@@ -128,29 +119,29 @@ class MediaCopying:
             )
         if wanted.until.has_passed:
             return NotFetched("no time left")
-        secret = self._credentials.get(wanted.credential_ref, wanted.until)
+        secret = self.credentials.get(wanted.credential_ref, wanted.until)
         return wanted.fetcher.fetch(wanted.medium["url"], secret, refuse=refuse, deadline=wanted.until)
 
     def _keep(self, wanted: Wanted, fetched: Fetched) -> Medium:
         content_type = fetched.content_type or wanted.medium["content_type"]
-        url = self._bucket.within(wanted.until).put(wanted.key, fetched.content, content_type=content_type)
+        url = self.bucket.within(wanted.until).put(wanted.key, fetched.content, content_type=content_type)
         wanted.trail.log(Step.MEDIA_COPIED, Level.DEBUG)
         return {**wanted.medium, "url": url, "content_type": content_type, "size_bytes": len(fetched.content)}
 
 
+@dataclass(frozen=True, eq=False)
 class Copies:
     """The copies of one batch: each message is copied once, however often its record is looked at."""
 
-    def __init__(self, media_copying: MediaCopying, until: Deadline, trail: Trail) -> None:
-        self._media_copying = media_copying
-        self._until = until
-        self._trail = trail
-        self._made: dict[str, StagedMessage] = {}
+    media_copying: MediaCopying
+    until: Deadline
+    trail: Trail
+    _made: dict[str, StagedMessage] = field(default_factory=dict, init=False)
 
     def of(self, messages: Sequence[StagedMessage], conversation: Conversation) -> list[StagedMessage]:
         """The messages with their media copied."""
         for message in messages:
             if message.message_sid not in self._made:
-                made = self._media_copying.copied(message, conversation, self._until, self._trail)
+                made = self.media_copying.copied(message, conversation, self.until, self.trail)
                 self._made[message.message_sid] = made
         return [self._made[message.message_sid] for message in messages]

@@ -63,17 +63,18 @@ class _Failure:
     failed_at: float
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class CredentialCache:
     """Secrets by reference; ignorant of what they hold. May be used by several threads."""
 
-    def __init__(self, fetch: Fetch, clock: Clock, *, ttl_seconds: float, refresh_seconds: float) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._ttl_seconds = ttl_seconds
-        self._refresh_seconds = refresh_seconds
-        self._kept: dict[str, _Kept] = {}
-        self._failed: dict[str, _Failure] = {}
-        self._lock = threading.Lock()  # around changes of the dictionary, never around a fetch
+    source: Fetch
+    clock: Clock
+    ttl_seconds: float = field(kw_only=True)
+    refresh_seconds: float = field(kw_only=True)
+    _kept: dict[str, _Kept] = field(default_factory=dict, init=False)
+    _failed: dict[str, _Failure] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    """Around changes of the dictionaries, never around a fetch."""
 
     def get(self, ref: str, deadline: Deadline) -> str:
         """The secret's text, at most `ttl_seconds` old.
@@ -83,7 +84,7 @@ class CredentialCache:
             Misconfigured: as `Fetch.fetch`.
         """
         kept = self._kept.get(ref)
-        if kept is not None and self._age(kept.fetched_at) < self._ttl_seconds:  # C1
+        if kept is not None and self._age(kept.fetched_at) < self.ttl_seconds:  # C1
             return kept.text
         return self._fetched(ref, deadline)
 
@@ -103,9 +104,9 @@ class CredentialCache:
                 return True
             if self._age(kept.fetched_at) < FRESH_SECONDS:  # C3
                 return False
-            if kept.refreshed_at is not None and self._age(kept.refreshed_at) < self._refresh_seconds:  # C2
+            if kept.refreshed_at is not None and self._age(kept.refreshed_at) < self.refresh_seconds:  # C2
                 return False
-            self._kept[ref] = replace(kept, refreshed_at=self._clock.monotonic())
+            self._kept[ref] = replace(kept, refreshed_at=self.clock.monotonic())
             return True
 
     def _fetched(self, ref: str, deadline: Deadline) -> str:
@@ -113,11 +114,11 @@ class CredentialCache:
         if failed is not None and self._age(failed.failed_at) < FAILURE_SECONDS:  # C4
             raise Misconfigured(failed.code, failed.detail)
         try:
-            text = self._fetch.within(deadline).fetch(ref)
+            text = self.source.within(deadline).fetch(ref)
         except Misconfigured as error:
             with self._lock:
                 self._failed.pop(ref, None)
-                self._failed[ref] = _Failure(error.code, error.detail, self._clock.monotonic())
+                self._failed[ref] = _Failure(error.code, error.detail, self.clock.monotonic())
                 if len(self._failed) > REFS_MAX:
                     del self._failed[next(iter(self._failed))]
             raise
@@ -125,10 +126,10 @@ class CredentialCache:
             self._failed.pop(ref, None)
             before = self._kept.pop(ref, None)
             refreshed_at = before.refreshed_at if before is not None else None
-            self._kept[ref] = _Kept(text, self._clock.monotonic(), refreshed_at)
+            self._kept[ref] = _Kept(text, self.clock.monotonic(), refreshed_at)
             if len(self._kept) > REFS_MAX:
                 del self._kept[next(iter(self._kept))]
         return text
 
     def _age(self, instant: float) -> float:
-        return self._clock.monotonic() - instant
+        return self.clock.monotonic() - instant

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from chalicelib.channels.channel import Provider, WebhookRequest
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.provider import Provider, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Rejected
 from chalicelib.telemetry import Level, Step, Trail
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Verification:
     """Tells a provider from a forger."""
 
-    def __init__(self, provider: Provider, credentials: CredentialCache) -> None:
-        self._provider = provider
-        self._credentials = credentials
+    provider: Provider
+    credentials: CredentialCache
 
     def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
         """Return if a request bears what a proof needs; it is not looked at.
@@ -24,7 +25,7 @@ class Verification:
         Raises:
             Rejected: `INVALID_SIGNATURE`.
         """
-        if not self._provider.bears_proof(headers, url_token):
+        if not self.provider.bears_proof(headers, url_token):
             raise Rejected(Code.INVALID_SIGNATURE, "the request bears no proof")
 
     def verify(
@@ -36,12 +37,12 @@ class Verification:
             Rejected: `INVALID_SIGNATURE`.
             TryAgain, Misconfigured: the secret cannot be had, or is malformed.
         """
-        secret = self._credentials.get(credential_ref, deadline)
+        secret = self.credentials.get(credential_ref, deadline)
         trail.log(Step.SECRET_FETCHED, Level.DEBUG)
-        if not self._provider.is_genuine(request, account_id, secret):
-            renewed = self._credentials.refresh(credential_ref, deadline)
-            if renewed is None or not self._provider.is_genuine(request, account_id, renewed):
-                over = ", ".join(self._provider.signed_urls(request))
+        if not self.provider.is_genuine(request, account_id, secret):
+            renewed = self.credentials.refresh(credential_ref, deadline)
+            if renewed is None or not self.provider.is_genuine(request, account_id, renewed):
+                over = ", ".join(self.provider.signed_urls(request))
                 where = f" over {over}" if over else ""
                 raise Rejected(Code.INVALID_SIGNATURE, f"no secret of the company signed this request{where}")
         trail.log(Step.SIGNATURE_ACCEPTED, Level.DEBUG)

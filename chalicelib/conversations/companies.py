@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from chalicelib.channels.channel import Channel
@@ -22,13 +23,13 @@ _REMEMBERED_MAX: Final = 1_000
 """How many addresses a process remembers."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Companies:
     """What a process remembers of companies."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, Found]] = {}
-        """By channel and address: until when it is remembered, and what."""
+    clock: Clock
+    _known: dict[tuple[str, str], tuple[float, Found]] = field(default_factory=dict, init=False)
+    """By channel and address: until when it is remembered, and what."""
 
     def find(self, table: Table, channel: Channel, recipient: Address) -> Found | None:
         """The company of an address, as `lookup.find_company` finds it or found it a moment ago.
@@ -36,7 +37,7 @@ class Companies:
         Raises:
             TryAgain, Misconfigured: it could not be looked up.
         """
-        key, now = (channel.name, recipient.value), self._clock.monotonic()
+        key, now = (channel.name, recipient.value), self.clock.monotonic()
         until, known = self._known.get(key, (now, None))
         if known is not None and now < until:
             return known

@@ -11,6 +11,7 @@ on `message_id`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import contexts, lookup, views
@@ -36,15 +37,14 @@ GRACE_SECONDS = 5
 """How old another's claim for people must be before somebody else finishes it: its maker is mostly still at it."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Handoff:
     """Hands batches to the company's people."""
 
-    def __init__(self, policies: Policies, clock: Clock, new_id: Callable[[], str], settings: Settings) -> None:
-        self._policies = policies
-        self._clock = clock
-        self._new_id = new_id
-        self._settings = settings
-        self._bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
+    policies: Policies
+    clock: Clock
+    new_id: Callable[[], str]
+    settings: Settings
 
     def run_at_once(self, tables: Tables, queues: Queues, key: ConversationKey, trail: Trail) -> bool:
         """Hand all that is staged to people, if nothing is in the way; False: a trigger must do it.
@@ -54,11 +54,11 @@ class Handoff:
         """
 
         def act() -> bool | Changed:
-            view = views.look(tables, key, self._settings.context_attributes)
+            view = views.look(tables, key, self.settings.context_attributes)
             if isinstance(view, Gone) or not self._is_clear(view, trail):
                 return False
-            taken = views.fitting(view.record, view.new, self._settings.batch_messages_max)
-            handed = self.take(tables, queues, view, taken, self._new_id(), trail)
+            taken = views.fitting(view.record, view.new, self.settings.batch_messages_max)
+            handed = self.take(tables, queues, view, taken, self.new_id(), trail)
             return handed if isinstance(handed, Changed) else len(taken) == len(view.staged)
 
         return views.look_again(act)
@@ -77,7 +77,7 @@ class Handoff:
         Raises:
             TryAgain, Misconfigured: perhaps it is claimed for people; whoever finds the claim finishes it.
         """
-        batch_id = self._new_id()
+        batch_id = self.new_id()
         lease = conversation_lock.acquire(
             tables.conversations,
             view.record,
@@ -85,8 +85,8 @@ class Handoff:
             trigger_id=trigger_id,
             entries=[contexts.entry(one.context, handed_off=True) for one in messages],
             for_people=True,
-            shards=self._settings.lock_index_shards,
-            now=self._clock.now(),
+            shards=self.settings.lock_index_shards,
+            now=self.clock.now(),
         )
         if not isinstance(lease, Lease):
             return lease
@@ -123,9 +123,9 @@ class Handoff:
             conversation.record,
             handoff=handoff,
             passed_reply_id=passed_reply_id,
-            token=self._new_id(),
-            shards=self._settings.lock_index_shards,
-            now=self._clock.now(),
+            token=self.new_id(),
+            shards=self.settings.lock_index_shards,
+            now=self.clock.now(),
         )
         if not isinstance(outcome, Claim):
             return outcome
@@ -151,9 +151,9 @@ class Handoff:
             conversation.record,
             entries=entries,
             handoff=handoff,
-            token=self._new_id(),
-            shards=self._settings.lock_index_shards,
-            now=self._clock.now(),
+            token=self.new_id(),
+            shards=self.settings.lock_index_shards,
+            now=self.clock.now(),
         )
         if not isinstance(outcome, Claim):
             return outcome
@@ -176,7 +176,7 @@ class Handoff:
         record = conversation.record
         if record.unanswered:
             self._send(queues, conversation, record.unanswered, trail, draft)
-        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())
+        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())
         if isinstance(outcome, Released):
             staging.settle(tables.stage, record.key, record.unanswered_ids)
             trail.log(Step.SETTLED, Level.DEBUG, count=len(record.unanswered_ids))
@@ -203,7 +203,7 @@ class Handoff:
         """
 
         def act() -> bool | Changed:
-            conversation = lookup.load(tables.conversations, key, self._settings.context_attributes)
+            conversation = lookup.load(tables.conversations, key, self.settings.context_attributes)
             if conversation is None or conversation.record.handed_off_by is not None:
                 # Its own, and this is a repeat: the batch may be claimed and not finished.
                 return conversation is not None and conversation.record.handoff_id == handoff.handoff_id
@@ -211,14 +211,14 @@ class Handoff:
             if record.unanswered and record.claim is None:
                 claimed = self.claim(tables, queues, conversation, trail, handoff=handoff)
                 return claimed if isinstance(claimed, Changed) else True
-            handed = handoffs.hand_over(tables.conversations, record, handoff, now=self._clock.now())
+            handed = handoffs.hand_over(tables.conversations, record, handoff, now=self.clock.now())
             return isinstance(handed, HandedOver) or handed
 
         return views.look_again(act)
 
     def begun(self, requested_by: RequestedBy, reason: str = "") -> handoffs.Handoff:
         """A new handoff."""
-        return handoffs.Handoff(requested_by, self._new_id(), reason)
+        return handoffs.Handoff(requested_by, self.new_id(), reason)
 
     def belongs_to_people(self, conversation: Conversation, trail: Trail) -> bool:
         """Whether all that is unanswered goes to people, as the company routes now or a handoff stands.
@@ -232,8 +232,8 @@ class Handoff:
             return False
 
     def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
-        policy_of = self._policies.for_channels(conversation, trail)
-        return Routing(self._settings.handoff_flag_routes, policy_of, self._clock.now())
+        policy_of = self.policies.for_channels(conversation, trail)
+        return Routing(self.settings.handoff_flag_routes, policy_of, self.clock.now())
 
     def _send(
         self,
@@ -250,8 +250,8 @@ class Handoff:
             draft=draft,
             reasons=self._reasons(conversation, entries, trail),
             request_id=trail.request_id,
-            context_attributes=self._settings.context_attributes,
-            now=self._clock.now(),
+            context_attributes=self.settings.context_attributes,
+            now=self.clock.now(),
         )
         queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
         outcome = conversation.record.handed_off_by or RequestedBy.COMPANY.value
@@ -285,6 +285,8 @@ class Handoff:
         carried = [views.destination_of_entry(conversation, one, routing) for one in record.unanswered]
         staged = [views.destination_of(view, one, routing) for one in view.new]
         is_ordinary = not any(one.opt_out or one.opt_out_keyword for one in view.new)
+        settings = self.settings
+        bounds = history.Bounds(settings.messages_keep, settings.messages_bytes_max, settings.dedupe_hours)
         return (
             not record.is_locked
             and not record.has_unreported_end
@@ -292,5 +294,5 @@ class Handoff:
             and bool(view.new)
             and len(view.new) == len(view.staged)
             and all(one is Route.HANDOFF for one in (*carried, *staged))
-            and not history.movable_count(record, self._bounds, now=routing.now)
+            and not history.movable_count(record, bounds, now=routing.now)
         )

@@ -18,7 +18,8 @@ from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG, config_of
 from chalicelib.messages import splitting
-from chalicelib.settings import Assignments, OneOf, Parse, Settings, Within
+from chalicelib.settings import Settings
+from chalicelib.settings.parsing import Assignments, OneOf, Parse, Within
 from chalicelib.telemetry import Level, Step, Trail
 
 POLICY = "policy"
@@ -304,19 +305,19 @@ class Configured(Protocol):
     def channel_config(self) -> Any: ...
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Policies:
     """The policies of all companies, as a process asks for them.
 
     Warns once per process of each value that is not applied. It remembers at most `_WARNED_MAX` of them, the latest.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._warned: dict[tuple[str, Finding], None] = {}
+    settings: Settings
+    _warned: dict[tuple[str, Finding], None] = field(default_factory=dict, init=False)
 
     def of(self, configured: Configured, channel: str, trail: Trail) -> Policy:
         """The policy that applies to a conversation, or to a company, on one channel."""
-        merged = merge(self._settings, configured.channel_config, channel)
+        merged = merge(self.settings, configured.channel_config, channel)
         for finding in merged.findings:
             self._warn(configured.tenant, finding, trail)
         return merged.policy

@@ -27,7 +27,8 @@ from chalicelib.protocol.unknown_senders import FallbackRequest
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.telemetry import Fields, Step, Trail
 from chalicelib.unknown_senders import fallback_message
-from chalicelib.wiring import Engine, new_id
+from chalicelib.wiring import Engine
+from chalicelib.wiring.resources import new_id
 
 
 def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:

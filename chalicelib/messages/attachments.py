@@ -8,7 +8,7 @@ readers can be given access to its own prefix, which cannot be another company's
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from chalicelib.clock import Deadline
@@ -19,16 +19,16 @@ WHOLE_TEXT = "whole_text_url"
 """The extra that tells where all of a text is."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class AttachmentStore:
     """Keeps the enclosures of messages."""
 
-    def __init__(self, bucket: Bucket, new_id: Callable[[], str]) -> None:
-        self._bucket = bucket
-        self._new_id = new_id
+    bucket: Bucket
+    new_id: Callable[[], str]
 
     def for_request(self, deadline: Deadline) -> RequestAttachments:
         """What keeps the enclosures of one request."""
-        return RequestAttachments(self._bucket, self._new_id, deadline)
+        return RequestAttachments(self.bucket, self.new_id, deadline)
 
 
 class RequestAttachments:

@@ -9,10 +9,11 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from chalicelib.channels.channel import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.outcomes import Actor, Table
+from chalicelib.channels.provider import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
@@ -38,27 +39,17 @@ METRICS: Final[Mapping[Actor, Metric]] = {
 """The metric of a failure, by who must act."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DeliveryReports:
     """Takes the reports of one provider."""
 
-    def __init__(
-        self,
-        *,
-        provider: Reporter,
-        verification: Verification,
-        codes: Table,
-        tables: Tables,
-        queues: Queues,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._provider = provider
-        self._verification = verification
-        self._codes = codes
-        self._tables = tables
-        self._queues = queues
-        self._clock = clock
-        self._settings = settings
+    provider: Reporter
+    verification: Verification
+    codes: Table
+    tables: Tables
+    queues: Queues
+    clock: Clock
+    settings: Settings
 
     def require_proof(self, headers: Mapping[str, str], url_token: str) -> None:
         """Refuse a report without any proof, before its body is touched.
@@ -66,7 +57,7 @@ class DeliveryReports:
         Raises:
             Rejected: `INVALID_SIGNATURE`.
         """
-        self._verification.require_proof(headers, url_token)
+        self.verification.require_proof(headers, url_token)
 
     def record(self, request: WebhookRequest, send_id: str, trail: Trail) -> None:
         """Take one report in; it may come again, and does where this raises.
@@ -75,9 +66,9 @@ class DeliveryReports:
             Rejected: a forger, or a report that makes no sense; nothing is written.
             TryAgain, Misconfigured: some of it may be written; the provider comes again.
         """
-        deadline = Deadline.after(self._clock, self._settings.webhook_deadline_seconds)
-        tables = self._tables.within(deadline)
-        report = self._provider.parse_report(request)
+        deadline = Deadline.after(self.clock, self.settings.webhook_deadline_seconds)
+        tables = self.tables.within(deadline)
+        report = self.provider.parse_report(request)
         trail.bind(message_sid=unverified(report.provider_sid))
         part = sends.find(tables.sends, send_id) if sends.is_send_id(send_id) else None
         if part is None:
@@ -85,10 +76,10 @@ class DeliveryReports:
             trail.count(Metric.UNKNOWN_SEND)
             return
         trail.bind(conversation_id=part.conversation.conversation_id, tenant=part.tenant, channel=part.channel)
-        if not is_own_secret(self._settings.credential_ref_pattern, part.credential_ref, part.tenant):
+        if not is_own_secret(self.settings.credential_ref_pattern, part.credential_ref, part.tenant):
             detail = f"a part of tenant {part.tenant} names another company's secret"
             raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
-        self._verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
+        self.verification.verify(request, report.account_id, part.credential_ref, deadline, trail)
         trail.bind(message_sid=report.provider_sid)
         is_news = sends.report(
             tables.sends, part, sid=report.provider_sid, status=report.status, error_code=report.error_code
@@ -97,23 +88,23 @@ class DeliveryReports:
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
         is_proof = part.state is not State.SENT and part.resends is None
-        if is_proof and record_proof(tables, part, self._settings.context_attributes, self._clock):
+        if is_proof and record_proof(tables, part, self.settings.context_attributes, self.clock):
             trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
         if report.status in sends.FAILED:
-            self._take_failure(tables, self._queues.within(deadline), part, report, trail, is_news=is_news)
+            self._take_failure(tables, self.queues.within(deadline), part, report, trail, is_news=is_news)
 
     def _take_failure(
         self, tables: Tables, queues: Queues, part: Part, report: DeliveryReport, trail: Trail, *, is_news: bool
     ) -> None:
         """Mark the record, and request what the company's policy says; repeats change nothing."""
-        code, row = report.error_code or ReplyCode.UNDELIVERED, self._codes.row(report.error_code)
+        code, row = report.error_code or ReplyCode.UNDELIVERED, self.codes.row(report.error_code)
         actor = row.actor if row is not None else Actor.UNKNOWN
         if is_news:
             trail.log(Step.UNDELIVERED, Level.WARNING, code=code, outcome=actor, batch_id=part.batch_id or "none")
             trail.count(METRICS[actor], outcome=report.status)
         elif sends.find(tables.sends, sends.resend_id(part.send_id)) is not None:
             return  # its errand has begun: the record may say already that it was sent once more
-        undelivered.mark_undelivered(tables.conversations, part, error_code=code, now=self._clock.now())
-        if code == self._codes.opted_out:
-            mark_opted_out(tables, part.conversation, part.channel, self._clock, self._settings.context_attributes)
+        undelivered.mark_undelivered(tables.conversations, part, error_code=code, now=self.clock.now())
+        if code == self.codes.opted_out:
+            mark_opted_out(tables, part.conversation, part.channel, self.clock, self.settings.context_attributes)
         queues.replies.send(Undelivered(part.send_id).body, group=fair_group(part.tenant))

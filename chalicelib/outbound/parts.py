@@ -10,20 +10,13 @@ is unknown. After a 5xx the list is read once more, and then the part is sent on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    Refusals,
-    Sender,
-    Sent,
-    TemporaryFailure,
-    Vendor,
-)
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.outcomes import Table
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, from_iso
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import mark_opted_out
@@ -39,23 +32,15 @@ LISTED_AFTER_SECONDS = 60
 """Age at which a message that the provider's list lacks was not taken."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class PartSending:
     """Sends the parts of replies."""
 
-    def __init__(
-        self,
-        *,
-        planning: Planning,
-        senders: Mapping[str, Sender],
-        refusals: Mapping[Vendor, Refusals],
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._planning = planning
-        self._senders = senders
-        self._refusals = refusals
-        self._clock = clock
-        self._settings = settings
+    planning: Planning
+    senders: Mapping[str, Sender]
+    codes: Mapping[Vendor, Table]
+    clock: Clock
+    settings: Settings
 
     def send(
         self, job: Job, conversation: Conversation, plan: Plan, *, still_ours: Callable[[], bool] | None = None
@@ -82,7 +67,7 @@ class PartSending:
                 batch_id=job.reply.batch_id,
                 number=plan.resends.number if plan.resends is not None else at,
                 count=plan.resends.count if plan.resends is not None else len(plan.parts),
-                entry=self._planning.entry(job.reply, plan, wanted),
+                entry=self.planning.entry(job.reply, plan, wanted),
                 content_variables=wanted.content_variables,
                 answered_ids=plan.answered_ids,
                 resends=plan.resends.send_id if plan.resends is not None else None,
@@ -139,8 +124,8 @@ class PartSending:
                 job.tables.sends,
                 part,
                 token=part.token,
-                now=self._clock.now(),
-                ttl_hours=self._settings.sends_ttl_hours,
+                now=self.clock.now(),
+                ttl_hours=self.settings.sends_ttl_hours,
                 unsent=job.reply.unsent_claims,
             )
         except (TryAgain, Misconfigured) as fault:
@@ -152,7 +137,7 @@ class PartSending:
         """The part's row, claimed for its second send or as another process left it; or later, as `_claim` says."""
         again = replace(found, token=part.token, first_claimed_at=found.claimed_at)
         try:
-            return sends.claim_again(job.tables.sends, found, token=part.token, now=self._clock.now())
+            return sends.claim_again(job.tables.sends, found, token=part.token, now=self.clock.now())
         except (TryAgain, Misconfigured) as fault:
             self._report(job, part, fault)
             self._give_back(job, again)
@@ -170,7 +155,7 @@ class PartSending:
     def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         table = job.tables.sends
         try:
-            outcome = self._senders[plan.channel.name].send(wanted, plan.secret)
+            outcome = self.senders[plan.channel.name].send(wanted, plan.secret)
         except Misconfigured as fault:
             # A secret that cannot send: nothing was, and the reply waits for whoever mends it.
             unsent = self._give_back(job, part)
@@ -195,19 +180,19 @@ class PartSending:
                     job.trail.count(Metric.ACCOUNT_FAULT)
                 return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
             case InDoubt(is_server_error, code):
-                is_provable = is_server_error and self._senders[plan.channel.name].lists_every_message
+                is_provable = is_server_error and self.senders[plan.channel.name].lists_every_message
                 sends.conclude(table, part, State.UNKNOWN, is_server_error=is_provable)
                 job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code or "none")
-                return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
+                return Later("IN_DOUBT", self.settings.reconcile_after_seconds, gives_claim_back=False)
 
     def _reconcile(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         """A part that is in doubt: look it up in the provider's list; after a 5xx it may be sent once more."""
-        left = timedelta(seconds=self._settings.reconcile_after_seconds) - found.unread(self._clock.now())
+        left = timedelta(seconds=self.settings.reconcile_after_seconds) - found.unread(self.clock.now())
         if left > timedelta(0):
             return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
         # What the record or another part's row knows of is no proof of this one, though it may say the same.
         taken = self._sids_of_other_parts(job, found) | plan.known_sids
-        listed = self._senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.tried_since))
+        listed = self.senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.tried_since))
         sids = [sid for sid in listed if sid not in taken]
         if sids:
             sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
@@ -220,13 +205,13 @@ class PartSending:
 
     def _missed(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         """The provider answered with a 5xx, and its list lacks the part: read it again, then send once more."""
-        now = self._clock.now()
+        now = self.clock.now()
         too_young = timedelta(seconds=LISTED_AFTER_SECONDS) - found.age(now)
         if too_young > timedelta(0):
             return Later("IN_DOUBT", ceil(too_young.total_seconds()), gives_claim_back=False)
         if found.misses + 1 < sends.MISSES_NEEDED:
             sends.miss(job.tables.sends, found, now=now)
-            return Later("IN_DOUBT", self._settings.reconcile_after_seconds, gives_claim_back=False)
+            return Later("IN_DOUBT", self.settings.reconcile_after_seconds, gives_claim_back=False)
         if job.deadline.has_passed:
             return Later("NO_TIME_LEFT", 0, gives_claim_back=False)
         claimed = self._claim_again(job, part, found)
@@ -243,10 +228,10 @@ class PartSending:
         return frozenset(one.provider_sid for one in others if one and one.provider_sid)
 
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
-        return vendor in self._refusals and code == self._refusals[vendor].opted_out
+        return code == self.codes[vendor].opted_out
 
     def _mark_opted_out(self, job: Job, channel: str) -> None:
-        mark_opted_out(job.tables, job.reply.conversation, channel, self._clock, self._settings.context_attributes)
+        mark_opted_out(job.tables, job.reply.conversation, channel, self.clock, self.settings.context_attributes)
 
     @staticmethod
     def _report(job: Job, part: Part, fault: EngineError) -> None:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import OutboundPart, Sender
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code, ReplyCode
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Done, Entry, Job
@@ -49,25 +51,16 @@ class Plan:
     """The part that was not delivered, and that this plan repeats."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Planning:
     """Plans replies."""
 
-    def __init__(
-        self,
-        *,
-        senders: Mapping[str, Sender],
-        channels: Mapping[str, Channel],
-        credentials: CredentialCache,
-        policies: Policies,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._senders = senders
-        self._channels = channels
-        self._credentials = credentials
-        self._policies = policies
-        self._clock = clock
-        self._settings = settings
+    senders: Mapping[str, Sender]
+    channels: Mapping[str, Channel]
+    credentials: CredentialCache
+    policies: Policies
+    clock: Clock
+    settings: Settings
 
     def plan(self, job: Job, conversation: Conversation, first: Part | None) -> Plan | Done:
         """What is sent and its recipient; an end where these cannot be determined.
@@ -95,7 +88,7 @@ class Planning:
             channel=channel,
             last=last,
             credential_ref=ref,
-            secret=self._credentials.get(ref, job.deadline),
+            secret=self.credentials.get(ref, job.deadline),
             parts=parts,
             known_sids=conversation.record.entry_ids,
             is_begun=first is not None and first.token not in job.reply.unsent_claims,
@@ -139,7 +132,7 @@ class Planning:
             channel=channel,
             last=last,
             credential_ref=ref,
-            secret=self._credentials.get(ref, job.deadline),
+            secret=self.credentials.get(ref, job.deadline),
             parts=(wanted,),
             known_sids=conversation.record.entry_ids,
             is_begun=True,
@@ -150,11 +143,11 @@ class Planning:
 
     def entry(self, reply: Reply, plan: Plan, part: OutboundPart) -> dict[str, Any]:
         """The OUTBOUND entry of a part, but for the provider's id."""
-        extras = self._senders[plan.channel.name].extras(part)
+        extras = self.senders[plan.channel.name].extras(part)
         return {
             "direction": "OUTBOUND",
             "content": part.body,
-            "timestamp": iso(self._clock.now()),
+            "timestamp": iso(self.clock.now()),
             "channel_type": plan.channel.name,
             "metadata": {
                 "sender": plan.last["metadata"]["recipient"],
@@ -184,7 +177,7 @@ class Planning:
 
     def _recipient_of_row(self, record: Record, first: Part) -> tuple[Channel, Entry] | None:
         """The same, as the row of the first part has it; the customer may have written by another channel since."""
-        channel = self._channels.get(first.channel)
+        channel = self.channels.get(first.channel)
         if channel is None:
             return None
         metadata = {"sender": first.entry["metadata"]["recipient"], "recipient": first.entry["metadata"]["sender"]}
@@ -199,7 +192,7 @@ class Planning:
             return None
         metadata = entry.get("metadata")
         is_addressed = isinstance(metadata, Mapping) and {"sender", "recipient"} <= metadata.keys()
-        return self._channels.get(entry.get("channel_type", "")) if is_addressed else None
+        return self.channels.get(entry.get("channel_type", "")) if is_addressed else None
 
     def _refusal(self, reply: Reply, conversation: Conversation, channel: Channel, last: Entry) -> ReplyCode | None:
         """Why a reply is not even shown to the provider."""
@@ -207,13 +200,13 @@ class Planning:
             return ReplyCode.OPTED_OUT
         if channel.free_text_hours is None or all(one.content_sid is not None for one in reply.contents):
             return None
-        silent = self._clock.now() - from_iso(last["timestamp"])
+        silent = self.clock.now() - from_iso(last["timestamp"])
         return ReplyCode.OUTSIDE_WINDOW if silent > timedelta(hours=channel.free_text_hours) else None
 
     def _own_secret(self, conversation: Conversation, channel: Channel) -> str | None:
         """The name of the secret that sends; None: the row names none, or another company's."""
         ref = conversation.credential_ref(channel.name)
-        is_own = ref is not None and is_own_secret(self._settings.credential_ref_pattern, ref, conversation.tenant)
+        is_own = ref is not None and is_own_secret(self.settings.credential_ref_pattern, ref, conversation.tenant)
         return ref if is_own else None
 
     def _parts(self, job: Job, conversation: Conversation, channel: Channel, last: Entry) -> tuple[OutboundPart, ...]:
@@ -239,8 +232,8 @@ class Planning:
 
     def _status_callback(self, job: Job, conversation: Conversation, channel: Channel, send_id: str) -> str | None:
         """Where the provider reports on a part; None: it is not asked to, or we have no public address."""
-        base, path = self._settings.public_base_url, channel.vendor.report_path
-        if not base or not path or not self._policies.of(conversation, channel.name, job.trail).status_callbacks:
+        base, path = self.settings.public_base_url, channel.vendor.report_path
+        if not base or not path or not self.policies.of(conversation, channel.name, job.trail).status_callbacks:
             return None
         return f"{base}{path}{send_id}"
 

@@ -14,7 +14,7 @@ condition, by one update of the record (D1). While the reply is still being sent
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -46,29 +46,18 @@ WAIT_SECONDS: Final = 30
 """After which an errand comes again whose reply is still being sent."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class UndeliveredMessages:
     """Acts on messages that were not delivered, one at a time."""
 
-    def __init__(
-        self,
-        *,
-        planning: Planning,
-        parts: PartSending,
-        handoff: UndeliveredHandoff,
-        channels: Mapping[str, Channel],
-        codes: Mapping[Vendor, Table],
-        policies: Policies,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._planning = planning
-        self._parts = parts
-        self._handoff = handoff
-        self._channels = channels
-        self._codes = codes
-        self._policies = policies
-        self._clock = clock
-        self._settings = settings
+    planning: Planning
+    parts: PartSending
+    handoff: UndeliveredHandoff
+    channels: Mapping[str, Channel]
+    codes: Mapping[Vendor, Table]
+    policies: Policies
+    clock: Clock
+    settings: Settings
 
     def process(self, job: ErrandJob) -> None:
         """Do what the company's policy says about the part that an errand names.
@@ -98,7 +87,7 @@ class UndeliveredMessages:
             TryAgain, Misconfigured: even that failed.
         """
         again = job.errand.again()
-        match next_try(again.attempt, self._settings.reply_attempts_max, self._settings, at_least=seconds):
+        match next_try(again.attempt, self.settings.reply_attempts_max, self.settings, at_least=seconds):
             case Exhausted():
                 self._dead_letter(job, code)
             case retry:
@@ -108,11 +97,11 @@ class UndeliveredMessages:
 
     def _step(self, job: ErrandJob, part: Part) -> Changed | None:
         """One look, and what the policy asks for."""
-        conversation = lookup.load(job.tables.conversations, part.conversation, self._settings.context_attributes)
+        conversation = lookup.load(job.tables.conversations, part.conversation, self.settings.context_attributes)
         if conversation is None:
             job.trail.log(Step.NOT_RESENT, Level.DEBUG, outcome="no_conversation")
             return None
-        act = ACTIONS[self._policies.of(conversation, part.channel, job.trail).undelivered_action]
+        act = ACTIONS[self.policies.of(conversation, part.channel, job.trail).undelivered_action]
         found = standing(conversation.record, part)
         if isinstance(found, Unsettled) and act is not UndeliveredMessages.leave:
             self._wait(job)
@@ -124,7 +113,7 @@ class UndeliveredMessages:
 
     def hand_off(self, job: ErrandJob, part: Part, conversation: Conversation, found: Standing) -> Changed | None:
         """Give the batch of the reply to people, if the reply is still the last word."""
-        return self._handoff.hand_off(job, part, conversation, found)
+        return self.handoff.hand_off(job, part, conversation, found)
 
     def resend(self, job: ErrandJob, part: Part, conversation: Conversation, found: Standing) -> None:
         """Send the part once more, if that is safe and its reply is still the last word."""
@@ -138,8 +127,8 @@ class UndeliveredMessages:
     def _send_again(self, job: ErrandJob, part: Part, conversation: Conversation) -> None:
         reply = _reply_of(part, job.errand)
         sending = Job(reply, job.tenant, job.tables, job.queues, job.deadline, job.token, job.trail)
-        plan = self._planning.resend(sending, conversation, part)
-        match plan if isinstance(plan, Done) else self._parts.send(sending, conversation, plan):
+        plan = self.planning.resend(sending, conversation, part)
+        match plan if isinstance(plan, Done) else self.parts.send(sending, conversation, plan):
             case Later(code, seconds, unsent_claims=unsent):
                 reply = reply.without_sending(unsent)
                 again = replace(job, errand=replace(job.errand, unsent_claims=reply.unsent_claims))
@@ -160,7 +149,7 @@ class UndeliveredMessages:
         others = (sends.find(job.tables.sends, one) for one in sends.ids_of(part) if one != part.send_id)
         if all(self._is_delivered(job, one) for one in others if one is not None and one.is_undelivered):
             table = job.tables.conversations
-            undelivered.clear_undelivered(table, part, error_code=_code_of(part), now=self._clock.now())
+            undelivered.clear_undelivered(table, part, error_code=_code_of(part), now=self.clock.now())
 
     @staticmethod
     def _is_delivered(job: ErrandJob, undelivered: Part) -> bool:
@@ -169,8 +158,8 @@ class UndeliveredMessages:
         return again is not None and again.state is State.SENT and not again.is_undelivered
 
     def _may_be_resent(self, part: Part) -> bool:
-        channel = self._channels.get(part.channel)
-        row = self._codes[channel.vendor].row(part.error_code) if channel is not None else None
+        channel = self.channels.get(part.channel)
+        row = self.codes[channel.vendor].row(part.error_code) if channel is not None else None
         return part.resends is None and row is not None and row.may_be_resent
 
     @staticmethod

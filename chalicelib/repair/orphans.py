@@ -62,23 +62,15 @@ def is_repair_due(recoveries: int, expires_at: int, now: datetime, settings: Set
     return waited < 0 or waited >= settings.orphan_grace_seconds << min(recoveries - 1, DOUBLINGS_MAX)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Orphans:
     """Finds and triggers orphaned messages."""
 
-    def __init__(
-        self,
-        *,
-        retriggering: Retriggering,
-        clock: Clock,
-        new_id: Callable[[], str],
-        settings: Settings,
-        segments: int = SEGMENTS,
-    ) -> None:
-        self._retriggering = retriggering
-        self._clock = clock
-        self._new_id = new_id
-        self._settings = settings
-        self._segments = segments
+    retriggering: Retriggering
+    clock: Clock
+    new_id: Callable[[], str]
+    settings: Settings
+    segments: int = SEGMENTS
 
     def find(self, tables: Tables, deadline: Deadline) -> Iterator[Orphan]:
         """The staged rows that need a look, until the deadline.
@@ -88,7 +80,7 @@ class Orphans:
         """
         is_overdue = self._is_overdue()
         page = tables.stage.scan(keep=is_overdue)
-        turn = epoch(self._clock.now()) // (SWEEP_ORPHANS_MINUTES * 60)
+        turn = epoch(self.clock.now()) // (SWEEP_ORPHANS_MINUTES * 60)
         if page.next_start is None:
             # Every sweep begins elsewhere: rows that fail again and again leave time for the others.
             for one in self._needing_a_look(_rotated(page.items, turn)):
@@ -96,8 +88,8 @@ class Orphans:
                 if deadline.has_passed:
                     return
             return
-        token, first = self._new_id(), turn * 13
-        segments = free_segments(tables.trigger_lock, count=self._segments, token=token, clock=self._clock, first=first)
+        token, first = self.new_id(), turn * 13
+        segments = free_segments(tables.trigger_lock, count=self.segments, token=token, clock=self.clock, first=first)
         for segment in segments:
             yield from self._of_segment(tables, segment, is_overdue, deadline)
             if deadline.has_passed:
@@ -116,18 +108,18 @@ class Orphans:
             tenant=message.tenant,
             channel=message.channel,
         )
-        now, key = self._clock.now(), message.conversation
+        now, key = self.clock.now(), message.conversation
         is_orphan = orphan.is_due and not trigger_lock.is_waiting(tables.trigger_lock, key, now=now)
         if is_orphan or self._expires_soon(message.expires_at, now):
             staging.keep_alive(  # S4: before anything else, for time alone deletes nothing.
-                tables.stage, message, now=now, ttl_hours=self._settings.stage_ttl_hours, recovered=is_orphan
+                tables.stage, message, now=now, ttl_hours=self.settings.stage_ttl_hours, recovered=is_orphan
             )
         if not is_orphan:
             return
         times = message.recoveries + 1
         trail.log(Step.RECOVERED, self._loudness(times), count=times)
         trail.count(Metric.ORPHAN_RECOVERED)
-        self._retriggering.trigger(tables, queues, key, message.channel, message.tenant, trail)
+        self.retriggering.trigger(tables, queues, key, message.channel, message.tenant, trail)
 
     def _of_segment(
         self, tables: Tables, segment: Segment, is_overdue: Condition, deadline: Deadline
@@ -153,8 +145,8 @@ class Orphans:
 
     def _is_overdue(self) -> Condition:
         """What a scan keeps: the rows that their trigger should have taken by now."""
-        before = self._clock.now() - timedelta(seconds=self._settings.orphan_grace_seconds)
-        cap = timedelta(seconds=self._settings.batch_max_wait_seconds)
+        before = self.clock.now() - timedelta(seconds=self.settings.orphan_grace_seconds)
+        cap = timedelta(seconds=self.settings.batch_max_wait_seconds)
         is_without_policy = Attr(DUE_AT).missing() & Attr(RECEIVED_AT).lt(iso(before - cap))
         return Attr(DUE_AT).lt(iso(before)) | is_without_policy
 
@@ -163,20 +155,20 @@ class Orphans:
         by_conversation: dict[tuple[Any, Any], list[Item]] = {}
         for row in rows:
             by_conversation.setdefault((row.get(PRIMARY_CHANNEL), row[CONVERSATION_ID]), []).append(row)
-        now = self._clock.now()
+        now = self.clock.now()
         for group in by_conversation.values():
             leading = max(group, key=lambda row: _number(row, RECOVERIES))
             for row in group:
                 expires_at = _number(row, EXPIRES_AT)
-                is_due = row is leading and is_repair_due(_number(row, RECOVERIES), expires_at, now, self._settings)
+                is_due = row is leading and is_repair_due(_number(row, RECOVERIES), expires_at, now, self.settings)
                 if is_due or self._expires_soon(expires_at, now):
                     yield Orphan(row, is_due)
 
     def _loudness(self, times: int) -> Level:
-        return Level.ERROR if times > self._settings.orphan_loud_after else Level.WARNING
+        return Level.ERROR if times > self.settings.orphan_loud_after else Level.WARNING
 
     def _expires_soon(self, expires_at: int, now: datetime) -> bool:
-        return expires_at - epoch(now) < self._settings.stage_ttl_hours * 1_800  # half of its time is gone
+        return expires_at - epoch(now) < self.settings.stage_ttl_hours * 1_800  # half of its time is gone
 
 
 def _number(row: Item, name: str) -> int:

@@ -7,6 +7,7 @@ up, or the batch may have been full.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.ports.queues import Queues, fair_group
@@ -17,12 +18,12 @@ from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.telemetry import Step, Trail
 
 
+@dataclass(frozen=True)
 class Retriggering:
     """Triggers what is staged, without delay."""
 
-    def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
-        self._clock = clock
-        self._new_id = new_id
+    clock: Clock
+    new_id: Callable[[], str]
 
     def look(self, tables: Tables, queues: Queues, conversation: ConversationKey, trail: Trail) -> bool:
         """Trigger the conversation if messages are staged; whether a trigger was sent.
@@ -46,9 +47,9 @@ class Retriggering:
         outcome = trigger_lock.ensure(
             tables.trigger_lock,
             queues.trigger(channel),
-            Trigger(conversation, self._new_id()),
+            Trigger(conversation, self.new_id()),
             delay_seconds=0,
-            now=self._clock.now(),
+            now=self.clock.now(),
             tenant=fair_group(tenant),
         )
         if not isinstance(outcome, Triggered):

@@ -143,14 +143,14 @@ def decide(lock: StalledLock, record: Record, stall_action: str, *, is_due: bool
             return PassToPeople(RequestedBy.STALL) if is_for_people else Open()
 
 
+@dataclass(frozen=True)
 class StalledLocks:
     """Opens stalled locks, and reports the ends that this brings."""
 
-    def __init__(self, handoff: Handoff, policies: Policies, clock: Clock, settings: Settings) -> None:
-        self._handoff = handoff
-        self._policies = policies
-        self._clock = clock
-        self._settings = settings
+    handoff: Handoff
+    policies: Policies
+    clock: Clock
+    settings: Settings
 
     def reset(self, tables: Tables, queues: Queues, lock: StalledLock, trail: Trail, *, at_once: bool = False) -> bool:
         """Open the lock if it still stands as it was seen and has outlived its patience; whether it is open now.
@@ -184,7 +184,7 @@ class StalledLocks:
         trail = trail.with_fields(batch_id=record.batch_id or "none")
         send_id = sends.send_id(record.key, record.last_reply_id or "", record.batch_id, 1)
         part = sends.find(tables.sends, send_id)
-        if part is not None and record_proof(tables, part, self._settings.context_attributes, self._clock):
+        if part is not None and record_proof(tables, part, self.settings.context_attributes, self.clock):
             trail.log(Step.RECONCILED, Level.WARNING)
         else:
             trail.log(Step.REPLY_ABANDONED, Level.ERROR, code=ReplyCode.UNKNOWN_OUTCOME.value)
@@ -204,22 +204,22 @@ class StalledLocks:
         at_once: bool,
     ) -> bool | Changed:
         """Do the one thing to be done; whether the lock is open."""
-        record, shards, now = conversation.record, self._settings.lock_index_shards, self._clock.now()
-        policy = self._policies.of(conversation, conversation.unanswered_channel or "", trail)
-        is_due = at_once or has_stalled(record, now, self._settings)
+        record, shards, now = conversation.record, self.settings.lock_index_shards, self.clock.now()
+        policy = self.policies.of(conversation, conversation.unanswered_channel or "", trail)
+        is_due = at_once or has_stalled(record, now, self.settings)
         match decide(lock, record, policy.stall_action, is_due=is_due):
             case Leave():
                 return False
             case FinishPeople():
-                return self._handed(self._handoff.finish(tables, queues, conversation, trail), lock, trail)
+                return self._handed(self.handoff.finish(tables, queues, conversation, trail), lock, trail)
             case ClaimForPeople():
-                stalled = self._handoff.begun(RequestedBy.STALL)
+                stalled = self.handoff.begun(RequestedBy.STALL)
                 return self._handed(
-                    self._handoff.claim(tables, queues, conversation, trail, handoff=stalled), lock, trail
+                    self.handoff.claim(tables, queues, conversation, trail, handoff=stalled), lock, trail
                 )
             case PassToPeople(requested_by):
-                handoff = self._handoff.begun(requested_by, record.claim_reason)
-                passed = self._handoff.take_from_reply(tables, queues, conversation, trail, handoff=handoff)
+                handoff = self.handoff.begun(requested_by, record.claim_reason)
+                passed = self.handoff.take_from_reply(tables, queues, conversation, trail, handoff=handoff)
                 return self._handed(passed, lock, trail)
             case GiveUp():
                 outcome = reply_claim.give_up(tables.conversations, record, shards=shards, now=now)
@@ -243,12 +243,12 @@ class StalledLocks:
         return True
 
     def _load(self, tables: Tables, key: ConversationKey) -> Conversation | None:
-        return lookup.load(tables.conversations, key, self._settings.context_attributes)
+        return lookup.load(tables.conversations, key, self.settings.context_attributes)
 
     def _report_reset(self, lock: StalledLock, action: str, trail: Trail, given: Record | None = None) -> None:
         """Report that a lock is open; of one that leaves its batch to the AI also what the next batch is given."""
         told: Fields = {"batch_id": lock.batch_id or "none", "outcome": action}
         if given is not None:
-            told["count"], told["seconds"] = given.stall_resets, patience_of(given, self._settings).total_seconds()
+            told["count"], told["seconds"] = given.stall_resets, patience_of(given, self.settings).total_seconds()
         trail.log(Step.RESET, Level.WARNING, **told)
         trail.count(Metric.STALL_RESET, outcome=action)

@@ -13,6 +13,7 @@ run. Staged messages without a trigger are the sweep of `orphans`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from chalicelib.clock import Clock, Deadline, epoch, iso
@@ -29,21 +30,14 @@ from chalicelib.settings import SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
 
+@dataclass(frozen=True, kw_only=True)
 class Sweeping:
     """Finds and repairs stalled locks and orphaned rows."""
 
-    def __init__(
-        self,
-        *,
-        stalled_locks: StalledLocks,
-        retriggering: Retriggering,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._stalled_locks = stalled_locks
-        self._retriggering = retriggering
-        self._clock = clock
-        self._settings = settings
+    locks: StalledLocks
+    retriggering: Retriggering
+    clock: Clock
+    settings: Settings
 
     def stalled_locks(self, tables: Tables, deadline: Deadline) -> Iterator[StalledLock]:
         """The locks that are older than the stall timeout, the oldest of each shard first, until the deadline."""
@@ -55,13 +49,13 @@ class Sweeping:
         return (ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID]) for row in rows)
 
     def _indexed(self, tables: Tables, deadline: Deadline, name: Callable[[int], str]) -> Iterator[Item]:
-        now = self._clock.now()
-        before = iso(now - timedelta(seconds=self._settings.stall_timeout_seconds))
-        shards = self._settings.lock_index_shards
+        now = self.clock.now()
+        before = iso(now - timedelta(seconds=self.settings.stall_timeout_seconds))
+        shards = self.settings.lock_index_shards
         first = epoch(now) // (SWEEP_STALLED_MINUTES * 60)
         for shard in ((first + offset) % shards for offset in range(shards)):
             rows = tables.conversations.query(
-                (LOCK_SHARD, name(shard)), index=self._settings.lock_index, range_key=Attr(STARTED_AT).lt(before)
+                (LOCK_SHARD, name(shard)), index=self.settings.lock_index, range_key=Attr(STARTED_AT).lt(before)
             )
             for row in rows:
                 if deadline.has_passed:
@@ -75,22 +69,22 @@ class Sweeping:
             TryAgain, Misconfigured: the record stays in the index; the next sweep finds it again.
         """
         trail.bind(conversation_id=key.conversation_id)
-        conversation = lookup.load(tables.conversations, key, self._settings.context_attributes)
+        conversation = lookup.load(tables.conversations, key, self.settings.context_attributes)
         if conversation is None or conversation.record.watched_since is None:
             return
         trail.bind(tenant=conversation.tenant)
         record = conversation.record
         if record.has_unreported_end:
-            self._stalled_locks.report_end(tables, conversation, trail)
+            self.locks.report_end(tables, conversation, trail)
         elif not record.unanswered:
             conversation_lock.unwatch(tables.conversations, record)  # answered or trimmed since
-        elif is_answer_overdue(record, self._clock.now(), self._settings):
+        elif is_answer_overdue(record, self.clock.now(), self.settings):
             self._trigger_unanswered(tables, queues, conversation, trail)
 
     def _trigger_unanswered(self, tables: Tables, queues: Queues, conversation: Conversation, trail: Trail) -> None:
         record = conversation.record
         channel = record.unanswered[-1]["channel_type"]
-        if self._retriggering.trigger(tables, queues, record.key, channel, conversation.tenant, trail):
+        if self.retriggering.trigger(tables, queues, record.key, channel, conversation.tenant, trail):
             trail.log(Step.RECOVERED, Level.WARNING, channel=channel, count=record.stall_resets)
             trail.count(Metric.ORPHAN_RECOVERED)
 
@@ -101,5 +95,5 @@ class Sweeping:
             TryAgain, Misconfigured: the next sweep finds the lock, or the orphaned rows, again.
         """
         trail.bind(conversation_id=lock.conversation.conversation_id, tenant=lock.tenant)
-        if self._stalled_locks.reset(tables, queues, lock, trail, at_once=at_once):
-            self._retriggering.look(tables, queues, lock.conversation, trail)
+        if self.locks.reset(tables, queues, lock, trail, at_once=at_once):
+            self.retriggering.look(tables, queues, lock.conversation, trail)

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Channel, InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.errors import Code, Misconfigured, ReplyCode
@@ -42,23 +43,15 @@ class Job:
     trail: Trail
 
 
+@dataclass(frozen=True, kw_only=True)
 class FallbackSending:
     """Sends what unknown senders are told, one at a time."""
 
-    def __init__(
-        self,
-        *,
-        senders: Mapping[str, Sender],
-        channels: Mapping[str, Channel],
-        credentials: CredentialCache,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._senders = senders
-        self._channels = channels
-        self._credentials = credentials
-        self._clock = clock
-        self._settings = settings
+    senders: Mapping[str, Sender]
+    channels: Mapping[str, Channel]
+    credentials: CredentialCache
+    clock: Clock
+    settings: Settings
 
     def process(self, job: Job) -> None:
         """Send the text that a reminder's row waits for, if it does.
@@ -67,19 +60,19 @@ class FallbackSending:
             TryAgain, Misconfigured: nothing was sent, or the outcome could not be written; see `retry_later`.
         """
         table = job.tables.unknown_senders
-        notice = unknown_senders.find_due(table, job.request, now=self._clock.now())
+        notice = unknown_senders.find_due(table, job.request, now=self.clock.now())
         if notice is None:
             job.trail.log(Step.FALLBACK_SENT, Level.DEBUG, outcome="nothing_due")
             return
         fallback = notice.fallback
         job.trail.bind(tenant=fallback.tenant, channel=fallback.channel)
-        if not is_own_secret(self._settings.credential_ref_pattern, fallback.credential_ref, fallback.tenant):
+        if not is_own_secret(self.settings.credential_ref_pattern, fallback.credential_ref, fallback.tenant):
             detail = f"a fallback message of tenant {fallback.tenant} names another company's secret"
             raise Misconfigured(Code.MISSING_CREDENTIAL_CONFIG, detail)
         # Before the claim, for a secret that cannot be had leaves none behind.
-        secret = self._credentials.get(fallback.credential_ref, job.deadline)
+        secret = self.credentials.get(fallback.credential_ref, job.deadline)
         job.deadline.check("a send", Code.QUEUE_ERROR)
-        if unknown_senders.claim(table, notice, token=job.token, now=self._clock.now()):
+        if unknown_senders.claim(table, notice, token=job.token, now=self.clock.now()):
             self._send(job, notice, secret)
         else:
             job.trail.log(Step.CHANGED, Level.DEBUG)
@@ -96,7 +89,7 @@ class FallbackSending:
             TryAgain, Misconfigured: even that failed.
         """
         again = job.request.again()
-        match next_try(again.attempt, self._settings.reply_attempts_max, self._settings, at_least=seconds):
+        match next_try(again.attempt, self.settings.reply_attempts_max, self.settings, at_least=seconds):
             case Exhausted():
                 unknown_senders.drop(job.tables.unknown_senders, job.request)
                 self._tell_untold(job, code)
@@ -107,9 +100,9 @@ class FallbackSending:
 
     def _send(self, job: Job, notice: Notice, secret: str) -> None:
         table, fallback = job.tables.unknown_senders, notice.fallback
-        channel = self._channels[fallback.channel]
+        channel = self.channels[fallback.channel]
         try:
-            outcome = self._senders[channel.name].send(_part(notice, channel), secret)
+            outcome = self.senders[channel.name].send(_part(notice, channel), secret)
         except Misconfigured:
             unknown_senders.give_back(table, notice, token=job.token)
             raise

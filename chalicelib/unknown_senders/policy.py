@@ -11,16 +11,18 @@ gets no text, that is logged and counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.channels.channel import Channel, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.conversations.policies import TEXT_LENGTH_MAX, Policies
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.inbound import AddressKind, InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
@@ -51,15 +53,15 @@ class Notification(StrEnum):
     """They should have been told, and were not for certain."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class UnknownSenderPolicy:
     """Turns unknown senders away."""
 
-    def __init__(self, policies: Policies, clock: Clock, settings: Settings) -> None:
-        self._policies = policies
-        self._clock = clock
-        self._settings = settings
-        self._caps: dict[str, tuple[datetime, int]] = {}
-        """By the company's address, the hour and the cap that were found reached: no call is made again until then."""
+    policies: Policies
+    clock: Clock
+    settings: Settings
+    _caps: dict[str, tuple[datetime, int]] = field(default_factory=dict, init=False)
+    """By the company's address, the hour and the cap that were found reached: no call is made again until then."""
 
     def respond(
         self,
@@ -87,7 +89,7 @@ class UnknownSenderPolicy:
         text = "" if is_silent else self._text(channel, found, message, trail)
         told = Notification.SILENT
         if text:
-            messages_max = self._policies.of(found, channel.name, trail).unknown_sender_messages_per_hour
+            messages_max = self.policies.of(found, channel.name, trail).unknown_sender_messages_per_hour
             try:
                 told = self._tell_within_cap(tables, queues, channel, found, message, text, messages_max)
             except (TryAgain, Misconfigured) as fault:
@@ -103,7 +105,7 @@ class UnknownSenderPolicy:
         # Whether they are opted out only the provider knows. To a keyword it has given an answer of its own.
         if not message.may_be_notified or opt_out_request(message, is_opted_out=True):
             return ""
-        text = self._policies.of(found, channel.name, trail).unknown_sender_text
+        text = self.policies.of(found, channel.name, trail).unknown_sender_text
         return splitting.split(text.strip(), TEXT_LENGTH_MAX)[0]
 
     def _tell_within_cap(
@@ -116,7 +118,7 @@ class UnknownSenderPolicy:
         text: str,
         messages_max: int,
     ) -> Notification:
-        address, hour = message.recipient.value, self._clock.now().replace(minute=0, second=0, microsecond=0)
+        address, hour = message.recipient.value, self.clock.now().replace(minute=0, second=0, microsecond=0)
         if messages_max == 0 or self._caps.get(address) == (hour, messages_max):
             return Notification.CAPPED
         told = self._tell(tables, queues, channel, found, message, text, messages_max)
@@ -137,7 +139,7 @@ class UnknownSenderPolicy:
         messages_max: int,
     ) -> Notification:
         pair = Pair(message.recipient.value, message.sender.value)
-        now, hours = self._clock.now(), self._settings.unknown_sender_hours
+        now, hours = self.clock.now(), self.settings.unknown_sender_hours
         if channel.vendor.answer_style.carries_text:
             outcome = unknown_senders.note_sender(
                 tables.unknown_senders,

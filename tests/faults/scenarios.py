@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from chalicelib.channels.channel import InDoubt, SendOutcome, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, SendOutcome, TemporaryFailure
 from chalicelib.errors import EngineError
 from chalicelib.repair.orphans import Orphans
 from chalicelib.telemetry import Trail
-from chalicelib.wiring import new_id
+from chalicelib.wiring.resources import new_id
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, Taken, World, conversation, email_conversation

@@ -22,7 +22,7 @@ from botocore.session import Session
 from moto import mock_aws
 
 from chalicelib.aws.attributes import item_to_wire
-from chalicelib.settings import workers_setting
+from chalicelib.settings.process import workers_setting
 from infrastructure.stages import functions
 from infrastructure.template import TEMPLATE_FILE
 from local import run_file

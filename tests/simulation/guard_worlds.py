@@ -197,8 +197,7 @@ def given_up_and_unreported(variant: str, memory: Memory | None) -> Simulation:
     worlds._batch(simulation)
     worlds._answered(simulation)
     _reply_died(simulation, calls=2)
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
     if variant.startswith("the sweep"):  # nothing brings the reply back: its queue has lost it
         simulation.world.queues.replies.messages.clear()
     if variant != "the sweep":
@@ -264,8 +263,7 @@ def given_up_in_parts(_: None, memory: Memory | None) -> Simulation:
     worlds._answered(simulation)
     _reply_died(simulation, calls=5)
     simulation.course.needs_sweep = True
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
     return simulation
 
 

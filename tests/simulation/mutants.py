@@ -435,8 +435,8 @@ MUTANTS = (
         (
             "        if record.unanswered:\n"
             "            self._send(queues, conversation, record.unanswered, trail, draft)\n"
-            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n",
-            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self._clock.now())\n"
+            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n",
+            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n"
             "        if isinstance(outcome, Released) and record.unanswered:\n"
             "            self._send(queues, conversation, record.unanswered, trail, draft)\n",
         ),
@@ -446,7 +446,7 @@ MUTANTS = (
         "sweep",
         "repair/orphans.py",
         (
-            "        self._retriggering.trigger(tables, queues, key, message.channel, message.tenant, trail)\n",
+            "        self.retriggering.trigger(tables, queues, key, message.channel, message.tenant, trail)\n",
             "        pass\n",
         ),
     ),

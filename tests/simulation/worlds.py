@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant
@@ -201,8 +201,7 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
         for _ in range(calls):
             simulation._step(simulation.course.actors[0], None)
     simulation.course.budgets = budgets
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
     _staged(simulation, "two")
     return simulation
 
@@ -369,8 +368,7 @@ def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
     return simulation
 
 
@@ -439,8 +437,7 @@ def _died_in_a_reply(simulation: Simulation, calls: int) -> Simulation:
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
     return simulation
 
 
@@ -953,8 +950,7 @@ def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> N
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=rng.randint(0, 5))
     simulation.course.budgets = budgets
-    simulation.stall()
-    simulation.world.clock.advance(400)
+    simulation.let_pass(400)
 
 
 def _begin_with_a_reset_batch(simulation: Simulation, _: random.Random) -> None:

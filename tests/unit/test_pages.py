@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.channels.registry import channels
-from chalicelib.settings import Settings, Within
+from chalicelib.settings import Settings
+from chalicelib.settings.parsing import Within
 from ops.commands import conversation
 from tests.world import settings_of
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import Code
-from chalicelib.settings import Settings, SettingsError, lambda_handler, queue_name, workers_max
+from chalicelib.settings import Settings, SettingsError
+from chalicelib.settings.process import lambda_handler, queue_name, workers_max
 from infrastructure.template import load
 from tests.world import ENVIRONMENT
 
@@ -36,8 +37,8 @@ DESIGN = {
     "webhook_deadline_seconds": 2.5,
     "worker_timeout_seconds": 30,
     "visibility_timeout_seconds": 180,
-    "messages_keep": 100,
-    "messages_bytes_max": 65_536,
+    "messages_keep": 50,
+    "messages_bytes_max": 32_768,
     "dedupe_hours": 72,
     "handoff_flag_routes": False,
 }

@@ -11,13 +11,12 @@ reading of its content. Its new part is determined for each recipient, because e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.addresses import mailboxes
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict, judge
@@ -31,6 +30,7 @@ from chalicelib.channels.email.texts import Shown, text_of
 from chalicelib.channels.sendgrid.inbound_parse import Mail, digest_of, read_content
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
+from chalicelib.messages.extras import AUTHENTICATION
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
 
@@ -50,16 +50,16 @@ class _Content:
     notes: Notes
 
 
+@dataclass(eq=False, repr=False)
 class UnreadMail:
     """One e-mail whose content is read once it is verified."""
 
-    def __init__(self, mail: Mail, channel: str, clock: Clock, settings: Settings) -> None:
-        self._mail = mail
-        self._channel = channel
-        self._clock = clock
-        self._settings = settings
-        self.seconds_spent = 0.0
-        """On reading, for all recipients together."""
+    mail: Mail
+    channel: str
+    clock: Clock
+    settings: Settings
+    seconds_spent: float = field(default=0.0, init=False)
+    """On reading, for all recipients together."""
 
     def messages(self) -> tuple[InboundMessage, ...]:
         """The message, once for each of its recipients.
@@ -67,15 +67,15 @@ class UnreadMail:
         Raises:
             Rejected: `MISSING_REQUIRED_FIELD`; neither the e-mail nor its envelope names a sender.
         """
-        mail = self._mail
+        mail = self.mail
         _, sender = _first_mailbox(mail.first_from, mail)
-        who, now = Address(AddressKind.EMAIL, sender), self._clock.now()
+        who, now = Address(AddressKind.EMAIL, sender), self.clock.now()
         return tuple(self._unverified(one, who, now) for one in mail.envelope.recipients)
 
     @cached_property
     def _author(self) -> Author:
         """Who wrote it, by its own header From."""
-        mail = self._mail
+        mail = self.mail
         told = mail.headers.get("from")
         claimed = mailboxes(told) or mailboxes(mail.fields.get("from", ""))
         is_one = len(claimed) == 1 and len(mail.headers.all("from")) <= 1
@@ -88,7 +88,7 @@ class UnreadMail:
         """What finds the conversation: the two addresses. An id can cost a digest of all that the e-mail says."""
         return InboundMessage(
             message_sid=UNVERIFIED_SID,
-            channel=self._channel,
+            channel=self.channel,
             account_id="",
             sender=sender,
             recipient=Address(AddressKind.EMAIL, recipient),
@@ -99,8 +99,8 @@ class UnreadMail:
 
     def _message(self, recipient: str, author: Author) -> InboundMessage:
         """The message for one of its recipients, under an id that is the same whenever it is posted."""
-        notes = Notes(self._mail.notes)
-        extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name=author.name)
+        notes = Notes(self.mail.notes)
+        extras = extras_of(self.mail.headers, self.mail.fields, notes, sender_name=author.name)
         known_by = extras.get("email_message_id", "")
         if not known_by:
             notes.add(Note.MESSAGE_ID)
@@ -112,12 +112,12 @@ class UnreadMail:
         extras |= {AUTHENTICATION: author.verdict.value, "notes": str(notes)}
         return InboundMessage(
             message_sid=f"em-{digest[:40]}",
-            channel=self._channel,
+            channel=self.channel,
             account_id="",
             sender=Address(AddressKind.EMAIL, author.address),
             recipient=Address(AddressKind.EMAIL, recipient),
             body="",
-            received_at=self._clock.now(),
+            received_at=self.clock.now(),
             refusal=self._refusal(recipient, author),
             may_be_notified=author.verdict is Verdict.PASS,
             extras={name: value for name, value in extras.items() if value},
@@ -131,7 +131,7 @@ class UnreadMail:
             message: this e-mail's, for one of its recipients.
             lists: the addresses of the company's own lists.
         """
-        author = author_by_list(self._mail.headers, lists, **self._mail.results) or self._author
+        author = author_by_list(self.mail.headers, lists, **self.mail.results) or self._author
         return self._message(message.recipient.value, author)
 
     def read(self, message: InboundMessage, earlier: Iterable[str]) -> InboundMessage:
@@ -141,22 +141,22 @@ class UnreadMail:
             message: this e-mail's, for one of its recipients.
             earlier: what was said before in the conversation, the newest first.
         """
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         content = self._content
         notes = Notes(content.notes)
-        extras = extras_of(self._mail.headers, self._mail.fields, notes, sender_name="")
+        extras = extras_of(self.mail.headers, self.mail.fields, notes, sender_name="")
         has_answered = "in_reply_to" in extras or "references" in extras
         text = text_of(
             content.shown,
             notes,
-            bytes_max=self._settings.email_text_bytes_max,
+            bytes_max=self.settings.email_text_bytes_max,
             relation=relation_of(extras.get("subject", ""), has_answered=has_answered),
             earlier=Earlier(earlier),
         )
         if not extras.get("email_message_id"):
             notes.add(Note.MESSAGE_ID)
         told = {"attachments_count": str(content.attachments_count), "notes": str(notes)}
-        self.seconds_spent += self._clock.monotonic() - began
+        self.seconds_spent += self.clock.monotonic() - began
         return replace(
             message,
             body=text.body,
@@ -168,18 +168,18 @@ class UnreadMail:
 
     @cached_property
     def _content(self) -> _Content:
-        notes = Notes(self._mail.notes)
-        attachments = Attachments(self._settings, notes)
-        shown = read_content(self._mail, attachments, notes)
+        notes = Notes(self.mail.notes)
+        attachments = Attachments(self.settings, notes)
+        shown = read_content(self.mail, attachments, notes)
         return _Content(tuple(shown), attachments.attachments, attachments.count, notes)
 
     @cached_property
     def _digest(self) -> str:
-        return digest_of(self._mail)
+        return digest_of(self.mail)
 
     def _refusal(self, recipient: str, author: Author) -> Code | None:
         """Why an e-mail is not taken: a machine wrote it, or it came back to its sender."""
-        mail = self._mail
+        mail = self.mail
         if recipient == author.address or is_own(mail.headers, recipient):
             return Code.AUTOMATIC_MESSAGE
         if is_automatic(mail.headers, mail.envelope.return_path, author.address):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -30,8 +30,8 @@ from requests.auth import HTTPBasicAuth
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from chalicelib.channels.channel import Fetched, NotFetched
 from chalicelib.channels.connections import Connections
+from chalicelib.channels.fetcher import Fetched, NotFetched
 from chalicelib.channels.twilio.credentials import API_BASE_URL, TwilioCredentials
 from chalicelib.clock import Deadline
 
@@ -54,35 +54,27 @@ _CLIMBS = re.compile(r"\.\.|%2e", re.IGNORECASE)
 logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs, and a redirect's opens the medium
 
 
+@dataclass(frozen=True)
 class TwilioMedia:
     """Fetches media of any account; see `chalicelib.channels.channel.Fetcher`."""
 
-    def __init__(
-        self,
-        connect_seconds: float,
-        read_seconds: float,
-        *,
-        base_url: str,
-        connections: Connections,
-        kept_under: tuple[str, ...] = KEPT_UNDER,
-    ) -> None:
-        self._connections = connections
-        self._connect_seconds = connect_seconds
-        self._read_seconds = read_seconds
-        self._base_url = base_url
-        self._kept_under = kept_under
+    connect_seconds: float
+    read_seconds: float
+    base_url: str
+    connections: Connections
+    kept_under: tuple[str, ...] = KEPT_UNDER
 
     def fetch(
         self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline
     ) -> Fetched | NotFetched:
         credentials = TwilioCredentials.from_secret(secret)
-        base_url = self._base_url or credentials.api_base_url
+        base_url = self.base_url or credentials.api_base_url
         path = _path_of(url, credentials, base_url)
         if path is None:
             return NotFetched("no medium of the account")
         authorize: Authorize = HTTPBasicAuth(*credentials.login)
         at = base_url + path
-        kept_under = (*self._kept_under, *_kept_in(credentials.place))
+        kept_under = (*self.kept_under, *_kept_in(credentials.place))
         try:
             for _ in range(_REDIRECTS_MAX + 1):
                 # A third of what is left, for connecting, for the answer and for the last piece of the content.
@@ -104,11 +96,11 @@ class TwilioMedia:
         authorize: Authorize,
         wait_max: float,
     ) -> requests.Response:
-        return self._connections.get(
+        return self.connections.get(
             url,
             auth=authorize,
             headers={"Accept-Encoding": "identity"},  # what is packed small could be large
-            timeout=(min(self._connect_seconds, wait_max), min(self._read_seconds, wait_max)),
+            timeout=(min(self.connect_seconds, wait_max), min(self.read_seconds, wait_max)),
             allow_redirects=False,
             stream=True,
         )

@@ -11,6 +11,7 @@ import json
 import logging
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -22,10 +23,10 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.answers import Answer, outcome_of
 from chalicelib.channels.connections import Connections
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
-from chalicelib.channels.outcomes import Answer
+from chalicelib.channels.sender import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.twilio import RETRIES
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.outcomes import TABLE
@@ -61,16 +62,16 @@ class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library is untyped
         return self.answer
 
 
+@dataclass(frozen=True)
 class TwilioSender:
     """Sends and looks up messages for any account."""
 
     lists_every_message = True
 
-    def __init__(self, connect_seconds: float, read_seconds: float, *, base_url: str, connections: Connections) -> None:
-        self._connections = connections
-        self._connect_seconds = connect_seconds
-        self._read_seconds = read_seconds
-        self._base_url = base_url
+    connect_seconds: float
+    read_seconds: float
+    base_url: str
+    connections: Connections
 
     def extras(self, part: OutboundPart) -> Mapping[str, str]:  # noqa: ARG002  # Twilio's messages are all text
         """Nothing: what Twilio sends is the text."""
@@ -153,8 +154,8 @@ class TwilioSender:
     def _client(self, secret: str, product: str = "api") -> tuple[Client, _Http]:
         """A client, and its HTTP client, for one of the products that Twilio serves at hosts of their own."""
         credentials = TwilioCredentials.from_secret(secret)
-        base_url = self._base_url or credentials.api_base_url.replace("//api.", f"//{product}.", 1)
-        http = _Http(self._connections, self._connect_seconds, self._read_seconds, base_url)
+        base_url = self.base_url or credentials.api_base_url.replace("//api.", f"//{product}.", 1)
+        http = _Http(self.connections, self.connect_seconds, self.read_seconds, base_url)
         return Client(*credentials.login, credentials.account_sid, http_client=http), http
 
 
@@ -199,13 +200,14 @@ def _outcome(answer: Response | None) -> SendOutcome:
     if answer is None:
         return InDoubt()
     code, is_of_twilio = _code(answer.text)
-    return TABLE.outcome(
+    return outcome_of(
+        TABLE,
         Answer(
             status=answer.status_code,
             is_of_provider=is_of_twilio,
             code=code,
             retry_after_seconds=whole_seconds((answer.headers or {}).get("Retry-After")),
-        )
+        ),
     )
 
 

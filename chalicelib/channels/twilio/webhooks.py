@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, DeliveryReport, NumberKind, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, NumberKind, channel_of
+from chalicelib.channels.provider import DeliveryReport, WebhookRequest
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
@@ -50,12 +52,12 @@ _OF_INBOUND = frozenset({"", "received", "receiving"})
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Twilio:
     """Parses and proves the webhooks of all channels that Twilio carries."""
 
-    def __init__(self, channels: Sequence[Channel], clock: Clock) -> None:
-        self._channels = channels
-        self._clock = clock
+    channels: Sequence[Channel]
+    clock: Clock
 
     def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:  # noqa: ARG002
         """Whether there is a signature."""
@@ -76,7 +78,7 @@ class Twilio:
         _check_sids(sid, account)
         if is_callback:  # of a message of the company's: it goes the other way, and its company proves the provider
             sender, recipient = recipient, sender
-        channel = channel_of(self._channels, sender)
+        channel = channel_of(self.channels, sender)
         if channel is None:
             raise Rejected(Code.PARSING_ERROR, "From bears the prefix of no channel")
         told = form.get("OptOutType", [""])[0].upper()
@@ -87,7 +89,7 @@ class Twilio:
             sender=_address(channel, "From", sender),
             recipient=_address(channel, "To", recipient),
             body=form.get("Body", [""])[0],
-            received_at=self._clock.now(),
+            received_at=self.clock.now(),
             sender_id=_user_id(form),
             refusal=Code.MISDIRECTED_CALLBACK if is_callback else None,
             opt_out=OptOut(told) if told in set(OptOut) else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from chalicelib.settings import workers_setting
+from chalicelib.settings.process import workers_setting
 from infrastructure.post_deploy import Throttling
 from ops.doctor.checks.functions import mappings_of, variable_of
 from ops.doctor.findings import Finding, Weight

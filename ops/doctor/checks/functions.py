@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chalicelib.settings import Settings, SettingsError, queue_name
+from chalicelib.settings import Settings, SettingsError
+from chalicelib.settings.process import queue_name
 from infrastructure.stages import HTTP_FUNCTION
 from ops.doctor.findings import Finding, Weight
 from ops.stage.account import NOT_FOUND

@@ -295,7 +295,7 @@ class TestLargeMessages:
     def test_the_bytes_of_a_record_are_bytes_in_every_script(self):
         """A character of Japanese is three: a record of them is brought down as early as one of English."""
         entries = [{**OLD, "message_id": f"SM-old-{number}", "content": "本" * 3_000} for number in range(10)]
-        world = World(None, conversation(messages=entries))
+        world = World(None, conversation(messages=entries), messages_bytes_max="65536")
         due(world)
 
         world.work()
