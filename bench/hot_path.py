@@ -35,7 +35,8 @@ from bench.answers import Answers
 from bench.tables import ratio, show
 from chalicelib.aws.attributes import item_to_wire
 from chalicelib.aws.expressions import Expressions
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.conversations import contexts, lookup
 from chalicelib.conversations.conversation import Conversation

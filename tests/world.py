@@ -22,18 +22,11 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import wiring
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    SendOutcome,
-    Sent,
-    TemporaryFailure,
-    Vendor,
-)
+from chalicelib.channels.channel import Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.messages.splitting import split

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.fetcher import Fetched, Fetcher, NotFetched
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts
 from chalicelib.conversations.binding import is_own_secret

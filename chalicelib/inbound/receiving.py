@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
+from chalicelib.channels.channel import Channel
+from chalicelib.channels.provider import PROBE_HEADER, Provider, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import contexts, lookup

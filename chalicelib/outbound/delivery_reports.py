@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from chalicelib.channels.channel import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.outcomes import Actor, Table
+from chalicelib.channels.provider import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret

@@ -14,16 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    Refusals,
-    Sender,
-    Sent,
-    TemporaryFailure,
-    Vendor,
-)
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.outcomes import Table
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, from_iso
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import mark_opted_out
@@ -45,7 +38,7 @@ class PartSending:
 
     planning: Planning
     senders: Mapping[str, Sender]
-    refusals: Mapping[Vendor, Refusals]
+    codes: Mapping[Vendor, Table]
     clock: Clock
     settings: Settings
 
@@ -235,7 +228,7 @@ class PartSending:
         return frozenset(one.provider_sid for one in others if one and one.provider_sid)
 
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
-        return vendor in self.refusals and code == self.refusals[vendor].opted_out
+        return code == self.codes[vendor].opted_out
 
     def _mark_opted_out(self, job: Job, channel: str) -> None:
         mark_opted_out(job.tables, job.reply.conversation, channel, self.clock, self.settings.context_attributes)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import OutboundPart, Sender
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code, ReplyCode
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Done, Entry, Job

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import TypingIndicator
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import TypingIndicator
 from chalicelib.clock import Deadline
 from chalicelib.conversations import lookup
 from chalicelib.conversations.binding import is_own_secret

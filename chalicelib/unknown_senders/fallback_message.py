@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Channel, InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.errors import Code, Misconfigured, ReplyCode

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.channels.channel import Channel, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
 from chalicelib.conversations.opt_out import opt_out_request
 from chalicelib.conversations.policies import TEXT_LENGTH_MAX, Policies
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.inbound import AddressKind, InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables

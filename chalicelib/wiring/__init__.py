@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.channels.channel import Provider, Vendor
-from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
-from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import Provider
 from chalicelib.channels.verification import Verification
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.lookup import holds_lock
@@ -74,12 +73,13 @@ class Engine(Collaborators):
 
     @cached_property
     def delivery_reports(self) -> DeliveryReports:
+        from chalicelib.channels.twilio.outcomes import TABLE
         from chalicelib.outbound.delivery_reports import DeliveryReports
 
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            codes=TWILIO_CODES,
+            codes=TABLE,
             tables=self.tables,
             queues=self.queues,
             clock=self.clock,
@@ -119,7 +119,7 @@ class Engine(Collaborators):
             parts=self._parts,
             handoff=UndeliveredHandoff(self._handoff, self.clock, self.settings),
             channels=self.channels,
-            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            codes=self._codes,
             policies=self.policies,
             clock=self.clock,
             settings=self.settings,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from chalicelib.channels.channel import InDoubt, SendOutcome, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, SendOutcome, TemporaryFailure
 from chalicelib.errors import EngineError
 from chalicelib.repair.orphans import Orphans
 from chalicelib.telemetry import Trail

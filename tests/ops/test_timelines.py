@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.channels.channel import PermanentFailure, TemporaryFailure
+from chalicelib.channels.sender import PermanentFailure, TemporaryFailure
 from chalicelib.conversations import lookup
 from chalicelib.protocol import sends, staging
 from chalicelib.protocol.sends import Part

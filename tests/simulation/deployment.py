@@ -20,8 +20,8 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib.aws.dynamodb import DynamoTable
-from chalicelib.channels.channel import OutboundPart, SendOutcome, Sent
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sender import OutboundPart, SendOutcome, Sent
 from chalicelib.errors import Code
 from chalicelib.messages.contents import Content
 from chalicelib.messages.parts import parts_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.clock import iso
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS, Fields, Tenant

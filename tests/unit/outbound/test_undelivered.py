@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.channels.outcomes import Actor
+from chalicelib.channels.sender import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import ReplyCode
 from chalicelib.outbound.delivery_reports import METRICS

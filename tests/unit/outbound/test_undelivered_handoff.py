@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.outbound.last_word import Claimed, LastWord, Passed, Past, Unsettled, standing
 from chalicelib.protocol import sends
