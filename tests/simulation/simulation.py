@@ -14,7 +14,8 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -281,7 +282,7 @@ class Simulation:
         Raises:
             Violation: an invariant does not hold.
         """
-        with self.ids():
+        with self.planting():
             while options := self.options():
                 names = [name for name, _ in options]
                 at = choices.choose(names)
@@ -291,7 +292,7 @@ class Simulation:
     def undisturbed(self, seconds: float, *, sweeps: bool = True) -> None:
         """Let the world come to rest without choices: the AI answers, messages are delivered, the sweep runs."""
         world, passed = self.world, 0.0
-        with self.ids():
+        with self.planting():
             while passed < seconds and not (world.is_at_rest and world.is_silent):
                 world.clock.advance(5)
                 passed += 5
@@ -319,7 +320,7 @@ class Simulation:
 
     def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
         """Let one actor go on alone: to its end, or for so many calls and then crash."""
-        with self.ids():
+        with self.planting():
             done = 0
             name = actor.name
             while current := next((one for one in self.course.actors if one.name == name), None):
@@ -941,11 +942,16 @@ class Simulation:
         is_look_up = call.operation == "Query" and call.resource == "conversations-local"
         return self.is_look_up_silent and is_look_up and role.startswith("webhook")
 
-    # ------------------------------------------------------------------ ids
+    # ------------------------------------------------------------------ bugs and ids
 
-    def ids(self) -> Any:
-        """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
-        return _Ids(self)
+    @contextmanager
+    def planting(self) -> Iterator[None]:
+        """While this is entered, the `buggy` actor meets its bug."""
+        before, contexts.batch_context = contexts.batch_context, self.batch_context
+        try:
+            yield
+        finally:
+            contexts.batch_context = before
 
     def batch_context(self, *arguments: Any, **named: Any) -> str:
         """What the AI is sent, unless the actor meets a bug.
@@ -965,17 +971,6 @@ class Simulation:
             return f"id-{self.course.setup_ids}"
         asking.ids += 1
         return f"{asking.name.replace(' ', '-')}-{asking.ids}"
-
-
-class _Ids:
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-
-    def __enter__(self) -> None:
-        contexts.batch_context = self.simulation.batch_context
-
-    def __exit__(self, *_: object) -> None:
-        contexts.batch_context = _BATCH_CONTEXT
 
 
 def is_held_record(row: Item) -> bool:

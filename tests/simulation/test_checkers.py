@@ -453,7 +453,7 @@ def a_trigger_that_is_gone_when_the_provider_is_answered() -> Simulation:
     simulation = Simulation(Budgets(deliveries=0))
     webhooks(simulation, "one")
     triggers = simulation.world.queues.triggers["whatsapp"].messages
-    with simulation.ids():
+    with simulation.planting():
         while not triggers:
             simulation.options()[0][1]()
     triggers.clear()
