@@ -22,8 +22,8 @@ from chalicelib.outbound.job import ErrandJob
 from chalicelib.outbound.job import Job as ReplyJob
 from chalicelib.outbound.typing import Job as TypingJob
 from chalicelib.ports.queues import Queue, Queues
+from chalicelib.protocol.fallbacks import FallbackRequest
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import FallbackRequest
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.telemetry import Fields, Step, Trail
 from chalicelib.unknown_senders import fallback_message

@@ -23,8 +23,8 @@ from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
 from chalicelib.outbound.job import Done, Entry, Job, Later
 from chalicelib.outbound.planning import Plan, Planning, send_id_of
-from chalicelib.protocol import sends
-from chalicelib.protocol.sends import Part, State
+from chalicelib.protocol import send_rows, sends
+from chalicelib.protocol.send_rows import Part, State
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
 
@@ -76,7 +76,7 @@ class PartSending:
             outcome = self._send_part(job, part, wanted, plan)
             match outcome:
                 case Sent(sid):
-                    entries.append(sends.outbound(replace(part, provider_sid=sid)))
+                    entries.append(send_rows.outbound(replace(part, provider_sid=sid)))
                 case Later():
                     # Once a part was sent the claim is kept, for no other reply may follow half of this one.
                     gives_back = outcome.gives_claim_back and not entries

@@ -16,7 +16,7 @@ from chalicelib.errors import EngineError
 from chalicelib.messages.typing import TypingErrand
 from chalicelib.ports.queues import fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol.record import entry_id
+from chalicelib.protocol.entries import entry_id
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Step, Trail
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import iso
-from chalicelib.protocol.sends import resend_id
+from chalicelib.protocol.send_rows import resend_id
 from tests.fakes.tables import RowId
 from tests.simulation.choices import Replay
 from tests.simulation.deployment import ACME, GLOBEX, MAILED, TENANTS, Fields, Tenant, Violation
