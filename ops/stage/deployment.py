@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from chalicelib.aws.clients import Clients
-from chalicelib.clock import Clock
+from chalicelib.clock import Clock, SystemClock
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.wiring import Engine
 from infrastructure.stages import AI_FUNCTION, AI_READER, Stage, queue_readers
@@ -124,7 +124,7 @@ class OperatorEngine(Engine):
     """The engine's own wiring, told its settings and its clients, and noting its steps."""
 
     def __init__(self, settings: Settings, clients: Clients, clock: Clock | None = None) -> None:
-        super().__init__(clock)
+        super().__init__(clock or SystemClock())
         told: dict[str, Any] = {
             "settings": replace(settings, webhook_deadline_seconds=_WEBHOOK_SECONDS),
             "clients": clients,

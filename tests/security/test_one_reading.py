@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.registry import channels
 from chalicelib.channels.sendgrid.form import read_form
 from chalicelib.channels.sendgrid.webhooks import SendGrid

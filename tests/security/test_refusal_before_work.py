@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels import channel as channel_module
+from chalicelib.channels import provider as provider_module
 from chalicelib.channels.credentials import FAILURE_SECONDS
 from chalicelib.channels.sendgrid import inbound_parse, unread
 from chalicelib.conversations.companies import REMEMBERED_SECONDS
@@ -167,7 +167,7 @@ def test_the_bytes_of_a_mail_are_hashed_once(monkeypatch):
         def digest(self) -> bytes:
             return self._digest.digest()
 
-    monkeypatch.setattr(channel_module, "sha256", Counting)
+    monkeypatch.setattr(provider_module, "sha256", Counting)
     email = Email(text="x" * 100_000, recipients=addresses)
 
     forge(world, email)

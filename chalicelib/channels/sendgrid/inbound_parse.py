@@ -19,7 +19,6 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, TypedDict
 
-from chalicelib.channels.channel import WebhookRequest
 from chalicelib.channels.email.addresses import address
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.charsets import decode
@@ -27,6 +26,7 @@ from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers
 from chalicelib.channels.email.mime import head_and_body, read_files, read_mime
 from chalicelib.channels.email.notes import Notes
 from chalicelib.channels.email.texts import Shown
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.sendgrid.form import Form, read_form
 from chalicelib.errors import Code, Rejected
 

@@ -17,7 +17,6 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.addresses import mailboxes
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict, judge
@@ -31,6 +30,7 @@ from chalicelib.channels.email.texts import Shown, text_of
 from chalicelib.channels.sendgrid.inbound_parse import Mail, digest_of, read_content
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
+from chalicelib.messages.extras import AUTHENTICATION
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
 

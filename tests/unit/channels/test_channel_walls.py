@@ -13,9 +13,7 @@ from chalicelib.settings import Settings
 from tests.world import ENVIRONMENT
 
 CODE = Path(__file__).parents[3] / "chalicelib"
-OUTSIDE = [
-    path for path in sorted(CODE.rglob("*.py")) if CODE / "channels" not in path.parents and path.name != "wiring.py"
-]
+OUTSIDE = [path for path in sorted(CODE.rglob("*.py")) if not {CODE / "channels", CODE / "wiring"} & set(path.parents)]
 NAMES = {channel.name for channel in channels(Settings.from_environment(ENVIRONMENT))} | set(Vendor)
 
 
