@@ -67,10 +67,10 @@ LETTERS_IN_256 = 64
 FORGED = "forged: "
 UNSIGNED = "a photo, and no signature at all"
 LETTERS = f"\r\n--{BOUNDARY}"
-LETTERS_AT_RANDOM = "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(1 << 16))
+LETTERS_AT_RANDOM = "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(1 << 16)).replace(LETTERS, "")
 LETTERS_AMONG_OTHERS = "".join(
     letter if byte < LETTERS_IN_256 else "."
-    for letter, byte in zip(LETTERS_AT_RANDOM, os.urandom(1 << 16), strict=True)
+    for letter, byte in zip(LETTERS_AT_RANDOM, os.urandom(1 << 16), strict=False)
 )
 DELIMITER_LETTERS = {
     "hostile, dashes": ("-", 1),
