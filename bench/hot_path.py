@@ -35,9 +35,10 @@ from bench.answers import Answers
 from bench.tables import ratio, show
 from chalicelib.aws.attributes import item_to_wire
 from chalicelib.aws.expressions import Expressions
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.twilio.webhooks import Twilio
-from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations import lookup, staged_contexts
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.handlers import webhooks
 from chalicelib.ports.tables import Attr, Table
@@ -199,7 +200,7 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     loaded = Conversation.from_item({name: one for name, one in conversation().items() if name != "messages"})
 
     def context() -> dict[str, Any]:
-        return contexts.staged_context(
+        return staged_contexts.staged_context(
             loaded, message, request_id="request-1", context_attributes=(), now=engine.clock.now()
         )
 

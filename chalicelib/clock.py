@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Protocol
 
@@ -95,3 +95,11 @@ def from_iso(text: str) -> datetime:
 def epoch(instant: datetime) -> int:
     """`instant` in whole seconds since 1970: the unit of DynamoDB's time to live."""
     return int(instant.timestamp())
+
+
+def age(instant: str | None, now: datetime) -> timedelta:
+    """How long ago a stored instant was; none, or one that cannot be read, counts as now."""
+    try:
+        return now - from_iso(instant or "")
+    except ValueError:
+        return timedelta(0)

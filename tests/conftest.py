@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from tests.rights import Recorder, is_allowed, recording
 
@@ -32,6 +35,23 @@ def pytest_configure() -> None:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nobody asks the network for credentials
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_read_once() -> Iterator[None]:
+    """Botocore parses the models of its services anew for each session, which takes longer than most tests here.
+
+    Nothing changes a model: botocore itself shares it among all clients of a session.
+    """
+    read = JSONFileLoader.load_file
+
+    @cache
+    def read_once(path: str) -> Any:
+        return read(JSONFileLoader(), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read_once(path))
+        yield
 
 
 @pytest.fixture(scope="session")

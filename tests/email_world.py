@@ -13,7 +13,8 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib import wiring
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.handlers import webhooks
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from tests.fakes.faults import FaultPlan

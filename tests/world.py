@@ -22,18 +22,11 @@ from chalice.app import Request, Response
 from twilio.request_validator import RequestValidator
 
 from chalicelib import wiring
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    SendOutcome,
-    Sent,
-    TemporaryFailure,
-    Vendor,
-)
+from chalicelib.channels.channel import Vendor
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.registry import channels
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
 from chalicelib.errors import Code, EngineError, Misconfigured, TryAgain
 from chalicelib.handlers import queues, schedules, webhooks
 from chalicelib.messages.splitting import split
@@ -61,6 +54,8 @@ SECRET_REF = "ai-multi-comms/whatsapp-credentials/acme/main/twilio-local"
 EMAIL_SECRET_REF = "ai-multi-comms/email-credentials/acme/main/sendgrid-local"
 KEY = ConversationKey(CUSTOMER, "conversation-1")
 BASE_URL = "https://hooks.example.com"
+REPLIES_TIMEOUT_SECONDS = 30
+"""The timeout of the functions that send replies."""
 
 TEMPLATE = load("local")
 """Read once: a world is built for each test."""
@@ -516,7 +511,7 @@ class World:
     def invoke_replies(self, body: str, *, group: str, handler: Any = queues.process_replies) -> None:
         """One invocation of a reply function."""
         event = {"Records": [{"body": body, "attributes": {"MessageGroupId": group}}]}
-        handler(event, self._lambda_context(30), self.engine)
+        handler(event, self._lambda_context(REPLIES_TIMEOUT_SECONDS), self.engine)
 
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""

@@ -23,7 +23,7 @@ from math import ceil
 from chalicelib.batches import decision
 from chalicelib.batches.media_copying import Copies, MediaCopying
 from chalicelib.clock import Clock, Deadline, from_iso
-from chalicelib.conversations import contexts, opt_out, views
+from chalicelib.conversations import contexts, opt_out, staged_contexts, views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.opt_out import report_refusal, report_request
@@ -36,7 +36,8 @@ from chalicelib.ports.queues import Queue, Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
 from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
-from chalicelib.protocol.record import STARTED_AT, Record, waited
+from chalicelib.protocol.entries import MESSAGE_ID, waited
+from chalicelib.protocol.record import STARTED_AT, Record
 from chalicelib.protocol.restarts import restart
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
@@ -281,9 +282,9 @@ class Batching:
         if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:
             return Changed()  # O3: read once more, after the record: a STOP may have come in.
         entries = [
-            contexts.entry(one.context, refused=action.marks[one.message_sid])
+            staged_contexts.entry(one.context, refused=action.marks[one.message_sid])
             if one.message_sid in action.marks
-            else contexts.entry(one.context, opt_out=one.opt_out or one.opt_out_keyword)
+            else staged_contexts.entry(one.context, opt_out=one.opt_out or one.opt_out_keyword)
             for one in action.messages
         ]
         outcome = conversation_lock.append(
@@ -317,7 +318,7 @@ class Batching:
     def _lock(
         self, job: Job, view: View, action: decision.Acquire | decision.Restart, batch_id: str
     ) -> Lease | Changed:
-        entries = [contexts.entry(message.context, batch_id=batch_id) for message in action.messages]
+        entries = [staged_contexts.entry(message.context, batch_id=batch_id) for message in action.messages]
         table, record, now = job.tables.conversations, view.record, self._clock.now()
         trigger_id, shards = job.trigger.trigger_id, self._settings.lock_index_shards
         match action:
@@ -396,9 +397,9 @@ def _report_kept(entry: views.Entry, trail: Trail) -> None:
     channel = entry.get("channel_type")
     trail = trail.with_fields(channel=channel) if isinstance(channel, str) else trail
     if "refused" in entry:
-        report_refusal(entry[contexts.ID], entry["refused"], trail)
+        report_refusal(entry[MESSAGE_ID], entry["refused"], trail)
     else:
-        report_request(OptOut(entry["opt_out"]).value, trail.with_fields(message_sid=entry[contexts.ID]))
+        report_request(OptOut(entry["opt_out"]).value, trail.with_fields(message_sid=entry[MESSAGE_ID]))
 
 
 def _report_requeued(job: Job, again: Trigger, code: Code, seconds: int) -> None:

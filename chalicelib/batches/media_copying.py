@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.channels.channel import Fetched, Fetcher, NotFetched
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.fetcher import Fetched, Fetcher, NotFetched
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import contexts
+from chalicelib.conversations import staged_contexts
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, EngineError, Misconfigured
@@ -76,7 +76,7 @@ class MediaCopying:
         self, message: StagedMessage, conversation: Conversation, until: Deadline, trail: Trail
     ) -> StagedMessage:
         """The message with its media in our bucket, as far as they can be had."""
-        media, fetcher = contexts.media_of(message.context), self.fetchers.get(message.channel)
+        media, fetcher = staged_contexts.media_of(message.context), self.fetchers.get(message.channel)
         if fetcher is None or not media:
             return message
         own = trail.with_fields(message_sid=message.message_sid, channel=message.channel)
@@ -88,7 +88,7 @@ class MediaCopying:
             outcome = self._copy(Wanted(medium, number, f"{folder}/{number}", ref, fetcher, until, own))
             own.count(Metric.MEDIA_COPIED, outcome=outcome.get("problem", COPIED))
             told.append(outcome)
-        return replace(message, context=contexts.with_media(message.context, told))
+        return replace(message, context=staged_contexts.with_media(message.context, told))
 
     def _copy(self, wanted: Wanted) -> Medium:
         """The medium as it is told from here on: in our bucket, or where it was and why."""

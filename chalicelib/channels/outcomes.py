@@ -1,8 +1,6 @@
 """A row of a provider's table of outcomes: a code, its meaning, who must act, and what we do.
 
-Each provider has one table. `sending.py` looks up the answer to a send in it, `delivery_reports` a later failure. Only
-two failures are certain: no connection was made, or the provider itself refused with a 4xx and its own JSON body. Every
-other failure leaves the send in doubt, and so does a code that is in no table.
+Each provider has one table. `answers.py` looks up the answer to a send in it, `delivery_reports` a later failure.
 """
 
 from __future__ import annotations
@@ -10,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Final
-
-from chalicelib.channels.channel import InDoubt, PermanentFailure, SendOutcome, TemporaryFailure
 
 SERVER_ERROR: Final = "5xx"
 """The row of every status from 500 on."""
@@ -84,20 +79,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a send was answered, if it was not taken."""
-
-    status: int
-    is_of_provider: bool
-    """Whether the body is the provider's own error document; a gateway before it may answer too."""
-    code: str | None = None
-    """The provider's code; None: the body tells none, or the status is all that there is."""
-    detail: str | None = None
-    """What is shown in place of the code."""
-    retry_after_seconds: int = 0
-
-
-@dataclass(frozen=True)
 class Table:
     """A provider's codes."""
 
@@ -117,31 +98,3 @@ class Table:
         if code is None:
             return None
         return self.rows.get(code) or self.rows.get(f"{code[:-2]}xx")
-
-    def outcome(self, answer: Answer) -> SendOutcome:
-        """What is known of a send that was answered so."""
-        if answer.status < HTTPStatus.BAD_REQUEST:
-            return InDoubt()  # neither taken nor refused: who answered is not the provider
-        is_server_error = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        row = self.rows[SERVER_ERROR] if is_server_error else self._row_of(answer)
-        shown = answer.detail or answer.code or str(answer.status)
-        if row is None:
-            return InDoubt(error_code=shown)
-        match row.reaction:
-            case Reaction.END:
-                return PermanentFailure(shown, is_opt_out=self.opted_out is not None and shown == self.opted_out)
-            case Reaction.RETRY:
-                return TemporaryFailure(shown, answer.retry_after_seconds)
-            case Reaction.OURS_TO_MEND:
-                return TemporaryFailure(shown, answer.retry_after_seconds, is_ours_to_mend=True)
-            case Reaction.IN_DOUBT:
-                return InDoubt(is_server_error=row.code == SERVER_ERROR, error_code=shown)
-
-    def _row_of(self, answer: Answer) -> Row | None:
-        """The row that decides on an answer below 500; None: nothing is certain."""
-        of_status = self.rows.get(str(answer.status))
-        if of_status is not None and of_status.reaction is Reaction.IN_DOUBT:
-            return of_status  # whatever code it carries
-        if not answer.is_of_provider:
-            return None
-        return self.row(answer.code) or of_status

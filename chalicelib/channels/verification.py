@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Provider, WebhookRequest
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.provider import Provider, WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Rejected
 from chalicelib.telemetry import Level, Step, Trail

@@ -1,7 +1,5 @@
-"""The documents that the company's AI and people receive, and the entries on the record; pure.
+"""The documents that the company's AI and people receive; pure.
 
-    InboundMessage --staged_context--> one message's context, in the stage
-    one message's context --entry--> an element of the record's `messages`
     the record's entries --batch_context, handoff_context--> what is sent, as schemas/context.json describes it
 
 A batch's context is built from the record alone, so a trigger that resumes after a crash sends the same batch again.
@@ -15,130 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.clock import iso
+from chalicelib.conversations import sections
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.provenance import provenance_of
+from chalicelib.conversations.staged_contexts import extras_of_entry
 from chalicelib.errors import Code, Misconfigured
-from chalicelib.messages.inbound import InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, encode
-from chalicelib.protocol import record as names
+from chalicelib.protocol.entries import MESSAGE_ID, entry_id
 from chalicelib.protocol.handoffs import RequestedBy
-from chalicelib.protocol.record import entry_id
-
-VERSION = "1.1"
-
-ID = names.MESSAGE_ID
 
 _ENVELOPE_BYTES = 2_048
 """Left free of the queue's limit for the attributes that travel beside the body."""
-
-Document = Mapping[str, Any]
-
-
-def staged_context(
-    conversation: Conversation,
-    message: InboundMessage,
-    *,
-    request_id: str,
-    context_attributes: Sequence[str],
-    now: datetime,
-) -> dict[str, Any]:
-    """The context of one message without the history: what its staged row holds."""
-    document = {
-        "from": message.sender.value,
-        "to": message.recipient.value,
-        "body": message.body,
-        "message_id": message.message_sid,
-        "timestamp": iso(message.received_at),
-        "channel_type": message.channel,
-        "account_sid": message.account_id or None,
-        "media": [_medium(one) for one in message.media],
-        "extras": dict(message.extras),
-    }
-    return {
-        "meta": _meta(message.channel, request_id=request_id, batch_id=None, now=now),
-        "conversation": _conversation(conversation, context_attributes),
-        "messages": [document],
-        "company": _company(conversation, message.channel),
-        "processing": _processing(received=iso(message.received_at), validated=now, queued=None),
-    }
-
-
-def _medium(one: Media) -> dict[str, Any]:
-    told = {"filename": one.filename, "size_bytes": one.size_bytes, "problem": one.problem}
-    known = {name: value for name, value in told.items() if value is not None}
-    return {"url": one.url, "content_type": one.content_type, **known}
-
-
-def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> dict[str, Any]:
-    """The element of `messages` that keeps a staged message.
-
-    Args:
-        context: the message's staged context.
-        batch_id: the batch that takes it; None where no batch does.
-        marks: why no batch does: `handed_off=True`, or `refused` with the code.
-    """
-    (document,) = context["messages"]
-    account_sid = document.get("account_sid")
-    return {
-        names.MESSAGE_ID: document["message_id"],
-        "direction": "INBOUND",
-        "content": document["body"],
-        "timestamp": document["timestamp"],
-        "channel_type": document["channel_type"],
-        "metadata": {
-            "sender": document["from"],
-            "recipient": document["to"],
-            **({"account_sid": account_sid} if account_sid else {}),
-        },
-        **({"batch_id": batch_id} if batch_id is not None else {}),
-        **marks,
-        **({"media": document["media"]} if document["media"] else {}),
-        **({"extras": document["extras"]} if document["extras"] else {}),
-    }
-
-
-def id_of(context: Document) -> str:
-    """The message id of a staged message."""
-    message_id: str = context["messages"][0]["message_id"]
-    return message_id
-
-
-def channel_of(context: Document) -> str:
-    """The name of the channel that a staged message came by."""
-    channel: str = context["messages"][0]["channel_type"]
-    return channel
-
-
-def sender_of(context: Document) -> str:
-    """The address that a staged message came from."""
-    sender: str = context["messages"][0]["from"]
-    return sender
-
-
-def extras_of(context: Document) -> Mapping[str, Any]:
-    """The extras of a staged message."""
-    extras: Mapping[str, Any] = context["messages"][0]["extras"]
-    return extras
-
-
-def extras_of_entry(one: Document) -> Mapping[str, Any]:
-    """The extras of an entry; the company may have written anything in their place."""
-    extras = one.get("extras")
-    return extras if isinstance(extras, Mapping) else {}
-
-
-def media_of(context: Document) -> Sequence[Mapping[str, Any]]:
-    """The media of a staged message."""
-    media: Sequence[Mapping[str, Any]] = context["messages"][0]["media"]
-    return media
-
-
-def with_media(context: Document, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The context of a staged message with these media in place of its own."""
-    (document,) = context["messages"]
-    return {**context, "messages": [{**document, "media": list(media)}]}
-
-
 ACTIONS = ("send", "none", "handoff", "extend")
 """What a reply to a batch may do."""
 
@@ -256,12 +141,13 @@ def _context(
     reasons: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     channel = entries[-1]["channel_type"] if entries else _last_channel(conversation)
+    received = entries[0]["timestamp"] if entries else iso(now)
     return {
-        "meta": _meta(channel, request_id=request_id, batch_id=batch_id, now=now),
-        "conversation": _conversation(conversation, context_attributes),
-        "messages": [_message(one, batch_id, (reasons or {}).get(one[ID])) for one in entries],
-        "company": _company(conversation, channel),
-        "processing": _processing(received=entries[0]["timestamp"] if entries else iso(now), validated=now, queued=now),
+        "meta": sections.meta(channel, request_id=request_id, batch_id=batch_id, now=now),
+        "conversation": sections.conversation(conversation, context_attributes),
+        "messages": [_message(one, batch_id, (reasons or {}).get(one[MESSAGE_ID])) for one in entries],
+        "company": sections.company(conversation, channel),
+        "processing": sections.processing(received=received, validated=now, queued=now),
     }
 
 
@@ -296,7 +182,7 @@ def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str |
         "from": one["metadata"]["sender"],
         "to": one["metadata"]["recipient"],
         "body": one["content"],
-        "message_id": one[names.MESSAGE_ID],
+        "message_id": one[MESSAGE_ID],
         "timestamp": one["timestamp"],
         "channel_type": one["channel_type"],
         "account_sid": one["metadata"].get("account_sid"),
@@ -305,49 +191,4 @@ def _message(one: Mapping[str, Any], batch_id: str | None, handoff_reason: str |
         "provenance": provenance_of(one["metadata"]["sender"], extras_of_entry(one), has_media=bool(one.get("media"))),
         **({"carried": True} if is_carried else {}),
         **({"handoff_reason": handoff_reason} if handoff_reason is not None else {}),
-    }
-
-
-def _meta(channel: str, *, request_id: str, batch_id: str | None, now: datetime) -> dict[str, Any]:
-    return {
-        "request_id": request_id,
-        "channel_type": channel,
-        "timestamp": iso(now),
-        "version": VERSION,
-        "batch_id": batch_id,
-        "trimmed": 0,
-    }
-
-
-def _conversation(conversation: Conversation, context_attributes: Sequence[str]) -> dict[str, Any]:
-    item = conversation.item
-    return {
-        **{name: item[name] for name in context_attributes if name in item},
-        **conversation.key.item,
-        names.STATUS: item.get(names.STATUS),
-        "hand_off_to_human": conversation.hand_off_to_human,
-        "thread_id": item.get("thread_id"),
-    }
-
-
-def _company(conversation: Conversation, channel: str) -> dict[str, Any]:
-    item = conversation.item
-    return {
-        "company_id": item.get("company_id"),
-        "project_id": item.get("project_id"),
-        "company_name": item.get("company_name"),
-        "credentials_reference": conversation.credential_ref(channel),
-    }
-
-
-def _processing(*, received: str, validated: datetime, queued: datetime | None) -> dict[str, Any]:
-    return {
-        "validation_status": "valid",
-        "ai_response": None,
-        "sent_response": None,
-        "processing_timestamps": {
-            "received": received,
-            "validated": iso(validated),
-            "queued": iso(queued) if queued else None,
-        },
     }

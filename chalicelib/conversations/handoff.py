@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import contexts, lookup, views
+from chalicelib.conversations import contexts, lookup, staged_contexts, views
 from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
@@ -83,7 +83,7 @@ class Handoff:
             view.record,
             batch_id=batch_id,
             trigger_id=trigger_id,
-            entries=[contexts.entry(one.context, handed_off=True) for one in messages],
+            entries=[staged_contexts.entry(one.context, handed_off=True) for one in messages],
             for_people=True,
             shards=self.settings.lock_index_shards,
             now=self.clock.now(),

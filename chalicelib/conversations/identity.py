@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from chalicelib.clock import from_iso
 from chalicelib.ports.tables import Read, Tables
 from chalicelib.protocol import history, staging
-from chalicelib.protocol.record import MESSAGE_ID, MESSAGES, ConversationKey, entry_id
+from chalicelib.protocol.entries import MESSAGE_ID, entry_id
+from chalicelib.protocol.record import MESSAGES, ConversationKey
 from chalicelib.protocol.staging import StagedMessage
 
 OLDER_MAX = 33

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.messages.attachments import WHOLE_TEXT
+from chalicelib.messages.extras import AUTHENTICATION
 from chalicelib.messages.inbound import Address, AddressKind
 
 _VERIFIED_EXTRAS: Final = frozenset(

@@ -8,17 +8,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.authentication import Verdict
-from chalicelib.conversations.contexts import extras_of_entry
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import PolicyOf
 from chalicelib.conversations.rules import validate_conversation_rules
+from chalicelib.conversations.staged_contexts import extras_of_entry
 from chalicelib.errors import Code, Misconfigured
+from chalicelib.messages.extras import AUTHENTICATION
 from chalicelib.messages.inbound import Address, AddressKind
 from chalicelib.messages.phone_numbers import all_spellings, bare
 from chalicelib.protocol.answers import recent_answers
-from chalicelib.protocol.record import MESSAGE_ID
+from chalicelib.protocol.entries import MESSAGE_ID
 
 ANSWERED_BY_MACHINES: Final = frozenset({AddressKind.EMAIL})
 """Addresses where a machine may answer our answers, and does not say that it is one."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations import lookup, staged_contexts
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.routing import Destination, Routing, destination, handoff_reasons
 from chalicelib.errors import Code, TryAgain
@@ -22,7 +22,8 @@ from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, staging
 from chalicelib.protocol.conversation_lock import Changed
-from chalicelib.protocol.record import ConversationKey, Record, entry_bytes, entry_id
+from chalicelib.protocol.entries import entry_bytes, entry_id
+from chalicelib.protocol.record import ConversationKey, Record
 from chalicelib.protocol.staging import StagedMessage
 
 LOOKS_MAX = 4
@@ -118,14 +119,14 @@ def look_again(act: Callable[[], Outcome | Changed]) -> Outcome:
 
 def destination_of(view: View, message: StagedMessage, routing: Routing) -> Destination:
     """Who answers a staged message, by today's rules."""
-    sender, extras = contexts.sender_of(message.context), contexts.extras_of(message.context)
+    sender, extras = staged_contexts.sender_of(message.context), staged_contexts.extras_of(message.context)
     return destination(view.conversation, message.channel, sender, extras, routing)
 
 
 def destination_of_entry(conversation: Conversation, entry: Entry, routing: Routing) -> Destination:
     """Who answers a message that is in the record already, by today's rules."""
     channel, sender = entry["channel_type"], entry["metadata"]["sender"]
-    return destination(conversation, channel, sender, contexts.extras_of_entry(entry), routing)
+    return destination(conversation, channel, sender, staged_contexts.extras_of_entry(entry), routing)
 
 
 def belongs_to_people(conversation: Conversation, routing: Routing) -> bool:
@@ -145,7 +146,7 @@ def fitting(record: Record, messages: Sequence[StagedMessage], messages_max: int
     room = history.room_bytes(record)
     taken: list[StagedMessage] = []
     for message in messages[:messages_max]:
-        room -= entry_bytes(contexts.entry(message.context))
+        room -= entry_bytes(staged_contexts.entry(message.context))
         if room < 0 and (taken or record.unanswered):
             break
         taken.append(message)

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 from chalice.app import Request, Response
 
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import as_engine_error, invocation_trail, report

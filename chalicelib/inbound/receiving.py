@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import PROBE_HEADER, Channel, Provider, WebhookRequest
+from chalicelib.channels.channel import Channel
+from chalicelib.channels.provider import PROBE_HEADER, Provider, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
-from chalicelib.conversations import contexts, lookup
+from chalicelib.conversations import lookup, staged_contexts
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.conversation import Conversation
@@ -429,7 +430,7 @@ class Receiving:
                 return _duplicate(existing, trail)
 
     def _context(self, conversation: Conversation, message: InboundMessage, trail: Trail) -> dict[str, Any]:
-        return contexts.staged_context(
+        return staged_contexts.staged_context(
             conversation,
             message,
             request_id=trail.request_id,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.ports.queues import decode_object, encode, text_of
-from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey
+from chalicelib.protocol.entries import MESSAGE_ID
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 
 _SOURCE = "engine"
 _ERRAND = "typing"

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from chalicelib.channels.channel import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.outcomes import Actor, Table
+from chalicelib.channels.provider import DeliveryReport, Reporter, WebhookRequest
 from chalicelib.channels.verification import Verification
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
@@ -22,8 +22,8 @@ from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import sends, undelivered
-from chalicelib.protocol.sends import Part, State
+from chalicelib.protocol import send_rows, sends, undelivered
+from chalicelib.protocol.send_rows import Part, State
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
@@ -70,7 +70,7 @@ class DeliveryReports:
         tables = self.tables.within(deadline)
         report = self.provider.parse_report(request)
         trail.bind(message_sid=unverified(report.provider_sid))
-        part = sends.find(tables.sends, send_id) if sends.is_send_id(send_id) else None
+        part = sends.find(tables.sends, send_id) if send_rows.is_send_id(send_id) else None
         if part is None:
             trail.log(Step.REPORTED, outcome="unknown send")
             trail.count(Metric.UNKNOWN_SEND)
@@ -90,7 +90,7 @@ class DeliveryReports:
         is_proof = part.state is not State.SENT and part.resends is None
         if is_proof and record_proof(tables, part, self.settings.context_attributes, self.clock):
             trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
-        if report.status in sends.FAILED:
+        if report.status in send_rows.FAILED:
             self._take_failure(tables, self.queues.within(deadline), part, report, trail, is_news=is_news)
 
     def _take_failure(
@@ -102,7 +102,7 @@ class DeliveryReports:
         if is_news:
             trail.log(Step.UNDELIVERED, Level.WARNING, code=code, outcome=actor, batch_id=part.batch_id or "none")
             trail.count(METRICS[actor], outcome=report.status)
-        elif sends.find(tables.sends, sends.resend_id(part.send_id)) is not None:
+        elif sends.find(tables.sends, send_rows.resend_id(part.send_id)) is not None:
             return  # its errand has begun: the record may say already that it was sent once more
         undelivered.mark_undelivered(tables.conversations, part, error_code=code, now=self.clock.now())
         if code == self.codes.opted_out:

@@ -12,8 +12,8 @@ from typing import Final
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.replies import UNSENT_CLAIMS, unsent_claims_of
 from chalicelib.ports.queues import RETRY_ATTEMPT, attempt_of, decode_object, encode, text_of
-from chalicelib.protocol.sends import SEND_ID, is_send_id
-from chalicelib.protocol.unknown_senders import SOURCE, VERSION
+from chalicelib.protocol.fallbacks import SOURCE, VERSION
+from chalicelib.protocol.send_rows import SEND_ID, is_send_id
 
 ERRAND: Final = "errand"
 _UNDELIVERED: Final = "undelivered"

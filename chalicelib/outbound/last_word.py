@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.protocol import sends
+from chalicelib.protocol import send_rows
 from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.record import Record
-from chalicelib.protocol.sends import SEND_ID, Part
+from chalicelib.protocol.send_rows import SEND_ID, Part
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,4 @@ def _is_last_entry(record: Record, part: Part) -> bool:
     if record.claim is not None or record.unanswered_ids or not record.entries:
         return False
     last = record.entries[-1]
-    return isinstance(last, Mapping) and last.get(SEND_ID) in sends.ids_of(part)
+    return isinstance(last, Mapping) and last.get(SEND_ID) in send_rows.ids_of(part)

@@ -14,24 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    Refusals,
-    Sender,
-    Sent,
-    TemporaryFailure,
-    Vendor,
-)
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.outcomes import Table
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, from_iso
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import mark_opted_out
 from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
 from chalicelib.outbound.job import Done, Entry, Job, Later
 from chalicelib.outbound.planning import Plan, Planning, send_id_of
-from chalicelib.protocol import sends
-from chalicelib.protocol.sends import Part, State
+from chalicelib.protocol import send_rows, sends
+from chalicelib.protocol.send_rows import Part, State
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
 
@@ -45,7 +38,7 @@ class PartSending:
 
     planning: Planning
     senders: Mapping[str, Sender]
-    refusals: Mapping[Vendor, Refusals]
+    codes: Mapping[Vendor, Table]
     clock: Clock
     settings: Settings
 
@@ -83,7 +76,7 @@ class PartSending:
             outcome = self._send_part(job, part, wanted, plan)
             match outcome:
                 case Sent(sid):
-                    entries.append(sends.outbound(replace(part, provider_sid=sid)))
+                    entries.append(send_rows.outbound(replace(part, provider_sid=sid)))
                 case Later():
                     # Once a part was sent the claim is kept, for no other reply may follow half of this one.
                     gives_back = outcome.gives_claim_back and not entries
@@ -235,7 +228,7 @@ class PartSending:
         return frozenset(one.provider_sid for one in others if one and one.provider_sid)
 
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
-        return vendor in self.refusals and code == self.refusals[vendor].opted_out
+        return code == self.codes[vendor].opted_out
 
     def _mark_opted_out(self, job: Job, channel: str) -> None:
         mark_opted_out(job.tables, job.reply.conversation, channel, self.clock, self.settings.context_attributes)

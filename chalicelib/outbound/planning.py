@@ -11,19 +11,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.channels.channel import Channel, OutboundPart, Sender, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import OutboundPart, Sender
 from chalicelib.clock import Clock, from_iso, iso
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code, ReplyCode
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.parts import parts_of
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.outbound.job import Done, Entry, Job
-from chalicelib.protocol import sends
-from chalicelib.protocol.record import Record, entry_id
-from chalicelib.protocol.sends import SEND_ID, Part
+from chalicelib.protocol import send_rows, sends
+from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.record import Record
+from chalicelib.protocol.send_rows import SEND_ID, Part
 from chalicelib.settings import Settings
 
 
@@ -112,7 +115,7 @@ class Planning:
         ref = self._own_secret(conversation, channel)
         if ref is None:
             return Done((), Code.MISSING_CREDENTIAL_CONFIG)
-        send_id, metadata = sends.resend_id(part.send_id), part.entry["metadata"]
+        send_id, metadata = send_rows.resend_id(part.send_id), part.entry["metadata"]
         wanted = OutboundPart(
             send_id=send_id,
             to=channel.address_prefix + metadata["recipient"],
@@ -243,7 +246,7 @@ def first_part(job: Job) -> Part | None:
 
 def send_id_of(reply: Reply, number: int) -> str:
     """Our id of a part of a reply."""
-    return sends.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
+    return send_rows.send_id(reply.conversation, reply.reply_id, reply.batch_id, number)
 
 
 def _answered_ids(reply: Reply, record: Record) -> tuple[str, ...]:

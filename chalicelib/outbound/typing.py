@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import TypingIndicator
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import TypingIndicator
 from chalicelib.clock import Deadline
 from chalicelib.conversations import lookup
 from chalicelib.conversations.binding import is_own_secret
@@ -16,7 +16,7 @@ from chalicelib.errors import EngineError
 from chalicelib.messages.typing import TypingErrand
 from chalicelib.ports.queues import fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol.record import entry_id
+from chalicelib.protocol.entries import entry_id
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Step, Trail
 

@@ -34,9 +34,9 @@ from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.undelivered_handoff import UndeliveredHandoff
 from chalicelib.ports.queues import fair_group
-from chalicelib.protocol import sends, undelivered
+from chalicelib.protocol import send_rows, sends, undelivered
 from chalicelib.protocol.conversation_lock import Changed
-from chalicelib.protocol.sends import Part, State
+from chalicelib.protocol.send_rows import Part, State
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retrying import Again, Exhausted, next_try, send_reply_again
 from chalicelib.settings import Settings
@@ -146,7 +146,7 @@ class UndeliveredMessages:
 
     def _clear(self, job: ErrandJob, part: Part) -> None:
         """Mark the reply as answered again, unless another part of it is still undelivered."""
-        others = (sends.find(job.tables.sends, one) for one in sends.ids_of(part) if one != part.send_id)
+        others = (sends.find(job.tables.sends, one) for one in send_rows.ids_of(part) if one != part.send_id)
         if all(self._is_delivered(job, one) for one in others if one is not None and one.is_undelivered):
             table = job.tables.conversations
             undelivered.clear_undelivered(table, part, error_code=_code_of(part), now=self.clock.now())
@@ -154,7 +154,7 @@ class UndeliveredMessages:
     @staticmethod
     def _is_delivered(job: ErrandJob, undelivered: Part) -> bool:
         """Whether an undelivered part was sent once more, and did not fail again."""
-        again = sends.find(job.tables.sends, sends.resend_id(undelivered.send_id))
+        again = sends.find(job.tables.sends, send_rows.resend_id(undelivered.send_id))
         return again is not None and again.state is State.SENT and not again.is_undelivered
 
     def _may_be_resent(self, part: Part) -> bool:

@@ -19,11 +19,11 @@ from chalicelib.conversations.handoff import Handoff
 from chalicelib.errors import ReplyCode
 from chalicelib.outbound.job import ErrandJob
 from chalicelib.outbound.last_word import Claimed, LastWord, Passed, Past, Standing, Unsettled
-from chalicelib.protocol import sends, undelivered
+from chalicelib.protocol import send_rows, sends, undelivered
 from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.reply_claim import Claim
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.send_rows import Part
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step
 
@@ -85,5 +85,5 @@ class UndeliveredHandoff:
     @staticmethod
     def _draft(job: ErrandJob, part: Part) -> Draft:
         """The whole reply, as the rows of its parts have it: people see which of it the record calls sent."""
-        parts = [sends.find(job.tables.sends, one) for one in sends.ids_of(part)]
+        parts = [sends.find(job.tables.sends, one) for one in send_rows.ids_of(part)]
         return Draft("\n\n".join(one.entry["content"] for one in parts if one is not None), part.reply_id)

@@ -44,6 +44,7 @@ from zlib import crc32
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
 from chalicelib.protocol.answers import recent_answers
+from chalicelib.protocol.entries import MESSAGE_ID
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -57,7 +58,6 @@ from chalicelib.protocol.record import (
     LAST_REPLY_ID,
     LAST_USER_MESSAGE_AT,
     LOCK_SHARD,
-    MESSAGE_ID,
     MESSAGES,
     MOVED_ANSWERS,
     MOVED_BEFORE,

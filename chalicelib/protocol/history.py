@@ -25,7 +25,8 @@ from chalicelib.ports.queues import encode
 from chalicelib.ports.tables import Item, Read, Table
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.conversation_lock import Appended
-from chalicelib.protocol.record import CONVERSATION_ID, MESSAGE_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
+from chalicelib.protocol.entries import MESSAGE_ID, entry_id
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
 
 MOVED_AT = "moved_at"
 ENTRY = "entry"

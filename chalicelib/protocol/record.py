@@ -6,17 +6,17 @@ only the attributes named here, each by an update with a condition, and never wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from chalicelib.clock import from_iso
+from chalicelib.clock import age
 from chalicelib.errors import Code, Misconfigured, ReplyCode
-from chalicelib.ports.queues import encode
 from chalicelib.ports.tables import Attr, Condition, Item
+from chalicelib.protocol.entries import entry_bytes, entry_id, is_whole
 
 PRIMARY_CHANNEL = "primary_channel"
 CONVERSATION_ID = "conversation_id"
@@ -51,10 +51,6 @@ LOCK_SHARD = "lock_shard"
 STALL_RESETS = "stall_resets"
 LAST_USER_MESSAGE_AT = "last_user_message_at"
 LAST_ACTIVITY_AT = "last_activity_at"
-
-MESSAGE_ID = "message_id"
-"""The key of an entry within `messages`."""
-
 ATTRIBUTES = (
     PRIMARY_CHANNEL,
     CONVERSATION_ID,
@@ -85,8 +81,6 @@ ATTRIBUTES = (
     STALL_RESETS,
 )
 """What a read of the protocol's part asks for; `MESSAGES` comes on top where the list is needed."""
-
-
 WATCHED = "open-"
 """Begins the shard of an open record that the sweep must look at again: its batch was never answered, or its end was
 not reported. `STARTED_AT` then says since when, and is no lock's start (L6)."""
@@ -272,7 +266,7 @@ class Record:
         One that the company has trimmed or damaged since cannot be answered, and is none of them.
         """
         waiting = frozenset(self.unanswered_ids)
-        return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting and _is_whole(entry))
+        return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting and is_whole(entry))
 
     @property
     def unchanged(self) -> Condition:
@@ -291,40 +285,3 @@ class Record:
 def _claim_end(told: object) -> ClaimEnd:
     """An earlier version stored no end, and released every claim of a reply."""
     return ClaimEnd(told) if isinstance(told, str) and told in set(ClaimEnd) else ClaimEnd.RELEASE
-
-
-def entry_bytes(one: object) -> int:
-    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
-    return len(encode({"": one}).encode())
-
-
-def entry_id(entry: object) -> str | None:
-    """The message id of an element of `messages`; None where the company put something else there."""
-    found = entry.get(MESSAGE_ID) if isinstance(entry, Mapping) else None
-    return found if isinstance(found, str) else None
-
-
-def _is_whole(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of ours still holds what it was written with."""
-    metadata = entry.get("metadata")
-    return isinstance(metadata, Mapping) and all(
-        isinstance(text, str)
-        for text in (
-            metadata.get("sender"),
-            metadata.get("recipient"),
-            *(entry.get(name) for name in ("content", "timestamp", "channel_type")),
-        )
-    )
-
-
-def age(instant: str | None, now: datetime) -> timedelta:
-    """How long ago a stored instant was; none, or one that cannot be read, counts as now."""
-    try:
-        return now - from_iso(instant or "")
-    except ValueError:
-        return timedelta(0)
-
-
-def waited(entries: Sequence[Mapping[str, Any]], now: datetime) -> timedelta:
-    """How long the first received of these whole entries has waited."""
-    return max(age(entry["timestamp"], now) for entry in entries)

@@ -55,6 +55,7 @@ from chalicelib.protocol.conversation_lock import (
     opened,
     people_claim,
 )
+from chalicelib.protocol.entries import MESSAGE_ID
 from chalicelib.protocol.handoffs import Handoff, lasting
 from chalicelib.protocol.record import (
     BATCH_ID,
@@ -67,7 +68,6 @@ from chalicelib.protocol.record import (
     LAST_ACTIVITY_AT,
     LAST_REPLY_ID,
     LOCK_SHARD,
-    MESSAGE_ID,
     MESSAGES,
     PASSED_REPLY_ID,
     PRIMARY_CHANNEL,
@@ -79,7 +79,7 @@ from chalicelib.protocol.record import (
     Record,
     Status,
 )
-from chalicelib.protocol.sends import SEND_ID
+from chalicelib.protocol.send_rows import SEND_ID
 
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""

@@ -32,7 +32,7 @@ from chalicelib.protocol.record import (
     Status,
 )
 from chalicelib.protocol.reply_claim import Claim, is_free, locking
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.send_rows import Part
 
 
 def mark_undelivered(table: Table, part: Part, *, error_code: str, now: datetime) -> None:

@@ -15,9 +15,10 @@ from chalicelib.conversations import lookup, views
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, reply_claim, sends
 from chalicelib.protocol.conversation_lock import Changed
-from chalicelib.protocol.record import ConversationKey, Record, entry_id
+from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.record import ConversationKey, Record
 from chalicelib.protocol.reply_claim import Released
-from chalicelib.protocol.sends import SEND_ID, Part
+from chalicelib.protocol.send_rows import SEND_ID, Part
 
 Entry = Mapping[str, Any]
 

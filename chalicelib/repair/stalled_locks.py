@@ -35,7 +35,7 @@ from chalicelib.conversations.policies import Policies
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
-from chalicelib.protocol import conversation_lock, reply_claim, sends
+from chalicelib.protocol import conversation_lock, reply_claim, send_rows, sends
 from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Reset
 from chalicelib.protocol.handoffs import RequestedBy
 from chalicelib.protocol.record import (
@@ -182,7 +182,7 @@ class StalledLocks:
         """
         record = conversation.record
         trail = trail.with_fields(batch_id=record.batch_id or "none")
-        send_id = sends.send_id(record.key, record.last_reply_id or "", record.batch_id, 1)
+        send_id = send_rows.send_id(record.key, record.last_reply_id or "", record.batch_id, 1)
         part = sends.find(tables.sends, send_id)
         if part is not None and record_proof(tables, part, self.settings.context_attributes, self.clock):
             trail.log(Step.RECONCILED, Level.WARNING)

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import Channel, InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
 from chalicelib.errors import Code, Misconfigured, ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import FallbackRequest, Notice, State
+from chalicelib.protocol import fallbacks
+from chalicelib.protocol.fallbacks import FallbackRequest, Notice, State
 from chalicelib.repair.retrying import Exhausted, next_try, send_reply_again
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
@@ -59,7 +60,7 @@ class FallbackSending:
             TryAgain, Misconfigured: nothing was sent, or the outcome could not be written; see `retry_later`.
         """
         table = job.tables.unknown_senders
-        notice = unknown_senders.find_due(table, job.request, now=self.clock.now())
+        notice = fallbacks.find_due(table, job.request, now=self.clock.now())
         if notice is None:
             job.trail.log(Step.FALLBACK_SENT, Level.DEBUG, outcome="nothing_due")
             return
@@ -71,7 +72,7 @@ class FallbackSending:
         # Before the claim, for a secret that cannot be had leaves none behind.
         secret = self.credentials.get(fallback.credential_ref, job.deadline)
         job.deadline.check("a send", Code.QUEUE_ERROR)
-        if unknown_senders.claim(table, notice, token=job.token, now=self.clock.now()):
+        if fallbacks.claim(table, notice, token=job.token, now=self.clock.now()):
             self._send(job, notice, secret)
         else:
             job.trail.log(Step.CHANGED, Level.DEBUG)
@@ -90,7 +91,7 @@ class FallbackSending:
         again = job.request.again()
         match next_try(again.attempt, self.settings.reply_attempts_max, self.settings, at_least=seconds):
             case Exhausted():
-                unknown_senders.drop(job.tables.unknown_senders, job.request)
+                fallbacks.drop(job.tables.unknown_senders, job.request)
                 self._tell_untold(job, code)
             case retry:
                 send_reply_again(
@@ -103,21 +104,21 @@ class FallbackSending:
         try:
             outcome = self.senders[channel.name].send(_part(notice, channel), secret)
         except Misconfigured:
-            unknown_senders.give_back(table, notice, token=job.token)
+            fallbacks.give_back(table, notice, token=job.token)
             raise
         match outcome:
             case Sent(sid):
                 job.trail.log(Step.FALLBACK_SENT, outcome="told", message_sid=sid)
-                unknown_senders.conclude(table, notice, State.TOLD, token=job.token)
+                fallbacks.conclude(table, notice, State.TOLD, token=job.token)
             case PermanentFailure(code):
                 self._tell_untold(job, code)
-                unknown_senders.conclude(table, notice, State.REFUSED, token=job.token)
+                fallbacks.conclude(table, notice, State.REFUSED, token=job.token)
             case TemporaryFailure(code, after_seconds):
-                unknown_senders.give_back(table, notice, token=job.token)
+                fallbacks.give_back(table, notice, token=job.token)
                 self.retry_later(job, code, seconds=after_seconds)
             case InDoubt():
                 self._tell_untold(job, ReplyCode.UNKNOWN_OUTCOME)
-                unknown_senders.conclude(table, notice, State.UNKNOWN, token=job.token)
+                fallbacks.conclude(table, notice, State.UNKNOWN, token=job.token)
 
     @staticmethod
     def _tell_untold(job: Job, code: str) -> None:

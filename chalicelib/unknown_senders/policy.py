@@ -15,18 +15,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.channels.channel import Channel, threading_of
+from chalicelib.channels.channel import Channel
 from chalicelib.clock import Clock
 from chalicelib.conversations.lookup import Found, require_credential_ref
 from chalicelib.conversations.opt_out import opt_out_request
-from chalicelib.conversations.policies import TEXT_LENGTH_MAX, Policies
+from chalicelib.conversations.policies import Policies
+from chalicelib.conversations.policy_kinds import TEXT_LENGTH_MAX
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.messages import splitting
+from chalicelib.messages.extras import threading_of
 from chalicelib.messages.inbound import AddressKind, InboundMessage
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import AlreadyNotified, Capped, Fallback, MayNotify, Pair
+from chalicelib.protocol.fallbacks import Fallback, Pair
+from chalicelib.protocol.unknown_senders import AlreadyNotified, Capped, MayNotify
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
 

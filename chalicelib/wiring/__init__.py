@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.channels.channel import Provider, Vendor
-from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID_CODES
-from chalicelib.channels.twilio.outcomes import TABLE as TWILIO_CODES
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import Provider
 from chalicelib.channels.verification import Verification
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.lookup import holds_lock
@@ -27,7 +26,6 @@ from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.settings import SWEEP_THREADS
 from chalicelib.settings.process import lambda_handler
 from chalicelib.wiring.collaborators import Collaborators
-from chalicelib.wiring.resources import new_id
 
 if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Answering
@@ -65,22 +63,23 @@ class Engine(Collaborators):
             verification=Verification(provider, self.credentials),
             handoff=self._handoff,
             policies=self.policies,
-            attachment_store=AttachmentStore(self.bucket, new_id),
+            attachment_store=AttachmentStore(self.bucket, self.new_id),
             unknown_sender_policy=self._unknown_sender_policy,
             companies=Companies(self.clock),
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 
     @cached_property
     def delivery_reports(self) -> DeliveryReports:
+        from chalicelib.channels.twilio.outcomes import TABLE
         from chalicelib.outbound.delivery_reports import DeliveryReports
 
         return DeliveryReports(
             provider=self._twilio,
             verification=Verification(self._twilio, self.credentials),
-            codes=TWILIO_CODES,
+            codes=TABLE,
             tables=self.tables,
             queues=self.queues,
             clock=self.clock,
@@ -120,7 +119,7 @@ class Engine(Collaborators):
             parts=self._parts,
             handoff=UndeliveredHandoff(self._handoff, self.clock, self.settings),
             channels=self.channels,
-            codes={Vendor.TWILIO: TWILIO_CODES, Vendor.SENDGRID: SENDGRID_CODES},
+            codes=self._codes,
             policies=self.policies,
             clock=self.clock,
             settings=self.settings,
@@ -148,7 +147,7 @@ class Engine(Collaborators):
             policies=self.policies,
             media_copying=self._media_copying,
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 
@@ -181,7 +180,7 @@ class Engine(Collaborators):
     def orphans(self) -> Orphans:
         from chalicelib.repair.orphans import Orphans
 
-        return Orphans(retriggering=self.retriggering, clock=self.clock, new_id=new_id, settings=self.settings)
+        return Orphans(retriggering=self.retriggering, clock=self.clock, new_id=self.new_id, settings=self.settings)
 
     @cached_property
     def executor(self) -> Executor:

@@ -10,19 +10,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chalicelib.aws.calls import Service
-from chalicelib.channels.channel import Channel, Fetcher, Provider, Sender, Vendor
-from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.channel import Channel, Vendor
+from chalicelib.channels.provider import Provider
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
-from chalicelib.wiring.resources import Resources, new_id
+from chalicelib.wiring.resources import Resources
 
 if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Model
     from chalicelib.batches.media_copying import MediaCopying
     from chalicelib.channels.connections import Connections
+    from chalicelib.channels.fetcher import Fetcher
+    from chalicelib.channels.outcomes import Table
+    from chalicelib.channels.sender import Sender
     from chalicelib.outbound.parts import PartSending
     from chalicelib.outbound.planning import Planning
     from chalicelib.repair.retriggering import Retriggering
@@ -38,13 +41,13 @@ class Collaborators(Resources):
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, new_id, self.settings)
+        return Handoff(self.policies, self.clock, self.new_id, self.settings)
 
     @cached_property
     def retriggering(self) -> Retriggering:
         from chalicelib.repair.retriggering import Retriggering
 
-        return Retriggering(self.clock, new_id)
+        return Retriggering(self.clock, self.new_id)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -119,13 +122,20 @@ class Collaborators(Resources):
         )
 
     @cached_property
+    def _codes(self) -> Mapping[Vendor, Table]:
+        from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID
+        from chalicelib.channels.twilio.outcomes import TABLE as TWILIO
+
+        return {Vendor.TWILIO: TWILIO, Vendor.SENDGRID: SENDGRID}
+
+    @cached_property
     def _parts(self) -> PartSending:
         from chalicelib.outbound.parts import PartSending
 
         return PartSending(
             planning=self._planning,
             senders=self.senders,
-            refusals={Vendor.TWILIO: REFUSALS},
+            codes=self._codes,
             clock=self.clock,
             settings=self.settings,
         )
@@ -142,7 +152,7 @@ class Collaborators(Resources):
             bucket=self.bucket,
             credentials=self.credentials,
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 

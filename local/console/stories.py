@@ -18,8 +18,9 @@ from typing import Any
 
 from chalicelib.channels.sendgrid.unread import UNVERIFIED_SID
 from chalicelib.errors import Code
+from chalicelib.protocol.entries import MESSAGE_ID
 from chalicelib.protocol.history import ENTRY
-from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, MESSAGE_ID, MESSAGES, STATUS, UNANSWERED_IDS, Status
+from chalicelib.protocol.record import BATCH_ID, CONVERSATION_ID, MESSAGES, STATUS, UNANSWERED_IDS, Status
 from chalicelib.protocol.staging import DUE_AT, MESSAGE_SID
 from chalicelib.telemetry import Step
 from local.logs import DOCUMENT, LogLine

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.messages.phone_numbers import bare, is_readable, other_spellings
-from chalicelib.protocol import sends, staging
+from chalicelib.protocol import send_rows, staging
 from chalicelib.protocol.history import ENTRY
 from chalicelib.protocol.record import CONVERSATION_ID, LAST_ACTIVITY_AT, PRIMARY_CHANNEL, ConversationKey, Record
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.send_rows import Part
 from chalicelib.protocol.trigger_lock import EXPIRES_AT
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
 from ops.repairs import erasure
@@ -39,10 +39,10 @@ def gather(
     keys = _named(engine, told, primary_channel)
     if keys:
         return [_facts(deployment, engine, key, None, _lines_of(logs, since, key), logs) for key in keys]
-    part = engine.tables.sends.get({sends.SEND_ID: told})
+    part = engine.tables.sends.get({send_rows.SEND_ID: told})
     if part is not None:
         key = Part.from_item(part).conversation
-        return [_facts(deployment, engine, key, part.get(sends.PROVIDER_SID), _lines_of(logs, since, key), logs)]
+        return [_facts(deployment, engine, key, part.get(send_rows.PROVIDER_SID), _lines_of(logs, since, key), logs)]
     logged = list(logs.lines(since, words=told))
     keys = search.by_message(engine.tables, told)
     for conversation_id in _conversations_in(logged) if not keys else ():
@@ -117,12 +117,12 @@ def _parts(engine: OperatorEngine, record: Record) -> Iterator[SentPart]:
     ids = [str(one["send_id"]) for one in record.entries or () if isinstance(one, dict) and "send_id" in one]
     for reply_id in filter(None, (record.claim, record.last_reply_id)):
         for number in range(1, _PARTS_MAX + 1):
-            one = sends.send_id(record.key, reply_id, record.batch_id, number)
-            if one not in ids and engine.tables.sends.get({sends.SEND_ID: one}) is None:
+            one = send_rows.send_id(record.key, reply_id, record.batch_id, number)
+            if one not in ids and engine.tables.sends.get({send_rows.SEND_ID: one}) is None:
                 break
             ids.append(one)
-    for one in dict.fromkeys(any_one for known in ids for any_one in (known, sends.resend_id(known))):
-        row = engine.tables.sends.get({sends.SEND_ID: one})
+    for one in dict.fromkeys(any_one for known in ids for any_one in (known, send_rows.resend_id(known))):
+        row = engine.tables.sends.get({send_rows.SEND_ID: one})
         if row is not None:
             part = Part.from_item(row)
             yield SentPart(part, part.delivery)

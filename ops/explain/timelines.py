@@ -12,8 +12,9 @@ from typing import Any
 
 from chalicelib.clock import from_iso
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.protocol.record import Record, entry_id
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.record import Record
+from chalicelib.protocol.send_rows import Part
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from local.logs import LogLine

@@ -21,8 +21,9 @@ from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Source
 from chalicelib.protocol.conversation_lock import PEOPLE
-from chalicelib.protocol.record import Record, Status, entry_id
-from chalicelib.protocol.sends import State
+from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.record import Record, Status
+from chalicelib.protocol.send_rows import State
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.repair.patience import patience_of
 from chalicelib.settings import SWEEP_STALLED_MINUTES

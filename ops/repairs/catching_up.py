@@ -29,7 +29,8 @@ from chalicelib.messages.inbound import InboundMessage
 from chalicelib.messages.phone_numbers import other_spellings
 from chalicelib.ports.tables import Attr, Tables
 from chalicelib.protocol import history, staging
-from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record, entry_id
+from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
 from chalicelib.telemetry import Trail
 from chalicelib.wiring import Engine
 

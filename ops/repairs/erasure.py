@@ -22,7 +22,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.messages.attachments import folder_of
 from chalicelib.messages.phone_numbers import bare, other_spellings
 from chalicelib.ports.tables import Attr, Item, Key, Refused, Table
-from chalicelib.protocol import unknown_senders
+from chalicelib.protocol import fallbacks
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.wiring import Engine
 from ops.stage import search
@@ -76,7 +76,7 @@ def _naming(table: Table, person: Person) -> Iterator[Item]:
 
 def _sent_by(table: Table, person: Person) -> Iterator[Item]:
     """Rows that name the person as the sender; reads every row."""
-    named = (Attr(unknown_senders.SENDER).eq(one) for one in person.spellings)
+    named = (Attr(fallbacks.SENDER).eq(one) for one in person.spellings)
     return every_row(table, keep=reduce(lambda one, other: one | other, named))
 
 

@@ -17,9 +17,9 @@ from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.messages.replies import Reply
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queue
+from chalicelib.protocol.fallbacks import FallbackRequest
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import FallbackRequest
 from chalicelib.settings import Settings
 from ops.stage.dead_letters import DeadLetter, DeadLetters, conversation_of, leave, take_all
 from ops.stage.target import CommandError

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from chalicelib.errors import Misconfigured, Rejected, TryAgain
 from chalicelib.ports.queues import REASON, RETRY_ATTEMPT, Attributes
+from chalicelib.protocol.fallbacks import FallbackRequest
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
-from chalicelib.protocol.unknown_senders import FallbackRequest
 from ops.stage.account import NO_QUEUE, Account
 
 HOLD_SECONDS = 1_800

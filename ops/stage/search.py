@@ -12,8 +12,9 @@ from functools import reduce
 from chalicelib.channels.channel import Channel
 from chalicelib.messages.phone_numbers import all_spellings
 from chalicelib.ports.tables import Attr, Condition, Item, Tables
+from chalicelib.protocol.entries import entry_id
 from chalicelib.protocol.history import ENTRY
-from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey, entry_id
+from chalicelib.protocol.record import CONVERSATION_ID, MESSAGES, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.protocol.staging import MESSAGE_SID
 from ops.stage.target import CommandError, Target
 from ops.tenants.rows import every_row

@@ -16,7 +16,8 @@ from typing import Any
 from chalicelib.channels.channel import Channel
 from chalicelib.conversations import policies
 from chalicelib.conversations.conversation import CHANNEL_CONFIG
-from chalicelib.conversations.policies import POLICY, MapOf, Names, Number, Policy, Word
+from chalicelib.conversations.policies import POLICY, Policy
+from chalicelib.conversations.policy_kinds import Kind, MapOf, Names, Number, Word
 from chalicelib.ports.tables import Attr, Change, Table, Written
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey
 from chalicelib.settings import Settings
@@ -124,7 +125,7 @@ def _is_clamped(settings: Settings, channel_config: Mapping[str, Any], channel: 
     return any(finding.place in places for finding in merged.findings)
 
 
-def _as_row_value(kind: policies.Kind, text: str) -> Any:
+def _as_row_value(kind: Kind, text: str) -> Any:
     """A value as it is typed, as a row holds it; one that is malformed is refused by its kind."""
     match kind:
         case Number():
@@ -142,7 +143,7 @@ def _as_row_value(kind: policies.Kind, text: str) -> Any:
             return text
 
 
-def _kind(name: str) -> policies.Kind:
+def _kind(name: str) -> Kind:
     if name not in _KINDS:
         raise CommandError(f"there is no policy {name}", f"one of {', '.join(_KINDS)}")
     return _KINDS[name]

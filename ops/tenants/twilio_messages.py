@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 
 from twilio.base.exceptions import TwilioException
 
-from chalicelib.channels.channel import Channel, WebhookRequest
+from chalicelib.channels.channel import Channel
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.errors import Rejected
 from chalicelib.messages.inbound import InboundMessage

@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from chalicelib.channels.channel import PROBE_HEADER, Channel
+from chalicelib.channels.channel import Channel
+from chalicelib.channels.provider import PROBE_HEADER
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.webhooks import SIGNATURE_HEADER
 from chalicelib.errors import Code

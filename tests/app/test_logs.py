@@ -9,7 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, TemporaryFailure
 from chalicelib.telemetry import Step
 from tests.app.conftest import Deployment, fresh_process
 from tests.fakes.clock import FakeClock

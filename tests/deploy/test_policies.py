@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.clock import iso
 from infrastructure import policies
 from infrastructure.rights import RIGHTS

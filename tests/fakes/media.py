@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.channels.channel import Fetched, NotFetched
+from chalicelib.channels.fetcher import Fetched, NotFetched
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from tests.fakes.faults import Call, FaultPlan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.channels.outcomes import SERVER_ERROR, Answer, Reaction, Row, Table
+from chalicelib.channels.answers import Answer, outcome_of
+from chalicelib.channels.outcomes import SERVER_ERROR, Reaction, Row, Table
 from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID
 from chalicelib.channels.twilio.outcomes import TABLE as TWILIO
 from tests.world import DELIVER, Taken, World
@@ -22,7 +23,7 @@ def _answer(row: Row, table: Table) -> Answer:
 
 
 CASES = [
-    pytest.param(row, table.outcome(_answer(row, table)), id=f"{name} {row.code}")
+    pytest.param(row, outcome_of(table, _answer(row, table)), id=f"{name} {row.code}")
     for name, table in (("twilio", TWILIO), ("sendgrid", SENDGRID))
     for row in table.rows.values()
     if row.is_answered
@@ -58,7 +59,7 @@ def test_a_part_that_was_taken_although_the_answer_denies_it_is_not_doubled(row,
     """The provider's list proves it; the parts after it follow, in order."""
     world = World()
     world.reply(world.burst_with_ai(), LONG)
-    world.phone.outcomes = [DELIVER] * at + [Taken(TWILIO.outcome(_answer(row, TWILIO)))]
+    world.phone.outcomes = [DELIVER] * at + [Taken(outcome_of(TWILIO, _answer(row, TWILIO)))]
 
     world.run(QUIET_SECONDS, step=10)
 

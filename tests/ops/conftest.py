@@ -11,10 +11,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore import handlers
 from botocore.awsrequest import AWSResponse
@@ -56,6 +56,12 @@ _SESSION.set_credentials("testing", "testing")
 _SESSION.set_config_variable("region", REGION)
 
 
+@lru_cache
+def client(service: str) -> Any:
+    """The tests' own client: moto answers it in whichever test it was made. A command makes clients of its own."""
+    return _SESSION.create_client(service)
+
+
 @pytest.fixture(autouse=True)
 def _no_run_and_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens to run on this machine, and the developer's own profiles, change no test."""
@@ -82,7 +88,7 @@ class Stage:
     """Twilio's API, where a test asked for it."""
 
     def client(self, service: str) -> Any:
-        return boto3.client(service)
+        return client(service)
 
     def find(self) -> Deployment:
         """The deployment as a command finds it now."""
@@ -93,11 +99,11 @@ class Stage:
         return AwsAccount(self.target, _SESSION)
 
     def queue_url(self, role: str) -> str:
-        return str(self.client("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{role}")["QueueUrl"])
+        return str(client("sqs").get_queue_url(QueueName=f"replies-engine-{STAGE}-{role}")["QueueUrl"])
 
     def put_row(self, **changes: Any) -> None:
         row = conversation(channel_config={name: {"credential_ref": REF} for name in ("whatsapp", "sms")}, **changes)
-        self.client("dynamodb").put_item(TableName=f"conversations-{STAGE}", Item=item_to_wire(row))
+        client("dynamodb").put_item(TableName=f"conversations-{STAGE}", Item=item_to_wire(row))
 
     def configure(self, handler: str, **changes: Any) -> None:
         """Change a function behind Chalice's back; `Environment` holds changed variables, None: taken off."""
@@ -105,7 +111,7 @@ class Stage:
         if "Environment" in changes:
             told = {**self.config.environment(STAGE), **changes.pop("Environment")}
             changes["Environment"] = {"Variables": {k: v for k, v in told.items() if v is not None}}
-        self.client("lambda").update_function_configuration(FunctionName=name, **changes)
+        client("lambda").update_function_configuration(FunctionName=name, **changes)
 
     def configure_all(self, **environment: str | None) -> None:
         """The same for the environment of every function, and for what `.chalice/config.json` tells."""
@@ -147,7 +153,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
         limits = [(event, _tell_limits) for event in LIMITS]
         patch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *limits])
         made = Stage(Config.read(), Target.of(STAGE, Config.read(), region=REGION))
-        boto3.client("cloudformation").create_stack(
+        client("cloudformation").create_stack(
             StackName=f"replies-engine-{STAGE}",
             TemplateBody=TEMPLATE_FILE.read_text(),
             Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
@@ -157,7 +163,7 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
         turn_ttl_on(f"unknown-senders-{STAGE}")
         _turn_backups_on()
         _close_bucket()
-        boto3.client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
+        client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
         _deploy(made)
         if is_woken:
             _wake(made)
@@ -167,14 +173,14 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
 
 def turn_ttl_on(table: str) -> None:
     """What moto's CloudFormation leaves out of the template."""
-    boto3.client("dynamodb").update_time_to_live(
+    client("dynamodb").update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
     )
 
 
 def _turn_backups_on() -> None:
     """As the template says; moto's CloudFormation leaves it out too."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     for table in dynamodb.list_tables()["TableNames"]:
         dynamodb.update_continuous_backups(
             TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
@@ -183,7 +189,7 @@ def _turn_backups_on() -> None:
 
 def _close_bucket() -> None:
     """As the template says; moto's CloudFormation makes a bucket and nothing of what it is like."""
-    s3 = boto3.client("s3")
+    s3 = client("s3")
     names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(names, True))
     rule = {"ID": "expire", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 90}}
@@ -195,7 +201,7 @@ def _deploy(stage: Stage) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as file:
         file.writestr("app.py", "")
-    lambdas = boto3.client("lambda")
+    lambdas = client("lambda")
     for handler in functions():
         name = full_name(stage.config, STAGE, handler)
         lambdas.create_function(
@@ -209,12 +215,12 @@ def _deploy(stage: Stage) -> None:
         )
     for handler in ("check_and_reset_stalled_conversations", "recover_orphaned_messages"):
         rule = f"{full_name(stage.config, STAGE, handler)}-event"
-        boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+        client("events").put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
 
 
 def redeploy(stage: Stage) -> None:
     """What `make deploy` does to the functions: those that are missing are made, and all get what the files say."""
-    lambdas, iam = boto3.client("lambda"), boto3.client("iam")
+    lambdas, iam = client("lambda"), client("iam")
     for handler in functions():
         name = full_name(stage.config, STAGE, handler)
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
@@ -230,7 +236,7 @@ def redeploy(stage: Stage) -> None:
 
 def _role(stage: Stage, handler: str, name: str) -> str:
     """A role that has what its policy file says."""
-    iam = boto3.client("iam")
+    iam = client("iam")
     trust = '{"Version": "2012-10-17", "Statement": []}'
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     file = CONFIG_FILE.parent / stage.config.of_function(STAGE, handler, "iam_policy_file")
@@ -240,7 +246,7 @@ def _role(stage: Stage, handler: str, name: str) -> str:
 
 def _wake(stage: Stage) -> None:
     """The queues that wake functions."""
-    lambdas, sqs, queues = boto3.client("lambda"), boto3.client("sqs"), stage.config.environment(STAGE)
+    lambdas, sqs, queues = client("lambda"), client("sqs"), stage.config.environment(STAGE)
     for handler, variable in {
         "batch_whatsapp": "WHATSAPP_QUEUE",
         "batch_sms": "SMS_QUEUE",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 
-import boto3
 from botocore import xform_name
 from click.testing import CliRunner
 
 from ops.__main__ import cli
 from tests.ops.conftest import Stage, redeploy
+from tests.ops.conftest import client as stage_client
 
 
 def run_fix(stage: Stage, fix: str, *, typed: str = "", by_hand=None) -> None:
@@ -43,7 +43,7 @@ def _call_aws(arguments: list[str]) -> None:
     service, operation, flag, document, *rest = arguments
     assert flag == "--cli-input-json"
     assert rest == ["--region", "eu-west-1"]
-    client = boto3.client(service)
+    client = stage_client(service)
     call = next(
         one
         for one in client.meta.method_to_api_mapping

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.clock import iso
-from chalicelib.protocol import sends
+from chalicelib.protocol import send_rows
 from local.stubs.twilio import Account, TwilioStub
 from ops.__main__ import cli
 from ops.tenants import providers
@@ -419,7 +419,7 @@ class TestExplain:
             "claimed_at": "2026-01-31T18:00:00+00:00",
             "provider_sid": "SM9",
         }
-        names = {"state": sends.STATE, "claim_token": sends.TOKEN, "claimed_at": sends.CLAIMED_AT}
+        names = {"state": send_rows.STATE, "claim_token": send_rows.TOKEN, "claimed_at": send_rows.CLAIMED_AT}
         row = {names.get(name, name): value for name, value in row.items()}
         stage.client("dynamodb").put_item(TableName=f"conversations-sends-{STAGE}", Item=item_to_wire(row))
 

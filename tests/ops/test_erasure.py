@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import EngineError
-from chalicelib.protocol.unknown_senders import FallbackRequest, Pair
+from chalicelib.protocol.fallbacks import FallbackRequest, Pair
 from infrastructure.template import load
 from ops.repairs import erasure
 from ops.repairs.erasure import PLACES, Reach, count, erase, find, normal

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from chalicelib.errors import EngineError
+from chalicelib.protocol.fallbacks import FallbackRequest, Pair
 from chalicelib.protocol.trigger_lock import Trigger
-from chalicelib.protocol.unknown_senders import FallbackRequest, Pair
 from ops.repairs.redriving import Result, redrive, source, sources
 from ops.stage import dead_letters
 from ops.stage.dead_letters import HOLD_SECONDS, peek

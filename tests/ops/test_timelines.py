@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.channels.channel import PermanentFailure, TemporaryFailure
+from chalicelib.channels.sender import PermanentFailure, TemporaryFailure
 from chalicelib.conversations import lookup
-from chalicelib.protocol import sends, staging
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol import send_rows, staging
+from chalicelib.protocol.send_rows import Part
 from local.logs import LogLine
 from ops.explain import timelines, verdicts
 from ops.explain.timelines import Dead, Facts, Logged, SentPart
@@ -33,7 +33,7 @@ def facts(world: World, sid: str | None = None, **more) -> Facts:
         sid=sid,
         staged=staging.read(world.tables.stage, KEY),
         trigger_due_at=due_at if due_at and due_at > world.clock.now() else None,
-        parts=[SentPart(Part.from_item(row), row.get(sends.DELIVERY)) for row in world.sends],
+        parts=[SentPart(Part.from_item(row), row.get(send_rows.DELIVERY)) for row in world.sends],
         **more,
     )
 

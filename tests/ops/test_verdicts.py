@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, PermanentFailure
+from chalicelib.channels.sender import InDoubt, PermanentFailure
 from ops.explain.timelines import Facts
 from ops.explain.verdicts import MEANINGS, Kind, verdict
 from tests.ops.test_timelines import dead_letter, facts, logged

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, TemporaryFailure
 from chalicelib.clock import iso
 from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.errors import ReplyCode

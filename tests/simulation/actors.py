@@ -109,6 +109,7 @@ class Actor:
     on_crash: Callable[[], None]
     skew: timedelta
     """By how much its clock is off."""
+    began: datetime
     point: Point
     disturbances: tuple[Any, list[Any]] | None = None
     """What may disturb its next call, by the budgets that are left: it stands before that for many choices."""
@@ -119,6 +120,10 @@ class Actor:
         before = self.point.stretch.next
         assert isinstance(before, Before), "an actor that ended has left"
         return before
+
+    def at(self, point: Point) -> Actor:
+        """The same actor, further on."""
+        return Actor(self.name, self.role, self.begin, self.on_end, self.on_crash, self.skew, self.began, point)
 
     @cached_property
     def title(self) -> str:
@@ -230,7 +235,7 @@ class Stage(FaultPlan):
             if self.memory:
                 self.memory.roots[key] = point
                 self.memory.keep_awake(point)
-        return Actor(name, role, begin, on_end, on_crash, skew, point)
+        return Actor(name, role, begin, on_end, on_crash, skew, self.clock.instant, point)
 
     def go_on(self, actor: Actor, outcome: Outcome) -> Point:
         """Where an actor stands after its call had this outcome."""

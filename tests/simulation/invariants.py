@@ -23,7 +23,7 @@ from typing import Any
 from chalicelib.errors import Code
 from chalicelib.ports.tables import Item
 from chalicelib.protocol.opt_outs import OptOutMarks
-from chalicelib.protocol.sends import resend_id
+from chalicelib.protocol.send_rows import resend_id
 from tests.fakes.tables import RowId
 from tests.simulation.deployment import Tenant, Violation
 from tests.simulation.simulation import QUEUE_FULL, Simulation

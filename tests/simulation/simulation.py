@@ -14,14 +14,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
@@ -36,8 +36,11 @@ from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Mem
 from tests.simulation.choices import Choices
 from tests.simulation.deployment import ACME, Deployment, Tenant, Violation, may_be_stale
 from tests.simulation.reached import REACHED
+from tests.world import REPLIES_TIMEOUT_SECONDS
 
 INFINITE = float("inf")
+
+REPLIES_TIMEOUT = timedelta(seconds=REPLIES_TIMEOUT_SECONDS)
 
 OUTSIDE_WINDOW = "63016"
 """The provider's code for free text that came too late."""
@@ -83,10 +86,12 @@ class Budgets:
     duplicates: int = 0
     """Deliveries of a message that stays in its queue."""
     sweeps: int = 0
+    sweepers: int = 1
+    """Sweeps at once."""
     jumps: int = 0
     """Leaps of the clock, each past the stall timeout."""
     waits: int = 0
-    """Waits for the next message that is delayed."""
+    """Waits for the next message that is delayed, while no reply under way outlives the timeout of its function."""
     expiries: int = 0
     """Time to live deletes what is past it; at all other times it lingers."""
     company_writes: int = 0
@@ -168,7 +173,8 @@ class Course:
     """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
     given up after it had stalled."""
     overdue: frozenset[tuple[str, str]] = frozenset()
-    """Batches and the tokens of their claims over which the clock jumped past the stall timeout."""
+    """Batches and the tokens of their claims that stood while the clock passed the stall timeout, or that a
+    process wrote when it had outlived the timeout of its function."""
     told_strangers: tuple[str, ...] = ()
     """The unknown senders whose webhook was answered with a text."""
     may_lack_trigger: bool = False
@@ -244,9 +250,12 @@ class Simulation:
         **settings: str,
     ) -> None:
         self.stage = Stage(self._is_silent, memory)
+        self._at_work: Actor | None = None
+        """The actor whose call is carried out."""
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         windows["locked_notice"] = ""  # a courtesy, with a world of its own
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.world.engine.new_id = self.new_id
         self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
@@ -273,7 +282,7 @@ class Simulation:
         Raises:
             Violation: an invariant does not hold.
         """
-        with self.ids():
+        with self.planting():
             while options := self.options():
                 names = [name for name, _ in options]
                 at = choices.choose(names)
@@ -283,7 +292,7 @@ class Simulation:
     def undisturbed(self, seconds: float, *, sweeps: bool = True) -> None:
         """Let the world come to rest without choices: the AI answers, messages are delivered, the sweep runs."""
         world, passed = self.world, 0.0
-        with self.ids():
+        with self.planting():
             while passed < seconds and not (world.is_at_rest and world.is_silent):
                 world.clock.advance(5)
                 passed += 5
@@ -311,7 +320,7 @@ class Simulation:
 
     def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
         """Let one actor go on alone: to its end, or for so many calls and then crash."""
-        with self.ids():
+        with self.planting():
             done = 0
             name = actor.name
             while current := next((one for one in self.course.actors if one.name == name), None):
@@ -459,7 +468,7 @@ class Simulation:
                     yield "!a reply, twice", partial(self._reply_again, message, queue)
 
     def _outside(self) -> Iterable[Option]:  # noqa: C901, PLR0912 - one line for each thing that may happen
-        budgets = self.course.budgets
+        actors, budgets = self.course.actors, self.course.budgets
         contexts = self.world.queues.ai.messages
         if budgets.answers and contexts:
             yield "the AI answers", partial(self._ai_answers, contexts[0])
@@ -472,13 +481,13 @@ class Simulation:
                 yield "a person answers", partial(self._person_answers, text)
         if budgets.reports:
             yield from self._reports()
-        if budgets.sweeps and not self._count("sweep"):
+        if budgets.sweeps and self._count("sweep") < budgets.sweepers:
             yield "!the sweep", self._sweep
         if budgets.jumps:
             yield "!time passes", self._jump
-        if budgets.delays and self.course.actors:
+        if budgets.delays and actors:
             yield "!a call takes long", self._delay
-        if budgets.waits and self._seconds_until_next():
+        if budgets.waits and 0 < self._seconds_until_next() <= self._seconds_left(*actors):
             yield "a while passes", self._wait
         if budgets.expiries and self._has_expired():
             yield "!expired rows vanish", self._expire
@@ -515,12 +524,13 @@ class Simulation:
             self._leave(actor)
             actor.on_crash()
             return
-        before = actor.before
+        before, self._at_work = actor.before, actor
         outcome: Outcome
         try:
             outcome = Answered(self.stage.inject(before.call, before.apply, fault, before.detail))
         except EngineError as error:
             outcome = Failed(error)
+        self._at_work = None
         self._go_on(actor, outcome)
 
     def _go_on(self, actor: Actor, outcome: Outcome) -> None:
@@ -531,7 +541,7 @@ class Simulation:
             self._leave(actor)
             self._end(actor, point.stretch.next)
         else:
-            on = Actor(actor.name, actor.role, actor.begin, actor.on_end, actor.on_crash, actor.skew, point)
+            on = actor.at(point)
             self.course.actors = tuple([on if one is actor else one for one in self.course.actors])
 
     def _end(self, actor: Actor, end: Ended) -> None:
@@ -592,9 +602,13 @@ class Simulation:
             if any(self._is_stop(row, new, channel) for row in self.world.tables.stage.state[0].values()):
                 self.world.violate("I2: a customer who opted out is marked as opted in")
         before, after = old.get("reply_claim_token"), new.get("reply_claim_token")
-        if self.course.overdue and after not in (None, before):
-            taken = (new.get("last_batch_id"), before)
-            self.course.overdue = frozenset(one for one in self.course.overdue if one != taken)
+        if after in (None, before):
+            return
+        batch_id = new.get("last_batch_id")
+        if self.course.overdue:
+            self.course.overdue = frozenset(one for one in self.course.overdue if one != (batch_id, before))
+        if self._at_work is not None and self._seconds_left(self._at_work) < 0:
+            self.course.overdue |= {(batch_id, after)}
 
     def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
         """O3: whether a staged row is an acknowledged STOP of a channel that is not in the record yet."""
@@ -747,12 +761,11 @@ class Simulation:
     def _person_answers(self, text: str) -> None:
         self.world.reply_of_people(self.world.tenants[0], text)
 
-    def stall(self) -> None:
-        """The clock is about to pass the stall timeout: the claims that stand now stall, unless they are taken over."""
-        if self._count("reply"):
-            self.course.in_doubt |= frozenset(self.world.replies)  # it outlives the timeout of its function
+    def let_pass(self, seconds: float) -> None:
+        """The clock leaps past the stall timeout: the claims that stand now stall, unless they are taken over."""
         claimed = [row for row in self.world.tables.conversations.state[0].values() if "reply_claim" in row]
         self.course.overdue |= {(row["last_batch_id"], row["reply_claim_token"]) for row in claimed}
+        self.world.clock.advance(seconds)
 
     def _note_doubt(self, batch_id: str | None) -> None:
         """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""
@@ -831,8 +844,7 @@ class Simulation:
 
     def _jump(self) -> None:
         self._spend("jumps")
-        self.stall()
-        self.world.clock.advance(self.world.settings.stall_timeout_seconds + 100)
+        self.let_pass(self.world.settings.stall_timeout_seconds + 100)
 
     def _delay(self) -> None:
         self._spend("delays")
@@ -869,6 +881,11 @@ class Simulation:
         many = (*queues.triggers.values(), queues.replies, queues.human_replies)
         due = min((one.visible_at for queue in many if queue.messages for one in queue.messages), default=INFINITE)
         return 0.0 if due == INFINITE else max(0.0, due - self.world.clock.monotonic())
+
+    def _seconds_left(self, *actors: Actor) -> float:
+        """How long until a reply among them outlives the timeout of its function, which takes a leap of the clock."""
+        ends = [one.began + REPLIES_TIMEOUT for one in actors if one.role == "reply"]
+        return min((end - self.world.clock.instant).total_seconds() for end in ends) if ends else INFINITE
 
     def _has_expired(self) -> bool:
         now = epoch(self.world.clock.instant)
@@ -925,11 +942,16 @@ class Simulation:
         is_look_up = call.operation == "Query" and call.resource == "conversations-local"
         return self.is_look_up_silent and is_look_up and role.startswith("webhook")
 
-    # ------------------------------------------------------------------ ids
+    # ------------------------------------------------------------------ bugs and ids
 
-    def ids(self) -> Any:
-        """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
-        return _Ids(self)
+    @contextmanager
+    def planting(self) -> Iterator[None]:
+        """While this is entered, the `buggy` actor meets its bug."""
+        before, contexts.batch_context = contexts.batch_context, self.batch_context
+        try:
+            yield
+        finally:
+            contexts.batch_context = before
 
     def batch_context(self, *arguments: Any, **named: Any) -> str:
         """What the AI is sent, unless the actor meets a bug.
@@ -949,19 +971,6 @@ class Simulation:
             return f"id-{self.course.setup_ids}"
         asking.ids += 1
         return f"{asking.name.replace(' ', '-')}-{asking.ids}"
-
-
-class _Ids:
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-
-    def __enter__(self) -> None:
-        self.before = wiring.new_id, queues.new_id, contexts.batch_context
-        wiring.new_id = queues.new_id = self.simulation.new_id
-        contexts.batch_context = self.simulation.batch_context
-
-    def __exit__(self, *_: object) -> None:
-        wiring.new_id, queues.new_id, contexts.batch_context = self.before
 
 
 def is_held_record(row: Item) -> bool:

@@ -96,7 +96,7 @@ def test_a_claim_for_people_is_taken_up_by_the_trigger_that_comes_again():
 def test_a_lock_that_the_company_sets_on_a_watched_record_begins_to_age():
     """L8: nothing was staged, so no trigger stamped the lock, and what was unanswered waited for ever."""
     simulation = silent_ai(0, None)
-    with simulation.ids():
+    with simulation.planting():
         simulation.world.sweep()
     simulation.world.tables.conversations.change(
         ACME.key.item, lambda row: {**row, "conversation_status": "processing_reply"}
@@ -182,3 +182,11 @@ def test_a_name_that_is_no_option_is_told():
 
     with pytest.raises(AssertionError, match="no 'the moon'"):
         simulation.run(Named("the moon"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("swarm", 305938), ("thoughts", 500313), ("thoughts", 501273), ("thoughts", 501568)]
+)
+def test_the_random_runs_in_which_a_message_waited_for_minutes_beside_a_reply_under_way(kind: str, seed: int):
+    """I1: no process of a reply waits for longer than the timeout of its function, so its claim comes again in time."""
+    swarm_run(seed, kind)

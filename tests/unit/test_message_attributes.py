@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.clock import iso
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX, attributes_bytes, cut_to_fit
 from chalicelib.protocol.record import ConversationKey

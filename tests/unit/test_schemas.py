@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chalicelib.channels.email.notes import Note
-from chalicelib.conversations import contexts
+from chalicelib.conversations import sections
 from chalicelib.errors import Rejected
 from chalicelib.messages import replies
 from chalicelib.protocol.record import ConversationKey
@@ -137,7 +137,7 @@ def test_a_schema_is_one_bears_its_version_and_describes_every_field(name: str):
 
     Draft202012Validator.check_schema(document)
 
-    version = {"context": contexts.VERSION, "reply": replies.VERSION, "trigger": "1.0"}[name]
+    version = {"context": sections.VERSION, "reply": replies.VERSION, "trigger": "1.0"}[name]
     assert document["$id"] == f"urn:replies-engine:{name}:{version}"
     assert document["title"].endswith(f"version {version}")
     assert [one for one in fields(document) if not one.get("description")] == []

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chalicelib.channels.channel import OutboundPart
+from chalicelib.channels.sender import OutboundPart
 from tests.fakes.queues import InMemoryQueue
 from tests.world import World, conversation
 

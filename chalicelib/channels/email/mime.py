@@ -14,9 +14,7 @@ undoes a transfer encoding.
 
 from __future__ import annotations
 
-import binascii
 import re
-import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
@@ -24,6 +22,7 @@ from itertools import islice
 
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.charsets import decode
+from chalicelib.channels.email.encodings import decoded
 from chalicelib.channels.email.file_types import GENERIC_TYPES
 from chalicelib.channels.email.flowed import unflowed
 from chalicelib.channels.email.headers import BLOCK_BYTES_MAX, Headers, spoken
@@ -52,7 +51,6 @@ _KNOWN_HEADER = re.compile(
 _BENT_BYTES_MAX = 4_096
 """How far behind a line that is no header another one is looked for."""
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
-_NO_BASE64 = bytes(set(range(256)) - set((string.ascii_letters + string.digits + "+/=").encode()))
 _BODIES = frozenset({"text/plain", "text/html"})
 _TAGGED = frozenset({"text/enriched", "text/richtext", "text/x-amp-html"})
 _RICH = frozenset({"text/rtf", "text/x-rtf"})
@@ -97,7 +95,7 @@ class _Reading:
                     self.shown[before:] = [*_as_one(self.shown[before:])]
                 return
             self.notes.add(Note.PARTS)  # nobody can say where its parts are: it is told as the text that it is
-        content = self._decoded(headers.get("content-transfer-encoding"), body)
+        content = decoded(headers.get("content-transfer-encoding"), body, self.notes)
         disposition = _parameters(headers.get("content-disposition") or "inline", "Content-Disposition")
         name = self._parameter(disposition, "filename", of="content-disposition") or self._parameter(kind, "name")
         is_attached = disposition.get_content_disposition() == "attachment"
@@ -229,29 +227,6 @@ class _Reading:
             charset, _, value = told
             return decode(value.encode("latin-1", "replace"), charset or "", Notes())
         return str(told)
-
-    def _decoded(self, encoding: str, body: bytes) -> bytes:
-        """A part's content; as much as can be had where it is damaged."""
-        match encoding.partition(";")[0].strip().lower():
-            case "base64":
-                return self._from_base64(body)
-            case "quoted-printable":
-                return binascii.a2b_qp(body)
-            case _:
-                return body
-
-    def _from_base64(self, body: bytes) -> bytes:
-        """Each block up to its padding: some programs encode piece by piece, and the library stops at the first."""
-        letters = body.translate(None, _NO_BASE64)
-        if len(letters) % 4:
-            self.notes.add(Note.ENCODING)
-        blocks = []
-        for block in filter(None, letters.split(b"=")):
-            if len(block) % 4 == 1:  # one letter holds no byte
-                self.notes.add(Note.ENCODING)
-            whole = block[:-1] if len(block) % 4 == 1 else block
-            blocks.append(binascii.a2b_base64(whole + b"=" * (-len(whole) % 4)))
-        return b"".join(blocks)
 
 
 def read_mime(headers: Headers, body: bytes, attachments: Attachments, notes: Notes) -> Sequence[Shown]:

@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.channels.channel import OutboundPart
 from chalicelib.channels.email.headers import one_line
+from chalicelib.channels.sender import OutboundPart
 
 SUBJECT_BYTES_MAX = 250
 REFERENCES_LENGTH_MAX = 900

@@ -27,11 +27,11 @@ from typing import Any, Final
 
 from requests import PreparedRequest, RequestException, Response
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.answers import Answer, outcome_of
 from chalicelib.channels.connections import Connections
 from chalicelib.channels.email.threading import Heading
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
-from chalicelib.channels.outcomes import Answer
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.channels.sendgrid.outcomes import TABLE
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain
@@ -165,13 +165,14 @@ def _document(part: OutboundPart) -> dict[str, Any]:
 def _outcome(answer: Response) -> SendOutcome:
     """What is known of a send that was answered so, by the table of SendGrid's statuses."""
     field, is_of_sendgrid = _complaint(answer)
-    return TABLE.outcome(
+    return outcome_of(
+        TABLE,
         Answer(
             status=answer.status_code,
             is_of_provider=is_of_sendgrid,
             detail=f"{answer.status_code} {field}" if field else None,
             retry_after_seconds=_wait_seconds(answer.headers),
-        )
+        ),
     )
 
 

@@ -17,7 +17,6 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from chalicelib.channels.channel import AUTHENTICATION
 from chalicelib.channels.email.addresses import mailboxes
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict, judge
@@ -31,6 +30,7 @@ from chalicelib.channels.email.texts import Shown, text_of
 from chalicelib.channels.sendgrid.inbound_parse import Mail, digest_of, read_content
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
+from chalicelib.messages.extras import AUTHENTICATION
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage
 from chalicelib.settings import Settings
 
@@ -130,7 +130,11 @@ class UnreadMail:
         Args:
             message: this e-mail's, for one of its recipients.
             lists: the addresses of the company's own lists.
+
+        Raises:
+            Rejected: `PARSING_ERROR`; the form breaks a rule in what was not read before.
         """
+        self.mail = self.mail.whole()
         author = author_by_list(self.mail.headers, lists, **self.mail.results) or self._author
         return self._message(message.recipient.value, author)
 

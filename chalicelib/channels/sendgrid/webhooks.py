@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from chalicelib.channels.channel import Channel, WebhookRequest
+from chalicelib.channels.channel import Channel
 from chalicelib.channels.email.notes import Notes
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.sendgrid.credentials import SendGridCredentials
 from chalicelib.channels.sendgrid.inbound_parse import read_mail
 from chalicelib.channels.sendgrid.unread import UnreadMail

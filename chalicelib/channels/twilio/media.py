@@ -30,8 +30,8 @@ from requests.auth import HTTPBasicAuth
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from chalicelib.channels.channel import Fetched, NotFetched
 from chalicelib.channels.connections import Connections
+from chalicelib.channels.fetcher import Fetched, NotFetched
 from chalicelib.channels.twilio.credentials import API_BASE_URL, TwilioCredentials
 from chalicelib.clock import Deadline
 

@@ -11,13 +11,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.channels.channel import Refusals
 from chalicelib.channels.outcomes import SERVER_ERROR, Actor, Arrives, Reaction, Row, Table
 
 OPTED_OUT: Final = "21610"
-OUTSIDE_WINDOW: Final = "63016"
-
-REFUSALS: Final = Refusals(opted_out=OPTED_OUT, outside_window=OUTSIDE_WINDOW)
 
 CUSTOMER, WRITER, OPERATOR, PROVIDER = Actor.CUSTOMER, Actor.WRITER, Actor.OPERATOR, Actor.PROVIDER
 END, RETRY, IN_DOUBT, OURS_TO_MEND = Reaction.END, Reaction.RETRY, Reaction.IN_DOUBT, Reaction.OURS_TO_MEND
@@ -148,7 +144,7 @@ TABLE: Final = Table.of(
     Row("63013", "the content breaks the channel's policy", WRITER, END, "W", REPORT),
     Row("63014", "the recipient has blocked the sender", CUSTOMER, END, "E", EITHER),
     Row("63015", "the recipient has not joined the sandbox", OPERATOR, OURS_TO_MEND, "E", EITHER),
-    Row(OUTSIDE_WINDOW, "free text outside the window of 24 hours", WRITER, END, "E", EITHER),
+    Row("63016", "free text outside the window of 24 hours", WRITER, END, "E", EITHER),
     Row("63019", "the channel could not download a medium", WRITER, END, "W", REPORT),
     Row("63020", "the business has not accepted the channel's invitation", OPERATOR, OURS_TO_MEND, "W", EITHER),
     Row("63021", "the channel does not support the content", WRITER, END, "E", EITHER),

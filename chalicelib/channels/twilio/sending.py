@@ -23,10 +23,10 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
+from chalicelib.channels.answers import Answer, outcome_of
 from chalicelib.channels.connections import Connections
 from chalicelib.channels.http_errors import was_not_sent, whole_seconds
-from chalicelib.channels.outcomes import Answer
+from chalicelib.channels.sender import InDoubt, OutboundPart, SendOutcome, Sent, TemporaryFailure
 from chalicelib.channels.twilio import RETRIES
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.outcomes import TABLE
@@ -200,13 +200,14 @@ def _outcome(answer: Response | None) -> SendOutcome:
     if answer is None:
         return InDoubt()
     code, is_of_twilio = _code(answer.text)
-    return TABLE.outcome(
+    return outcome_of(
+        TABLE,
         Answer(
             status=answer.status_code,
             is_of_provider=is_of_twilio,
             code=code,
             retry_after_seconds=whole_seconds((answer.headers or {}).get("Retry-After")),
-        )
+        ),
     )
 
 

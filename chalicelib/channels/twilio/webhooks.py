@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, DeliveryReport, NumberKind, WebhookRequest, channel_of
+from chalicelib.channels.channel import Channel, NumberKind, channel_of
+from chalicelib.channels.provider import DeliveryReport, WebhookRequest
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import NotFetched
+from chalicelib.channels.fetcher import NotFetched
 from chalicelib.clock import Deadline
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault

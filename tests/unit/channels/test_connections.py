@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from requests import Request
 
-from chalicelib.channels.channel import InDoubt, Sent, TemporaryFailure
 from chalicelib.channels.connections import REUSED_WITHIN_SECONDS, Connections
+from chalicelib.channels.sender import InDoubt, Sent, TemporaryFailure
 from chalicelib.channels.sendgrid.sending import SendGridSender
 from chalicelib.channels.twilio.sending import TwilioSender
 from tests.unit.channels.sendgrid.test_sending import SECRET as SENDGRID_SECRET

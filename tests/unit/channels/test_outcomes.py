@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.channels.answers import Answer, outcome_of
 from chalicelib.channels.connections import Connections
-from chalicelib.channels.outcomes import SERVER_ERROR, Answer, Arrives, Reaction, Row
+from chalicelib.channels.outcomes import SERVER_ERROR, Arrives, Reaction, Row
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
 from chalicelib.channels.sendgrid.outcomes import TABLE as SENDGRID
 from chalicelib.channels.sendgrid.sending import SendGridSender
-from chalicelib.channels.twilio.outcomes import REFUSALS
+from chalicelib.channels.twilio.outcomes import OPTED_OUT
 from chalicelib.channels.twilio.outcomes import TABLE as TWILIO
 from chalicelib.channels.twilio.sending import TwilioSender
 from chalicelib.clock import SystemClock
@@ -162,22 +163,22 @@ def test_only_what_the_provider_itself_kept_back_may_be_resent():
 @pytest.mark.parametrize("code", [None, "20500", "21610", "63018"])
 def test_no_code_makes_a_5xx_certain(status, code):
     """The status is the stronger word: the message may have been taken."""
-    outcome = TWILIO.outcome(Answer(status, is_of_provider=True, code=code))
+    outcome = outcome_of(TWILIO, Answer(status, is_of_provider=True, code=code))
 
     assert outcome == InDoubt(is_server_error=True, error_code=code or str(status))
 
 
 def test_the_code_of_an_opt_out_is_told():
     """The conversation is marked by it."""
-    outcome = TWILIO.outcome(Answer(400, is_of_provider=True, code=REFUSALS.opted_out))
+    outcome = outcome_of(TWILIO, Answer(400, is_of_provider=True, code=OPTED_OUT))
 
-    assert outcome == PermanentFailure(REFUSALS.opted_out, is_opt_out=True)
+    assert outcome == PermanentFailure(OPTED_OUT, is_opt_out=True)
 
 
 @pytest.mark.parametrize("answer", [Answer(302, is_of_provider=True), Answer(200, is_of_provider=False)])
 def test_what_is_neither_taken_nor_refused_is_in_doubt(answer):
     """Who answered is not the provider."""
-    outcome = TWILIO.outcome(answer)
+    outcome = outcome_of(TWILIO, answer)
 
     assert isinstance(outcome, InDoubt)
     assert not outcome.is_server_error

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import iso
-from chalicelib.conversations import contexts
+from chalicelib.conversations import contexts, staged_contexts
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
@@ -32,7 +32,7 @@ def message(sid: str = "SM1", **changes: Any) -> InboundMessage:
 
 
 def staged(one: InboundMessage, *, attributes: tuple[str, ...] = (), **row: Any) -> dict[str, Any]:
-    return contexts.staged_context(
+    return staged_contexts.staged_context(
         Conversation.from_item(conversation(**row)),
         one,
         request_id="request-1",
@@ -42,7 +42,7 @@ def staged(one: InboundMessage, *, attributes: tuple[str, ...] = (), **row: Any)
 
 
 def entry(sid: str, batch_id: str | None = "b-1", **marks: Any) -> dict[str, Any]:
-    return contexts.entry(staged(message(sid)), batch_id=batch_id, **marks)
+    return staged_contexts.entry(staged(message(sid)), batch_id=batch_id, **marks)
 
 
 def batch(*entries: dict[str, Any], unanswered: list[str], attributes: tuple[str, ...] = (), **row: Any) -> dict:
@@ -126,7 +126,7 @@ class TestEntry:
     def test_media_and_extras_reach_the_ai_by_way_of_the_record(self):
         """A batch is built from the record alone."""
         one = message(media=(Media("https://a.example/1", "image/png"),), extras={"latitude": "52.5"})
-        kept = contexts.entry(staged(one), batch_id="b-1")
+        kept = staged_contexts.entry(staged(one), batch_id="b-1")
 
         document = batch(kept, unanswered=["SM1"])
 

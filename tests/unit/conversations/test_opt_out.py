@@ -9,8 +9,8 @@ import pytest
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.opt_out import unmarked_channels
 from chalicelib.conversations.views import View
+from chalicelib.protocol.entries import entry_bytes
 from chalicelib.protocol.history import ENTRIES_BYTES_MAX
-from chalicelib.protocol.record import entry_bytes
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.telemetry import Metric, Step
 from tests.fakes.clock import START

@@ -13,20 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chalicelib.conversations import policies
-from chalicelib.conversations.policies import (
+from chalicelib.conversations.policies import Finding, Policies, Policy, kind_of, merge
+from chalicelib.conversations.policy_kinds import (
     TEXT_LENGTH_MAX,
-    Finding,
     MapOf,
     Names,
     Number,
-    Policies,
-    Policy,
     Reading,
     Text,
     Word,
-    kind_of,
     kind_of_setting,
-    merge,
 )
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step, Trail

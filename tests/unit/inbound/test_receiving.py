@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.channels.channel import PROBE_HEADER, Vendor
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import PROBE_HEADER
 from chalicelib.errors import Code, Rejected
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage
 from chalicelib.telemetry import Metric, Trail

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.handlers import webhooks
 from chalicelib.messages.attachments import WHOLE_TEXT, folder_of
 from chalicelib.messages.inbound import Address, AddressKind, Attachment, InboundMessage

@@ -11,7 +11,7 @@ from chalicelib.messages.contents import CONTENT_BYTES_MAX, MESSAGES_MAX, Conten
 from chalicelib.messages.lengths import Counting
 from chalicelib.messages.parts import MEDIA_MAX, PartLimits, parts_of
 from chalicelib.protocol import history
-from chalicelib.protocol.record import entry_bytes
+from chalicelib.protocol.entries import entry_bytes
 from chalicelib.settings import Settings
 from tests.world import ENVIRONMENT
 

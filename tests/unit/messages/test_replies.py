@@ -17,7 +17,7 @@ from chalicelib.messages import splitting
 from chalicelib.messages.contents import CONTENT_BYTES_MAX, MESSAGES_MAX
 from chalicelib.messages.replies import DRAFT_LENGTH_MAX, REASON_LENGTH_MAX, Action, Reply, Source
 from chalicelib.protocol import history
-from chalicelib.protocol.record import entry_bytes
+from chalicelib.protocol.entries import entry_bytes
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "reply.json").read_text())
 

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt
+from chalicelib.channels.sender import InDoubt
 from chalicelib.errors import ReplyCode
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault

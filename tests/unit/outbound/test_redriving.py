@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, PermanentFailure, SendOutcome, TemporaryFailure
 from chalicelib.errors import ReplyCode
 from tests.fakes.faults import Fault, faults_for
 from tests.world import DELIVER, World

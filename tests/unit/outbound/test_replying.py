@@ -6,15 +6,9 @@ import json
 
 import pytest
 
-from chalicelib.channels.channel import (
-    InDoubt,
-    OutboundPart,
-    PermanentFailure,
-    SendOutcome,
-    TemporaryFailure,
-    threading_of,
-)
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, SendOutcome, TemporaryFailure
 from chalicelib.errors import Code, Misconfigured, ReplyCode
+from chalicelib.messages.extras import threading_of
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault

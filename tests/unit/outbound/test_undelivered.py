@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.channels.outcomes import Actor
+from chalicelib.channels.sender import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.channels.twilio.outcomes import TABLE
 from chalicelib.errors import ReplyCode
 from chalicelib.outbound.delivery_reports import METRICS
 from chalicelib.outbound.errands import Undelivered
-from chalicelib.protocol import sends
+from chalicelib.protocol import send_rows
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault, FaultPlan, faults_for
 from tests.world import KEY, World, conversation
@@ -384,7 +384,7 @@ def test_whatever_happens_to_a_call_of_an_errand_the_message_is_sent_once_more_a
 
     world.run(900, step=5)
 
-    again = world.tables.sends.get({sends.SEND_ID: sends.resend_id(send_id(world))})
+    again = world.tables.sends.get({send_rows.SEND_ID: send_rows.resend_id(send_id(world))})
     assert len(world.phone.received) <= 2
     assert again is not None
     assert again["send_state"] in ("sent", "refused")

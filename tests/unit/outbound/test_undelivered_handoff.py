@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import TemporaryFailure
+from chalicelib.channels.sender import TemporaryFailure
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.outbound.last_word import Claimed, LastWord, Passed, Past, Unsettled, standing
-from chalicelib.protocol import sends
+from chalicelib.protocol import send_rows
 from chalicelib.protocol.record import Record
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.send_rows import Part
 from chalicelib.telemetry import Metric
 from tests.fakes.faults import Fault, faults_for
 from tests.world import DELIVER, KEY, World, conversation
@@ -283,7 +283,7 @@ class TestStanding:
         """Each of its parts says so, and a second send too."""
         world = answered(LONG)
         parts = [Part.from_item(row) for row in world.sends]
-        again = replace(parts[0], send_id=sends.resend_id(parts[0].send_id), resends=parts[0].send_id)
+        again = replace(parts[0], send_id=send_rows.resend_id(parts[0].send_id), resends=parts[0].send_id)
         record = Record.from_item(world.row)
 
         assert [standing(record, one) for one in (*parts, again)] == [LastWord()] * 3

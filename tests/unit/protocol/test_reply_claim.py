@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.ports.tables import Attr
-from chalicelib.protocol import conversation_lock, reply_claim, sends
+from chalicelib.protocol import conversation_lock, reply_claim, send_rows, sends
 from chalicelib.protocol.conversation_lock import Changed, Lost
 from chalicelib.protocol.record import ClaimEnd, Record
 from chalicelib.protocol.reply_claim import Claim, Released
-from chalicelib.protocol.sends import Part, State
+from chalicelib.protocol.send_rows import Part, State
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import KEY, World
@@ -141,7 +141,7 @@ class TestPartClaim:
     @pytest.fixture
     def part(self) -> Part:
         return Part(
-            send_id=sends.send_id(KEY, "r-1", "b-1", 1),
+            send_id=send_rows.send_id(KEY, "r-1", "b-1", 1),
             conversation=KEY,
             tenant="acme",
             channel="whatsapp",
@@ -165,7 +165,7 @@ class TestPartClaim:
 
     def test_a_part_s_id_is_always_the_same_and_tells_nothing(self, part: Part):
         """P1: it stands in a URL."""
-        again, other = sends.send_id(KEY, "r-1", "b-1", 1), sends.send_id(KEY, "r-1", "b-1", 2)
+        again, other = send_rows.send_id(KEY, "r-1", "b-1", 1), send_rows.send_id(KEY, "r-1", "b-1", 2)
 
         assert part.send_id == again != other
         assert KEY.primary_channel[1:] not in again
@@ -268,7 +268,7 @@ class TestPartClaim:
     def test_a_part_whose_row_is_gone_is_not_claimed_again(self, world: World, part: Part):
         """P4: it was erased, or is past its time to live."""
         part = self.missed(world, part)
-        world.tables.sends.delete({sends.SEND_ID: part.send_id}, when=None)
+        world.tables.sends.delete({send_rows.SEND_ID: part.send_id}, when=None)
 
         found = sends.claim_again(world.tables.sends, part, token="b", now=START)
 

@@ -11,7 +11,7 @@ from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.handoffs import Handoff, RequestedBy
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.reply_claim import Claim
-from chalicelib.protocol.sends import Part
+from chalicelib.protocol.send_rows import Part
 from tests.fakes.faults import Fault
 from tests.world import World
 

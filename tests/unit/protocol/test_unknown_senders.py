@@ -8,17 +8,9 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected, TryAgain
-from chalicelib.protocol import unknown_senders
-from chalicelib.protocol.unknown_senders import (
-    AlreadyNotified,
-    Capped,
-    Fallback,
-    FallbackRequest,
-    MayNotify,
-    Notice,
-    Pair,
-    State,
-)
+from chalicelib.protocol import fallbacks, unknown_senders
+from chalicelib.protocol.fallbacks import Fallback, FallbackRequest, Notice, Pair, State
+from chalicelib.protocol.unknown_senders import AlreadyNotified, Capped, MayNotify
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.world import World
@@ -58,11 +50,11 @@ def ask(world: World, sid: str = "SM1", fallback: Fallback = LETTER) -> MayNotif
 
 
 def find_due(world: World, fallback_request: FallbackRequest = REMINDER) -> Notice | None:
-    return unknown_senders.find_due(world.tables.unknown_senders, fallback_request, now=world.clock.now())
+    return fallbacks.find_due(world.tables.unknown_senders, fallback_request, now=world.clock.now())
 
 
 def claim(world: World, notice: Notice, token: str = "ours") -> bool:
-    return unknown_senders.claim(world.tables.unknown_senders, notice, token=token, now=world.clock.now())
+    return fallbacks.claim(world.tables.unknown_senders, notice, token=token, now=world.clock.now())
 
 
 def asked(world: World) -> Notice:
@@ -168,7 +160,7 @@ class TestAsking:
         notice = asked(world)
         claim(world, notice)
         if is_concluded:
-            unknown_senders.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
+            fallbacks.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
 
         assert ask(world) == AlreadyNotified()
         assert len(world.queues.replies.messages) == 1
@@ -178,7 +170,7 @@ class TestAsking:
         """U2: providers of e-mail try for days."""
         notice = asked(world)
         claim(world, notice)
-        unknown_senders.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
+        fallbacks.conclude(world.tables.unknown_senders, notice, State.TOLD, token="ours")
         world.clock.advance(2 * DAY)
 
         assert ask(world) == AlreadyNotified()
@@ -346,8 +338,8 @@ class TestSending:
         notice = asked(world)
         claim(world, notice, "ours")
 
-        unknown_senders.give_back(world.tables.unknown_senders, notice, token="another's")
-        unknown_senders.conclude(world.tables.unknown_senders, notice, State.TOLD, token="another's")
+        fallbacks.give_back(world.tables.unknown_senders, notice, token="another's")
+        fallbacks.conclude(world.tables.unknown_senders, notice, State.TOLD, token="another's")
 
         assert state(world) == "claimed"
 
@@ -356,7 +348,7 @@ class TestSending:
         notice = asked(world)
         claim(world, notice, "ours")
 
-        unknown_senders.give_back(world.tables.unknown_senders, notice, token="ours")
+        fallbacks.give_back(world.tables.unknown_senders, notice, token="ours")
 
         assert claim(world, notice, "another's")
 
@@ -366,7 +358,7 @@ class TestSending:
         notice = asked(world)
         claim(world, notice)
 
-        unknown_senders.conclude(world.tables.unknown_senders, notice, end, token="ours")
+        fallbacks.conclude(world.tables.unknown_senders, notice, end, token="ours")
 
         (row,) = world.stranger_rows
         assert row.keys() == {"company_address", "sender", "message_sid", "notice_state", "noted_at", "expires_at"}
@@ -387,7 +379,7 @@ class TestSending:
         world.clock.advance(DAY)
         ask(world, "SM2")
 
-        unknown_senders.drop(world.tables.unknown_senders, REMINDER)
+        fallbacks.drop(world.tables.unknown_senders, REMINDER)
 
         assert find_due(world) is None
         assert not claim(world, notice)
@@ -404,7 +396,7 @@ class TestSending:
         notice = asked(world)
         claim(world, notice)
 
-        unknown_senders.drop(world.tables.unknown_senders, REMINDER)
+        fallbacks.drop(world.tables.unknown_senders, REMINDER)
 
         assert state(world) == "claimed"
 

@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from chalicelib import wiring
-from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.conversations.routing import Route
 from chalicelib.errors import Code
 from chalicelib.messages.inbound import OptOut

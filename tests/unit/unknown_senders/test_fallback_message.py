@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, PermanentFailure, TemporaryFailure
+from chalicelib.channels.sender import InDoubt, PermanentFailure, TemporaryFailure
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.telemetry import Metric
 from tests.email_world import HELP_DESK, MAIL_REF, STRANGER, EmailWorld

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.channels.channel import OutboundPart
 from chalicelib.channels.email.threading import REFERENCES_LENGTH_MAX, SUBJECT_BYTES_MAX, Heading
+from chalicelib.channels.sender import OutboundPart
 
 SEND_ID = "5" * 40
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.channels.channel import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
 from chalicelib.channels.connections import Connections
+from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sent, TemporaryFailure
 from chalicelib.channels.sendgrid.sending import SendGridSender
 from chalicelib.clock import SystemClock
 from chalicelib.errors import Code, Misconfigured, ReplyCode, TryAgain

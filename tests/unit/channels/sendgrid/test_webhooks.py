@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chalicelib.channels.channel import Vendor, WebhookRequest
+from chalicelib.channels.channel import Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.registry import channels
 from chalicelib.channels.sendgrid.inbound_parse import RECIPIENTS_MAX, read_content
 from chalicelib.channels.sendgrid.unread import UnreadMail

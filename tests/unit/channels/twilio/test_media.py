@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chalicelib.channels.channel import Fetched, NotFetched
 from chalicelib.channels.connections import Connections
+from chalicelib.channels.fetcher import Fetched, NotFetched
 from chalicelib.channels.twilio.media import KEPT_UNDER, TwilioMedia
 from chalicelib.clock import Deadline, SystemClock
 from chalicelib.errors import Misconfigured

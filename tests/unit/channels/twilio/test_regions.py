@@ -10,8 +10,8 @@ import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from twilio.http.http_client import TwilioHttpClient
 
-from chalicelib.channels.channel import NotFetched
 from chalicelib.channels.connections import Connections
+from chalicelib.channels.fetcher import NotFetched
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.channels.twilio.media import TwilioMedia
 from chalicelib.channels.twilio.sending import TwilioSender

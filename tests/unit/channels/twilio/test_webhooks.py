@@ -11,7 +11,8 @@ import pytest
 from chalice.app import MultiDict
 from twilio.request_validator import RequestValidator
 
-from chalicelib.channels.channel import Channel, Index, Vendor, WebhookRequest
+from chalicelib.channels.channel import Channel, Index, Vendor
+from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.registry import channels
 from chalicelib.channels.twilio.webhooks import BODY_BYTES_MAX, EXTRAS_BYTES_MAX, MEDIA_MAX, Twilio
 from chalicelib.errors import Code, Misconfigured, Rejected

@@ -1,0 +1,42 @@
+"""The elements of the record's `messages`: ours, and whatever the company's systems put beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.clock import age
+from chalicelib.ports.queues import encode
+
+MESSAGE_ID = "message_id"
+"""The key of an entry within `messages`."""
+
+
+def entry_bytes(one: object) -> int:
+    """The size of an entry, in bytes: as JSON, which is never much less than what DynamoDB counts and mostly more."""
+    return len(encode({"": one}).encode())
+
+
+def entry_id(entry: object) -> str | None:
+    """The message id of an element of `messages`; None where the company put something else there."""
+    found = entry.get(MESSAGE_ID) if isinstance(entry, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def is_whole(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of ours still holds what it was written with."""
+    metadata = entry.get("metadata")
+    return isinstance(metadata, Mapping) and all(
+        isinstance(text, str)
+        for text in (
+            metadata.get("sender"),
+            metadata.get("recipient"),
+            *(entry.get(name) for name in ("content", "timestamp", "channel_type")),
+        )
+    )
+
+
+def waited(entries: Sequence[Mapping[str, Any]], now: datetime) -> timedelta:
+    """How long the first received of these whole entries has waited."""
+    return max(age(entry["timestamp"], now) for entry in entries)
