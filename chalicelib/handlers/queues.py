@@ -28,7 +28,6 @@ from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.telemetry import Fields, Step, Trail
 from chalicelib.unknown_senders import fallback_message
 from chalicelib.wiring import Engine
-from chalicelib.wiring.resources import new_id
 
 
 def process_replies(event: Mapping[str, Any], context: Any, engine: Engine) -> None:
@@ -83,7 +82,7 @@ def _errand(
     Raises:
         Rejected: it is neither; nobody speaks as a person on the AI's queue, nor as the AI on people's.
     """
-    tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), new_id()
+    tables, queues, token = engine.tables.within(deadline), unbounded.within(deadline), engine.new_id()
     typing = TypingErrand.from_body(body) if source is Source.AI else None
     if typing is not None:
         trail = carried.with_fields(conversation_id=typing.conversation.conversation_id, tenant=tenant)

@@ -26,7 +26,6 @@ from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.settings import SWEEP_THREADS
 from chalicelib.settings.process import lambda_handler
 from chalicelib.wiring.collaborators import Collaborators
-from chalicelib.wiring.resources import new_id
 
 if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Answering
@@ -64,11 +63,11 @@ class Engine(Collaborators):
             verification=Verification(provider, self.credentials),
             handoff=self._handoff,
             policies=self.policies,
-            attachment_store=AttachmentStore(self.bucket, new_id),
+            attachment_store=AttachmentStore(self.bucket, self.new_id),
             unknown_sender_policy=self._unknown_sender_policy,
             companies=Companies(self.clock),
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 
@@ -148,7 +147,7 @@ class Engine(Collaborators):
             policies=self.policies,
             media_copying=self._media_copying,
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 
@@ -181,7 +180,7 @@ class Engine(Collaborators):
     def orphans(self) -> Orphans:
         from chalicelib.repair.orphans import Orphans
 
-        return Orphans(retriggering=self.retriggering, clock=self.clock, new_id=new_id, settings=self.settings)
+        return Orphans(retriggering=self.retriggering, clock=self.clock, new_id=self.new_id, settings=self.settings)
 
     @cached_property
     def executor(self) -> Executor:

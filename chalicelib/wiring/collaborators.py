@@ -17,7 +17,7 @@ from chalicelib.conversations.handoff import Handoff
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
-from chalicelib.wiring.resources import Resources, new_id
+from chalicelib.wiring.resources import Resources
 
 if TYPE_CHECKING:
     from chalicelib.ai_worker.answering import Model
@@ -41,13 +41,13 @@ class Collaborators(Resources):
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, new_id, self.settings)
+        return Handoff(self.policies, self.clock, self.new_id, self.settings)
 
     @cached_property
     def retriggering(self) -> Retriggering:
         from chalicelib.repair.retriggering import Retriggering
 
-        return Retriggering(self.clock, new_id)
+        return Retriggering(self.clock, self.new_id)
 
     @cached_property
     def _stalled_locks(self) -> StalledLocks:
@@ -152,7 +152,7 @@ class Collaborators(Resources):
             bucket=self.bucket,
             credentials=self.credentials,
             clock=self.clock,
-            new_id=new_id,
+            new_id=self.new_id,
             settings=self.settings,
         )
 

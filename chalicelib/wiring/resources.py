@@ -5,7 +5,7 @@ Each is built on first use. A new client costs milliseconds, and a function uses
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from uuid import uuid4
@@ -39,6 +39,7 @@ class Resources:
     """The resources of one process, each built once."""
 
     clock: Clock = field(default_factory=SystemClock)
+    new_id: Callable[[], str] = new_id
 
     @cached_property
     def settings(self) -> Settings:

@@ -11,7 +11,6 @@ from chalicelib.channels.sender import InDoubt, SendOutcome, TemporaryFailure
 from chalicelib.errors import EngineError
 from chalicelib.repair.orphans import Orphans
 from chalicelib.telemetry import Trail
-from chalicelib.wiring.resources import new_id
 from tests.emails import CUSTOMER_EMAIL, Email
 from tests.fakes.faults import Fault
 from tests.world import CUSTOMER, KEY, Taken, World, conversation, email_conversation
@@ -134,7 +133,7 @@ def _triggers_lost_of_a_long_stage(world: World) -> list[str]:
     world.tables.stage._store.page_bytes = 1
     engine = world.engine
     vars(engine)["orphans"] = Orphans(
-        retriggering=engine.retriggering, clock=world.clock, new_id=new_id, settings=world.settings, segments=2
+        retriggering=engine.retriggering, clock=world.clock, new_id=engine.new_id, settings=world.settings, segments=2
     )
     return sids
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -332,7 +332,7 @@ class LeanTable(InMemoryTable):
 
     @staticmethod
     def _bytes(_: Item) -> int:
-        return 0
+        return 1
 
 
 class WatchedQueue(InMemoryQueue):
@@ -532,23 +532,20 @@ class Deployment(World):
     @property
     def answered_partly(self) -> list[str]:
         """The batches of which the customer got a part of a reply at least."""
-        got = set(self.phone.texts)
-        parts = {
-            batch_id: {one for text in texts for split in self.splits(text) for one in split}
-            for batch_id, texts in self.replies.items()
-        }
-        return [batch_id for batch_id, texts in parts.items() if texts & got]
+        return self._with_a_part_of(self.replies, set(self.phone.texts))
 
     @property
     def asked_batches(self) -> set[str]:
-        """The batches to which the provider was asked for a part of a reply, or of what was said beside it."""
-        got = set(self.phone.texts)
-        parts = {
-            batch_id: {one for text in texts for split in self.splits(text) for one in split}
-            for batch_id, texts in self.asides.items()
-        }
-        beside = {batch_id for batch_id, texts in parts.items() if texts & got}
-        return {*self.answered_partly, *beside}
+        """The batches to which the provider took a part of a reply, or of what was said beside it, delivered or not."""
+        taken = {part.body for _, part, _ in self.phone.received}
+        return {one for said in (self.replies, self.asides) for one in self._with_a_part_of(said, taken)}
+
+    def _with_a_part_of(self, said: Mapping[str, Sequence[str]], texts: set[str]) -> list[str]:
+        return [
+            batch_id
+            for batch_id, some in said.items()
+            if any(texts & {*split} for one in some for split in self.splits(one))
+        ]
 
     @property
     def is_at_rest(self) -> bool:
@@ -591,6 +588,8 @@ class Deployment(World):
             self.violate("I4: the clock of a claimed lock was set by another than its holder")
         if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
             self._see_let_go(new)
+        if int(new.get("stall_resets", 0)) > int(old.get("stall_resets", 0)):
+            self._see_reset(old)
         self._see_handoff(old, new)
         key = new["conversation_id"], new["primary_channel"]
         if self._is_with_people(new) and not self._is_with_people(old):
@@ -600,6 +599,15 @@ class Deployment(World):
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
+
+    def _see_reset(self, old: Item) -> None:
+        """f: an AI has the stall timeout, doubled by each lock that stalled in a row, up to a turn's longest time."""
+        timeout, resets = self.settings.stall_timeout_seconds, int(old.get("stall_resets", 0))
+        is_claimed = "reply_claim" in old
+        patience = timeout if is_claimed else max(timeout, min(timeout * 2**resets, self.settings.turn_max_seconds))
+        age = self.clock.instant - datetime.fromisoformat(old["processing_started_at"])
+        if age < timedelta(seconds=patience - 1):  # clocks may be off
+            self.violate("I6: a lock was opened before its time")
 
     def _see_restart(self, old: Item, new: Item) -> None:
         """N1 to N3: a restart keeps every message, and takes the lock from the AI alone, so many times at most."""

@@ -52,7 +52,7 @@ class Exploration:
             Violation: an invariant does not hold; `taken` tells the choices.
         """
         simulation, explored = self._simulation, self.explored
-        with simulation.ids():
+        with simulation.planting():
             path = [self._arrive()]
             while path:
                 here = path[-1]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from tests.simulation import worlds
 from tests.simulation.actors import Memory
-from tests.simulation.deployment import ACME
+from tests.simulation.deployment import ACME, TENANTS
 from tests.simulation.simulation import Budgets, Simulation, Webhook
 from tests.simulation.worlds import SmallWorld, webhooks
 
@@ -35,7 +36,7 @@ def _message_came_again_that_only_the_history_has(simulation: Simulation) -> Non
     simulation.undisturbed(60)
     worlds._switches_back(simulation, ACME)
     worlds._resumes(simulation, ACME)  # the last write, and it changes nothing
-    with simulation.ids():
+    with simulation.planting():
         simulation.world.receive(ACME, sids[1], "message 1")
     simulation.world.telemetry.lines.clear()
 
@@ -92,7 +93,7 @@ def people_get_one_at_a_time(_: None, memory: Memory | None) -> Simulation:
     """A webhook that staged a message for people died; another takes both, one message in each batch."""
     simulation = Simulation(Budgets(deliveries=0), memory=memory, row=_FOR_PEOPLE, batch_messages_max="1")
     webhooks(simulation, "one", "two")
-    with simulation.ids():
+    with simulation.planting():
         simulation._post(simulation.course.webhooks[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=2)
     return simulation
@@ -113,7 +114,7 @@ def people_s_claim_is_left(_: None, memory: Memory | None) -> Simulation:
     """A webhook died while it handed a message to people, and its provider comes no more: the sweep finds the claim."""
     simulation = Simulation(Budgets(sweeps=1, crashes=1), memory=memory, row=_FOR_PEOPLE)
     webhooks(simulation, "one")
-    with simulation.ids():
+    with simulation.planting():
         simulation._post(simulation.course.webhooks[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=5)
     simulation.course.webhooks = ()
@@ -177,7 +178,7 @@ def _left_unanswered(simulation: Simulation) -> None:
 def _reply_died(simulation: Simulation, *, calls: int) -> None:
     """A reply claimed its batch, and its process died before its call number `calls` + 1."""
     budgets = simulation.course.budgets
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
@@ -236,7 +237,7 @@ def second_answer_after_a_death(_: None, memory: Memory | None) -> Simulation:
     simulation = Simulation(budgets, memory=memory)
     worlds._staged(simulation, "one")
     worlds._batch(simulation)
-    with simulation.ids():
+    with simulation.planting():
         simulation._ai_answers_twice(simulation.world.queues.ai.messages[0])
     _reply_died(simulation, calls=4)
     simulation.course.budgets = budgets
@@ -298,6 +299,24 @@ def reset_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
 
 _FOR_PEOPLE = {ACME.list_for_people: [ACME.customer]}
 
+
+def sweeps_share_a_long_stage(crashes: int, memory: Memory | None) -> Simulation:
+    """Two messages lost their triggers on a stage that is longer than a page; two sweeps at once share its segments."""
+    budgets = Budgets(sweeps=2, sweepers=2, crashes=crashes, deliveries=0)
+    simulation = Simulation(budgets, memory=memory, tenants=TENANTS)
+    world, engine = simulation.world, simulation.world.engine
+    worlds._staged(simulation, "one")
+    worlds._staged(simulation, "two", at=1)
+    for queue in world.queues.triggers.values():
+        queue.messages.clear()
+    simulation.course.needs_sweep = True
+    world.clock.advance(7_200)
+    world.tables.stage._store.page_bytes = 1
+    with simulation.planting():
+        vars(engine)["orphans"] = replace(engine.orphans, segments=2)
+    return simulation
+
+
 GUARD_WORLDS = (
     SmallWorld("a read of the past", read_of_the_past, {one: one for one in ("stage", "record", "history")}),
     SmallWorld("a retry behind a later message", retry_behind_another, {"one worker": None}),
@@ -341,5 +360,6 @@ GUARD_WORLDS = (
     SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
     SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
     SmallWorld("two messages during a turn", two_messages_during_a_turn, {"one worker": None}),
+    SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
 )
 """Added to those of `worlds`."""

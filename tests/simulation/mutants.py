@@ -1265,6 +1265,30 @@ MUTANTS = (
         "outbound/replying.py",
         ("        if is_at_work and is_own:\n", "        if is_at_work and is_own and job.reply.attempt < 0:\n"),
     ),
+    _mutant(
+        "a slow AI has no more time than the first lock had",
+        "f",
+        "repair/patience.py",
+        ("    resets = 0 if record.claim is not None else record.stall_resets\n", "    resets = 0\n"),
+    ),
+    _mutant(
+        "a lock that stalls in a row after others is opened at once",
+        "f",
+        "repair/patience.py",
+        (
+            "    return record.lock_age(now) > patience_of(record, settings)\n",
+            "    return record.stall_resets > 0 or record.lock_age(now) > patience_of(record, settings)\n",
+        ),
+    ),
+    _mutant(
+        "a segment of the stage is its sweep's for ever",
+        "sweep",
+        "repair/segments.py",
+        (
+            "        is_free = Attr(_HELD_UNTIL).missing() | Attr(_HELD_UNTIL).le(epoch(now))\n",
+            "        is_free = Attr(_HELD_UNTIL).missing()\n",
+        ),
+    ),
 )
 
 

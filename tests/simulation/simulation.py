@@ -14,14 +14,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from chalicelib import wiring
 from chalicelib.clock import epoch
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
@@ -86,6 +86,8 @@ class Budgets:
     duplicates: int = 0
     """Deliveries of a message that stays in its queue."""
     sweeps: int = 0
+    sweepers: int = 1
+    """Sweeps at once."""
     jumps: int = 0
     """Leaps of the clock, each past the stall timeout."""
     waits: int = 0
@@ -253,6 +255,7 @@ class Simulation:
         windows = {"batch_window_seconds": "0", "batch_max_wait_seconds": "0", "lock_index_shards": "1"}
         windows["locked_notice"] = ""  # a courtesy, with a world of its own
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
+        self.world.engine.new_id = self.new_id
         self.world.tables.conversations.watch(self._see_record)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
@@ -279,7 +282,7 @@ class Simulation:
         Raises:
             Violation: an invariant does not hold.
         """
-        with self.ids():
+        with self.planting():
             while options := self.options():
                 names = [name for name, _ in options]
                 at = choices.choose(names)
@@ -289,7 +292,7 @@ class Simulation:
     def undisturbed(self, seconds: float, *, sweeps: bool = True) -> None:
         """Let the world come to rest without choices: the AI answers, messages are delivered, the sweep runs."""
         world, passed = self.world, 0.0
-        with self.ids():
+        with self.planting():
             while passed < seconds and not (world.is_at_rest and world.is_silent):
                 world.clock.advance(5)
                 passed += 5
@@ -317,7 +320,7 @@ class Simulation:
 
     def to_the_end(self, actor: Actor, *, calls: int | None = None) -> None:
         """Let one actor go on alone: to its end, or for so many calls and then crash."""
-        with self.ids():
+        with self.planting():
             done = 0
             name = actor.name
             while current := next((one for one in self.course.actors if one.name == name), None):
@@ -478,7 +481,7 @@ class Simulation:
                 yield "a person answers", partial(self._person_answers, text)
         if budgets.reports:
             yield from self._reports()
-        if budgets.sweeps and not self._count("sweep"):
+        if budgets.sweeps and self._count("sweep") < budgets.sweepers:
             yield "!the sweep", self._sweep
         if budgets.jumps:
             yield "!time passes", self._jump
@@ -939,11 +942,16 @@ class Simulation:
         is_look_up = call.operation == "Query" and call.resource == "conversations-local"
         return self.is_look_up_silent and is_look_up and role.startswith("webhook")
 
-    # ------------------------------------------------------------------ ids
+    # ------------------------------------------------------------------ bugs and ids
 
-    def ids(self) -> Any:
-        """While this is entered the shipped wiring takes its ids from here: randomness comes in by a constructor."""
-        return _Ids(self)
+    @contextmanager
+    def planting(self) -> Iterator[None]:
+        """While this is entered, the `buggy` actor meets its bug."""
+        before, contexts.batch_context = contexts.batch_context, self.batch_context
+        try:
+            yield
+        finally:
+            contexts.batch_context = before
 
     def batch_context(self, *arguments: Any, **named: Any) -> str:
         """What the AI is sent, unless the actor meets a bug.
@@ -963,19 +971,6 @@ class Simulation:
             return f"id-{self.course.setup_ids}"
         asking.ids += 1
         return f"{asking.name.replace(' ', '-')}-{asking.ids}"
-
-
-class _Ids:
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-
-    def __enter__(self) -> None:
-        self.before = wiring.new_id, queues.new_id, contexts.batch_context
-        wiring.new_id = queues.new_id = self.simulation.new_id
-        contexts.batch_context = self.simulation.batch_context
-
-    def __exit__(self, *_: object) -> None:
-        wiring.new_id, queues.new_id, contexts.batch_context = self.before
 
 
 def is_held_record(row: Item) -> bool:

@@ -6,11 +6,13 @@ import ast
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalicelib.clock import iso
 from chalicelib.protocol.send_rows import resend_id
 from tests.fakes.tables import RowId
 from tests.simulation.choices import Replay
@@ -327,6 +329,16 @@ def a_batch_without_a_lock_and_an_end() -> Simulation:
     return simulation
 
 
+@planted("I6: a lock was opened before its time")
+def a_reset_after_half_of_the_stall_timeout() -> Simulation:
+    simulation = ended()
+    seconds = simulation.world.settings.stall_timeout_seconds / 2
+    since = iso(simulation.world.clock.instant - timedelta(seconds=seconds))
+    change(simulation, conversation_status="processing_reply", processing_started_at=since)
+    change(simulation, conversation_status="processing_timeout", stall_resets=1)
+    return simulation
+
+
 # ---------------------------------------------------------------------- I5: one reply
 
 
@@ -441,7 +453,7 @@ def a_trigger_that_is_gone_when_the_provider_is_answered() -> Simulation:
     simulation = Simulation(Budgets(deliveries=0))
     webhooks(simulation, "one")
     triggers = simulation.world.queues.triggers["whatsapp"].messages
-    with simulation.ids():
+    with simulation.planting():
         while not triggers:
             simulation.options()[0][1]()
     triggers.clear()

@@ -96,7 +96,7 @@ def test_a_claim_for_people_is_taken_up_by_the_trigger_that_comes_again():
 def test_a_lock_that_the_company_sets_on_a_watched_record_begins_to_age():
     """L8: nothing was staged, so no trigger stamped the lock, and what was unanswered waited for ever."""
     simulation = silent_ai(0, None)
-    with simulation.ids():
+    with simulation.planting():
         simulation.world.sweep()
     simulation.world.tables.conversations.change(
         ACME.key.item, lambda row: {**row, "conversation_status": "processing_reply"}

@@ -231,7 +231,7 @@ def test_what_is_remembered_of_actors_is_what_they_would_do(world: int):
 
 def _walk(simulation: Simulation, rng: random.Random) -> list[int]:
     taken = []
-    with simulation.ids():
+    with simulation.planting():
         while options := simulation.options():
             taken.append(rng.randrange(len(options)))
             options[taken[-1]][1]()

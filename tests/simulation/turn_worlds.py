@@ -88,7 +88,7 @@ def unknown_senders(variant: Mapping[str, Any], memory: Memory | None) -> Simula
 def _reply(simulation: Simulation) -> None:
     """The reply that waits was sent, before the choices begin."""
     budgets = simulation.course.budgets
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1])
     simulation.course.budgets = budgets
@@ -98,7 +98,7 @@ def _stands(simulation: Simulation, *, calls: int) -> Actor:
     """A message of people was taken, and its process stands before its call number `calls` + 1."""
     budgets = simulation.course.budgets
     queue = simulation.world.queues.human_replies
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(queue.messages[0], queue)
         for _ in range(calls):
             simulation._step(simulation.course.actors[-1], None)

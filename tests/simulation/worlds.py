@@ -57,13 +57,13 @@ def _says(kind: str) -> Fields:
     return (("OptOutType", kind),)
 
 
-def _staged(simulation: Simulation, body: str, fields: Fields = ()) -> str:
-    """A message was received before the choices begin; its sid."""
+def _staged(simulation: Simulation, body: str, fields: Fields = (), *, at: int = 0) -> str:
+    """A message was received before the choices begin, by the tenant of that number; its sid."""
     world = simulation.world
-    tenant = world.tenants[0]
+    tenant = world.tenants[at]
     sid = world.new_sid(tenant)
     simulation._note(Webhook(tenant, sid, body, fields=fields))
-    with simulation.ids():
+    with simulation.planting():
         world.receive(tenant, sid, body, fields)
     world.telemetry.lines.clear()
     simulation.course.acknowledged += (sid,)
@@ -77,20 +77,20 @@ def _batch(simulation: Simulation, *, calls: int | None = None) -> None:
     """
     queues, budgets = simulation.world.queues.triggers, simulation.course.budgets
     ((channel, queue),) = ((name, queue) for name, queue in queues.items() if queue.messages)
-    with simulation.ids():
+    with simulation.planting():
         simulation._work(channel, queue, queue.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
 
 
 def _answered(simulation: Simulation) -> None:
-    with simulation.ids():
+    with simulation.planting():
         for message in list(simulation.world.queues.ai.messages):
             simulation._take_context(message)
 
 
 def _swept(simulation: Simulation) -> None:
-    with simulation.ids():
+    with simulation.planting():
         simulation.world.sweep()
     simulation.world.telemetry.lines.clear()
 
@@ -196,7 +196,7 @@ def stalled_reply(calls: int, memory: Memory | None) -> Simulation:
     _batch(simulation)
     _answered(simulation)
     budgets = simulation.course.budgets
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
         for _ in range(calls):
             simulation._step(simulation.course.actors[0], None)
@@ -237,7 +237,7 @@ def ai_answers_twice(variant: tuple[int, ...], memory: Memory | None) -> Simulat
     simulation = Simulation(budgets, memory=memory, answer="answer " * 300 if throttles else "answer")
     _staged(simulation, "one")
     _batch(simulation)
-    with simulation.ids():
+    with simulation.planting():
         simulation._ai_answers_twice(simulation.world.queues.ai.messages[0])
     simulation.course.budgets = replace(budgets, second_answers=0)
     return simulation
@@ -270,7 +270,7 @@ def people_reply_in_parts(variant: tuple[int, int, int], memory: Memory | None) 
     )
     simulation = Simulation(budgets, memory=memory, **(_SHORT if duplicates else {}))
     _staged(simulation, "one")
-    with simulation.ids():
+    with simulation.planting():
         simulation.undisturbed(60)
         simulation.world.reply_of_people(ACME, _LONG)
     simulation.world.telemetry.lines.clear()
@@ -364,7 +364,7 @@ def reply_taken_over(calls: int, memory: Memory | None) -> Simulation:
     _staged(simulation, "one")
     _batch(simulation)
     _answered(simulation)
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
@@ -433,7 +433,7 @@ def stalled_handoff(calls: int, memory: Memory | None) -> Simulation:
 
 def _died_in_a_reply(simulation: Simulation, calls: int) -> Simulation:
     budgets = simulation.course.budgets
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
@@ -475,7 +475,7 @@ def died_and_taken_over(calls: int, memory: Memory | None) -> Simulation:
     _staged(simulation, "one")
     _batch(simulation)
     _answered(simulation)
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=calls)
     simulation.course.budgets = budgets
@@ -490,7 +490,7 @@ def given_back(variant: tuple[int, int], memory: Memory | None) -> Simulation:
     budgets = Budgets(deliveries=1, replies=1, crashes=crashes, duplicates=duplicates)
     simulation = Simulation(budgets, memory=memory, turn=HANDOFF)
     _staged(simulation, "one")
-    with simulation.ids():
+    with simulation.planting():
         simulation.undisturbed(60)
         simulation.world.give_back(ACME)
     simulation.world.telemetry.lines.clear()
@@ -946,7 +946,7 @@ def _begin_with_a_stalled_claim(simulation: Simulation, rng: random.Random) -> N
     _batch(simulation)
     _answered(simulation)
     budgets = simulation.course.budgets
-    with simulation.ids():
+    with simulation.planting():
         simulation._reply(simulation.world.queues.replies.messages[0])
     simulation.to_the_end(simulation.course.actors[-1], calls=rng.randint(0, 5))
     simulation.course.budgets = budgets
