@@ -116,7 +116,7 @@ lock: .venv-lock/made ## renew the lock files from the ranges in requirements*.t
 audit: .venv-lock/made ## look the locked versions up among the known advisories; says so where there is no network
 	@.venv-lock/bin/python -m infrastructure.locks audit $(ARGS)
 
-simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
+simulate: .venv/made-dev ## every schedule of small simulated worlds, and 50,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
 mutants: .venv/made-dev ## hunt for the runs that convict changes of the protocol, and write them into docs/protocol.md
