@@ -15,7 +15,8 @@ API Gateway hands a body over in base64. To decode it is a column of its own and
 is over the decoded bytes, so no order of steps avoids it. A request without any proof is refused before that.
 
 It fails if an e-mail takes a second of a whole processor or 300 MB, or if a forged one takes more than three times the
-hash or more than four calls. The rows with delimiter letters fill the body with what the form's delimiters consist of.
+hash or more than four calls. The rows with delimiter letters fill the body with what the form's delimiters consist of,
+the rows with fields and files fill the form with as many parts as are read.
 """
 
 from __future__ import annotations
@@ -59,19 +60,34 @@ ROUNDS = 25
 LAMBDA_SHARE = 512 / 1_769
 """Of one processor that a function of 512 MB gets: AWS gives a whole one at 1,769 MB."""
 
+PARTS = 980
+"""Beside SendGrid's own; a form of more than a thousand is refused at once."""
+LETTERS_IN_256 = 64
+
 FORGED = "forged: "
 UNSIGNED = "a photo, and no signature at all"
+LETTERS = f"\r\n--{BOUNDARY}"
+LETTERS_AT_RANDOM = "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(1 << 16)).replace(LETTERS, "")
+LETTERS_AMONG_OTHERS = "".join(
+    letter if byte < LETTERS_IN_256 else "."
+    for letter, byte in zip(LETTERS_AT_RANDOM, os.urandom(1 << 16), strict=False)
+)
 DELIMITER_LETTERS = {
     "hostile, dashes": ("-", 1),
     "hostile, lines of dashes": (f"{'-' * 70}\r\n", 1),
     "hostile, line feeds": ("\n", 1),
     "hostile, beginnings of delimiters": (f"\n--{BOUNDARY}", 1),
     "hostile, letters, 20 recipients": (BOUNDARY[-1], 20),
+    "hostile, letters at random": (LETTERS_AT_RANDOM, 1),
+    "hostile, letters at random among others": (LETTERS_AMONG_OTHERS, 1),
 }
 """What fills an attachment, and how many recipients there are."""
 
 WORDS = "The quick brown fox jumps over the lazy dog, and every one of them is called März.\r\n"
 PHOTO = os.urandom(1 << 16) * 64
+SMALL_FILE = ("x.png", "image/png", b"x")
+ODD_FILE = ("x%22.png", "image/png; name=x", b"x")
+"""Its headers need a parser."""
 ANSWERS = {"In-Reply-To": "<a@acme.example>"}
 INTRODUCTION = "5 Jan 2026 10:00 <a@b.example, Bob wrote:\r\n"
 """Looks like an introduction, and is none."""
@@ -144,6 +160,9 @@ def forged() -> dict[str, Email]:
             )
             for name, (filler, count) in DELIMITER_LETTERS.items()
         },
+        f"hostile, {PARTS} fields more": replace(photo, fields={f"field-{n}": "x" for n in range(PARTS)}),
+        f"hostile, {PARTS} files more": replace(photo, attachments=(*photo.attachments, *[SMALL_FILE] * PARTS)),
+        f"hostile, {PARTS} odd files more": replace(photo, attachments=(*photo.attachments, *[ODD_FILE] * PARTS)),
         UNSIGNED: photo,
     }
 

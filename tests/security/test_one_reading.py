@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -26,6 +27,10 @@ EVIL = {"spf": "fail", "dkim": "none", "sender": "Ann Example <ann@customer.exam
 def field(name: str, value: str) -> str:
     return f'\r\n--xYzZY\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}'
 
+
+LETTERS = b"\r\n--xYzZY"
+DENSE = os.urandom(2 << 20).translate(bytes(LETTERS[one % len(LETTERS)] for one in range(256))).replace(LETTERS, b"")
+"""So many of the delimiter's letters that most of them are searched only once the request is verified."""
 
 PASSES = field("SPF", "pass") + field("dkim", "{@customer.example : pass}")
 ENVELOPE = field("envelope", '{"to": ["help@acme.example"], "from": "ann@customer.example"}')
@@ -93,6 +98,32 @@ def test_no_header_of_the_sender_s_is_taken_for_sendgrid_s_finding(name: str):
 
     (row,) = world.tables.stage.rows
     assert row["context_object"]["messages"][0]["extras"]["authentication"] == "fail"
+
+
+@pytest.mark.parametrize("text", INJECTED.values(), ids=INJECTED.keys())
+def test_words_among_bytes_that_are_searched_late_are_refused_too(text: str):
+    """The signature holds, and the form has no single reading: nothing is staged."""
+    world = World(None, email_conversation())
+    content = DENSE[: 1 << 20] + text.encode() + DENSE[1 << 20 :]
+
+    response = world.post_email(Email(**EVIL, attachments=(("x.bin", "application/pdf", content),)))  # type: ignore[arg-type]
+
+    assert (response.status_code, json.loads(response.body)["code"]) == (400, "PARSING_ERROR")
+    assert world.staged_ids == []
+
+
+def test_an_e_mail_whose_bytes_are_searched_late_is_read_whole():
+    """What was left for later changes when it is read, not what is read."""
+    world = World(None, email_conversation())
+    email = Email(text="hello", attachments=(("x.pdf", "application/pdf", DENSE),))
+
+    response = world.post_email(email)
+
+    assert response.status_code == 200
+    (row,) = world.tables.stage.rows
+    (message,) = row["context_object"]["messages"]
+    assert (message["body"], message["extras"]["attachments_count"]) == ("hello", "1")
+    assert any(DENSE in one for one in world.bucket.objects.values())
 
 
 def parsed(email: Email) -> InboundMessage:

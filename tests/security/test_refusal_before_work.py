@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -182,6 +183,18 @@ def test_nothing_of_a_forged_mail_is_parsed(monkeypatch):
     monkeypatch.setattr(unread, "extras_of", lambda *_, **__: pytest.fail("the headers were told"))
 
     assert forge(world, Email(message_id="")).status_code == 403
+
+
+def test_what_takes_long_to_search_is_left_until_the_mail_is_verified(monkeypatch):
+    """A forger chooses the bytes, and could choose those among which a delimiter is hardest to find."""
+    world = World(None, email_conversation())
+    letters = b"\r\n--xYzZY"
+    dense = (
+        os.urandom(2 << 20).translate(bytes(letters[one % len(letters)] for one in range(256))).replace(letters, b"")
+    )
+    monkeypatch.setattr(inbound_parse.Mail, "whole", lambda _: pytest.fail("the form was read whole"))
+
+    assert forge(world, Email(attachments=(("x.pdf", "application/pdf", dense),))).status_code == 403
 
 
 class TestFailedSecrets:

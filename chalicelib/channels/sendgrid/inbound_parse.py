@@ -5,8 +5,8 @@ raw      email: the e-mail as it went over the wire
 both     envelope (who it is for), from, subject, cc, SPF, dkim, spam_score, charsets
 
 It is read in two steps. `read_mail` splits the form without a copy and reads the envelope. With the header From that is
-enough to find the conversation and its secret. `Mail.headers` and `read_content` read the rest, for verified e-mails
-only.
+enough to find the conversation and its secret. `Mail.whole`, `Mail.headers` and `read_content` read the rest, for
+verified e-mails only.
 """
 
 from __future__ import annotations
@@ -105,6 +105,20 @@ class Mail:
         assert folded is not None, "it matches any bytes"
         return decode(folded[0], "", Notes()).replace("\r\n", "").replace("\n", "").strip()
 
+    def whole(self) -> Mail:
+        """The e-mail of the whole form. The caller holds that its request is verified.
+
+        Raises:
+            Rejected: `PARSING_ERROR`; the form has no single reading, or another envelope.
+        """
+        form = self.form.whole()
+        if form is self.form:
+            return self
+        mail = _mail_of(form, self.notes)
+        if mail.envelope != self.envelope:
+            raise Rejected(Code.PARSING_ERROR, "the form's envelope was cut off")
+        return mail
+
     @property
     def results(self) -> Results:
         """What SendGrid found out about who sent it."""
@@ -116,12 +130,19 @@ class Mail:
 
 
 def read_mail(request: WebhookRequest, notes: Notes) -> Mail:
-    """The e-mail of a request; what could not be read goes to `notes`.
+    """The e-mail of a request, as far as it is read before the request is verified.
+
+    Args:
+        request: as it came in.
+        notes: where it goes what could not be read.
 
     Raises:
         Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
     """
-    form = read_form(request.headers.get("content-type", ""), request.body)
+    return _mail_of(read_form(request.headers.get("content-type", ""), request.body), notes)
+
+
+def _mail_of(form: Form, notes: Notes) -> Mail:
     envelope = _envelope(form.fields.get("envelope", b""))
     told = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
     if "email" in form.fields and "headers" in form.fields:  # each mode has one: the other is the sender's own words

@@ -130,7 +130,11 @@ class UnreadMail:
         Args:
             message: this e-mail's, for one of its recipients.
             lists: the addresses of the company's own lists.
+
+        Raises:
+            Rejected: `PARSING_ERROR`; the form breaks a rule in what was not read before.
         """
+        self.mail = self.mail.whole()
         author = author_by_list(self.mail.headers, lists, **self.mail.results) or self._author
         return self._message(message.recipient.value, author)
 
