@@ -359,11 +359,10 @@ class Batching:
         request_typing(job.queues, conversation, self._policies, job.trail)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
-        job.trail.count(Metric.DISPATCHED)
-        job.trail.count(Metric.BATCH_SIZE, size)
         fresh = [entry for entry in conversation.record.unanswered if entry.get("batch_id") == lease.batch_id]
-        if fresh:  # a carried message was dispatched before
-            job.trail.count(Metric.RECEIPT_TO_DISPATCH, waited(fresh, self._clock.now()).total_seconds())
+        # A carried message was dispatched before.
+        took = {Metric.RECEIPT_TO_DISPATCH: waited(fresh, self._clock.now()).total_seconds()} if fresh else {}
+        job.trail.measure({Metric.DISPATCHED: 1, Metric.BATCH_SIZE: size, **took})
 
     def _abandon(self, job: Job, lease: Lease) -> None:
         conversation_lock.abandon(job.tables.conversations, lease, job.trigger.conversation, now=self._clock.now())
