@@ -48,7 +48,7 @@ def counted(module: str, folder: Path) -> tuple[str, list[float]]:
 
 
 def meter(folder: Path) -> Callable[[Callable[[], object]], float]:
-    """What has the instructions of an act counted, in a process that `counted` runs: it returns which count it is, from 1 on."""
+    """What has the instructions of an act counted, where `counted` runs the process; it returns the count's number."""
     library, places = ctypes.CDLL(str(folder / _LIBRARY)), itertools.count(1)
 
     def count(act: Callable[[], object]) -> float:
