@@ -119,7 +119,7 @@ MUTANTS = (
     _mutant(
         "a trigger that failed comes again only where no other waits",
         "T4",
-        "batches/batching.py",
+        "batches/requeueing.py",
         ("        trigger_lock.send_again(\n", "        trigger_lock.ensure(\n"),
     ),
     # Reading.
@@ -169,17 +169,17 @@ MUTANTS = (
     _mutant(
         "all rows that were read are settled, not only those of the batch that the lock names",
         "S3",
-        "batches/batching.py",
+        "batches/settling.py",
         ("for message in view.staged if message.message_sid in ended_ids]", "for message in view.staged]"),
     ),
     _mutant(
         "rows are settled before their batch is dispatched",
         "S3",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n"
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
         ),
     ),
@@ -226,8 +226,8 @@ MUTANTS = (
     _mutant(
         "a batch keeps the id of the one before it",
         "I5",
-        "batches/batching.py",
-        ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
+        "batches/dispatching.py",
+        ("        batch_id = self.new_id()\n", "        batch_id = view.record.batch_id or self.new_id()\n"),
     ),
     _mutant(
         "people are sent a batch whose claim for them was refused",
@@ -308,7 +308,7 @@ MUTANTS = (
     _mutant(
         "a lock that another system set never begins to age",
         "f",
-        "batches/batching.py",
+        "batches/requeueing.py",
         (
             "                conversation_lock.stamp(job.tables.conversations, record, shards=shards, now=now)\n",
             "                pass\n",
@@ -814,7 +814,7 @@ MUTANTS = (
     _mutant(
         "a dispatch that may have happened is followed by an unlock",
         "h",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "            emergency.pop_all()\n"
             "        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)\n",
@@ -876,10 +876,10 @@ MUTANTS = (
     _mutant(
         "a START takes the mark off though a STOP was staged since the stage was read",
         "O3",
-        "batches/batching.py",
+        "batches/settling.py",
         (
-            "        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
-            "        if False:\n",
+            "    if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
+            "    if False:\n",
         ),
     ),
     _mutant(
@@ -1091,10 +1091,10 @@ MUTANTS = (
     _mutant(
         "a restarted lock is abandoned",
         "N4",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
-            "        self._dispatch(job, outcome, may_abandon=isinstance(action, decision.Restart))\n",
+            "        self._dispatch(job, outcome, may_abandon=isinstance(action, actions.Restart))\n",
         ),
     ),
     _mutant(
