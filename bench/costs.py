@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Unpack
 from urllib.parse import parse_qsl
 
 from chalice.app import SQSEventConfig
@@ -32,7 +32,9 @@ from bench.obvious_cost import SIZES, entries_in, turn_of_the_obvious
 from bench.prices import MILLION, MONTHLY, PRICES, Usage
 from bench.tables import ratio, show
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, Settings
-from chalicelib.telemetry.writer import SERVICE, CloudWatch
+from chalicelib.telemetry import Fields, Level, Step
+from chalicelib.telemetry.steps import ORIGIN
+from chalicelib.telemetry.writer import CloudWatch
 from infrastructure.template import MONITORING_FILE, resources
 from tests.world import World
 
@@ -104,28 +106,44 @@ class Tally:
         told = [(blob["_aws"]["CloudWatchMetrics"][0], blob) for blob in blobs]
         return len(
             {
-                (metric["Metrics"][0]["Name"], *(blob[name] for name in names))
-                for metric, blob in told
-                for names in metric["Dimensions"]
+                (metric["Name"], *(blob[name] for name in names))
+                for directive, blob in told
+                for metric in directive["Metrics"]
+                for names in directive["Dimensions"]
             }
         )
 
 
+LAMBDA_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+TRACE_ID = "1-5759e988-bd862e3fe1be46a994272793"
+PLATFORM_IDS = {"request_id": LAMBDA_ID, "api_request_id": "JKJaXmPLvHcESHA=", "sqs_message_id": LAMBDA_ID}
+"""As long as AWS's own, which are longer than those of the tests' world."""
+
+
+class WithPlatformIds(CloudWatch):
+    """Writes lines as long as those of a deployed function, whose trace and sender are known too."""
+
+    def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
+        told = {name: PLATFORM_IDS.get(name, value) for name, value in fields.items()}
+        if told.keys() & ORIGIN:
+            told["xray_trace_id"] = TRACE_ID
+        if "sqs_message_id" in told:
+            told["sender_trace_id"] = TRACE_ID
+        super().log(step, level, **told)
+
+
 @contextmanager
-def as_deployed(world: World, tally: Tally) -> Iterator[None]:
+def as_deployed(world: World, tally: Tally, telemetry: type[CloudWatch] = CloudWatch) -> Iterator[None]:
     """The world writes what a deployed function writes."""
-    loggers = logging.Logger.manager.loggerDict
-    loggers.pop(SERVICE, None)  # a logger keeps the output that it first saw
     with redirect_stdout(tally.written):
-        vars(world.engine)["telemetry"] = CloudWatch("prod", "INFO")
+        vars(world.engine)["telemetry"] = telemetry("prod", "INFO")
         yield
-    loggers.pop(SERVICE, None)
 
 
 def used_by(world: World, act: Callable[[Tally], None]) -> tuple[Usage, Tally]:
     """What an act uses."""
     tally, before, first = Tally(), consumed(world), len(world.plan.calls)
-    with as_deployed(world, tally):
+    with as_deployed(world, tally, WithPlatformIds):
         act(tally)
     reads, writes, index_writes = (now - then for now, then in zip(consumed(world), before, strict=True))
     calls = Counter(call.operation for call in world.plan.calls[first:])

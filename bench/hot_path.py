@@ -68,7 +68,6 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "nothing",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     "AWS_EC2_METADATA_DISABLED": "true",
-    "POWERTOOLS_METRICS_NAMESPACE": "replies-engine",
 }
 """The environment of a function that reaches nothing."""
 

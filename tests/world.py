@@ -101,11 +101,15 @@ class RecordingTelemetry:
     def fault(self, step, error, level=Level.ERROR, **fields):
         self.log(step, level, **{**describe(error), **fields})
 
-    def count(self, metric, value=1, *, channel="none", outcome="none"):
-        measure = MEASURES[metric]
-        assert outcome == bounded_outcome(metric, outcome) or measure.of_provider, f"{metric} by {outcome}"
-        assert measure.outcomes or outcome == NONE, f"{metric} has no outcomes"
-        self.counts.append((metric.value, value, channel, outcome))
+    def writes(self, level):
+        return True
+
+    def count(self, values, *, channel="none", outcome="none"):
+        for metric, value in values.items():
+            measure = MEASURES[metric]
+            assert outcome == bounded_outcome(metric, outcome) or measure.of_provider, f"{metric} by {outcome}"
+            assert measure.outcomes or outcome == NONE, f"{metric} has no outcomes"
+            self.counts.append((metric.value, value, channel, outcome))
 
     def total(self, metric) -> float:
         """The sum of a metric over all channels and outcomes."""

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from functools import partial
 from math import ceil
 
-from chalicelib.batches import decision
+from chalicelib.batches import actions, decision
 from chalicelib.batches.media_copying import Copies, MediaCopying
 from chalicelib.clock import Clock, Deadline, from_iso
 from chalicelib.conversations import contexts, opt_out, staged_contexts, views
@@ -34,10 +34,12 @@ from chalicelib.errors import Code, EngineError
 from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.queues import Queue, Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, history, staging, trigger_lock
-from chalicelib.protocol.conversation_lock import Appended, Changed, Lease, Lost
+from chalicelib.protocol import conversation_lock, history, record_writes, staging, trigger_lock
+from chalicelib.protocol.conversation_lock import Lease
 from chalicelib.protocol.entries import MESSAGE_ID, waited
+from chalicelib.protocol.lock_changes import Changed, Lost
 from chalicelib.protocol.record import STARTED_AT, Record
+from chalicelib.protocol.record_writes import Appended
 from chalicelib.protocol.restarts import restart
 from chalicelib.protocol.trigger_lock import Trigger, Triggered
 from chalicelib.repair.dead_letters import send_dead_letter
@@ -156,47 +158,47 @@ class Batching:
         return outcome
 
     def _act(  # noqa: C901, PLR0912 - one arm for each action
-        self, job: Job, view: View, action: decision.Action, copies: Copies | None
+        self, job: Job, view: View, action: actions.Action, copies: Copies | None
     ) -> Next | Changed:
         """Do what was decided."""
         tables, queues, conversation, trail = job.tables, job.queues, view.conversation, job.trail
         match action:
-            case decision.Stop():
+            case actions.Stop():
                 trail.log(Step.NOTHING_STAGED, Level.DEBUG)
                 return Next.DONE
-            case decision.ReportEnd():
+            case actions.ReportEnd():
                 self._stalled_locks.report_end(tables, conversation, trail)
                 return Next.LOOK
-            case decision.MarkOptOut(channels):
+            case actions.MarkOptOut(channels):
                 return _next(opt_out.mark(tables, view, channels, self._clock))
-            case decision.FinishPeople():
+            case actions.FinishPeople():
                 return _next(self._handoff.finish(tables, queues, conversation, trail))
-            case decision.ClaimForPeople():
+            case actions.ClaimForPeople():
                 return _next(self._handoff.claim(tables, queues, conversation, trail))
-            case decision.SettleBatch():
+            case actions.SettleBatch():
                 self._settle(job, view, view.record.unanswered_ids)
                 return Next.DONE
-            case decision.Resume():
+            case actions.Resume():
                 return self._resume(job, view)
-            case decision.Wait(seconds):
+            case actions.Wait(seconds):
                 return self._wait_for_more(job, seconds)
-            case decision.SettleDuplicates():
+            case actions.SettleDuplicates():
                 self._settle(job, view, ())
                 return Next.DONE if len(view.staged) == len(view.considered) else Next.LOOK
-            case decision.StampLock() | decision.ResetLock() | decision.Contend():
+            case actions.StampLock() | actions.ResetLock() | actions.Contend():
                 return self._contend(job, view, action)
-            case decision.Trim(count):
+            case actions.Trim(count):
                 history.move(tables.conversations, tables.history, view.record, count, now=self._clock.now())
                 trail.log(Step.MOVED_HISTORY, Level.DEBUG, count=count)
                 return Next.TRIMMED
-            case decision.RefuseCarried(codes):
+            case actions.RefuseCarried(codes):
                 return self._refuse_carried(job, view, codes)
-            case decision.Keep():
+            case actions.Keep():
                 return self._keep(job, view, action)
-            case decision.Acquire(messages, for_people=True):
+            case actions.Acquire(messages, for_people=True):
                 trigger_id = job.trigger.trigger_id
                 return _next(self._handoff.take(tables, queues, view, messages, trigger_id, trail))
-            case decision.Acquire(messages) | decision.Restart(messages):
+            case actions.Acquire(messages) | actions.Restart(messages):
                 taken = copies.of(messages, conversation) if copies else messages
                 return self._acquire(job, view, replace(action, messages=taken))
 
@@ -234,27 +236,25 @@ class Batching:
         job.trail.log(Step.STILL_TYPING, Level.DEBUG, outcome=later, seconds=seconds)
         return Next.DONE
 
-    def _contend(
-        self, job: Job, view: View, action: decision.StampLock | decision.ResetLock | decision.Contend
-    ) -> Next:
+    def _contend(self, job: Job, view: View, action: actions.StampLock | actions.ResetLock | actions.Contend) -> Next:
         """Another holds the lock: open it if it stalled, else come again later."""
         record, now, settings = view.record, self._clock.now(), self._settings
         match action:
-            case decision.StampLock():
+            case actions.StampLock():
                 shards = settings.lock_index_shards
                 conversation_lock.stamp(job.tables.conversations, record, shards=shards, now=now)
                 job.trail.log(Step.STAMPED, Level.WARNING)
-            case decision.ResetLock():
+            case actions.ResetLock():
                 lock = StalledLock.of(view.conversation)
                 if self._stalled_locks.reset(job.tables, job.queues, lock, job.trail):
                     return Next.LOOK
-            case decision.Contend():
+            case actions.Contend():
                 pass
         job.trail.log(Step.CONTENDED, batch_id=record.batch_id or "none")
         job.trail.count(Metric.CONTENTION)
         # It has not failed, so it spends none of its attempts: however long a turn lasts, what the customer writes
         # meanwhile is not dead-lettered. Another trigger that comes no later will find the same rows.
-        delay = action.at_least_seconds if isinstance(action, decision.Contend) else settings.requeue_delay(1)
+        delay = action.at_least_seconds if isinstance(action, actions.Contend) else settings.requeue_delay(1)
         outcome = trigger_lock.ensure(
             job.tables.trigger_lock,
             job.queue,
@@ -270,14 +270,14 @@ class Batching:
     def _refuse_carried(self, job: Job, view: View, codes: Mapping[str, Code]) -> Next | Changed:
         """A rule refuses now what an earlier batch left unanswered."""
         told = {one: code.value for one, code in codes.items()}
-        outcome = conversation_lock.refuse_carried(job.tables.conversations, view.record, told, now=self._clock.now())
+        outcome = record_writes.refuse_carried(job.tables.conversations, view.record, told, now=self._clock.now())
         if isinstance(outcome, Appended):
             for one, code in told.items():
                 report_refusal(one, code, job.trail)
             self._settle(job, view, codes)
         return _next(outcome)
 
-    def _keep(self, job: Job, view: View, action: decision.Keep) -> Next | Changed:
+    def _keep(self, job: Job, view: View, action: actions.Keep) -> Next | Changed:
         """Append messages that nobody answers, and settle them."""
         if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:
             return Changed()  # O3: read once more, after the record: a STOP may have come in.
@@ -287,7 +287,7 @@ class Batching:
             else staged_contexts.entry(one.context, opt_out=one.opt_out or one.opt_out_keyword)
             for one in action.messages
         ]
-        outcome = conversation_lock.append(
+        outcome = record_writes.append(
             job.tables.conversations, view.record, entries, now=self._clock.now(), marks=action.opt_out_marks
         )
         if isinstance(outcome, Appended):
@@ -296,13 +296,13 @@ class Batching:
             self._settle(job, view, [one.message_sid for one in action.messages])
         return _next(outcome)
 
-    def _acquire(self, job: Job, view: View, action: decision.Acquire | decision.Restart) -> Next | Changed:
+    def _acquire(self, job: Job, view: View, action: actions.Acquire | actions.Restart) -> Next | Changed:
         """Lock, append, dispatch, settle: an open record, or one whose batch is replaced."""
         batch_id = self._new_id()
         outcome = self._lock(job, view, action, batch_id)
         if not isinstance(outcome, Lease):
             return outcome
-        if isinstance(action, decision.Restart):
+        if isinstance(action, actions.Restart):
             job.trail.log(Step.RESTARTED, batch_id=batch_id, count=len(action.messages))
             job.trail.count(Metric.RESTARTED)
         else:
@@ -315,18 +315,16 @@ class Batching:
         self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)
         return Next.DONE
 
-    def _lock(
-        self, job: Job, view: View, action: decision.Acquire | decision.Restart, batch_id: str
-    ) -> Lease | Changed:
+    def _lock(self, job: Job, view: View, action: actions.Acquire | actions.Restart, batch_id: str) -> Lease | Changed:
         entries = [staged_contexts.entry(message.context, batch_id=batch_id) for message in action.messages]
         table, record, now = job.tables.conversations, view.record, self._clock.now()
         trigger_id, shards = job.trigger.trigger_id, self._settings.lock_index_shards
         match action:
-            case decision.Restart():
+            case actions.Restart():
                 return restart(
                     table, record, batch_id=batch_id, trigger_id=trigger_id, entries=entries, shards=shards, now=now
                 )
-            case decision.Acquire():
+            case actions.Acquire():
                 return conversation_lock.acquire(
                     table,
                     record,
@@ -361,11 +359,10 @@ class Batching:
         request_typing(job.queues, conversation, self._policies, job.trail)
         size = len(conversation.record.unanswered_ids)
         job.trail.log(Step.DISPATCHED, batch_id=lease.batch_id, count=size)
-        job.trail.count(Metric.DISPATCHED)
-        job.trail.count(Metric.BATCH_SIZE, size)
         fresh = [entry for entry in conversation.record.unanswered if entry.get("batch_id") == lease.batch_id]
-        if fresh:  # a carried message was dispatched before
-            job.trail.count(Metric.RECEIPT_TO_DISPATCH, waited(fresh, self._clock.now()).total_seconds())
+        # A carried message was dispatched before.
+        took = {Metric.RECEIPT_TO_DISPATCH: waited(fresh, self._clock.now()).total_seconds()} if fresh else {}
+        job.trail.measure({Metric.DISPATCHED: 1, Metric.BATCH_SIZE: size, **took})
 
     def _abandon(self, job: Job, lease: Lease) -> None:
         conversation_lock.abandon(job.tables.conversations, lease, job.trigger.conversation, now=self._clock.now())

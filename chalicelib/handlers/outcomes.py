@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.inbound.receiving import Outcome
-from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.settings.process import trace_id
+from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
 from chalicelib.telemetry.metrics import MEASURES, PROVEN_FOR_ANOTHER
 from chalicelib.telemetry.writer import describe
+from chalicelib.wiring import Engine
 
 MARGIN_SECONDS = 5.0
 """How long before its own timeout a worker starts no further work, so that it can still send its triggers again."""
@@ -24,6 +28,15 @@ _REFUSAL_METRICS = {
     Code.AUTOMATIC_MESSAGE: Metric.AUTOMATIC_MESSAGE,
     Code.SENDER_NOT_AUTHENTICATED: Metric.UNAUTHENTICATED_EMAIL,
 }
+
+
+def invocation_trail(engine: Engine, **fields: Unpack[Fields]) -> Trail:
+    """A trail of an invocation, with its trace."""
+    trail = Trail(engine.telemetry, engine.clock, **fields)
+    traced = trace_id()
+    if traced is not None:
+        trail.bind(xray_trace_id=traced)
+    return trail
 
 
 def report(error: EngineError, trail: Trail, *, is_quiet: bool = False) -> Outcome:

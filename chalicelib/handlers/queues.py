@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib.batches.batching import Job
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
-from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
+from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, invocation_trail, report
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.messages.typing import TypingErrand
 from chalicelib.outbound.errands import Undelivered
@@ -45,7 +45,7 @@ def process_human_replies(event: Mapping[str, Any], context: Any, engine: Engine
 
 
 def _process_replies(event: Mapping[str, Any], context: Any, engine: Engine, queues: Queues, source: Source) -> None:
-    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    trail = invocation_trail(engine, request_id=context.aws_request_id)
     seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
     settings = engine.settings
     one_send = settings.provider_connect_timeout_seconds + settings.provider_read_timeout_seconds
@@ -132,7 +132,7 @@ def answer_batches(event: Mapping[str, Any], context: Any, engine: Engine) -> No
     Raises:
         EngineError: a batch was not answered; SQS delivers it again, and the worker hands it off in the end.
     """
-    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    trail = invocation_trail(engine, request_id=context.aws_request_id)
     for record in event["Records"]:
         carried = trail.with_fields(**_carrier(record))
         try:
@@ -150,7 +150,7 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
         EngineError: a trigger was neither processed nor sent again nor dead-lettered; SQS delivers the event again.
     """
     deadline = Deadline.after(engine.clock, context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS)
-    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id, channel=channel)
+    trail = invocation_trail(engine, request_id=context.aws_request_id, channel=channel)
     distinct: dict[tuple[str, str, str], tuple[Trigger, str, Trail]] = {}
     failures: list[EngineError] = []
     for record in event["Records"]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import EngineError
-from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, report
+from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, invocation_trail, report
 from chalicelib.telemetry import Level, Step, Trail
 from chalicelib.wiring import Engine
 
@@ -32,7 +32,7 @@ def recover_orphaned_messages(context: Any, engine: Engine) -> None:
 
 def _sweep(context: Any, engine: Engine) -> tuple[Deadline, Trail]:
     seconds = context.get_remaining_time_in_millis() / 1_000 - MARGIN_SECONDS
-    trail = Trail(engine.telemetry, engine.clock, request_id=context.aws_request_id)
+    trail = invocation_trail(engine, request_id=context.aws_request_id)
     return Deadline.after(engine.clock, seconds), trail
 
 

@@ -17,12 +17,12 @@ from chalicelib.channels.channel import Vendor
 from chalicelib.channels.provider import WebhookRequest
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
-from chalicelib.handlers.outcomes import as_engine_error, report
+from chalicelib.handlers.outcomes import as_engine_error, invocation_trail, report
 from chalicelib.inbound import responses
 from chalicelib.inbound.receiving import Outcome, Receiving
 from chalicelib.inbound.responses import Answer
 from chalicelib.outbound.delivery_reports import DeliveryReports
-from chalicelib.telemetry import Metric, Step, Trail
+from chalicelib.telemetry import Level, Metric, Step, Trail
 from chalicelib.wiring import Engine
 
 _UNPROVEN_MAX = 2
@@ -31,6 +31,8 @@ _UNPROVEN_MAX = 2
 A forger chooses how many there are. Whether the others would have verified it is not certain, so the provider is asked
 to come again, and the retry begins at another recipient.
 """
+
+SUCCESS = "success"
 
 Found = TypeVar("Found")
 
@@ -64,7 +66,8 @@ def receive_delivery_report(request: Request | None, vendor: Vendor, send_id: st
 
     outcome = _outcome(track, trail)
     if outcome.code is None:
-        return _answered(responses.no_content(), None, trail)
+        # The line before says what was reported, and there are several reports of each reply.
+        return _answered(responses.no_content(), None, trail, Level.DEBUG)
     return _answered(responses.answer(vendor.answer_style, outcome.code, is_report=True), outcome.code, trail)
 
 
@@ -171,19 +174,21 @@ def _request_trail(request: Request, engine: Engine) -> Trail:
 
     No caller can choose the id of API Gateway; the provider receives it as `x-amz-apigw-id`.
     """
-    return Trail(
-        engine.telemetry,
-        engine.clock,
+    return invocation_trail(
+        engine,
         request_id=getattr(request.lambda_context, "aws_request_id", "none"),
         api_request_id=request.context.get("extendedRequestId", "none"),
     )
 
 
-def _answered(answer: Answer, code: Code | None, trail: Trail, *, success: str = "success") -> Response:
+def _answered(
+    answer: Answer, code: Code | None, trail: Trail, level: Level = Level.INFO, *, success: str = SUCCESS
+) -> Response:
     """Log and count an answer, and return it; one that drops a request by a fault of ours also counts as our fault."""
     outcome = code.value if code is not None else success
-    trail.log(Step.ANSWERED, outcome=outcome, status=answer.status)
-    trail.count(Metric.ANSWERED, outcome=outcome)
+    trail.log(Step.ANSWERED, level, outcome=outcome, status=answer.status)
+    if outcome != SUCCESS:  # a success is counted as what it did: staged, a duplicate, a delivery
+        trail.count(Metric.ANSWERED, outcome=outcome)
     if code is not None and responses.is_our_fault(code):
         trail.count(Metric.OWN_FAULT, outcome=code.value)
     return _as_response(answer)

@@ -46,7 +46,7 @@ class Limits:
     messages_keep: int = setting(
         "entries that a record keeps: the history that the AI gets; 0: history is never moved out of the record",
         Within(int, 0, 1_000),
-        "50",
+        "40",
     )
     messages_bytes_max: int = setting("bytes of entries that a record keeps", Within(int, 4_096, 262_144), "32768")
     dedupe_hours: int = setting(

@@ -57,6 +57,12 @@ def lambda_handler() -> str | None:
     return os.environ.get("_HANDLER") if is_on_lambda() else None
 
 
+def trace_id() -> str | None:
+    """The trace of this invocation, as Lambda tells it; None: there is none."""
+    root = os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0]
+    return root.removeprefix("Root=") or None
+
+
 def names_aws_endpoint() -> bool:
     """Whether the environment names an endpoint for any of AWS's services, which then need not be AWS's own."""
     return any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)

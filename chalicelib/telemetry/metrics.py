@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from chalicelib.errors import Code, ReplyCode
 
 
@@ -100,6 +98,13 @@ _DELIVERY_STATUSES = frozenset(
 _FAILED_STATUSES = frozenset({"failed", "undelivered"})
 
 
+class Unit(StrEnum):
+    """What a metric is measured in, as CloudWatch spells it."""
+
+    COUNT = "Count"
+    SECONDS = "Seconds"
+
+
 @dataclass(frozen=True)
 class Measure:
     """What a metric means, and the words that its outcome may be."""
@@ -107,7 +112,7 @@ class Measure:
     note: str
     outcomes: frozenset[str] = frozenset()
     """Empty: the metric has one outcome, and tells it as `none`."""
-    unit: MetricUnit = MetricUnit.Count
+    unit: Unit = Unit.COUNT
     of_provider: bool = False
     """Whether the outcome may be a provider's own code or status too, which counts as `other` unless it is listed."""
 
@@ -119,7 +124,9 @@ MEASURES: Mapping[Metric, Measure] = {
         "a duplicate was received: `staged` when the message was still staged, `answered` when the record had it",
         frozenset({"staged", "answered"}),
     ),
-    Metric.ANSWERED: Measure("a provider's webhook or report was answered, by code", _CODES | {"success", "probe"}),
+    Metric.ANSWERED: Measure(
+        "a provider's webhook or report was answered by something other than success, by code", _CODES | {"probe"}
+    ),
     Metric.OWN_FAULT: Measure("what a provider sent was dropped by a fault of this deployment: run `catch-up`", _CODES),
     Metric.INVALID_SIGNATURE: Measure(
         "a request was not signed by its company's provider", frozenset({Code.INVALID_SIGNATURE.value})
@@ -148,9 +155,7 @@ MEASURES: Mapping[Metric, Measure] = {
         _CODES | {PROVEN_FOR_ANOTHER},
     ),
     Metric.BATCH_SIZE: Measure("messages in a dispatched batch, including carried ones"),
-    Metric.WINDOW_WAIT: Measure(
-        "time from the receipt of a batch's first new message to its lock", unit=MetricUnit.Seconds
-    ),
+    Metric.WINDOW_WAIT: Measure("time from the receipt of a batch's first new message to its lock", unit=Unit.SECONDS),
     Metric.MEDIA_COPIED: Measure(
         "a media file of a provider was copied to the bucket, or not, by reason",
         frozenset({"copied", "copy_failed", "too_many", "too_large", "type_not_allowed"}),
@@ -158,7 +163,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.DISPATCHED: Measure("a batch was sent to the AI queue, including repeats after a crash"),
     Metric.RECEIPT_TO_DISPATCH: Measure(
         "time from the receipt of a batch's first new message to its dispatch, including crashes",
-        unit=MetricUnit.Seconds,
+        unit=Unit.SECONDS,
     ),
     Metric.HANDED_OFF: Measure("messages sent to people"),
     Metric.ANSWERS_MAX_REACHED: Measure(
@@ -176,7 +181,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.REPLY_SENT: Measure("a provider accepted one part of a reply"),
     Metric.NO_REPLY: Measure("the AI chose not to reply to a batch"),
     Metric.RECEIPT_TO_REPLY: Measure(
-        "time from the receipt of a batch's oldest message to its complete reply", unit=MetricUnit.Seconds
+        "time from the receipt of a batch's oldest message to its complete reply", unit=Unit.SECONDS
     ),
     Metric.REPLY_REFUSED: Measure(
         "a reply was not sent, or only in part, by the engine's code; a provider's is `other`",

@@ -89,6 +89,7 @@ class Fields(TypedDict, total=False):
 
     request_id: str
     api_request_id: str
+    xray_trace_id: str
     sqs_message_id: str
     receive_count: int
     sender_trace_id: str
@@ -108,3 +109,7 @@ class Fields(TypedDict, total=False):
     status: int
     seconds: float
     milliseconds: int
+
+
+ORIGIN = frozenset({"api_request_id", "xray_trace_id", "sqs_message_id", "receive_count", "sender_trace_id", "attempt"})
+"""The fields that tell where an invocation's work came from. A trail tells them once; `request_id` finds them again."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol, Unpack
+from collections.abc import Mapping
+from typing import Protocol, Unpack, cast
 
 from chalicelib.clock import Clock
 from chalicelib.telemetry.metrics import NONE, Metric
-from chalicelib.telemetry.steps import Fields, Level, Step
+from chalicelib.telemetry.steps import ORIGIN, Fields, Level, Step
 
 _PROVIDERS_OWN = re.compile(r"[A-Z]{2}[0-9a-f]{32}|em-unverified")
 _SHOWN_LENGTH = 6
+_QUIET = frozenset({Level.DEBUG, Level.INFO})
 
 
 def unverified(message_sid: str) -> str:
@@ -27,14 +29,18 @@ class Telemetry(Protocol):
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         """One line for a step that failed, with the error's code and words, or its type and places."""
 
-    def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
-        """Add to a metric, by channel and outcome, never by customer."""
+    def writes(self, level: Level) -> bool:
+        """Whether a line of this level is written at all."""
+
+    def count(self, values: Mapping[Metric, float], *, channel: str = NONE, outcome: str = NONE) -> None:
+        """Add to metrics, by channel and outcome, never by customer."""
 
 
 class Trail:
     """What is known so far of the one thing that an invocation handles; each of its lines carries that.
 
-    And the milliseconds since the trail began, so that the differences tell how long each step took.
+    And the milliseconds since the trail began, so that the differences tell how long each step took. Where the work
+    came from (`ORIGIN`) stands in the first line from INFO on, and in each warning and error.
     """
 
     def __init__(self, telemetry: Telemetry, clock: Clock, **fields: Unpack[Fields]) -> None:
@@ -42,6 +48,7 @@ class Trail:
         self._clock = clock
         self._began = clock.monotonic()
         self._fields = fields
+        self._is_origin_told = False
 
     def bind(self, **fields: Unpack[Fields]) -> None:
         """Know more from here on."""
@@ -54,22 +61,38 @@ class Trail:
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
         """One line for one step."""
-        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
+        if not self._telemetry.writes(level):
+            return
+        known = self._known(level)
+        merged: Fields = {**known, "milliseconds": self._elapsed, **fields}
         self._telemetry.log(step, level, **merged)
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         """One line for a step that failed."""
-        merged: Fields = {**self._fields, "milliseconds": self._elapsed, **fields}
+        known = self._known(level)
+        merged: Fields = {**known, "milliseconds": self._elapsed, **fields}
         self._telemetry.fault(step, error, level, **merged)
 
     def count(self, metric: Metric, value: float = 1, *, outcome: str = NONE) -> None:
         """Add to a metric, under the channel that the trail knows."""
-        self._telemetry.count(metric, value, channel=self._fields.get("channel", NONE), outcome=outcome)
+        self._telemetry.count({metric: value}, channel=self._fields.get("channel", NONE), outcome=outcome)
+
+    def measure(self, values: Mapping[Metric, float]) -> None:
+        """Add to several metrics that have one outcome, in one line."""
+        self._telemetry.count(values, channel=self._fields.get("channel", NONE))
 
     @property
     def request_id(self) -> str:
         """The id of the invocation."""
         return self._fields.get("request_id", "none")
+
+    def _known(self, level: Level) -> Fields:
+        """What a line of this level has of what is known."""
+        is_quiet, is_told = level in _QUIET, self._is_origin_told
+        self._is_origin_told = is_told or level is not Level.DEBUG
+        if is_quiet and (is_told or level is Level.DEBUG):
+            return cast("Fields", {name: value for name, value in self._fields.items() if name not in ORIGIN})
+        return self._fields
 
     @property
     def _elapsed(self) -> int:

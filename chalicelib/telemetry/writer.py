@@ -9,11 +9,11 @@ the code.
 from __future__ import annotations
 
 import json
-import logging
+import sys
 import traceback
-from typing import Unpack
-
-from aws_lambda_powertools import Logger
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any, Unpack
 
 from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
@@ -22,7 +22,7 @@ from chalicelib.telemetry.metrics import DIMENSIONS, MEASURES, NONE, Metric, bou
 from chalicelib.telemetry.steps import Fields, Level, Step
 
 SERVICE = "replies-engine"
-"""Names the service in lines, and the namespace of the metrics."""
+"""The namespace of the metrics."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -30,39 +30,53 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 class CloudWatch:
     """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output.
 
-    Each metric is one line of its own, written when it is counted: an invocation that dies has told what it did.
+    Metrics are written when they are counted: an invocation that dies has told what it did.
     """
 
     def __init__(self, stage: str, level: str) -> None:
         self._stage = stage
         self._clock = SystemClock()
-        # The place in the code would always be the one below.
-        self._logger = Logger(service=SERVICE, level=level, log_uncaught_exceptions=False, location=None)
+        self._severity = _SEVERITIES[Level(level.lower())]
+
+    def writes(self, level: Level) -> bool:
+        return _SEVERITIES[level] >= self._severity
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
-        if _SEVERITIES[level] < self._logger.log_level:
+        if not self.writes(level):
             return  # the line would cost as much as one that is written
+        instant = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"level": level.upper(), "step": step.value, "timestamp": instant}
         told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
-        getattr(self._logger, level)(step.value, extra={"step": step.value, "stage": self._stage, **told})
+        _write({**line, **told})
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         told: Fields = {**describe(error), **fields}
         self.log(step, level, **told)
 
-    def count(self, metric: Metric, value: float = 1, *, channel: str = NONE, outcome: str = NONE) -> None:
-        known = {"stage": self._stage, "channel": bounded_channel(channel), "outcome": bounded_outcome(metric, outcome)}
-        described = {
-            "Namespace": SERVICE,
-            "Dimensions": DIMENSIONS,
-            "Metrics": [{"Name": metric.value, "Unit": MEASURES[metric].unit.value}],
+    def count(self, values: Mapping[Metric, float], *, channel: str = NONE, outcome: str = NONE) -> None:
+        metrics = tuple(values)
+        head = {
+            "Timestamp": round(self._clock.now().timestamp() * 1_000),
+            "CloudWatchMetrics": [_directive(metrics)],
         }
-        head = {"Timestamp": round(self._clock.now().timestamp() * 1_000), "CloudWatchMetrics": [described]}
-        blob = {"_aws": head, **known, metric.value: [float(value)]}
-        # One write for the line and its end: the threads of a sweep count at the same time.
-        print(_ENCODER.encode(blob) + "\n", end="")  # noqa: T201 - CloudWatch reads the output
+        (bounded,) = {bounded_outcome(metric, outcome) for metric in metrics}
+        known = {"stage": self._stage, "channel": bounded_channel(channel), "outcome": bounded}
+        _write({"_aws": head, **known, **{metric.value: value for metric, value in values.items()}})
 
 
-_SEVERITIES = {level: logging.getLevelNamesMapping()[level.value.upper()] for level in Level}
+def _write(document: Mapping[str, Any]) -> None:
+    # One write for the line and its end: the threads of a sweep write at the same time.
+    sys.stdout.write(_ENCODER.encode(document) + "\n")
+
+
+@cache
+def _directive(metrics: tuple[Metric, ...]) -> dict[str, Any]:
+    """How CloudWatch finds these metrics in a line."""
+    named = [{"Name": metric.value, "Unit": MEASURES[metric].unit.value} for metric in metrics]
+    return {"Namespace": SERVICE, "Dimensions": DIMENSIONS, "Metrics": named}
+
+
+_SEVERITIES = {level: severity for severity, level in enumerate(Level)}
 
 COVERED = "[private]"
 
@@ -70,6 +84,7 @@ _IDS = frozenset(
     {
         "request_id",
         "api_request_id",
+        "xray_trace_id",
         "sqs_message_id",
         "sender_trace_id",
         "message_sid",
@@ -81,6 +96,7 @@ _IDS = frozenset(
 """Fields that find something again; an id may be a number, so only what is certainly private is covered in them."""
 
 
+@lru_cache(1_024)  # the lines of one message repeat its ids
 def redacted(text: str, field: str = "") -> str:
     """`text` with every number and address covered. The net below `Fields`: nothing of the sort is given to a line."""
     return private.replaced(text, lambda _: COVERED, certain_only=field in _IDS)

@@ -54,7 +54,10 @@ class Notes:
         told: Fields = {**describe(error), **fields}
         self.log(step, level, **told)
 
-    def count(self, metric: Metric, value: float = 1, *, channel: str = "none", outcome: str = "none") -> None:
+    def writes(self, level: Level) -> bool:  # noqa: ARG002  # every step is kept
+        return True
+
+    def count(self, values: Mapping[Metric, float], *, channel: str = "none", outcome: str = "none") -> None:
         """Count nothing: what an operator fixes is no traffic."""
 
     def take(self) -> list[LogLine]:

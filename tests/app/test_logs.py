@@ -165,12 +165,16 @@ def test_each_line_tells_how_far_its_message_has_come(lines: list[dict]):
     assert all(isinstance(line["milliseconds"], int) and line["milliseconds"] >= 0 for line in lines)
 
 
-def test_each_line_of_a_queue_s_message_tells_which_it_was(lines: list[dict]):
-    """Its id, and how often it came."""
-    of_workers = [line for line in lines if line["step"] in {Step.DISPATCHED, Step.SENT, Step.DEAD_LETTER}]
+def test_a_queue_s_message_is_told_once_and_in_each_warning(lines: list[dict]):
+    """Its id, and how often it came; the request's id finds it from the other lines."""
+    of_workers = {line["request_id"] for line in lines if line["step"] in {Step.CLAIMED, Step.CONTENDED, Step.SENT}}
+    dead = [line for line in lines if line["step"] == Step.DEAD_LETTER]
 
+    known = [line for line in lines if line.get("sqs_message_id", "none") != "none" and line["receive_count"] >= 1]
     assert of_workers
-    assert all(line["sqs_message_id"] != "none" and line["receive_count"] >= 1 for line in of_workers)
+    assert of_workers <= {line["request_id"] for line in known}
+    assert dead
+    assert all(line in known for line in dead)
 
 
 def test_each_line_of_a_message_carries_its_sid_once_it_is_parsed(lines: list[dict]):

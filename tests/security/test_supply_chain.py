@@ -249,7 +249,13 @@ class TestMake:
         """By the targets of make, which set up by the locks."""
         steps = (PROJECT / ".ci" / "run").read_text().splitlines()
 
-        assert [one.split()[1] for one in steps if one.startswith("make")] == ["check", "test", "audit", "deploy-check"]
+        assert [one.split()[1] for one in steps if one.startswith("make")] == [
+            "check",
+            "test",
+            "proofs",
+            "audit",
+            "deploy-check",
+        ]
         assert not [one for one in steps if "pip" in one]
 
 

@@ -37,7 +37,7 @@ DESIGN = {
     "webhook_deadline_seconds": 2.5,
     "worker_timeout_seconds": 30,
     "visibility_timeout_seconds": 180,
-    "messages_keep": 50,
+    "messages_keep": 40,
     "messages_bytes_max": 32_768,
     "dedupe_hours": 72,
     "handoff_flag_routes": False,

@@ -69,7 +69,7 @@ def test_a_worker_s_lines_tell_the_trace_of_whoever_sent_its_message():
 
     world.invoke("whatsapp", [trigger.body], AWSTraceHeader=TRACE, ApproximateReceiveCount="2")
 
-    (line,) = [line for line in world.telemetry.lines if line["step"] == "dispatched"]
+    line = next(line for line in world.telemetry.lines if "sender_trace_id" in line)
     assert (line["sender_trace_id"], line["receive_count"], line["sqs_message_id"]) == (ROOT, 2, "message-1")
 
 
@@ -83,14 +83,25 @@ def test_a_message_without_a_trace_tells_none():
     assert not any("sender_trace_id" in line for line in world.telemetry.lines)
 
 
-def test_an_answer_tells_the_id_that_the_provider_was_told():
+def test_a_webhook_s_first_line_tells_the_id_that_the_provider_was_told():
     """Its header `x-amz-apigw-id`, which no caller can choose."""
     world = World()
 
     world.deliver()
 
-    (line,) = [line for line in world.telemetry.lines if line["step"] == "answered_provider"]
-    assert (line["api_request_id"], line["request_id"], line["status"]) == ("gateway-1", "request-1", 200)
+    line = next(line for line in world.telemetry.lines if "api_request_id" in line)
+    assert (line["step"], line["api_request_id"], line["request_id"]) == ("received", "gateway-1", "request-1")
+
+
+def test_a_line_tells_the_trace_that_it_belongs_to(monkeypatch: pytest.MonkeyPatch):
+    """Lambda puts it into the environment of each invocation."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE)
+    world = World()
+
+    world.deliver()
+
+    line = next(line for line in world.telemetry.lines if "xray_trace_id" in line)
+    assert (line["step"], line["xray_trace_id"]) == ("received", ROOT)
 
 
 def test_a_report_s_answer_is_told_too():

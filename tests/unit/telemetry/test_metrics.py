@@ -47,7 +47,6 @@ def event(metric: Metric, value: float, channel: str, outcome: str = NONE) -> Ca
 @event(Metric.RECEIPT_TO_DISPATCH, 11, "whatsapp")
 @event(Metric.WINDOW_WAIT, 11, "whatsapp")
 @event(Metric.DISPATCHED, 1, "whatsapp")
-@event(Metric.ANSWERED, 1, "whatsapp", "success")
 @event(Metric.STAGED, 1, "whatsapp", "channel")
 @event(Metric.RECEIVED, 1, "whatsapp")
 def a_message_is_answered() -> World:
@@ -124,6 +123,7 @@ def somebody_writes_in_a_customer_s_name() -> World:
     return world
 
 
+@event(Metric.ANSWERED, 1, "whatsapp", "PROJECT_INACTIVE")
 @event(Metric.REFUSED, 1, "whatsapp", "PROJECT_INACTIVE")
 def a_project_is_closed() -> World:
     world = World(None, conversation(project_status="closed"))

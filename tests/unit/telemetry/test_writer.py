@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import get_type_hints
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.errors import Code, Misconfigured, TryAgain
 from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
 from chalicelib.telemetry.metrics import DIMENSIONS
-from chalicelib.telemetry.writer import SERVICE, CloudWatch, describe, redacted
+from chalicelib.telemetry.writer import CloudWatch, describe, redacted
 from tests.fakes.clock import FakeClock
 from tests.world import RecordingTelemetry
 
@@ -23,31 +23,20 @@ PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 ALPHABET = st.characters(codec="ascii")
 
 
-@pytest.fixture(autouse=True)
-def _fresh_logger() -> None:
-    """A logger is kept for the life of a process, with the standard output that it first saw."""
-    logging.Logger.manager.loggerDict.pop(SERVICE, None)
-
-
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 class TestLines:
-    def test_a_line_is_json_and_carries_its_step_stage_and_fields(self, capsys: pytest.CaptureFixture[str]):
+    def test_a_line_is_json_and_carries_its_step_and_its_fields(self, capsys: pytest.CaptureFixture[str]):
         """One line per step of the flow."""
         telemetry = CloudWatch("dev", "INFO")
 
         telemetry.log(Step.DISPATCHED, batch_id="b-1", count=3)
 
         (line,) = lines(capsys)
-        assert (line["message"], line["step"], line["stage"], line["level"]) == (
-            "dispatched",
-            "dispatched",
-            "dev",
-            "INFO",
-        )
-        assert (line["batch_id"], line["count"], line["service"]) == ("b-1", 3, "replies-engine")
+        datetime.strptime(line.pop("timestamp"), "%Y-%m-%dT%H:%M:%S.%f%z")
+        assert line == {"level": "INFO", "step": "dispatched", "batch_id": "b-1", "count": 3}
 
     @pytest.mark.parametrize(("level", "count"), [("DEBUG", 5), ("INFO", 4), ("WARNING", 3), ("ERROR", 2)])
     def test_lines_below_the_level_are_not_written(self, capsys: pytest.CaptureFixture[str], level: str, count: int):
@@ -112,21 +101,8 @@ class TestLines:
         """It has a type and no place."""
         assert describe(KeyError("secret")) == {"code": "INTERNAL_ERROR", "reason": "KeyError at "}
 
-    def test_a_line_tells_the_trace_that_it_belongs_to(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ):
-        """Lambda puts it into the environment of each invocation."""
-        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f;Sampled=1")
-        telemetry = CloudWatch("dev", "INFO")
-
-        telemetry.log(Step.RECEIVED)
-
-        (line,) = lines(capsys)
-        assert line["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
-
-    def test_the_page_tells_every_field(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def test_the_page_tells_every_field(self, capsys: pytest.CaptureFixture[str]):
         """And no field that no line has."""
-        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
         CloudWatch("dev", "INFO").log(Step.RECEIVED)
         (line,) = lines(capsys)
 
@@ -241,7 +217,7 @@ class TestMetrics:
         """In CloudWatch's embedded format: the log line is the metric."""
         telemetry = CloudWatch("dev", "ERROR")
 
-        telemetry.count(Metric.STAGED, 2, channel="whatsapp", outcome="handoff")
+        telemetry.count({Metric.STAGED: 2}, channel="whatsapp", outcome="handoff")
 
         (blob,) = lines(capsys)
         (directive,) = blob["_aws"]["CloudWatchMetrics"]
@@ -253,21 +229,35 @@ class TestMetrics:
             "dev",
             "whatsapp",
             "handoff",
-            [2.0],
+            2,
         )
+
+    def test_metrics_of_one_outcome_share_a_line(self, capsys: pytest.CaptureFixture[str]):
+        """The head of a blob is most of it."""
+        telemetry = CloudWatch("dev", "INFO")
+
+        telemetry.count({Metric.DISPATCHED: 1, Metric.RECEIPT_TO_DISPATCH: 11.5}, channel="sms")
+
+        (blob,) = lines(capsys)
+        (directive,) = blob["_aws"]["CloudWatchMetrics"]
+        assert directive["Metrics"] == [
+            {"Name": "Dispatched", "Unit": "Count"},
+            {"Name": "ReceiptToDispatch", "Unit": "Seconds"},
+        ]
+        assert (blob["Dispatched"], blob["ReceiptToDispatch"]) == (1, 11.5)
 
     def test_what_is_not_known_is_a_dimension_too(self, capsys: pytest.CaptureFixture[str]):
         """One metric has one set of dimensions, so that an alarm finds it."""
         telemetry = CloudWatch("dev", "INFO")
 
-        telemetry.count(Metric.DEAD_LETTER)
+        telemetry.count({Metric.DEAD_LETTER: 1})
 
         (blob,) = lines(capsys)
-        assert (blob["channel"], blob["outcome"], blob["DeadLetter"]) == ("none", "none", [1.0])
+        assert (blob["channel"], blob["outcome"], blob["DeadLetter"]) == ("none", "none", 1)
 
     def test_a_word_that_is_not_listed_is_no_dimension(self, capsys: pytest.CaptureFixture[str]):
         """Neither an outcome nor a channel."""
-        CloudWatch("dev", "INFO").count(Metric.REPLY_REFUSED, channel="+4915112345678", outcome="30003")
+        CloudWatch("dev", "INFO").count({Metric.REPLY_REFUSED: 1}, channel="+4915112345678", outcome="30003")
 
         (blob,) = lines(capsys)
         assert (blob["channel"], blob["outcome"]) == ("other", "other")
@@ -276,7 +266,7 @@ class TestMetrics:
         """Everything else is counted."""
         telemetry = CloudWatch("dev", "INFO")
 
-        telemetry.count(Metric.WINDOW_WAIT, 10.5)
+        telemetry.count({Metric.WINDOW_WAIT: 10.5})
 
         (blob,) = lines(capsys)
         assert blob["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "WindowWait", "Unit": "Seconds"}]
@@ -311,6 +301,32 @@ class TestTrail:
             "route": "channel",
         }
         assert telemetry.counts == [("Received", 1, "sms", "none")]
+
+    def test_where_the_work_came_from_is_told_once(self):
+        """The first line from INFO on has it, and `request_id` finds that line; warnings and errors have it again."""
+        telemetry = RecordingTelemetry()
+        trail = Trail(telemetry, FakeClock(), request_id="r-1", sqs_message_id="m-1", xray_trace_id="1-2", attempt=3)
+
+        for level in (Level.DEBUG, Level.INFO, Level.INFO, Level.WARNING):
+            trail.log(Step.STAGED, level)
+        trail.fault(Step.FAILED, KeyError())
+
+        assert {line["request_id"] for line in telemetry.lines} == {"r-1"}
+        told = [(line.get("sqs_message_id"), line.get("attempt")) for line in telemetry.lines]
+        assert told == [(None, None), ("m-1", 3), (None, None), ("m-1", 3), ("m-1", 3)]
+
+    def test_each_of_several_things_tells_where_it_came_from(self):
+        """A reader finds a conversation's own lines."""
+        telemetry = RecordingTelemetry()
+        trail = Trail(telemetry, FakeClock(), xray_trace_id="1-2")
+
+        for number in ("1", "2"):
+            trail.with_fields(sqs_message_id=number).log(Step.STAGED)
+
+        assert [(line["xray_trace_id"], line["sqs_message_id"]) for line in telemetry.lines] == [
+            ("1-2", "1"),
+            ("1-2", "2"),
+        ]
 
     def test_a_trail_of_its_own_teaches_the_other_nothing(self):
         """One of several conversations in one invocation; its time begins with it."""
