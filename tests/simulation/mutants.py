@@ -293,7 +293,7 @@ MUTANTS = (
         "protocol/record_writes.py",
         (
             "    match table.update(record.key.item, change, when=record.unchanged):  # O1",
-            "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):  # O1",
+            "    match table.update(record.key.item, change, when=Attr(MESSAGES).exists()):  # O1",
         ),
     ),
     _mutant(
@@ -696,7 +696,7 @@ MUTANTS = (
         (
             "        record = conversation.record\n        trail = trail",
             "        record = conversation.record\n"
-            "        conversation_lock.unwatch(tables.conversations, record)\n"
+            "        record_writes.unwatch(tables.conversations, record)\n"
             "        trail = trail",
         ),
     ),
