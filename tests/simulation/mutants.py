@@ -923,7 +923,7 @@ MUTANTS = (
         "a further part is begun without a look",
         "I8",
         "outbound/parts.py",
-        ("and not still_ours():  # I8", "and not number:"),
+        ("and not still_ours():  # I8", "and not at:"),
     ),
     _mutant(
         "the look before a part ignores the routing",
