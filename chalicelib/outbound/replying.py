@@ -36,11 +36,12 @@ from chalicelib.outbound.planning import Plan, Planning, first_part
 from chalicelib.outbound.turns import INTERIM, Turns, draft_of
 from chalicelib.ports.queues import DELAY_SECONDS_MAX, fair_group
 from chalicelib.protocol import reply_claim
-from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Lost
+from chalicelib.protocol.claim_changes import Claim
 from chalicelib.protocol.entries import waited
 from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.lock_changes import PEOPLE, Changed, Lost
 from chalicelib.protocol.record import MESSAGES, ClaimEnd, Record
-from chalicelib.protocol.reply_claim import Claim, Undelivered
+from chalicelib.protocol.reply_claim import Undelivered
 from chalicelib.repair.patience import resets_kept
 from chalicelib.repair.reconciliation import unrecorded
 from chalicelib.settings import Settings

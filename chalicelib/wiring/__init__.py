@@ -140,14 +140,17 @@ class Engine(Collaborators):
     @cached_property
     def batching(self) -> Batching:
         from chalicelib.batches.batching import Batching
+        from chalicelib.batches.dispatching import Dispatching
+        from chalicelib.batches.requeueing import Requeueing
 
         return Batching(
             handoff=self._handoff,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
+            dispatching=Dispatching(self.policies, self.clock, self.new_id, self.settings),
+            requeueing=Requeueing(self._stalled_locks, self.clock, self.new_id, self.settings),
             clock=self.clock,
-            new_id=self.new_id,
             settings=self.settings,
         )
 

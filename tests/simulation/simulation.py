@@ -29,7 +29,7 @@ from chalicelib.handlers import queues, schedules
 from chalicelib.outbound.holding import HELD
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage
@@ -611,9 +611,10 @@ class Simulation:
             self.course.overdue |= {(batch_id, after)}
 
     def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
-        """O3: whether a staged row is an acknowledged STOP of a channel that is not in the record yet."""
+        """O3: whether a staged row is an acknowledged STOP of a channel, and no entry of the record or the history."""
         sid = staged["message_sid"]
-        is_later = all(one["message_id"] != sid for one in record["messages"])
+        is_entry = any(one["message_id"] == sid for one in record["messages"])
+        is_later = not is_entry and not self.world.is_moved(record, sid)
         is_of_record = self.world.keys_of(staged) == self.world.keys_of(record)
         is_stop = (staged.get("opt_out"), staged["channel"]) == ("STOP", channel)
         return is_stop and is_of_record and is_later and sid in self.course.acknowledged

@@ -190,3 +190,8 @@ def test_a_name_that_is_no_option_is_told():
 def test_the_random_runs_in_which_a_message_waited_for_minutes_beside_a_reply_under_way(kind: str, seed: int):
     """I1: no process of a reply waits for longer than the timeout of its function, so its claim comes again in time."""
     swarm_run(seed, kind)
+
+
+def test_the_random_run_in_which_the_row_of_a_stop_outlived_its_entry():
+    """O3: the STOP had moved to the history while its staged row stood; a later START counts."""
+    swarm_run(9495)
