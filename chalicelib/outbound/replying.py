@@ -361,11 +361,10 @@ class Replying:
         """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""
         if decision.may_be_redriven(job.reply, conversation.record) and first_part(job) is None:
             return self._claim_and_send(job, conversation, is_taken_over=False)
-        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:
             return self._end_late(job, conversation, ReplyCode.UNKNOWN_OUTCOME)
-        return self._endings.ended(job, (), code) if code is not None else self._endings.look_at_stage(job)
+        return self._endings.ended(job, (), code) if code is not None else self._endings.ended_before(job)
 
     def _end_late(self, job: Job, conversation: Conversation, refusal: ReplyCode) -> bool | Changed:
         """A reply whose claim has ended, perhaps by the sweep, or whose batch is no longer the record's.
@@ -387,5 +386,4 @@ class Replying:
         is_news = self._endings.record(job, plan.entries, is_whole=plan.error_code is None)
         if is_news or plan.error_code is not None:
             return self._endings.ended(job, plan.entries, plan.error_code)
-        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)  # all of it is recorded already
-        return self._endings.look_at_stage(job)
+        return self._endings.ended_before(job)
