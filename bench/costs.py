@@ -58,6 +58,8 @@ AI_SECONDS = 8
 TENANTS = 100
 """Companies that write alike, each with a secret of its own, which every process reads for itself."""
 MEMORY_GB = 0.5
+REPLY_MEMORY_GB = 0.25
+"""Of the function that sends replies, which has half the processor with it."""
 SWEEP_MEMORY_GB = 1_769 / 1_024
 POLLERS = 5
 POLLS_A_MINUTE = 3
@@ -92,6 +94,9 @@ class Tally:
     """To the API."""
     received: int = 0
     """Messages that our functions took off a queue."""
+    replies: int = 0
+    reply_milliseconds: float = 0.0
+    """How long the function that sends them waits for its calls."""
     proven: int = 0
     """Invocations that need a tenant's secret: what they receive is verified, or what they send."""
     more_chunks: int = 0
@@ -147,24 +152,28 @@ def used_by(world: World, act: Callable[[Tally], None]) -> tuple[Usage, Tally]:
         act(tally)
     reads, writes, index_writes = (now - then for now, then in zip(consumed(world), before, strict=True))
     calls = Counter(call.operation for call in world.plan.calls[first:])
-    of_provider = calls["CreateMessage"]
-    milliseconds = (
-        tally.invocations * OWN_MILLISECONDS
-        + (calls.total() - of_provider) * CALL_MILLISECONDS
-        + of_provider * PROVIDER_MILLISECONDS
-    )
+    milliseconds = tally.invocations * OWN_MILLISECONDS + waiting_milliseconds(calls)
+    # Half the processor: what is its own takes twice as long.
+    at_half = tally.reply_milliseconds + tally.replies * OWN_MILLISECONDS * 2
+    at_full = milliseconds - tally.reply_milliseconds - tally.replies * OWN_MILLISECONDS
     amounts = {
         "DynamoDB writes": writes + index_writes,
         "DynamoDB reads": reads,
         "SQS": calls["SendMessage"] + tally.more_chunks + 2 * tally.received,  # to receive it, and to delete it
         "API Gateway": tally.requests,
         "Lambda requests": tally.invocations,
-        "Lambda time": milliseconds / 1_000 * MEMORY_GB,
+        "Lambda time": (at_full * MEMORY_GB + at_half * REPLY_MEMORY_GB) / 1_000,
         "CloudWatch Logs": len(tally.written.getvalue().encode()) + tally.invocations * PLATFORM_BYTES,
         "X-Ray": tally.invocations * TRACED,
         "Secrets Manager": tally.proven * unread(milliseconds / tally.invocations / 1_000, world.settings, TENANTS),
     }
     return Usage(amounts), tally
+
+
+def waiting_milliseconds(calls: Counter[str]) -> float:
+    """How long these calls take."""
+    of_provider = calls["CreateMessage"]
+    return (calls.total() - of_provider) * CALL_MILLISECONDS + of_provider * PROVIDER_MILLISECONDS
 
 
 def unread(seconds: float, settings: Settings, tenants: int) -> float:
@@ -207,7 +216,10 @@ def turn(world: World, burst: int, tally: Tally, text: str = TEXT) -> None:
     (document,) = world.take(world.queues.ai)
     world.clock.advance(AI_SECONDS)
     world.reply(document, text)
+    first = len(world.plan.calls)
     world.send_replies()
+    tally.reply_milliseconds += waiting_milliseconds(Counter(call.operation for call in world.plan.calls[first:]))
+    tally.replies += 1
     part = max(world.tables.sends.rows, key=lambda row: row["claimed_at"])
     statuses = STATUSES if world.settings.status_callbacks else ()
     for status in statuses:

@@ -39,7 +39,6 @@ from chalicelib.channels.channel import Vendor
 from chalicelib.channels.provider import WebhookRequest
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.conversations import lookup, staged_contexts
-from chalicelib.conversations.conversation import Conversation
 from chalicelib.handlers import webhooks
 from chalicelib.ports.tables import Attr, Table
 from chalicelib.protocol.staging import CONTEXT, MESSAGE_SID
@@ -197,12 +196,9 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     web = WebhookRequest((BASE_URL + PATH,), {"x-twilio-signature": SIGNATURE}, BODY, "request-1")
     provider = Twilio(tuple(engine.channels.values()), engine.clock)
     (message,) = provider.parse(web)
-    loaded = Conversation.from_item({name: one for name, one in conversation().items() if name != "messages"})
 
     def context() -> dict[str, Any]:
-        return staged_contexts.staged_context(
-            loaded, message, request_id="request-1", context_attributes=(), now=engine.clock.now()
-        )
+        return staged_contexts.staged_context(message, request_id="request-1", now=engine.clock.now())
 
     known: Fields = {"request_id": "request-1", "message_sid": message.message_sid, "channel": "whatsapp"}
     trail = Trail(engine.telemetry, engine.clock, **known)

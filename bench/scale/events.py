@@ -11,21 +11,32 @@ CPU leaves out what the tables' stubs take.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from bench.costs import CALL_MILLISECONDS, PROVIDER_MILLISECONDS, STATUSES, Tally, used_by
+from bench.costs import (
+    CALL_MILLISECONDS,
+    MEMORY_GB,
+    PROVIDER_MILLISECONDS,
+    REPLY_MEMORY_GB,
+    STATUSES,
+    Tally,
+    used_by,
+    waiting_milliseconds,
+)
 from bench.growth import TEXT, Meter, many_conversations
 from tests.world import World
 
 ROUNDS = 15
 
-FROM_API, FROM_QUEUE, TO_SEND = {"requests": 1, "proven": 1}, {"received": 1}, {"received": 1, "proven": 1}
+FROM_API, FROM_QUEUE = {"requests": 1, "proven": 1}, {"received": 1}
+TO_SEND = {"received": 1, "proven": 1, "replies": 1}
 """What brings an event, and whether it needs a tenant's secret."""
 
-PROCESSOR_SHARE = 512 / 1_769
-"""What AWS gives a function of 512 MB of one processor."""
+PROCESSOR_GB = 1_769 / 1_024
+"""The memory for which AWS gives a function one processor; less of it in proportion."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,13 @@ class Event:
     cpu_milliseconds: float
     dollars: float
     """Of one such event, with the message of a queue that brings it."""
+    memory_gb: float = MEMORY_GB
 
     @property
     def seconds(self) -> float:
         """Of one invocation's work on Lambda."""
         waiting = self.aws_calls * CALL_MILLISECONDS + self.provider_calls * PROVIDER_MILLISECONDS
-        return (waiting + self.cpu_milliseconds / PROCESSOR_SHARE) / 1_000
+        return (waiting + self.cpu_milliseconds * PROCESSOR_GB / self.memory_gb) / 1_000
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,11 @@ def _timed(world: World, act: Callable[[], object], source: dict[str, int]) -> E
         started = time.process_time()
         act()
         spent = time.process_time() - started - (meter.seconds - away)
+        if tally.replies:
+            tally.reply_milliseconds = waiting_milliseconds(Counter(call.operation for call in meter.calls[first:]))
 
     usage, _ = used_by(world, timed)
     calls = meter.calls[first:]
     of_provider = sum(call.operation == "CreateMessage" for call in calls)
-    return Event(len(calls) - of_provider, of_provider, spent * 1_000, sum(usage.dollars.values()))
+    memory = REPLY_MEMORY_GB if "replies" in source else MEMORY_GB
+    return Event(len(calls) - of_provider, of_provider, spent * 1_000, sum(usage.dollars.values()), memory)

@@ -3,7 +3,8 @@
 Guarantee: no error, log line or `repr` from here contains a secret's content.
 
     C1  A secret is fetched at most once per `ttl_seconds`, except for refreshes.
-    C2  A failed signature requests a refresh. It happens at most once per secret and `refresh_seconds`, whether it
+    C2  A failed signature requests a refresh, and a send that the provider refuses as ours to mend has the secret
+        fetched anew by the next send. Either happens at most once per secret and `refresh_seconds`, whether it
         succeeds or not, so forged requests cannot cause unlimited fetches.
     C3  A secret that was fetched a moment ago is not refreshed: the result would be the same.
     C4  A permanent failure (no such secret, no right to it) is remembered for `FAILURE_SECONDS`, so requests that name
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Protocol
 
 from chalicelib.clock import Clock, Deadline
@@ -96,6 +98,13 @@ class CredentialCache:
             Misconfigured: as `Fetch.fetch`.
         """
         return self._fetched(ref, deadline) if self._may_refresh(ref) else None
+
+    def forget(self, ref: str) -> None:
+        """Have the next `get` fetch the secret anew: a provider has refused it. As seldom as refreshes (C2, C3)."""
+        if self._may_refresh(ref):
+            with self._lock:
+                if (kept := self._kept.get(ref)) is not None:
+                    self._kept[ref] = replace(kept, fetched_at=-inf)
 
     def _may_refresh(self, ref: str) -> bool:
         with self._lock:

@@ -24,11 +24,12 @@ from chalicelib.errors import Misconfigured
 from chalicelib.messages.inbound import Address
 from chalicelib.ports.queues import Queues, fair_group
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock, handoffs, history, reply_claim, staging
-from chalicelib.protocol.conversation_lock import Changed, Lease
+from chalicelib.protocol import conversation_lock, handoffs, history, people_claim, staging
+from chalicelib.protocol.claim_changes import Claim, Released
+from chalicelib.protocol.conversation_lock import Lease
 from chalicelib.protocol.handoffs import HandedOver, RequestedBy
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey
-from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step, Trail
@@ -118,7 +119,7 @@ class Handoff:
         Raises:
             TryAgain, Misconfigured: as `take`.
         """
-        outcome = reply_claim.claim_for_people(
+        outcome = people_claim.claim_for_people(
             tables.conversations,
             conversation.record,
             handoff=handoff,
@@ -146,7 +147,7 @@ class Handoff:
 
         The caller holds the claim as its own, or has seen it stall. Arguments and errors as of `claim`.
         """
-        outcome = reply_claim.pass_to_people(
+        outcome = people_claim.pass_to_people(
             tables.conversations,
             conversation.record,
             entries=entries,
@@ -176,7 +177,7 @@ class Handoff:
         record = conversation.record
         if record.unanswered:
             self._send(queues, conversation, record.unanswered, trail, draft)
-        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())
+        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())
         if isinstance(outcome, Released):
             staging.settle(tables.stage, record.key, record.unanswered_ids)
             trail.log(Step.SETTLED, Level.DEBUG, count=len(record.unanswered_ids))

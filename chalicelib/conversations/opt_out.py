@@ -24,9 +24,10 @@ from chalicelib.conversations import lookup, views
 from chalicelib.conversations.views import Gone, View
 from chalicelib.messages.inbound import InboundMessage, OptOut
 from chalicelib.ports.tables import Tables
-from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import Appended, Changed
+from chalicelib.protocol import record_writes
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.protocol.record_writes import Appended
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.telemetry import Level, Metric, Step, Trail
 
@@ -66,7 +67,7 @@ def channels_to_mark(view: View) -> frozenset[str]:
 def mark(tables: Tables, view: View, channels: Collection[str], clock: Clock) -> Appended | Changed:
     """Mark channels as opted out, whoever holds the lock; nothing else of the record changes."""
     marks = view.conversation.opt_out_marks.after_stop(*channels)
-    return conversation_lock.append(tables.conversations, view.record, [], now=clock.now(), marks=marks)
+    return record_writes.append(tables.conversations, view.record, [], now=clock.now(), marks=marks)
 
 
 def mark_at_once(tables: Tables, key: ConversationKey, clock: Clock, context_attributes: Sequence[str]) -> bool:
@@ -119,6 +120,6 @@ def mark_opted_out(
         if conversation is None or conversation.is_opted_out_of(channel):
             return Appended()
         marks = conversation.opt_out_marks.after_stop(channel)
-        return conversation_lock.append(tables.conversations, conversation.record, [], now=clock.now(), marks=marks)
+        return record_writes.append(tables.conversations, conversation.record, [], now=clock.now(), marks=marks)
 
     views.look_again(act)

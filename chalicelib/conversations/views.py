@@ -21,8 +21,8 @@ from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, staging
-from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.entries import entry_bytes, entry_id
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey, Record
 from chalicelib.protocol.staging import StagedMessage
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from chalicelib.channels.channel import Channel
 from chalicelib.channels.provider import PROBE_HEADER, Provider, WebhookRequest
@@ -409,7 +408,7 @@ class Receiving:
             channel=message.channel,
             tenant=conversation.tenant,
             received_at=message.received_at,
-            context=self._context(conversation, message, trail),
+            context=staged_contexts.staged_context(message, request_id=trail.request_id, now=now),
             opt_out=message.opt_out.value if message.opt_out else None,
             opt_out_keyword=message.opt_out_keyword.value if message.opt_out_keyword else None,
             moved_before_seen=conversation.record.moved_before,
@@ -428,15 +427,6 @@ class Receiving:
                 return staged
             case Duplicate(existing):
                 return _duplicate(existing, trail)
-
-    def _context(self, conversation: Conversation, message: InboundMessage, trail: Trail) -> dict[str, Any]:
-        return staged_contexts.staged_context(
-            conversation,
-            message,
-            request_id=trail.request_id,
-            context_attributes=self._settings.context_attributes,
-            now=self._clock.now(),
-        )
 
     def _ensure_trigger(
         self,

@@ -11,8 +11,8 @@ from typing import Final
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Reply
 from chalicelib.protocol import history
-from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.entries import entry_bytes
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, Record, Status
 from chalicelib.protocol.send_rows import SEND_ID
 from chalicelib.settings import Settings

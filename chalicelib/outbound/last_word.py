@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.protocol import send_rows
-from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import Record
 from chalicelib.protocol.send_rows import SEND_ID, Part
 

@@ -159,6 +159,7 @@ class PartSending:
         except Misconfigured as fault:
             # A secret that cannot send: nothing was, and the reply waits for whoever mends it.
             unsent = self._give_back(job, part)
+            self.planning.credentials.forget(plan.credential_ref)
             job.trail.fault(Step.FAILED, fault, count=part.number)
             job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
             return Later(fault.code.value, 0, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
@@ -176,6 +177,7 @@ class PartSending:
             case TemporaryFailure(code, after_seconds, is_ours_to_mend):
                 unsent = self._give_back(job, part)
                 if is_ours_to_mend:
+                    self.planning.credentials.forget(plan.credential_ref)
                     job.trail.log(Step.ACCOUNT_FAULT, Level.ERROR, code=code, count=part.number)
                     job.trail.count(Metric.ACCOUNT_FAULT)
                 return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)

@@ -18,8 +18,8 @@ from chalicelib.outbound.job import Done, Entry, Job, Later, NotRequeued
 from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning, first_part
 from chalicelib.protocol import handoffs, history
-from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.handoffs import GivenBack
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Step
 

@@ -17,8 +17,8 @@ from chalicelib.outbound.decision import INTERIM_SECONDS
 from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.job import Job
 from chalicelib.protocol import turns
-from chalicelib.protocol.conversation_lock import Changed
 from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.turns import Extended
 from chalicelib.repair.patience import resets_kept
 from chalicelib.settings import Settings

@@ -35,7 +35,7 @@ from chalicelib.outbound.planning import Planning
 from chalicelib.outbound.undelivered_handoff import UndeliveredHandoff
 from chalicelib.ports.queues import fair_group
 from chalicelib.protocol import send_rows, sends, undelivered
-from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.send_rows import Part, State
 from chalicelib.repair.dead_letters import send_dead_letter
 from chalicelib.repair.retrying import Again, Exhausted, next_try, send_reply_again

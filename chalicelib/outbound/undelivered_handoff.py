@@ -20,9 +20,9 @@ from chalicelib.errors import ReplyCode
 from chalicelib.outbound.job import ErrandJob
 from chalicelib.outbound.last_word import Claimed, LastWord, Passed, Past, Standing, Unsettled
 from chalicelib.protocol import send_rows, sends, undelivered
-from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.claim_changes import Claim
 from chalicelib.protocol.handoffs import RequestedBy
-from chalicelib.protocol.reply_claim import Claim
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.send_rows import Part
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Step

@@ -34,33 +34,30 @@ Guarantees
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any
-from zlib import crc32
 
 from chalicelib.clock import iso
-from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
-from chalicelib.protocol.answers import recent_answers
+from chalicelib.ports.tables import Attr, Change, Item, Refused, Table, Written
 from chalicelib.protocol.entries import MESSAGE_ID
+from chalicelib.protocol.lock_changes import (
+    CLAIM_ATTRIBUTES,
+    Changed,
+    Entry,
+    Lost,
+    held_by,
+    last_user_message,
+    lock_shard,
+    opened,
+    people_claim,
+    watching,
+)
 from chalicelib.protocol.record import (
     BATCH_ID,
-    CLAIM,
-    CLAIM_END,
-    CLAIM_REASON,
-    CLAIM_TOKEN,
-    CLAIMED_AT,
-    COMPLETED_AT,
-    ERROR_CODE,
     LAST_ACTIVITY_AT,
-    LAST_REPLY_ID,
-    LAST_USER_MESSAGE_AT,
     LOCK_SHARD,
     MESSAGES,
-    MOVED_ANSWERS,
-    MOVED_BEFORE,
     NOTICE_AT,
     PASSED_REPLY_ID,
     STALL_RESETS,
@@ -72,24 +69,11 @@ from chalicelib.protocol.record import (
     TURN_SUPERSEDES,
     UNANSWERED_IDS,
     VERSION,
-    WATCHED,
     ClaimEnd,
     ConversationKey,
     Record,
     Status,
 )
-
-Entry = Mapping[str, Any]
-"""One element of `messages`."""
-
-PEOPLE = "#people"
-"""Claims a batch for people. No reply has this id: those that begin with `#` are refused."""
-
-MARKS_MAX = 100
-"""Entries that one update marks: DynamoDB's expressions end at 4 KB. What is beyond keeps no mark."""
-
-CLAIM_ATTRIBUTES = (CLAIM, CLAIMED_AT, CLAIM_TOKEN, CLAIM_END, CLAIM_REASON, ERROR_CODE)
-"""What a reply leaves on the record, and the next lock removes."""
 
 _TURN_ATTRIBUTES = (PASSED_REPLY_ID, TURN_EFFECTS)
 """What belongs to the batch before: the next one removes it."""
@@ -104,23 +88,8 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Changed:
-    """The record no longer stands as it was read; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The lock is no longer the batch's; nothing was written."""
-
-
-@dataclass(frozen=True)
 class Reset:
     """The stalled lock is open."""
-
-
-@dataclass(frozen=True)
-class Appended:
-    """The entries are in the record, or what was carried is marked there."""
 
 
 def acquire(
@@ -180,7 +149,7 @@ def given_to_batch(
             UNANSWERED_IDS: unanswered,
             LOCK_SHARD: lock_shard(record.key, shards),
             LAST_ACTIVITY_AT: iso(now),
-            **_last_user_message(entries),
+            **last_user_message(entries),
         },
         append={MESSAGES: entries} if entries else {},
         add={VERSION: 1},
@@ -228,7 +197,7 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
     assert record.started_at is not None, "a lock that bears no start has not stalled"
     assert record.claim is None or record.claim_end is ClaimEnd.UNCLAIM, "other claims end by their stored end"
     is_ours = record.status == Status.PROCESSING
-    watched = _watched(record.key, shards, now) if record.unanswered_ids else {}
+    watched = watching(record.key, shards, now) if record.unanswered_ids else {}
     removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES)
     change = Change(
         set={**({STATUS: Status.TIMEOUT.value} if is_ours else {}), LAST_ACTIVITY_AT: iso(now), **watched},
@@ -249,26 +218,6 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
             return Lost()
 
 
-def watch(table: Table, record: Record, *, shards: int, now: datetime) -> bool:
-    """Put an open record whose batch was never answered into the sweep's index; whether this did it.
-
-    A version before the watch opened stalled locks without it.
-    """
-    assert not record.is_locked, "a lock is in the index already"
-    change = Change(set=_watched(record.key, shards, now), add={VERSION: 1})
-    is_at_rest = record.unchanged & Attr(STARTED_AT).missing() & Attr(CLAIM).missing()
-    return isinstance(table.update(record.key.item, change, when=is_at_rest), Written)  # L8
-
-
-def unwatch(table: Table, record: Record) -> None:
-    """Take an open record out of the sweep's index: its end is reported, or nothing of it is unanswered (L8)."""
-    table.update(
-        record.key.item,
-        Change(add={VERSION: 1}, remove=(STARTED_AT, LOCK_SHARD)),
-        when=record.unchanged,
-    )
-
-
 def abandon(table: Table, lease: Lease, key: ConversationKey, *, now: datetime) -> None:
     """The emergency unlock: nothing was dispatched, and what the lock appended is carried into the next batch.
 
@@ -281,169 +230,5 @@ def abandon(table: Table, lease: Lease, key: ConversationKey, *, now: datetime) 
     )
 
 
-def append(
-    table: Table,
-    record: Record,
-    entries: Sequence[Entry],
-    *,
-    now: datetime,
-    marks: Mapping[str, Any] = MappingProxyType({}),
-) -> Appended | Changed:
-    """Append messages that no batch takes, each with the mark that says why; the lock and the batch stay as they are.
-
-    Args:
-        table: the conversations table.
-        record: as read, with its entries.
-        entries: the messages to append; the caller has left out those that are in the record.
-        now: the current instant.
-        marks: of opt-out, as `opt_outs.py` computes them from this very record.
-    """
-    change = Change(
-        set={
-            LAST_ACTIVITY_AT: iso(now),
-            **marks,
-            **_last_user_message(entries),
-        },
-        append={MESSAGES: entries} if entries else {},
-        add={VERSION: 1},
-    )
-    match table.update(record.key.item, change, when=record.unchanged):  # O1: as it was read.
-        case Written():
-            return Appended()
-        case Refused():
-            return Changed()
-
-
-def refuse_carried(table: Table, record: Record, refused: Mapping[str, str], *, now: datetime) -> Appended | Changed:
-    """Take messages that a rule refuses now off what an open record has unanswered, and mark their entries.
-
-    Args:
-        table: the conversations table.
-        record: as read, open, with its entries.
-        refused: codes by message id, all of them unanswered.
-        now: the current instant.
-    """
-    assert not record.is_locked, "only the holder of the lock ends messages of its batch"
-    left = [one for one in record.unanswered_ids if one not in refused]
-    marks, stand = marking(record, {one: {"refused": code} for one, code in refused.items()})
-    ended = (STALL_RESETS, *((STARTED_AT, LOCK_SHARD) if record.watched_since is not None else ()))
-    change = Change(
-        set={LAST_ACTIVITY_AT: iso(now), UNANSWERED_IDS: left},
-        mark={MESSAGES: marks} if marks else {},
-        add={VERSION: 1},
-        remove=() if left else ended,
-    )
-    match table.update(record.key.item, change, when=record.unchanged & stand):  # L4: open, and as it was read.
-        case Written():
-            return Appended()
-        case Refused():
-            return Changed()
-
-
-def remove_moved(table: Table, record: Record, *, count: int, now: datetime) -> Appended | Changed:
-    """Take the first `count` entries off the record, which the history holds already.
-
-    The last of them must stand where it was read: the company may have taken some off the front meanwhile, and what
-    follows is in no history. The answers of the last hour among them stay known.
-    """
-    leaving = (record.entries or ())[:count]
-    answers = recent_answers(replace(record, entries=leaving), now=now)
-    change = Change(
-        set={MOVED_BEFORE: iso(now), **({MOVED_ANSWERS: answers} if answers else {})},
-        add={VERSION: 1},
-        remove=() if answers or not record.moved_answers else (MOVED_ANSWERS,),
-        remove_first={MESSAGES: count},
-    )
-    last = Attr(MESSAGES).has_at(count - 1, leaving[-1])  # H2: named, not counted.
-    match table.update(record.key.item, change, when=record.unchanged & last):
-        case Written():
-            return Appended()
-        case Refused():
-            return Changed()
-
-
-def people_claim(token: str, now: datetime) -> dict[str, str]:
-    """What claims a batch for people."""
-    return {CLAIM: PEOPLE, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: ClaimEnd.PEOPLE.value}
-
-
-def held_by(batch_id: str) -> Condition:
-    """The record is locked for this batch."""
-    return Attr(STATUS).eq(Status.PROCESSING.value) & Attr(BATCH_ID).eq(batch_id)
-
-
 def _is_held_by(item: Item, batch_id: str) -> bool:
     return item.get(STATUS) == Status.PROCESSING and item.get(BATCH_ID) == batch_id
-
-
-def opened(
-    status: Status,
-    *,
-    answered: bool,
-    now: datetime,
-    append: Sequence[Entry] = (),
-    also: Mapping[str, Any] = MappingProxyType({}),
-) -> Change:
-    """What every end of a lock writes; L6: an open record has no lock's start and no trigger.
-
-    Args:
-        status: the record's status from here on.
-        answered: whether what was unanswered counts as answered.
-        now: the current instant.
-        append: entries to append.
-        also: further attributes to set.
-    """
-    ended = {UNANSWERED_IDS: [], COMPLETED_AT: iso(now)} if answered else {}
-    written = {STATUS: status.value, LAST_ACTIVITY_AT: iso(now), **ended, **also}
-    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *((STALL_RESETS,) if answered else ()))
-    return Change(
-        set=written,
-        append={MESSAGES: append} if append else {},
-        add={VERSION: 1},
-        remove=tuple(name for name in removed if name not in written),
-    )
-
-
-def kept_resets(count: int) -> dict[str, int]:
-    """What an answer writes of the locks that stalled in a row; nothing: it removes the count."""
-    return {STALL_RESETS: count} if count else {}
-
-
-def given_up(reply_id: str, error_code: str, key: ConversationKey, *, shards: int, now: datetime) -> Change:
-    """What the end of a stalled reply writes: answered with unknown outcome, and watched until it is reported (L8)."""
-    also = {LAST_REPLY_ID: reply_id, ERROR_CODE: error_code, **_watched(key, shards, now)}
-    return opened(Status.ERROR, answered=True, now=now, also=also)
-
-
-def marking(record: Record, marks: Mapping[str, Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], Condition]:
-    """Marks on entries of the record as positions, and the condition that those entries stand there still.
-
-    Args:
-        record: as read, with its entries.
-        marks: what to set, by message id; ids without an entry are left out.
-    """
-    here = [one for one in marks if one in record.entry_ids][:MARKS_MAX]
-    positions = {record.position(one): one for one in here}
-    stand: Condition = Attr(VERSION).stays(record.version)
-    for at, one in positions.items():
-        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)
-    return {at: marks[one] for at, one in positions.items()}, stand
-
-
-def _last_user_message(entries: Sequence[Entry]) -> dict[str, str]:
-    inbound = [entry["timestamp"] for entry in entries if entry["direction"] == "INBOUND"]
-    return {LAST_USER_MESSAGE_AT: inbound[-1]} if inbound else {}
-
-
-def lock_shard(key: ConversationKey, shards: int) -> str:
-    """The hash key of a conversation's row in the sparse index of locked conversations."""
-    return str(crc32(key.conversation_id.encode()) % shards)
-
-
-def watched_shard(shard: int) -> str:
-    """The hash key under which the same index has watched, open records (L8)."""
-    return f"{WATCHED}{shard}"
-
-
-def _watched(key: ConversationKey, shards: int, now: datetime) -> dict[str, str]:
-    return {LOCK_SHARD: f"{WATCHED}{lock_shard(key, shards)}", STARTED_AT: iso(now)}

@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Item, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import (
     HANDED_OFF_BY,
     HANDOFF_ID,

@@ -23,10 +23,10 @@ from typing import Any
 from chalicelib.clock import from_iso, iso
 from chalicelib.ports.queues import encode
 from chalicelib.ports.tables import Item, Read, Table
-from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol import record_writes
 from chalicelib.protocol.entries import MESSAGE_ID, entry_id
 from chalicelib.protocol.record import CONVERSATION_ID, PRIMARY_CHANNEL, ConversationKey, Record
+from chalicelib.protocol.record_writes import Appended
 
 MOVED_AT = "moved_at"
 ENTRY = "entry"
@@ -90,7 +90,7 @@ def move(conversations: Table, history: Table, record: Record, count: int, *, no
     there = history.get_together([Read(history, _key(record.key, one), (MESSAGE_ID, ENTRY)) for one in ids])
     rows = _rows(record.key, leaving, {row[MESSAGE_ID]: row[ENTRY] for row in there if row is not None}, now)
     history.put_many(rows)  # H1: there before they leave here.
-    return isinstance(conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)
+    return isinstance(record_writes.remove_moved(conversations, record, count=count, now=now), Appended)
 
 
 def trim(conversations: Table, history: Table, record: Record, bounds: Bounds, *, now: datetime) -> int:

@@ -35,28 +35,22 @@ Guarantees
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
-from chalicelib.ports.tables import Attr, Change, Condition, Item, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import (
+from chalicelib.ports.tables import Attr, Change, Condition, Refused, Table, Written
+from chalicelib.protocol.claim_changes import Claim, Released, is_free, locking
+from chalicelib.protocol.lock_changes import (
     CLAIM_ATTRIBUTES,
-    PEOPLE,
     Changed,
     Entry,
     Lost,
     given_up,
     kept_resets,
-    lock_shard,
-    marking,
     opened,
-    people_claim,
 )
-from chalicelib.protocol.entries import MESSAGE_ID
-from chalicelib.protocol.handoffs import Handoff, lasting
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -69,8 +63,6 @@ from chalicelib.protocol.record import (
     LAST_REPLY_ID,
     LOCK_SHARD,
     MESSAGES,
-    PASSED_REPLY_ID,
-    PRIMARY_CHANNEL,
     STARTED_AT,
     STATUS,
     VERSION,
@@ -85,23 +77,11 @@ _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
 
 
-@dataclass(frozen=True, repr=False)
-class Claim:
-    """The reply is ours to send; `item` is the row as the claim's write left it."""
-
-    item: Item
-
-
 @dataclass(frozen=True)
 class Undelivered:
     """The provider reported a refusal while the reply was being sent; nothing was written."""
 
     error_code: str
-
-
-@dataclass(frozen=True)
-class Released:
-    """The reply has ended and the conversation is open."""
 
 
 def claim(
@@ -135,71 +115,7 @@ def claim(
     claimed = {CLAIM: reply_id, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: end.value}
     why = {CLAIM_REASON: reason} if reason else {}
     change = locking({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,))
-    return _claimed(table, record, change, is_free(record) & routing_stands, token)  # R5
-
-
-def claim_for_people(
-    table: Table,
-    record: Record,
-    *,
-    handoff: Handoff | None,
-    passed_reply_id: str | None = None,
-    token: str,
-    shards: int,
-    now: datetime,
-) -> Claim | Changed:
-    """Claim for people what is unanswered: with the AI, or left by an earlier batch.
-
-    Args:
-        table: the conversations table.
-        record: as read; it has no claim, and something is unanswered.
-        handoff: the handoff that begins; None: the company's own routing sends the batch to people.
-        passed_reply_id: the reply that asked for it, or that it takes the place of.
-        token: fresh for this invocation.
-        shards: of the sparse index of locked conversations.
-        now: the current instant.
-    """
-    passed = {PASSED_REPLY_ID: passed_reply_id} if passed_reply_id is not None else {}
-    told = {**people_claim(token, now), **lasting(record, handoff), **passed}
-    return _claimed(table, record, locking(told, record, shards, now, removed=(ERROR_CODE,)), is_free(record), token)
-
-
-def pass_to_people(
-    table: Table,
-    record: Record,
-    *,
-    entries: Sequence[Entry],
-    handoff: Handoff | None,
-    token: str,
-    shards: int,
-    now: datetime,
-) -> Claim | Changed:
-    """Give a reply's claim to people, with what was sent of the reply.
-
-    The caller holds the claim as its own, or has seen it stall.
-
-    Args:
-        table: the conversations table.
-        record: as read, claimed by a reply.
-        entries: the OUTBOUND entries of the parts that were sent and are not recorded.
-        handoff: the handoff that begins; None: the company's own routing sends the batch to people.
-        token: fresh for the claim of people.
-        shards: of the sparse index of locked conversations.
-        now: the current instant.
-    """
-    assert record.claim not in (None, PEOPLE), "a reply's claim passes to people"
-    told = {**people_claim(token, now), **lasting(record, handoff), PASSED_REPLY_ID: record.claim}
-    change = locking(told, record, shards, now, removed=(ERROR_CODE, CLAIM_REASON))
-    if entries:
-        change = replace(change, append={MESSAGES: entries})
-    is_as_seen = (
-        Attr(BATCH_ID).stays(record.batch_id)
-        & Attr(CLAIM).stays(record.claim)
-        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # R6: of the process that holds it,
-        & Attr(STARTED_AT).stays(record.started_at)  # or no younger than it was seen to be;
-        & Attr(VERSION).stays(record.version)  # and neither the parts nor a handoff were recorded since.
-    )
-    return _claimed(table, record, change, is_as_seen, token)
+    return Claim.write(table, record, change, is_free(record) & routing_stands, token)  # R5
 
 
 def take_over(table: Table, record: Record, *, routing_stands: Condition, token: str, now: datetime) -> Claim | Changed:
@@ -212,7 +128,7 @@ def take_over(table: Table, record: Record, *, routing_stands: Condition, token:
         & Attr(VERSION).stays(record.version)  # and with what else was read: the customer may have opted out since.
         & routing_stands  # R5
     )
-    return _claimed(table, record, change, is_as_seen, token)
+    return Claim.write(table, record, change, is_as_seen, token)
 
 
 def unclaim(table: Table, key: ConversationKey, *, batch_id: str, token: str, now: datetime) -> None:
@@ -329,34 +245,6 @@ def give_up(table: Table, record: Record, *, shards: int, now: datetime) -> Rele
             return Lost()
 
 
-def end_with_people(table: Table, record: Record, *, now: datetime) -> Released | Changed:
-    """Open a conversation whose batch people were sent, under a claim in their name: it is answered.
-
-    The entries that people got are marked, wherever an earlier batch appended them.
-
-    Args:
-        table: the conversations table.
-        record: as read, with its entries, claimed for people.
-        now: the current instant.
-    """
-    assert record.claim == PEOPLE, "people end the batches that are claimed for them"
-    unmarked = [one[MESSAGE_ID] for one in record.unanswered if not one.get("handed_off")]
-    marks, stand = marking(record, {one: {"handed_off": True} for one in unmarked})
-    change = opened(Status.USER_REPLY_RECEIVED, answered=True, now=now, also={LAST_REPLY_ID: PEOPLE})
-    if marks:
-        change = replace(change, mark={MESSAGES: marks})
-    is_ours = Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(PEOPLE)  # R3
-    match table.update(record.key.item, change, when=is_ours & stand if marks else is_ours):
-        case Written():
-            return Released()
-        case Refused(item) if (item.get(BATCH_ID), item.get(LAST_REPLY_ID)) == (record.batch_id, PEOPLE) and (
-            CLAIM not in item
-        ):
-            return Released()  # our own write whose answer was lost, or another's who found the claim: the same to us
-        case Refused():
-            return Changed()
-
-
 def record_sent(
     table: Table, record: Record, *, reply_id: str, entries: Sequence[Entry], is_whole: bool, now: datetime
 ) -> Released | Changed:
@@ -389,34 +277,3 @@ def is_unknown(record: Record) -> bool:
     """Whether the reply that ended last counts as answered with unknown outcome."""
     is_last = record.claim is None and not record.unanswered_ids
     return is_last and (record.status, record.error_code) == (Status.ERROR, ReplyCode.UNKNOWN_OUTCOME)
-
-
-def is_free(record: Record) -> Condition:
-    """The record stands as read, names its batch, and nobody has claimed that."""
-    return (
-        Attr(BATCH_ID).stays(record.batch_id)
-        & Attr(STATUS).stays(record.status)
-        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.
-        & Attr(CLAIM).missing()
-        & Attr(PRIMARY_CHANNEL).exists()
-    )
-
-
-def locking(told: Mapping[str, Any], record: Record, shards: int, now: datetime, *, removed: tuple[str, ...]) -> Change:
-    """What every claim writes: the lock is taken, again where it was reset."""
-    lock = {
-        STATUS: Status.PROCESSING.value,
-        STARTED_AT: iso(now),
-        LOCK_SHARD: lock_shard(record.key, shards),
-    }
-    return Change(set={**lock, **told}, add={VERSION: 1}, remove=removed)
-
-
-def _claimed(table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:
-    match table.update(record.key.item, change, when=when):
-        case Written(item):
-            return Claim(item)
-        case Refused(item) if item.get(CLAIM_TOKEN) == token:
-            return Claim(item)  # our own write, applied on a try whose answer was lost
-        case Refused():
-            return Changed()

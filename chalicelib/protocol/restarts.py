@@ -21,7 +21,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.ports.tables import Attr, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed, Entry, Lease, given_to_batch
+from chalicelib.protocol.conversation_lock import Lease, given_to_batch
+from chalicelib.protocol.lock_changes import Changed, Entry
 from chalicelib.protocol.record import BATCH_ID, CLAIM, TRIGGER_ID, TURN_EFFECTS, TURN_SUPERSEDES, Record, Status
 
 

@@ -19,7 +19,8 @@ from datetime import datetime
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Condition, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed, held_by, kept_resets, opened
+from chalicelib.protocol.claim_changes import Released, is_free
+from chalicelib.protocol.lock_changes import Changed, held_by, kept_resets, opened
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -32,7 +33,6 @@ from chalicelib.protocol.record import (
     Record,
     Status,
 )
-from chalicelib.protocol.reply_claim import Released, is_free
 
 
 @dataclass(frozen=True)

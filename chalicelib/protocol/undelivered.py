@@ -15,8 +15,9 @@ from datetime import datetime
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr, Change, Refused, Table, Written
-from chalicelib.protocol.conversation_lock import Changed, people_claim
+from chalicelib.protocol.claim_changes import Claim, is_free, locking
 from chalicelib.protocol.handoffs import Handoff, lasting
+from chalicelib.protocol.lock_changes import Changed, people_claim
 from chalicelib.protocol.record import (
     BATCH_ID,
     CLAIM,
@@ -31,7 +32,6 @@ from chalicelib.protocol.record import (
     Record,
     Status,
 )
-from chalicelib.protocol.reply_claim import Claim, is_free, locking
 from chalicelib.protocol.send_rows import Part
 
 

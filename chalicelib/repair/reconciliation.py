@@ -14,10 +14,10 @@ from chalicelib.clock import Clock
 from chalicelib.conversations import lookup, views
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, reply_claim, sends
-from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.claim_changes import Released
 from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey, Record
-from chalicelib.protocol.reply_claim import Released
 from chalicelib.protocol.send_rows import SEND_ID, Part
 
 Entry = Mapping[str, Any]

@@ -35,9 +35,11 @@ from chalicelib.conversations.policies import Policies
 from chalicelib.errors import ReplyCode
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Item, Tables
-from chalicelib.protocol import conversation_lock, reply_claim, send_rows, sends
-from chalicelib.protocol.conversation_lock import PEOPLE, Changed, Reset
+from chalicelib.protocol import conversation_lock, record_writes, reply_claim, send_rows, sends
+from chalicelib.protocol.claim_changes import Released
+from chalicelib.protocol.conversation_lock import Reset
 from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.lock_changes import PEOPLE, Changed
 from chalicelib.protocol.record import (
     BATCH_ID,
     CONVERSATION_ID,
@@ -47,7 +49,6 @@ from chalicelib.protocol.record import (
     ConversationKey,
     Record,
 )
-from chalicelib.protocol.reply_claim import Released
 from chalicelib.repair.patience import has_stalled, patience_of
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
@@ -191,7 +192,7 @@ class StalledLocks:
             trail.count(Metric.REPLY_UNKNOWN, outcome="stalled")
         after = self._load(tables, record.key)
         if after is not None and after.record.watched_since == record.watched_since:
-            conversation_lock.unwatch(tables.conversations, after.record)
+            record_writes.unwatch(tables.conversations, after.record)
 
     def _act(
         self,

@@ -21,7 +21,7 @@ from chalicelib.conversations import lookup
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Attr, Item, Tables
-from chalicelib.protocol import conversation_lock
+from chalicelib.protocol import lock_changes, record_writes
 from chalicelib.protocol.record import CONVERSATION_ID, LOCK_SHARD, PRIMARY_CHANNEL, STARTED_AT, ConversationKey
 from chalicelib.repair.patience import is_answer_overdue
 from chalicelib.repair.retriggering import Retriggering
@@ -45,7 +45,7 @@ class Sweeping:
 
     def watched(self, tables: Tables, deadline: Deadline) -> Iterator[ConversationKey]:
         """The open records that have waited for longer than the stall timeout, the oldest of each shard first."""
-        rows = self._indexed(tables, deadline, conversation_lock.watched_shard)
+        rows = self._indexed(tables, deadline, lock_changes.watched_shard)
         return (ConversationKey(row[PRIMARY_CHANNEL], row[CONVERSATION_ID]) for row in rows)
 
     def _indexed(self, tables: Tables, deadline: Deadline, name: Callable[[int], str]) -> Iterator[Item]:
@@ -77,7 +77,7 @@ class Sweeping:
         if record.has_unreported_end:
             self.locks.report_end(tables, conversation, trail)
         elif not record.unanswered:
-            conversation_lock.unwatch(tables.conversations, record)  # answered or trimmed since
+            record_writes.unwatch(tables.conversations, record)  # answered or trimmed since
         elif is_answer_overdue(record, self.clock.now(), self.settings):
             self._trigger_unanswered(tables, queues, conversation, trail)
 

@@ -20,7 +20,7 @@ class Limits:
         company_pattern,
         "",
     )
-    secret_ttl_seconds: int = setting("how long a secret stays in memory", Within(int, 0, 86_400), "300")
+    secret_ttl_seconds: int = setting("how long a secret stays in memory", Within(int, 0, 86_400), "900")
     secret_refresh_seconds: int = setting(
         "shortest time between two refreshes of a secret after a failed signature", Within(int, 1, 3_600), "60"
     )

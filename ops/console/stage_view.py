@@ -19,7 +19,7 @@ from chalicelib.aws.attributes import item_from_wire
 from chalicelib.clock import SystemClock
 from chalicelib.errors import EngineError
 from chalicelib.ports.tables import Item
-from chalicelib.protocol.conversation_lock import watched_shard
+from chalicelib.protocol.lock_changes import watched_shard
 from chalicelib.protocol.record import (
     ATTRIBUTES,
     CONVERSATION_ID,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.ports.tables import Item
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import HANDED_OFF_BY, LAST_ACTIVITY_AT, Record, Status
 from chalicelib.repair.patience import has_stalled
 from chalicelib.settings import Settings

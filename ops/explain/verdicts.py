@@ -20,8 +20,8 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.rules import validate_conversation_rules
 from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Source
-from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.entries import entry_id
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import Record, Status
 from chalicelib.protocol.send_rows import State
 from chalicelib.protocol.staging import StagedMessage

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from chalicelib.conversations import lookup, policies
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, ConversationKey, Record
 from chalicelib.repair.patience import patience_of
 from chalicelib.repair.stalled_locks import StalledLock

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr
-from chalicelib.protocol import conversation_lock
+from chalicelib.protocol import record_writes
 from chalicelib.protocol.record import CLAIM, LAST_ACTIVITY_AT, STARTED_AT, UNANSWERED_IDS, Record
 from chalicelib.wiring import Engine
 from ops.tenants.rows import every_row
@@ -32,4 +32,4 @@ def find(engine: Engine, since: datetime) -> list[Record]:
 def watch(engine: Engine, records: Sequence[Record]) -> int:
     """Watch these records; how many still stood as they were read."""
     table, shards, clock = engine.tables.conversations, engine.settings.lock_index_shards, engine.clock
-    return sum(conversation_lock.watch(table, one, shards=shards, now=clock.now()) for one in records)
+    return sum(record_writes.watch(table, one, shards=shards, now=clock.now()) for one in records)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.ports.tables import Attr
-from chalicelib.protocol import conversation_lock
-from chalicelib.protocol.conversation_lock import Appended
+from chalicelib.protocol import record_writes
 from chalicelib.protocol.record import OPTED_OUT_CHANNELS
+from chalicelib.protocol.record_writes import Appended
 from chalicelib.wiring import Engine
 from ops.tenants.rows import every_row
 
@@ -27,7 +27,7 @@ def widen(engine: Engine, conversations: Sequence[Conversation]) -> int:
     """Mark the whole of each; how many of them had not changed since they were read."""
     table, clock = engine.tables.conversations, engine.clock
     outcomes = [
-        conversation_lock.append(table, one.record, [], now=clock.now(), marks=one.opt_out_marks.of_the_whole())
+        record_writes.append(table, one.record, [], now=clock.now(), marks=one.opt_out_marks.of_the_whole())
         for one in conversations
     ]
     return sum(isinstance(one, Appended) for one in outcomes)

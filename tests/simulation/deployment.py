@@ -26,7 +26,7 @@ from chalicelib.errors import Code
 from chalicelib.messages.contents import Content
 from chalicelib.messages.parts import parts_of
 from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.settings import Settings

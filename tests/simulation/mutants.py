@@ -119,7 +119,7 @@ MUTANTS = (
     _mutant(
         "a trigger that failed comes again only where no other waits",
         "T4",
-        "batches/batching.py",
+        "batches/requeueing.py",
         ("        trigger_lock.send_again(\n", "        trigger_lock.ensure(\n"),
     ),
     # Reading.
@@ -169,17 +169,17 @@ MUTANTS = (
     _mutant(
         "all rows that were read are settled, not only those of the batch that the lock names",
         "S3",
-        "batches/batching.py",
+        "batches/settling.py",
         ("for message in view.staged if message.message_sid in ended_ids]", "for message in view.staged]"),
     ),
     _mutant(
         "rows are settled before their batch is dispatched",
         "S3",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n"
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
         ),
     ),
@@ -226,8 +226,8 @@ MUTANTS = (
     _mutant(
         "a batch keeps the id of the one before it",
         "I5",
-        "batches/batching.py",
-        ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
+        "batches/dispatching.py",
+        ("        batch_id = self.new_id()\n", "        batch_id = view.record.batch_id or self.new_id()\n"),
     ),
     _mutant(
         "people are sent a batch whose claim for them was refused",
@@ -290,16 +290,16 @@ MUTANTS = (
     _mutant(
         "a message that no batch takes is appended even if the record changed",
         "u",
-        "protocol/conversation_lock.py",
+        "protocol/record_writes.py",
         (
             "    match table.update(record.key.item, change, when=record.unchanged):  # O1",
-            "    match table.update(record.key.item, change, when=Attr(STATUS).exists()):  # O1",
+            "    match table.update(record.key.item, change, when=Attr(MESSAGES).exists()):  # O1",
         ),
     ),
     _mutant(
         "an open record keeps the start and the trigger of its last lock",
         "L6",
-        "protocol/conversation_lock.py",
+        "protocol/lock_changes.py",
         (
             "    removed = (STARTED_AT, TRIGGER_ID, LOCK_SHARD, *CLAIM_ATTRIBUTES, *(",
             "    removed = (LOCK_SHARD, *CLAIM_ATTRIBUTES, *(",
@@ -308,7 +308,7 @@ MUTANTS = (
     _mutant(
         "a lock that another system set never begins to age",
         "f",
-        "batches/batching.py",
+        "batches/requeueing.py",
         (
             "                conversation_lock.stamp(job.tables.conversations, record, shards=shards, now=now)\n",
             "                pass\n",
@@ -327,7 +327,7 @@ MUTANTS = (
     _mutant(
         "a reply claims even if the record changed since it was read",
         "R1",
-        "protocol/reply_claim.py",
+        "protocol/claim_changes.py",
         ("        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.\n", ""),
         (
             "        & Attr(CLAIM).missing()\n        & Attr(PRIMARY_CHANNEL).exists()\n    )",
@@ -361,7 +361,7 @@ MUTANTS = (
     _mutant(
         "a claimed reply that stalled is carried into the next batch",
         "R3",
-        "protocol/conversation_lock.py",
+        "protocol/lock_changes.py",
         (
             "    return opened(Status.ERROR, answered=True, now=now, also=also)\n",
             "    return opened(Status.ERROR, answered=False, now=now, also=also)\n",
@@ -372,9 +372,9 @@ MUTANTS = (
         "L7",
         "conversations/handoff.py",
         (
-            "        outcome = reply_claim.claim_for_people(\n",
+            "        outcome = people_claim.claim_for_people(\n",
             "        self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
-            "        outcome = reply_claim.claim_for_people(\n",
+            "        outcome = people_claim.claim_for_people(\n",
         ),
     ),
     _mutant(
@@ -415,9 +415,9 @@ MUTANTS = (
         "protocol/history.py",
         ("    history.put_many(rows)  # H1: there before they leave here.\n", ""),
         (
-            "    return isinstance(conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)\n",
+            "    return isinstance(record_writes.remove_moved(conversations, record, count=count, now=now), Appended)\n",
             "    was_moved = isinstance("
-            "conversation_lock.remove_moved(conversations, record, count=count, now=now), Appended)\n"
+            "record_writes.remove_moved(conversations, record, count=count, now=now), Appended)\n"
             "    history.put_many(rows)\n    return was_moved\n",
         ),
     ),
@@ -435,8 +435,8 @@ MUTANTS = (
         (
             "        if record.unanswered:\n"
             "            self._send(queues, conversation, record.unanswered, trail, draft)\n"
-            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n",
-            "        outcome = reply_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n"
+            "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n",
+            "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n"
             "        if isinstance(outcome, Released) and record.unanswered:\n"
             "            self._send(queues, conversation, record.unanswered, trail, draft)\n",
         ),
@@ -548,7 +548,7 @@ MUTANTS = (
     _mutant(
         "a claim holds whatever else was read of the record",
         "R1",
-        "protocol/reply_claim.py",
+        "protocol/claim_changes.py",
         (
             "        & Attr(VERSION).stays(record.version)  # R1: each write of ours raises it, an opt-out's too.\n",
             "",
@@ -611,7 +611,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again does not say which of its claims sent nothing",
         "P1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        job = replace(job, reply=job.reply.without_sending(later.unsent_claims))\n",
             "",
@@ -629,7 +629,7 @@ MUTANTS = (
     _mutant(
         "a claim that stays is waited for as long as one that was given back",
         "R2",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "            is_free = False\n",
             "",
@@ -665,9 +665,9 @@ MUTANTS = (
     _mutant(
         "a late reply that was sent is not recorded",
         "x",
-        "outbound/replying.py",
+        "outbound/late.py",
         (
-            "        is_news = self._endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = self.endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
             "        is_news = True\n",
         ),
     ),
@@ -676,16 +676,16 @@ MUTANTS = (
         "L8",
         "protocol/conversation_lock.py",
         (
-            "    watched = _watched(record.key, shards, now) if record.unanswered_ids else {}\n",
+            "    watched = watching(record.key, shards, now) if record.unanswered_ids else {}\n",
             "    watched: dict[str, str] = {}\n",
         ),
     ),
     _mutant(
         "a given-up record is not watched",
         "L8",
-        "protocol/conversation_lock.py",
+        "protocol/lock_changes.py",
         (
-            "ERROR_CODE: error_code, **_watched(key, shards, now)}",
+            "ERROR_CODE: error_code, **watching(key, shards, now)}",
             "ERROR_CODE: error_code}",
         ),
     ),
@@ -696,14 +696,14 @@ MUTANTS = (
         (
             "        record = conversation.record\n        trail = trail",
             "        record = conversation.record\n"
-            "        conversation_lock.unwatch(tables.conversations, record)\n"
+            "        record_writes.unwatch(tables.conversations, record)\n"
             "        trail = trail",
         ),
     ),
     _mutant(
         "a record is taken off the index even if it changed",
         "L8",
-        "protocol/conversation_lock.py",
+        "protocol/record_writes.py",
         (
             "remove=(STARTED_AT, LOCK_SHARD)),\n        when=record.unchanged,\n",
             "remove=(STARTED_AT, LOCK_SHARD)),\n        when=Attr(VERSION).exists(),\n",
@@ -750,7 +750,7 @@ MUTANTS = (
     _mutant(
         "entries leave the record by their number",
         "H2",
-        "protocol/conversation_lock.py",
+        "protocol/record_writes.py",
         (
             "    match table.update(record.key.item, change, when=record.unchanged & last):\n",
             "    match table.update(record.key.item, change, when=record.unchanged):\n",
@@ -759,7 +759,7 @@ MUTANTS = (
     _mutant(
         "marks are set by position, whatever stands there",
         "t",
-        "protocol/conversation_lock.py",
+        "protocol/lock_changes.py",
         (
             "        stand &= Attr(MESSAGES).has_at(at, one, name=MESSAGE_ID)\n",
             "        pass\n",
@@ -814,7 +814,7 @@ MUTANTS = (
     _mutant(
         "a dispatch that may have happened is followed by an unlock",
         "h",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "            emergency.pop_all()\n"
             "        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)\n",
@@ -876,10 +876,10 @@ MUTANTS = (
     _mutant(
         "a START takes the mark off though a STOP was staged since the stage was read",
         "O3",
-        "batches/batching.py",
+        "batches/settling.py",
         (
-            "        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
-            "        if False:\n",
+            "    if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
+            "    if False:\n",
         ),
     ),
     _mutant(
@@ -900,7 +900,7 @@ MUTANTS = (
     _mutant(
         "a redriven reply gives its claim back between its tries",
         "R1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        is_free = later.gives_claim_back and not is_redriven\n",
             "        is_free = later.gives_claim_back\n",
@@ -923,14 +923,14 @@ MUTANTS = (
         "a further part is begun without a look",
         "I8",
         "outbound/parts.py",
-        ("and not still_ours():  # I8", "and not number:"),
+        ("and not still_ours():  # I8", "and not at:"),
     ),
     _mutant(
         "the look before a part ignores the routing",
         "I8",
         "outbound/replying.py",
         (
-            "        return not self._handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self.handoff.belongs_to_people(with_entries, job.trail)\n",
             "        return bool(with_entries)\n",
         ),
     ),
@@ -943,7 +943,7 @@ MUTANTS = (
     _mutant(
         "a claim that ends with people opens the conversation",
         "M",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             " or claimed.claim_end is ClaimEnd.PEOPLE:\n            return self._pass",
             ":\n            return self._pass",
@@ -952,7 +952,7 @@ MUTANTS = (
     _mutant(
         "an interim message opens the conversation",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        if claimed.claim_end is ClaimEnd.UNCLAIM:\n            return self._end_interim",
             "        if not claimed.claim_end:\n            return self._end_interim",
@@ -986,7 +986,7 @@ MUTANTS = (
     _mutant(
         "an interim message is recorded as often as it comes",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         ("entries=unrecorded(job.tables, claimed, done.entries),", "entries=done.entries,"),
     ),
     _mutant(
@@ -1002,7 +1002,7 @@ MUTANTS = (
     _mutant(
         "what was sent is not recorded as the claim passes to people",
         "R6",
-        "protocol/reply_claim.py",
+        "protocol/people_claim.py",
         (
             "        change = replace(change, append={MESSAGES: entries})\n    is_as_seen",
             "        pass\n    is_as_seen",
@@ -1011,7 +1011,7 @@ MUTANTS = (
     _mutant(
         "a claim passes to people whoever holds it by now",
         "R6",
-        "protocol/reply_claim.py",
+        "protocol/people_claim.py",
         ("        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # R6: of the process that holds it,\n", ""),
         ("        & Attr(STARTED_AT).stays(record.started_at)  # or no younger than it was seen to be;\n", ""),
         (
@@ -1091,10 +1091,10 @@ MUTANTS = (
     _mutant(
         "a restarted lock is abandoned",
         "N4",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
-            "        self._dispatch(job, outcome, may_abandon=isinstance(action, decision.Restart))\n",
+            "        self._dispatch(job, outcome, may_abandon=isinstance(action, actions.Restart))\n",
         ),
     ),
     _mutant(
@@ -1262,7 +1262,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again at once ends beside the claim for people of its own earlier delivery",
         "t",
-        "outbound/replying.py",
+        "outbound/late.py",
         ("        if is_at_work and is_own:\n", "        if is_at_work and is_own and job.reply.attempt < 0:\n"),
     ),
     _mutant(

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, get_args
 
+from chalicelib.batches import actions
 from chalicelib.batches import decision as batch_decision
 from chalicelib.outbound import decision as reply_decision
 from chalicelib.ports.tables import Both, Condition, Either, Item
@@ -23,12 +24,12 @@ from chalicelib.repair import stalled_locks
 from tests.fakes.rows import holds
 
 PROTOCOL = Path(batch_decision.__file__).parents[1] / "protocol"
-OF_NO_RUN = ("unknown_senders.", "conversation_lock.watch")
+OF_NO_RUN = ("unknown_senders.", "fallbacks.", "record_writes.watch")
 """Not listed: rows that are no part of the promise, and what only an operator's command writes."""
 
 _LABEL = re.compile(r"# ([A-Z]\d)\b")
 _DECISIONS: tuple[tuple[Any, Any], ...] = (
-    (batch_decision, batch_decision.Action),
+    (batch_decision, actions.Action),
     (reply_decision, reply_decision.Judgement),
     (stalled_locks, stalled_locks.Action),
 )

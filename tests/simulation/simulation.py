@@ -29,7 +29,7 @@ from chalicelib.handlers import queues, schedules
 from chalicelib.outbound.holding import HELD
 from chalicelib.outbound.parts import LISTED_AFTER_SECONDS
 from chalicelib.ports.tables import Item
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from tests.fakes.faults import Call, Fault
 from tests.fakes.queues import InMemoryQueue, Message, Received
 from tests.simulation.actors import Actor, Answered, Digests, Ended, Failed, Memory, Outcome, Stage

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.batches import decision
-from chalicelib.batches.decision import (
+from chalicelib.batches.actions import (
     Acquire,
     Action,
     ClaimForPeople,
@@ -35,7 +35,7 @@ from chalicelib.conversations.handoff import GRACE_SECONDS
 from chalicelib.conversations.policies import merge
 from chalicelib.conversations.views import View
 from chalicelib.errors import Code
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
 from tests.fakes.clock import START

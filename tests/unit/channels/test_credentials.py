@@ -127,6 +127,28 @@ class TestCache:
 
         assert (refreshed, world.fetches) == (None, 1)
 
+    def test_a_secret_that_a_provider_refused_is_fetched_anew_by_the_next_send(self, world: World):
+        """C2: a token that was rotated meanwhile does not have to wait for the time to live."""
+        world.get()
+        world.secrets.texts[REF] = "new"
+        world.clock.advance(2)
+
+        world.cache.forget(REF)
+
+        assert (world.get(), world.get(), world.fetches) == ("new", "new", 2)
+
+    def test_a_secret_is_forgotten_as_seldom_as_it_is_refreshed(self, world: World):
+        """C2 and C3: an account that stays suspended costs one fetch a minute."""
+        world.get()
+        world.cache.forget(REF)
+        world.get()
+        for _ in range(4):
+            world.clock.advance(20)
+            world.cache.forget(REF)
+            world.get()
+
+        assert world.fetches == 3
+
     def test_a_refresh_of_a_secret_that_is_not_kept_fetches_it(self, world: World):
         """It may have been forgotten for want of room."""
         refreshed = world.refresh()

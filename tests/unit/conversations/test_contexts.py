@@ -15,7 +15,7 @@ from chalicelib.errors import Code, Misconfigured
 from chalicelib.messages.inbound import Address, AddressKind, InboundMessage, Media
 from chalicelib.ports.queues import MESSAGE_BYTES_MAX
 from tests.fakes.clock import START
-from tests.world import COMPANY, CUSTOMER, KEY, SECRET_REF, conversation
+from tests.world import COMPANY, CUSTOMER, KEY, conversation
 
 
 def message(sid: str = "SM1", **changes: Any) -> InboundMessage:
@@ -31,14 +31,8 @@ def message(sid: str = "SM1", **changes: Any) -> InboundMessage:
     return InboundMessage(**{**told, **changes})
 
 
-def staged(one: InboundMessage, *, attributes: tuple[str, ...] = (), **row: Any) -> dict[str, Any]:
-    return staged_contexts.staged_context(
-        Conversation.from_item(conversation(**row)),
-        one,
-        request_id="request-1",
-        context_attributes=attributes,
-        now=START + timedelta(seconds=1),
-    )
+def staged(one: InboundMessage) -> dict[str, Any]:
+    return staged_contexts.staged_context(one, request_id="request-1", now=START + timedelta(seconds=1))
 
 
 def entry(sid: str, batch_id: str | None = "b-1", **marks: Any) -> dict[str, Any]:
@@ -58,8 +52,8 @@ def batch(*entries: dict[str, Any], unanswered: list[str], attributes: tuple[str
 
 
 class TestStagedContext:
-    def test_it_holds_one_message_and_all_of_the_context_but_the_history(self):
-        """What a staged row keeps: enough to batch or hand off without the webhook's request."""
+    def test_it_holds_one_message_and_nothing_of_the_record(self):
+        """What a staged row keeps: the rest is read from the record when the message is taken."""
         document = staged(message(media=(Media("https://a.example/1", "image/png"),), extras={"wa_id": "4915"}))
 
         assert document["messages"] == [
@@ -75,21 +69,16 @@ class TestStagedContext:
                 "extras": {"wa_id": "4915"},
             }
         ]
-        assert "history" not in document
+        assert document.keys() == {"meta", "messages"}
         assert document["meta"]["batch_id"] is None
-        assert document["conversation"]["conversation_id"] == KEY.conversation_id
-        assert document["company"]["credentials_reference"] == SECRET_REF
-        assert document["processing"]["processing_timestamps"] == {
-            "received": iso(START),
-            "validated": iso(START + timedelta(seconds=1)),
-            "queued": None,
-        }
 
+
+class TestConversation:
     def test_the_company_s_own_attributes_are_carried_where_it_has_them(self):
         """They never stand in for one of ours."""
         attributes = ("language", "not_there", "conversation_id", "thread_id")
 
-        document = staged(message(), attributes=attributes, language="de", thread_id="thread-9")
+        document = batch(entry("SM1"), unanswered=["SM1"], attributes=attributes, language="de", thread_id="thread-9")
 
         assert document["conversation"] == {
             **KEY.item,

@@ -27,7 +27,7 @@ from chalicelib.outbound.decision import (
     decide,
     decide_extend,
 )
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import Record
 from tests.fakes.clock import START
 from tests.world import KEY, conversation, settings_of

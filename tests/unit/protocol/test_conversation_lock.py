@@ -13,10 +13,12 @@ import pytest
 from chalicelib.clock import iso
 from chalicelib.errors import TryAgain
 from chalicelib.ports.tables import Attr
-from chalicelib.protocol import conversation_lock, reply_claim
-from chalicelib.protocol.conversation_lock import PEOPLE, Appended, Changed, Lease, Lost, Reset
+from chalicelib.protocol import conversation_lock, lock_changes, record_writes, reply_claim
+from chalicelib.protocol.claim_changes import Released
+from chalicelib.protocol.conversation_lock import Lease, Reset
+from chalicelib.protocol.lock_changes import PEOPLE, Changed, Lost
 from chalicelib.protocol.record import OPTED_OUT_CHANNELS, ClaimEnd, Record
-from chalicelib.protocol.reply_claim import Released
+from chalicelib.protocol.record_writes import Appended
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
 from tests.fakes.tables import InMemoryTable
@@ -69,17 +71,17 @@ class Lock:
         return conversation_lock.reset(self.table, record or self.record, shards=2, now=self.world.clock.now())
 
     def unwatch(self, record: Record | None = None) -> None:
-        conversation_lock.unwatch(self.table, record or self.record)
+        record_writes.unwatch(self.table, record or self.record)
 
     def abandon(self, lease: Lease) -> None:
         conversation_lock.abandon(self.table, lease, KEY, now=self.world.clock.now())
 
     def append(self, record: Record, *sids: str, marks: Mapping[str, Any] = NO_MARKS) -> Appended | Changed:
         entries = [entry(sid) for sid in sids]
-        return conversation_lock.append(self.table, record, entries, now=self.world.clock.now(), marks=marks)
+        return record_writes.append(self.table, record, entries, now=self.world.clock.now(), marks=marks)
 
     def refuse(self, record: Record, **codes: str) -> Appended | Changed:
-        return conversation_lock.refuse_carried(self.table, record, codes, now=self.world.clock.now())
+        return record_writes.refuse_carried(self.table, record, codes, now=self.world.clock.now())
 
     def answer(self, batch_id: str, *, stall_resets: int = 0) -> Released | Lost:
         """The end of a reply to the batch, which has claimed it."""
@@ -443,7 +445,7 @@ class TestReset:
 
 def watched_rows(lock: Lock) -> list[dict[str, Any]]:
     """What the sweep's index has under the shards of watched records."""
-    shards = (conversation_lock.watched_shard(number) for number in range(2))
+    shards = (lock_changes.watched_shard(number) for number in range(2))
     return [row for one in shards for row in lock.table.query(("lock_shard", one), index="conversation-lock-index")]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from chalicelib.ports.tables import Attr
-from chalicelib.protocol import handoffs, reply_claim
-from chalicelib.protocol.conversation_lock import Changed, Lost
+from chalicelib.protocol import handoffs, people_claim, reply_claim
+from chalicelib.protocol.claim_changes import Claim, Released
 from chalicelib.protocol.handoffs import GivenBack, HandedOver, Handoff, OtherHandoff, RequestedBy
+from chalicelib.protocol.lock_changes import Changed, Lost
 from chalicelib.protocol.record import ClaimEnd, Record
-from chalicelib.protocol.reply_claim import Claim, Released
 from tests.fakes.faults import Fault
 from tests.world import KEY, World
 
@@ -53,7 +53,7 @@ def claim(world: World, seen: Record, *, end: ClaimEnd = ClaimEnd.PEOPLE, token:
 
 
 def passed(world: World, seen: Record, *, handoff: Handoff | None = HANDOFF) -> Claim | Changed:
-    return reply_claim.pass_to_people(
+    return people_claim.pass_to_people(
         world.tables.conversations,
         seen,
         entries=[{"message_id": "SM-part", "direction": "OUTBOUND", "send_id": "s-1"}],

@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.ports.tables import Attr
 from chalicelib.protocol import conversation_lock, reply_claim, send_rows, sends
-from chalicelib.protocol.conversation_lock import Changed, Lost
+from chalicelib.protocol.claim_changes import Claim, Released
+from chalicelib.protocol.lock_changes import Changed, Lost
 from chalicelib.protocol.record import ClaimEnd, Record
-from chalicelib.protocol.reply_claim import Claim, Released
 from chalicelib.protocol.send_rows import Part, State
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault

@@ -10,7 +10,8 @@ from chalicelib.clock import iso
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.protocol import conversation_lock, restarts, turns
-from chalicelib.protocol.conversation_lock import Changed, Lease
+from chalicelib.protocol.conversation_lock import Lease
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import Record
 from tests.fakes.faults import Fault
 from tests.world import World

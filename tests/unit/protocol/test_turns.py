@@ -9,9 +9,9 @@ import pytest
 from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr
 from chalicelib.protocol import conversation_lock, turns
-from chalicelib.protocol.conversation_lock import Changed, Lost
+from chalicelib.protocol.claim_changes import Released
+from chalicelib.protocol.lock_changes import Changed, Lost
 from chalicelib.protocol.record import Record
-from chalicelib.protocol.reply_claim import Released
 from chalicelib.protocol.turns import Extended
 from tests.fakes.faults import Fault
 from tests.world import World

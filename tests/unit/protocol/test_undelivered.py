@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chalicelib.protocol import undelivered
-from chalicelib.protocol.conversation_lock import Changed
+from chalicelib.protocol.claim_changes import Claim
 from chalicelib.protocol.handoffs import Handoff, RequestedBy
+from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import Record
-from chalicelib.protocol.reply_claim import Claim
 from chalicelib.protocol.send_rows import Part
 from tests.fakes.faults import Fault
 from tests.world import World

@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.clock import iso
 from chalicelib.ports.queues import DELAY_SECONDS_MAX
-from chalicelib.protocol.conversation_lock import PEOPLE
 from chalicelib.protocol.handoffs import RequestedBy
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import Record
 from chalicelib.repair.retrying import Again, Exhausted, next_try
 from chalicelib.repair.stalled_locks import (

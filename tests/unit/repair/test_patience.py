@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import iso
-from chalicelib.protocol.conversation_lock import PEOPLE
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import Record
 from chalicelib.repair.patience import (
     REDISPATCH_SECONDS_MAX,
