@@ -88,17 +88,29 @@ class Engine(Collaborators):
 
     @cached_property
     def replying(self) -> Replying:
+        from chalicelib.outbound.concluding import Concluding
         from chalicelib.outbound.endings import Endings
+        from chalicelib.outbound.holding import Holding
+        from chalicelib.outbound.late import LateReplies
+        from chalicelib.outbound.people import PeoplesReplies
         from chalicelib.outbound.replying import Replying
+        from chalicelib.outbound.turns import Turns
 
+        planning, parts, handoff = self._planning, self._parts, self._handoff
+        clock, settings = self.clock, self.settings
+        endings = Endings(self.retriggering, clock, settings)
         return Replying(
-            planning=self._planning,
-            parts=self._parts,
-            handoff=self._handoff,
-            endings=Endings(self.retriggering, self.clock, self.settings),
-            policies=self.policies,
-            clock=self.clock,
-            settings=self.settings,
+            planning=planning,
+            parts=parts,
+            handoff=handoff,
+            endings=endings,
+            holding=Holding(endings, self.policies, clock, settings),
+            turns=Turns(handoff, endings, self.policies, clock, settings),
+            people=PeoplesReplies(planning, parts, endings, clock, settings),
+            concluding=Concluding(handoff, endings, clock, settings),
+            late=LateReplies(planning, parts, handoff, endings, clock),
+            clock=clock,
+            settings=settings,
         )
 
     @cached_property

@@ -611,7 +611,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again does not say which of its claims sent nothing",
         "P1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        job = replace(job, reply=job.reply.without_sending(later.unsent_claims))\n",
             "",
@@ -629,7 +629,7 @@ MUTANTS = (
     _mutant(
         "a claim that stays is waited for as long as one that was given back",
         "R2",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "            is_free = False\n",
             "",
@@ -665,9 +665,9 @@ MUTANTS = (
     _mutant(
         "a late reply that was sent is not recorded",
         "x",
-        "outbound/replying.py",
+        "outbound/late.py",
         (
-            "        is_news = self._endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = self.endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
             "        is_news = True\n",
         ),
     ),
@@ -900,7 +900,7 @@ MUTANTS = (
     _mutant(
         "a redriven reply gives its claim back between its tries",
         "R1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        is_free = later.gives_claim_back and not is_redriven\n",
             "        is_free = later.gives_claim_back\n",
@@ -923,14 +923,14 @@ MUTANTS = (
         "a further part is begun without a look",
         "I8",
         "outbound/parts.py",
-        ("and not still_ours():  # I8", "and not number:"),
+        ("and not still_ours():  # I8", "and not at:"),
     ),
     _mutant(
         "the look before a part ignores the routing",
         "I8",
         "outbound/replying.py",
         (
-            "        return not self._handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self.handoff.belongs_to_people(with_entries, job.trail)\n",
             "        return bool(with_entries)\n",
         ),
     ),
@@ -943,7 +943,7 @@ MUTANTS = (
     _mutant(
         "a claim that ends with people opens the conversation",
         "M",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             " or claimed.claim_end is ClaimEnd.PEOPLE:\n            return self._pass",
             ":\n            return self._pass",
@@ -952,7 +952,7 @@ MUTANTS = (
     _mutant(
         "an interim message opens the conversation",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        if claimed.claim_end is ClaimEnd.UNCLAIM:\n            return self._end_interim",
             "        if not claimed.claim_end:\n            return self._end_interim",
@@ -986,7 +986,7 @@ MUTANTS = (
     _mutant(
         "an interim message is recorded as often as it comes",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         ("entries=unrecorded(job.tables, claimed, done.entries),", "entries=done.entries,"),
     ),
     _mutant(
@@ -1262,7 +1262,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again at once ends beside the claim for people of its own earlier delivery",
         "t",
-        "outbound/replying.py",
+        "outbound/late.py",
         ("        if is_at_work and is_own:\n", "        if is_at_work and is_own and job.reply.attempt < 0:\n"),
     ),
     _mutant(
