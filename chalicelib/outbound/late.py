@@ -19,7 +19,6 @@ from chalicelib.outbound.parts import PartSending
 from chalicelib.outbound.planning import Planning, first_part
 from chalicelib.outbound.turns import draft_of
 from chalicelib.protocol.lock_changes import Changed
-from chalicelib.telemetry import Level, Step
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class LateReplies:
         is_news = self.endings.record(job, plan.entries, is_whole=plan.error_code is None)
         if is_news or plan.error_code is not None:
             return self.endings.ended(job, plan.entries, plan.error_code)
-        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)  # all of it is recorded already
-        return self.endings.look_at_stage(job)
+        return self.endings.ended_before(job)
 
     def _end_with_people(self, job: Job, conversation: Conversation, *, is_own: bool) -> bool | Changed:
         """People have the batch: a stranger's reply is refused, what was sent of its own is recorded."""

@@ -192,8 +192,7 @@ class Replying:
         """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""
         if decision.may_be_redriven(job.reply, conversation.record) and first_part(job) is None:
             return self._claim_and_send(job, conversation, is_taken_over=False)
-        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:
             return self.late.end(job, conversation, ReplyCode.UNKNOWN_OUTCOME)
-        return self.endings.ended(job, (), code) if code is not None else self.endings.look_at_stage(job)
+        return self.endings.ended(job, (), code) if code is not None else self.endings.ended_before(job)

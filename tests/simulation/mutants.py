@@ -1289,6 +1289,12 @@ MUTANTS = (
             "        is_free = Attr(_HELD_UNTIL).missing()\n",
         ),
     ),
+    _mutant(
+        "a reply of people that comes again does not look at the stage",
+        "n",
+        "outbound/people.py",
+        ("            self.endings.ended_before(job)\n", "            pass\n"),
+    ),
 )
 
 
