@@ -24,7 +24,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import math
 import os
 import resource
 import subprocess
@@ -35,6 +34,8 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from hashlib import sha256
 from itertools import product
+from operator import truediv
+from statistics import median
 from types import SimpleNamespace
 
 from chalice.app import Request
@@ -56,7 +57,7 @@ SECONDS_MAX = 1.0
 MEGABYTES_MAX = 300
 HASHES_MAX = 3.0
 CALLS_MAX = 4
-ROUNDS = 25
+ROUNDS = 41
 LAMBDA_SHARE = 512 / 1_769
 """Of one processor that a function of 512 MB gets: AWS gives a whole one at 1,769 MB."""
 
@@ -127,13 +128,13 @@ def show_forged() -> tuple[float, int]:
     rows, worst, most = [], 0.0, 0
     for name in forged():
         cost = json.loads(child(f"{FORGED}{name}"))
-        multiple = cost["seconds"] / cost["hash_seconds"]
+        multiple = cost["multiple"]
         worst, most = max(worst, multiple), max(most, cost["calls"])
         parts = ("decode_seconds", "hash_seconds", "short_seconds", "seconds")
         figures = [f"{cost[part] * 1_000:.2f}" for part in parts]
         rows.append([name, f"{cost['bytes'] / 1e6:.1f}", *figures, f"{multiple:.2f} x", str(cost["calls"])])
     show(
-        f"One forged e-mail, secrets cached: the best of {ROUNDS} rounds",
+        f"One forged e-mail, secrets cached: the best of {ROUNDS} rounds; of a hash: the median of the rounds",
         ["", "MB posted", "base64 ms", "SHA-256 ms", "one line in ms", "refused in ms", "of a hash", "calls"],
         rows,
     )
@@ -168,17 +169,17 @@ def forged() -> dict[str, Email]:
 
 
 def measure_forged(name: str) -> None:
-    """Refuse one e-mail some times, and tell what that took at best."""
+    """Refuse one e-mail some times, and tell what that took at best, and in the median round in hashes."""
     email = forged()[name]
     body = email.body
     engine = Engine()
     answers = Answers(engine, email_conversation(), json.dumps({"public_key": keys()[1]}))
-    best: dict[str, float] = {}
+    rounds: dict[str, list[float]] = {}
 
     def timed(part: str, act: Callable[[], object]) -> None:
         began = time.process_time()
         act()
-        best[part] = min(best.get(part, math.inf), time.process_time() - began)
+        rounds.setdefault(part, []).append(time.process_time() - began)
 
     def refuse(one: Email, content: bytes, proof: Mapping[str, str], *, decode: str, part: str) -> None:
         request = _request(one, content, proof)
@@ -198,7 +199,11 @@ def measure_forged(name: str) -> None:
         ):
             proof = {} if name == UNSIGNED else signature(content, private_key)
             refuse(one, content, proof, decode=decode, part=part)
-    print(json.dumps({"decode_seconds": 0.0, **best, "calls": len(answers.operations), "bytes": len(body)}))
+    best = {part: min(seconds) for part, seconds in rounds.items()}
+    # Of one round: a machine that is slow for a moment is slow for both.
+    multiple = median(map(truediv, rounds["seconds"], rounds["hash_seconds"]))
+    told = {"multiple": multiple, "calls": len(answers.operations), "bytes": len(body)}
+    print(json.dumps({"decode_seconds": 0.0, **best, **told}))
 
 
 def cases() -> dict[str, Email]:

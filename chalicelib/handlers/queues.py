@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from chalicelib.batches.batching import Job
+from chalicelib.batches.job import Job
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, invocation_trail, report
@@ -171,7 +171,8 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
         job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
         again = replace(job, tables=engine.tables, queues=engine.queues)
-        failures += _one(partial(engine.batching.process, job), partial(engine.batching.retry_later, again), own)
+        retry_later = partial(engine.batching.requeueing.retry_later, again)
+        failures += _one(partial(engine.batching.process, job), retry_later, own)
     if failures:
         raise failures[0]
 

@@ -104,6 +104,11 @@ class Endings:
         self.report(job, Step.RELEASED, entries, error_code)
         return self.look_at_stage(job)
 
+    def ended_before(self, job: Job) -> bool:
+        """Look at the stage for an earlier delivery, which ended the reply and may have failed before it looked."""
+        job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
+        return self.look_at_stage(job)
+
     def dead_letter(self, job: Job, code: str) -> None:
         """Send the reply to the dead-letter queue, as it first came."""
         first = replace(job.reply, attempt=0)  # one that is redriven starts anew

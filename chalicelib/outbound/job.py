@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.clock import Deadline
+from chalicelib.conversations import lookup
+from chalicelib.conversations.conversation import Conversation
 from chalicelib.errors import EngineError, TryAgain
 from chalicelib.messages.replies import Reply
 from chalicelib.outbound.errands import Undelivered
 from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
+from chalicelib.settings import Settings
 from chalicelib.telemetry import Trail
 
 Entry = Mapping[str, Any]
@@ -42,6 +45,16 @@ class Job:
     def after(self, fault: EngineError) -> Job:
         """The reply as it comes again after this fault: with what the failed try learned."""
         return replace(self, reply=fault.reply) if isinstance(fault, NotRequeued) else self
+
+
+def load(job: Job, settings: Settings, *, with_messages: bool = True) -> Conversation | None:
+    """The reply's conversation; None: it is gone."""
+    return lookup.load(
+        job.tables.conversations,
+        job.reply.conversation,
+        settings.context_attributes,
+        with_messages=with_messages,
+    )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class PeoplesReplies:
         if is_news or done.error_code is not None:
             self.endings.ended(job, done.entries, done.error_code)
         else:
-            job.trail.log(Step.REPLY_ENDED, Level.DEBUG)
+            self.endings.ended_before(job)
 
     def _record_before_requeue(self, job: Job, entries: Sequence[Entry]) -> None:
         """Record the parts that were sent before; where that fails, the reply's end records them.

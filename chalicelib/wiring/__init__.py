@@ -21,7 +21,10 @@ from chalicelib.channels.provider import Provider
 from chalicelib.channels.verification import Verification
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.lookup import holds_lock
+from chalicelib.inbound.admitting import Admitting
+from chalicelib.inbound.finding import Finding
 from chalicelib.inbound.receiving import Receiving
+from chalicelib.inbound.storing import Storing
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.settings import SWEEP_THREADS
 from chalicelib.settings.process import lambda_handler
@@ -59,15 +62,25 @@ class Engine(Collaborators):
             provider=provider,
             channels=self.channels,
             tables=self.tables,
-            queues=self.queues,
             verification=Verification(provider, self.credentials),
-            handoff=self._handoff,
-            policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, self.new_id),
-            unknown_sender_policy=self._unknown_sender_policy,
-            companies=Companies(self.clock),
+            finding=Finding(companies=Companies(self.clock), policies=self.policies, settings=self.settings),
+            admitting=self._admitting,
             clock=self.clock,
-            new_id=self.new_id,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _admitting(self) -> Admitting:
+        return Admitting(
+            channels=self.channels,
+            tables=self.tables,
+            queues=self.queues,
+            storing=Storing(clock=self.clock, new_id=self.new_id, settings=self.settings),
+            handoff=self._handoff,
+            unknown_sender_policy=self._unknown_sender_policy,
+            policies=self.policies,
+            clock=self.clock,
             settings=self.settings,
         )
 
@@ -88,17 +101,29 @@ class Engine(Collaborators):
 
     @cached_property
     def replying(self) -> Replying:
+        from chalicelib.outbound.concluding import Concluding
         from chalicelib.outbound.endings import Endings
+        from chalicelib.outbound.holding import Holding
+        from chalicelib.outbound.late import LateReplies
+        from chalicelib.outbound.people import PeoplesReplies
         from chalicelib.outbound.replying import Replying
+        from chalicelib.outbound.turns import Turns
 
+        planning, parts, handoff = self._planning, self._parts, self._handoff
+        clock, settings = self.clock, self.settings
+        endings = Endings(self.retriggering, clock, settings)
         return Replying(
-            planning=self._planning,
-            parts=self._parts,
-            handoff=self._handoff,
-            endings=Endings(self.retriggering, self.clock, self.settings),
-            policies=self.policies,
-            clock=self.clock,
-            settings=self.settings,
+            planning=planning,
+            parts=parts,
+            handoff=handoff,
+            endings=endings,
+            holding=Holding(endings, self.policies, clock, settings),
+            turns=Turns(handoff, endings, self.policies, clock, settings),
+            people=PeoplesReplies(planning, parts, endings, clock, settings),
+            concluding=Concluding(handoff, endings, clock, settings),
+            late=LateReplies(planning, parts, handoff, endings, clock),
+            clock=clock,
+            settings=settings,
         )
 
     @cached_property
@@ -140,14 +165,17 @@ class Engine(Collaborators):
     @cached_property
     def batching(self) -> Batching:
         from chalicelib.batches.batching import Batching
+        from chalicelib.batches.dispatching import Dispatching
+        from chalicelib.batches.requeueing import Requeueing
 
         return Batching(
             handoff=self._handoff,
             stalled_locks=self._stalled_locks,
             policies=self.policies,
             media_copying=self._media_copying,
+            dispatching=Dispatching(self.policies, self.clock, self.new_id, self.settings),
+            requeueing=Requeueing(self._stalled_locks, self.clock, self.new_id, self.settings),
             clock=self.clock,
-            new_id=self.new_id,
             settings=self.settings,
         )
 

@@ -1,6 +1,6 @@
 """A whole deployed stage in moto: stack, functions, a secret, one conversation; sound until a test plants a fault.
 
-One thread, one account per test, made from the template.
+One thread, one account per test: the first is made from the template, the others are copies of it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from local.stubs.twilio import Account, TwilioStub
 from ops.stage.account import Account as AwsAccount
 from ops.stage.deployment import Deployment, full_name
 from ops.stage.target import CONFIG_FILE, Config, Target
+from tests.ops.kept_account import KeptAccount
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, World, conversation
 
 STAGE, REGION = "dev", "eu-west-1"
@@ -153,22 +154,35 @@ def deployed(*, is_woken: bool) -> Iterator[Stage]:
         limits = [(event, _tell_limits) for event in LIMITS]
         patch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *limits])
         made = Stage(Config.read(), Target.of(STAGE, Config.read(), region=REGION))
-        client("cloudformation").create_stack(
-            StackName=f"replies-engine-{STAGE}",
-            TemplateBody=TEMPLATE_FILE.read_text(),
-            Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
-        )
-        for name in ("stage", "trigger-lock", "sends"):
-            turn_ttl_on(f"conversations-{name}-{STAGE}")
-        turn_ttl_on(f"unknown-senders-{STAGE}")
-        _turn_backups_on()
-        _close_bucket()
-        client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
-        _deploy(made)
-        if is_woken:
-            _wake(made)
-        made.put_row()
+        if is_woken in _KEPT:
+            _KEPT[is_woken].put_back()
+        else:
+            _make(made, is_woken=is_woken)
+            _KEPT[is_woken] = KeptAccount.now()
         yield made
+
+
+_KEPT: dict[bool, KeptAccount] = {}
+"""What the first test of the run made, by whether queues wake functions."""
+
+
+def _make(stage: Stage, *, is_woken: bool) -> None:
+    """The whole stage."""
+    client("cloudformation").create_stack(
+        StackName=f"replies-engine-{STAGE}",
+        TemplateBody=TEMPLATE_FILE.read_text(),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+    )
+    for name in ("stage", "trigger-lock", "sends"):
+        turn_ttl_on(f"conversations-{name}-{STAGE}")
+    turn_ttl_on(f"unknown-senders-{STAGE}")
+    _turn_backups_on()
+    _close_bucket()
+    client("secretsmanager").create_secret(Name=REF, SecretString=json.dumps(SECRET))
+    _deploy(stage)
+    if is_woken:
+        _wake(stage)
+    stage.put_row()
 
 
 def turn_ttl_on(table: str) -> None:

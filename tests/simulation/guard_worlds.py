@@ -300,6 +300,22 @@ def reset_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
 _FOR_PEOPLE = {ACME.list_for_people: [ACME.customer]}
 
 
+def reply_of_people_beside_a_message(_: None, memory: Memory | None) -> Simulation:
+    """A reply of people has ended, and is about to send the trigger of a message, on which its webhook relies."""
+    simulation = Simulation(Budgets(replies=1, throttles=1, waits=1), memory=memory)
+    worlds._staged(simulation, "one")
+    simulation.undisturbed(60)
+    simulation.world.reply_of_people(ACME, "a person says")
+    webhooks(simulation, "two")
+    with simulation.planting():
+        simulation._reply(simulation.world.queues.human_replies.messages[0], simulation.world.queues.human_replies)
+        simulation._post(simulation.course.webhooks[0])
+        for actor, calls in ((1, 2), (0, 9), (1, 1)):  # it is staged, found by the reply, and the lock is the reply's
+            for _ in range(calls):
+                simulation._step(simulation.course.actors[actor], None)
+    return simulation
+
+
 def sweeps_share_a_long_stage(crashes: int, memory: Memory | None) -> Simulation:
     """Two messages lost their triggers on a stage that is longer than a page; two sweeps at once share its segments."""
     budgets = Budgets(sweeps=2, sweepers=2, crashes=crashes, deliveries=0)
@@ -360,6 +376,7 @@ GUARD_WORLDS = (
     SmallWorld("a bug before a dispatch", bug_before_a_dispatch, {"one worker": 0, "one worker, a crash": 1}),
     SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
     SmallWorld("two messages during a turn", two_messages_during_a_turn, {"one worker": None}),
+    SmallWorld("a reply of people beside a message", reply_of_people_beside_a_message, {"throttled": None}),
     SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
 )
 """Added to those of `worlds`."""

@@ -49,14 +49,15 @@ MUTANTS = (
     _mutant(
         "a trigger is ensured before the message is staged",
         "T2",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
             "        if route is Route.CHANNEL:\n"
-            "            trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), tenant=conversation.tenant)\n"
-            "            self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
+            "            from chalicelib.protocol.trigger_lock import Trigger, ensure\n"
+            "            ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self.storing.new_id()), delay_seconds=0, now=self.clock.now(), tenant=conversation.tenant)\n"
+            "            self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
             "            return Outcome()\n"
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
         ),
     ),
     _mutant(
@@ -119,7 +120,7 @@ MUTANTS = (
     _mutant(
         "a trigger that failed comes again only where no other waits",
         "T4",
-        "batches/batching.py",
+        "batches/requeueing.py",
         ("        trigger_lock.send_again(\n", "        trigger_lock.ensure(\n"),
     ),
     # Reading.
@@ -169,17 +170,17 @@ MUTANTS = (
     _mutant(
         "all rows that were read are settled, not only those of the batch that the lock names",
         "S3",
-        "batches/batching.py",
+        "batches/settling.py",
         ("for message in view.staged if message.message_sid in ended_ids]", "for message in view.staged]"),
     ),
     _mutant(
         "rows are settled before their batch is dispatched",
         "S3",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n"
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
-            "        self._settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
+            "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
         ),
     ),
@@ -226,8 +227,8 @@ MUTANTS = (
     _mutant(
         "a batch keeps the id of the one before it",
         "I5",
-        "batches/batching.py",
-        ("        batch_id = self._new_id()\n", "        batch_id = view.record.batch_id or self._new_id()\n"),
+        "batches/dispatching.py",
+        ("        batch_id = self.new_id()\n", "        batch_id = view.record.batch_id or self.new_id()\n"),
     ),
     _mutant(
         "people are sent a batch whose claim for them was refused",
@@ -308,7 +309,7 @@ MUTANTS = (
     _mutant(
         "a lock that another system set never begins to age",
         "f",
-        "batches/batching.py",
+        "batches/requeueing.py",
         (
             "                conversation_lock.stamp(job.tables.conversations, record, shards=shards, now=now)\n",
             "                pass\n",
@@ -611,7 +612,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again does not say which of its claims sent nothing",
         "P1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        job = replace(job, reply=job.reply.without_sending(later.unsent_claims))\n",
             "",
@@ -629,7 +630,7 @@ MUTANTS = (
     _mutant(
         "a claim that stays is waited for as long as one that was given back",
         "R2",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "            is_free = False\n",
             "",
@@ -665,9 +666,9 @@ MUTANTS = (
     _mutant(
         "a late reply that was sent is not recorded",
         "x",
-        "outbound/replying.py",
+        "outbound/late.py",
         (
-            "        is_news = self._endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
+            "        is_news = self.endings.record(job, plan.entries, is_whole=plan.error_code is None)\n",
             "        is_news = True\n",
         ),
     ),
@@ -768,7 +769,7 @@ MUTANTS = (
     _mutant(
         "the pair's older conversations are not asked for a message",
         "identity",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
             "        return look_elsewhere(tables, found.older, message.message_sid)\n",
             "        return None\n",
@@ -814,7 +815,7 @@ MUTANTS = (
     _mutant(
         "a dispatch that may have happened is followed by an unlock",
         "h",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "            emergency.pop_all()\n"
             "        job.queues.ai.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)\n",
@@ -876,10 +877,10 @@ MUTANTS = (
     _mutant(
         "a START takes the mark off though a STOP was staged since the stage was read",
         "O3",
-        "batches/batching.py",
+        "batches/settling.py",
         (
-            "        if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
-            "        if False:\n",
+            "    if action.opt_out_marks and staging.read(job.tables.stage, job.trigger.conversation) != view.staged:\n",
+            "    if False:\n",
         ),
     ),
     _mutant(
@@ -900,7 +901,7 @@ MUTANTS = (
     _mutant(
         "a redriven reply gives its claim back between its tries",
         "R1",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        is_free = later.gives_claim_back and not is_redriven\n",
             "        is_free = later.gives_claim_back\n",
@@ -923,14 +924,14 @@ MUTANTS = (
         "a further part is begun without a look",
         "I8",
         "outbound/parts.py",
-        ("and not still_ours():  # I8", "and not number:"),
+        ("and not still_ours():  # I8", "and not at:"),
     ),
     _mutant(
         "the look before a part ignores the routing",
         "I8",
         "outbound/replying.py",
         (
-            "        return not self._handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self.handoff.belongs_to_people(with_entries, job.trail)\n",
             "        return bool(with_entries)\n",
         ),
     ),
@@ -943,7 +944,7 @@ MUTANTS = (
     _mutant(
         "a claim that ends with people opens the conversation",
         "M",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             " or claimed.claim_end is ClaimEnd.PEOPLE:\n            return self._pass",
             ":\n            return self._pass",
@@ -952,7 +953,7 @@ MUTANTS = (
     _mutant(
         "an interim message opens the conversation",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         (
             "        if claimed.claim_end is ClaimEnd.UNCLAIM:\n            return self._end_interim",
             "        if not claimed.claim_end:\n            return self._end_interim",
@@ -986,7 +987,7 @@ MUTANTS = (
     _mutant(
         "an interim message is recorded as often as it comes",
         "L",
-        "outbound/replying.py",
+        "outbound/concluding.py",
         ("entries=unrecorded(job.tables, claimed, done.entries),", "entries=done.entries,"),
     ),
     _mutant(
@@ -1091,10 +1092,10 @@ MUTANTS = (
     _mutant(
         "a restarted lock is abandoned",
         "N4",
-        "batches/batching.py",
+        "batches/dispatching.py",
         (
             "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
-            "        self._dispatch(job, outcome, may_abandon=isinstance(action, decision.Restart))\n",
+            "        self._dispatch(job, outcome, may_abandon=isinstance(action, actions.Restart))\n",
         ),
     ),
     _mutant(
@@ -1262,7 +1263,7 @@ MUTANTS = (
     _mutant(
         "a reply that comes again at once ends beside the claim for people of its own earlier delivery",
         "t",
-        "outbound/replying.py",
+        "outbound/late.py",
         ("        if is_at_work and is_own:\n", "        if is_at_work and is_own and job.reply.attempt < 0:\n"),
     ),
     _mutant(
@@ -1288,6 +1289,12 @@ MUTANTS = (
             "        is_free = Attr(_HELD_UNTIL).missing() | Attr(_HELD_UNTIL).le(epoch(now))\n",
             "        is_free = Attr(_HELD_UNTIL).missing()\n",
         ),
+    ),
+    _mutant(
+        "a reply of people that comes again does not look at the stage",
+        "n",
+        "outbound/people.py",
+        ("            self.endings.ended_before(job)\n", "            pass\n"),
     ),
 )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import inf
@@ -55,7 +55,14 @@ class Delimiters:
         return min(max(start, first), end)
 
 
-def find_delimiters(delimiter: bytes, body: bytes, *, count_max: int, is_limited: bool = False) -> Delimiters:
+def find_delimiters(
+    delimiter: bytes,
+    body: bytes,
+    *,
+    count_max: int,
+    is_limited: bool = False,
+    searched: Callable[[int], None] | None = None,
+) -> Delimiters:
     """The delimiters of a body; of more than `count_max` not all are found.
 
     Args:
@@ -63,6 +70,7 @@ def find_delimiters(delimiter: bytes, body: bytes, *, count_max: int, is_limited
         body: a form.
         count_max: beyond which the search ends.
         is_limited: whether blocks that would take too long are left out.
+        searched: is called with the end of each block that was searched, or left out.
     """
     search = _Search(delimiter, body, count_max, len(body) * _LOOKS_SHARE if is_limited else inf)
     places: list[int] = []
@@ -76,6 +84,8 @@ def find_delimiters(delimiter: bytes, body: bytes, *, count_max: int, is_limited
         else:
             places += found
         start = end
+        if searched is not None:
+            searched(end)
     for block in unsearched.copy():  # by now it is known which letter is rare
         found = search.by_rare_letter(*block)
         if found is not None:

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from chalicelib.channels.sendgrid.delimiters import find_delimiters
+from chalicelib.channels.sendgrid.delimiters import Delimiters, find_delimiters
 from chalicelib.errors import Code, Rejected
 
 BODY_BYTES_MAX = 10_485_760
@@ -107,8 +107,13 @@ class Form:
         return self if self.rest is None else self.rest()
 
 
-def read_form(content_type: str, body: bytes) -> Form:
+def read_form(content_type: str, body: bytes, *, searched: Callable[[int], None] | None = None) -> Form:
     """The form that a request's body holds, as far as it is read before the request is verified.
+
+    Args:
+        content_type: the request's header, which names the boundary.
+        body: the request's.
+        searched: is called with each place up to which the body has just been searched.
 
     Raises:
         Rejected: `PARSING_ERROR`; it is none, or not whole, or breaks a limit.
@@ -124,22 +129,27 @@ def read_form(content_type: str, body: bytes) -> Form:
     delimiter = b"\r\n--%b" % boundary.encode()
     if not body.startswith(delimiter[2:]):
         raise Rejected(Code.PARSING_ERROR, "the form does not begin with its delimiter")
-    return _read(boundary, delimiter, body, is_verified=False)
+    found = find_delimiters(delimiter, body, count_max=_PARTS_MAX, is_limited=True, searched=searched)
+    return _read(boundary, delimiter, body, found, unusual_max=_UNUSUAL_HEADS_MAX)
 
 
-def _read(boundary: str, delimiter: bytes, body: bytes, *, is_verified: bool) -> Form:
-    """A form; whole where it is verified.
+def _read_whole(boundary: str, delimiter: bytes, body: bytes) -> Form:
+    found = find_delimiters(delimiter, body, count_max=_PARTS_MAX)
+    return _read(boundary, delimiter, body, found, unusual_max=_PARTS_MAX)
+
+
+def _read(boundary: str, delimiter: bytes, body: bytes, found: Delimiters, *, unusual_max: int) -> Form:
+    """A form, as far as its delimiters were found.
 
     A part is a slice between two delimiters. Where a block between them was not searched, only the beginning of the
     part is certain.
     """
-    found = find_delimiters(delimiter, body, count_max=_PARTS_MAX, is_limited=not is_verified)
     if len(found.places) > _PARTS_MAX:
         raise Rejected(Code.PARSING_ERROR, f"the form has more than {_PARTS_MAX} parts")
     terminator = found.places[-1] + len(delimiter) if found.places else len(body)
     if body[terminator : terminator + 5] not in {b"--", b"--\r\n"}:
         raise Rejected(Code.PARSING_ERROR, "the form does not end with its terminator, or goes on behind it")
-    heads = _Heads(boundary, delimiter, body, _PARTS_MAX if is_verified else _UNUSUAL_HEADS_MAX)
+    heads = _Heads(boundary, delimiter, body, unusual_max)
     is_whole = not found.unsearched
     fields: dict[str, memoryview] = {}
     files: list[File] = []
@@ -161,7 +171,7 @@ def _read(boundary: str, delimiter: bytes, body: bytes, *, is_verified: bool) ->
             files.append(File(name, filename, content_type, view[content_start:certain_end]))
     if is_whole and not heads.unread_count:
         return Form(Fields(fields), files)
-    return Form(Fields(fields), files, rest=partial(_read, boundary, delimiter, body, is_verified=True))
+    return Form(Fields(fields), files, rest=partial(_read_whole, boundary, delimiter, body))
 
 
 _Part = tuple[str, bytes | None, str, int]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -129,17 +129,19 @@ class Mail:
         }
 
 
-def read_mail(request: WebhookRequest, notes: Notes) -> Mail:
+def read_mail(request: WebhookRequest, notes: Notes, *, searched: Callable[[int], None] | None = None) -> Mail:
     """The e-mail of a request, as far as it is read before the request is verified.
 
     Args:
         request: as it came in.
-        notes: where it goes what could not be read.
+        notes: what could not be read is added.
+        searched: is called with each place up to which the body has just been searched.
 
     Raises:
         Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
     """
-    return _mail_of(read_form(request.headers.get("content-type", ""), request.body), notes)
+    form = read_form(request.headers.get("content-type", ""), request.body, searched=searched)
+    return _mail_of(form, notes)
 
 
 def _mail_of(form: Form, notes: Notes) -> Mail:

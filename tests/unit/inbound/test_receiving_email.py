@@ -103,9 +103,9 @@ class TestOneRecipient:
         module, _, name = f"chalicelib.channels.sendgrid.{step}".rpartition(".")
         read = getattr(importlib.import_module(module), name)
 
-        def read_slowly(*told: Any) -> Any:
+        def read_slowly(*told: Any, **named: Any) -> Any:
             world.clock.advance(world.settings.webhook_deadline_seconds + 1)
-            return read(*told)
+            return read(*told, **named)
 
         monkeypatch.setattr(f"{module}.{name}", read_slowly)
 

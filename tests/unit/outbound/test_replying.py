@@ -853,6 +853,23 @@ class TestPeople:
         assert world.phone.texts == ["a person says"]
         assert len([entry for entry in world.row["messages"] if entry.get("source") == "human"]) == 1
 
+    def test_a_reply_of_people_that_comes_again_looks_at_the_stage_once_more(self):
+        """Its earlier delivery ended it, and failed to send the trigger of a message that came meanwhile."""
+        world = World()
+        world.deliver()
+        world.run(60)
+        world.queues.human_replies.inject(human(), group="acme")
+        world.send_replies()
+        world.plan.faults = {len(world.plan.calls) + 5: Fault.CRASH_BEFORE}
+        world.deliver()
+        world.queues.human_replies.inject(human(), group="acme")
+
+        world.send_replies()
+
+        assert world.staged_ids
+        assert len(world.queues.triggers["whatsapp"].messages) == 1
+        assert world.phone.texts[1:] == ["a person says"]
+
     def test_people_who_write_on_and_on_never_fill_the_record(self):
         """Their replies move old entries off it; once the customer's own is among them, a reply has no recipient."""
         world = World()
