@@ -12,14 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
-from chalice.app import MultiDict
-from twilio.request_validator import RequestValidator
-
 from chalicelib.channels.channel import Channel, NumberKind, channel_of
 from chalicelib.channels.provider import DeliveryReport, WebhookRequest
+from chalicelib.channels.twilio import signatures
 from chalicelib.channels.twilio.credentials import TwilioCredentials
 from chalicelib.clock import Clock
 from chalicelib.errors import Code, Rejected
@@ -125,10 +124,10 @@ class Twilio:
         signature = request.headers.get(SIGNATURE_HEADER)
         if not signature or account_id != credentials.account_sid:
             return False
-        parameters = request.once("parameters", lambda: MultiDict(_form(request)))
         try:
+            parameters = request.once("signed", lambda: signatures.ordered(_form(request)))
             return any(
-                RequestValidator(token).validate(url, parameters, signature)
+                signatures.is_signed(url, parameters, token, signature)
                 for token in credentials.tokens
                 for url in request.urls
             )
@@ -224,5 +223,10 @@ def _extras(form: Form) -> dict[str, str]:
             extras["extras_cut"] = "true"
             continue
         room -= size
-        extras[_CAPITAL.sub("_", name).lower()] = values[0]
+        extras[_snake_case(name)] = values[0]
     return extras
+
+
+@lru_cache(256)  # Twilio has some forty names
+def _snake_case(name: str) -> str:
+    return _CAPITAL.sub("_", name).lower()
