@@ -26,7 +26,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
 """Random runs of `make simulate`, and after how many it prints how it goes on."""
 
-STEPS_MAX = 1_000_000
+STEPS_MAX = 1_500_000
 """How many steps of a small world `make simulate` takes."""
 
 WORLDS = [pytest.param(*one, id=", ".join(names)) for names, one in variants().items()]
