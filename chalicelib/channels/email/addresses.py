@@ -31,6 +31,7 @@ _PIECES_MAX = 8
 """Of a name that separators part; each is looked at again with the next one."""
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _SEPARATOR = re.compile("[,;]")
+_LIKELY = re.compile(r"[^\s,;]@[^\s,;]")
 _WORD = re.compile(r"[^\s:]+")
 
 
@@ -71,14 +72,15 @@ def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
 
 def _several(value: str, masked: str) -> Iterator[tuple[str, str]]:
     """The mailboxes of a header that names none in brackets, or several."""
-    start, pieces = 0, 0
+    start, pieces, piece_start = 0, 0, 0
     for end in (*_separators(masked), len(value)):
-        brackets = [
-            one for one in _BRACKETED.finditer(masked, start, end) if _mailbox(value[one.start(1) : one.end(1)])
-        ]
+        # What a piece without an address adds to those before it is none either.
+        is_likely, piece_start = _LIKELY.search(value, piece_start, end) is not None, end
+        found = _BRACKETED.finditer(masked, start, end) if is_likely else ()
+        brackets = [one for one in found if _mailbox(value[one.start(1) : one.end(1)])]
         if brackets:
             yield _named(value, start, end, brackets[-1])
-        elif (bare := _bare(value, masked, start, end)) is not None:
+        elif is_likely and (bare := _bare(value, masked, start, end)) is not None:
             yield bare
         elif pieces < _PIECES_MAX:
             pieces += 1
@@ -102,10 +104,10 @@ def _bare(value: str, masked: str, start: int, end: int) -> tuple[str, str] | No
     found = [
         (first, last, told)
         for first, last in words
-        if "@" in value[first:last] and (told := _mailbox(value[first:last])) is not None
+        if value.find("@", first + 1, last) > 0 and (told := _mailbox(value[first:last])) is not None
     ]
     if len(found) != 1:
-        quoted = _mailbox(value[start:end])
+        quoted = _mailbox(value[start:end]) if '"@' in value[start:end] else None
         return None if quoted is None else ("", quoted)
     first, last, told = found[0]
     return f"{value[start:first]} {value[last:end]}".strip(" \t\r\n\"'():"), told

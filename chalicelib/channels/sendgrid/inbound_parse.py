@@ -37,7 +37,7 @@ _ENVELOPE_BYTES_MAX: Final = 16_384
 _DOCUMENT_BYTES_MAX: Final = 262_144
 _HEAD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 1_024
 """Of the headers, and a blank line: as much as is read of them."""
-_FROM_BYTES_MAX: Final = 2_048
+_FROM_BYTES_MAX: Final = 1_024
 """Of what names the sender, as far as it is read before anybody has verified the e-mail."""
 _FROM = re.compile(rb"\nfrom[ \t]{0,80}:")
 _FOLDED = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*")
