@@ -24,7 +24,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import math
 import os
 import resource
 import subprocess
@@ -35,6 +34,8 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from hashlib import sha256
 from itertools import product
+from operator import truediv
+from statistics import median
 from types import SimpleNamespace
 
 from chalice.app import Request
@@ -56,7 +57,7 @@ SECONDS_MAX = 1.0
 MEGABYTES_MAX = 300
 HASHES_MAX = 3.0
 CALLS_MAX = 4
-ROUNDS = 25
+ROUNDS = 41
 LAMBDA_SHARE = 512 / 1_769
 """Of one processor that a function of 512 MB gets: AWS gives a whole one at 1,769 MB."""
 
@@ -88,6 +89,8 @@ PHOTO = os.urandom(1 << 16) * 64
 SMALL_FILE = ("x.png", "image/png", b"x")
 ODD_FILE = ("x%22.png", "image/png; name=x", b"x")
 """Its headers need a parser."""
+TOLD = ("subject", "cc", "SPF", "dkim", "spam_score")
+UTF_7 = json.dumps(dict.fromkeys(TOLD, "utf-7"))
 ANSWERS = {"In-Reply-To": "<a@acme.example>"}
 INTRODUCTION = "5 Jan 2026 10:00 <a@b.example, Bob wrote:\r\n"
 """Looks like an introduction, and is none."""
@@ -127,13 +130,13 @@ def show_forged() -> tuple[float, int]:
     rows, worst, most = [], 0.0, 0
     for name in forged():
         cost = json.loads(child(f"{FORGED}{name}"))
-        multiple = cost["seconds"] / cost["hash_seconds"]
+        multiple = cost["multiple"]
         worst, most = max(worst, multiple), max(most, cost["calls"])
         parts = ("decode_seconds", "hash_seconds", "short_seconds", "seconds")
         figures = [f"{cost[part] * 1_000:.2f}" for part in parts]
         rows.append([name, f"{cost['bytes'] / 1e6:.1f}", *figures, f"{multiple:.2f} x", str(cost["calls"])])
     show(
-        f"One forged e-mail, secrets cached: the best of {ROUNDS} rounds",
+        f"One forged e-mail, secrets cached: the best of {ROUNDS} rounds; of a hash: the median of the rounds",
         ["", "MB posted", "base64 ms", "SHA-256 ms", "one line in ms", "refused in ms", "of a hash", "calls"],
         rows,
     )
@@ -163,22 +166,27 @@ def forged() -> dict[str, Email]:
         f"hostile, {PARTS} fields more": replace(photo, fields={f"field-{n}": "x" for n in range(PARTS)}),
         f"hostile, {PARTS} files more": replace(photo, attachments=(*photo.attachments, *[SMALL_FILE] * PARTS)),
         f"hostile, {PARTS} odd files more": replace(photo, attachments=(*photo.attachments, *[ODD_FILE] * PARTS)),
+        "hostile, a From of commas": replace(photo, sender=f"@{',' * 100_000}"),
+        "hostile, fields in UTF-7": replace(
+            photo, fields=dict.fromkeys(TOLD, b"\xff\xfe" * 32_768) | {"charsets": UTF_7}
+        ),
+        "hostile, an envelope of 16 KB": replace(photo, fields={"envelope": json.dumps({"to": ["a@b"] * 2_000})}),
         UNSIGNED: photo,
     }
 
 
 def measure_forged(name: str) -> None:
-    """Refuse one e-mail some times, and tell what that took at best."""
+    """Refuse one e-mail some times, and tell what that took at best, and in the median round in hashes."""
     email = forged()[name]
     body = email.body
     engine = Engine()
     answers = Answers(engine, email_conversation(), json.dumps({"public_key": keys()[1]}))
-    best: dict[str, float] = {}
+    rounds: dict[str, list[float]] = {}
 
     def timed(part: str, act: Callable[[], object]) -> None:
         began = time.process_time()
         act()
-        best[part] = min(best.get(part, math.inf), time.process_time() - began)
+        rounds.setdefault(part, []).append(time.process_time() - began)
 
     def refuse(one: Email, content: bytes, proof: Mapping[str, str], *, decode: str, part: str) -> None:
         request = _request(one, content, proof)
@@ -198,7 +206,11 @@ def measure_forged(name: str) -> None:
         ):
             proof = {} if name == UNSIGNED else signature(content, private_key)
             refuse(one, content, proof, decode=decode, part=part)
-    print(json.dumps({"decode_seconds": 0.0, **best, "calls": len(answers.operations), "bytes": len(body)}))
+    best = {part: min(seconds) for part, seconds in rounds.items()}
+    # Of one round: a machine that is slow for a moment is slow for both.
+    multiple = median(map(truediv, rounds["seconds"], rounds["hash_seconds"]))
+    told = {"multiple": multiple, "calls": len(answers.operations), "bytes": len(body)}
+    print(json.dumps({"decode_seconds": 0.0, **best, **told}))
 
 
 def cases() -> dict[str, Email]:

@@ -146,7 +146,7 @@ class _Tagged:
         self.argument = argument
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C is ten times as fast
     """A safe loader that keeps CloudFormation's short tags as values."""
 
 

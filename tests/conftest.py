@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
-from botocore.loaders import JSONFileLoader
 
+from chalicelib.aws.clients import AMAZON_ROOTS
+from chalicelib.channels import connections
 from tests.rights import Recorder, is_allowed, recording
 
 
@@ -38,19 +40,15 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_read_once() -> Iterator[None]:
-    """Botocore parses the models of its services anew for each session, which takes longer than most tests here.
+def _read_once() -> Iterator[None]:
+    """What libraries read anew for each session, and what takes longer than most tests here.
 
-    Nothing changes a model: botocore itself shares it among all clients of a session.
+    All botocore sessions share one loader of service models, which nothing changes: all clients of one session share it
+    too. The providers' clients trust a few authorities: no test connects to a server that one of certifi's signed.
     """
-    read = JSONFileLoader.load_file
-
-    @cache
-    def read_once(path: str) -> Any:
-        return read(JSONFileLoader(), path)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read_once(path))
+        patch.setattr(botocore.session, "create_loader", cache(botocore.loaders.create_loader))
+        patch.setattr(connections, "DEFAULT_CA_BUNDLE_PATH", str(AMAZON_ROOTS))
         yield
 
 

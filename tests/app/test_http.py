@@ -157,6 +157,9 @@ class TestEndToEnd:
         assert response.json_body == {"success": False, "code": "UNKNOWN_PATH", "message": "no webhook has this path"}
 
 
+FORGED_SIGNATURE = "x" * 27 + "="
+"""In the form of Twilio's."""
+
 WHOLE = {
     "MessageSid": sid(1),
     "AccountSid": ACCOUNT_SID,
@@ -204,7 +207,7 @@ HOSTILE = {
         {f"X-Flood-{number}": "x" * 100 for number in range(2_000)},
         "INVALID_SIGNATURE",
     ),
-    "a forged signature": (urlencode(WHOLE).encode(), {"X-Twilio-Signature": "x" * 28}, "INVALID_SIGNATURE"),
+    "a forged signature": (urlencode(WHOLE).encode(), {"X-Twilio-Signature": FORGED_SIGNATURE}, "INVALID_SIGNATURE"),
     "a signature that is none": (
         urlencode(WHOLE).encode(),
         {"X-Twilio-Signature": "é\x00" * 9_000},
@@ -212,7 +215,7 @@ HOSTILE = {
     ),
     "a Host that is none": (
         urlencode(WHOLE).encode(),
-        {"Host": "[::1", "X-Twilio-Signature": "x" * 28},
+        {"Host": "[::1", "X-Twilio-Signature": FORGED_SIGNATURE},
         "INVALID_SIGNATURE",
     ),
     "an unknown company": (urlencode({**WHOLE, "To": "whatsapp:+1999"}).encode(), {}, "INVALID_SIGNATURE"),
@@ -227,7 +230,7 @@ class TestHostileInput:
         """Twilio's column: 200 and empty TwiML; the log tells the code; never a 500."""
         before = deployment.row
 
-        response = deployment.send(body, {"Content-Type": FORM_TYPE, "X-Twilio-Signature": "x" * 28, **headers})
+        response = deployment.send(body, {"Content-Type": FORM_TYPE, "X-Twilio-Signature": FORGED_SIGNATURE, **headers})
 
         out = capsys.readouterr().out
         assert (response.status_code, response.body) == (200, EMPTY)

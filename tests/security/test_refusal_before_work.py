@@ -114,7 +114,7 @@ def test_an_e_mail_without_signature_and_url_token_is_refused_before_its_body_is
     email = Email()
     headers = {name.lower(): value for name, value in signature(email.body).items()}
     del headers[missing]
-    monkeypatch.setattr(inbound_parse, "read_form", lambda *_: pytest.fail("the form was read"))
+    monkeypatch.setattr(inbound_parse, "read_form", lambda *_, **__: pytest.fail("the form was read"))
 
     response = world.post_bytes(email.body, {"content-type": email.content_type, **headers})
 
@@ -122,12 +122,28 @@ def test_an_e_mail_without_signature_and_url_token_is_refused_before_its_body_is
     assert world.plan.calls == []
 
 
+@pytest.mark.parametrize("url_token", ["x", "x" * 31, "x" * 31 + " ", "x" * 32 + "\u00e9"])
+def test_a_url_token_that_could_be_no_company_s_is_refused_before_the_body_is_touched(url_token: str, monkeypatch):
+    """A token has at least 32 visible characters."""
+    world = World(None, email_conversation())
+    email = Email()
+    monkeypatch.setattr(inbound_parse, "read_form", lambda *_, **__: pytest.fail("the form was read"))
+
+    response = world.post_bytes(email.body, {"content-type": email.content_type}, url_token=url_token)
+
+    assert (response.status_code, json.loads(response.body)["code"]) == (403, "INVALID_SIGNATURE")
+    assert world.plan.calls == []
+
+
 @pytest.mark.parametrize("path", ["/webhooks/whatsapp", "/webhooks/sms"])
-def test_a_twilio_request_without_signature_is_refused_before_any_call(path: str):
+@pytest.mark.parametrize(
+    "signature", ["", "x", "x" * 28, "x" * 27 + "=\n", "\u00e9" * 27 + "=", "x" * 27 + "=" * 9_000]
+)
+def test_a_twilio_request_without_a_signature_in_twilio_s_form_is_refused_before_any_call(path: str, signature: str):
     """Whatever else it says."""
     world = World()
 
-    response = world.post(world.form(), path=path, **{"X-Twilio-Signature": ""})
+    response = world.post(world.form(), path=path, **{"X-Twilio-Signature": signature})
 
     assert response.status_code == 200
     assert world.plan.calls == []
@@ -183,6 +199,17 @@ def test_nothing_of_a_forged_mail_is_parsed(monkeypatch):
     monkeypatch.setattr(unread, "extras_of", lambda *_, **__: pytest.fail("the headers were told"))
 
     assert forge(world, Email(message_id="")).status_code == 403
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "iso2022_jp_ext", "utf-8"])
+def test_what_sendgrid_tells_beside_a_mail_is_not_decoded_for_a_forger(charset: str, monkeypatch):
+    """Some character sets take a hundred times as long as the hash; the two addresses are enough to look it up."""
+    world = World(None, email_conversation())
+    told = dict.fromkeys(("subject", "cc", "SPF", "dkim", "spam_score"), b"\xff\xfe" * 32_768)
+    email = Email(fields={**told, "charsets": json.dumps(dict.fromkeys(told, charset))})
+    monkeypatch.setattr(inbound_parse, "_text_of", lambda *_: pytest.fail("a field was decoded"))
+
+    assert forge(world, email).status_code == 403
 
 
 def test_what_takes_long_to_search_is_left_until_the_mail_is_verified(monkeypatch):

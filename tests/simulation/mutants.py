@@ -49,14 +49,15 @@ MUTANTS = (
     _mutant(
         "a trigger is ensured before the message is staged",
         "T2",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
             "        if route is Route.CHANNEL:\n"
-            "            trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), tenant=conversation.tenant)\n"
-            "            self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
+            "            from chalicelib.protocol.trigger_lock import Trigger, ensure\n"
+            "            ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self.storing.new_id()), delay_seconds=0, now=self.clock.now(), tenant=conversation.tenant)\n"
+            "            self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
             "            return Outcome()\n"
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
         ),
     ),
     _mutant(
@@ -240,7 +241,7 @@ MUTANTS = (
             "\n"
             "    def take_from_reply(",
             "        if not isinstance(outcome, Claim):\n"
-            "            self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "            self.people.send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
             "            return outcome\n"
             "        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)\n"
             "\n"
@@ -373,7 +374,7 @@ MUTANTS = (
         "conversations/handoff.py",
         (
             "        outcome = people_claim.claim_for_people(\n",
-            "        self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "        self.people.send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
             "        outcome = people_claim.claim_for_people(\n",
         ),
     ),
@@ -434,11 +435,11 @@ MUTANTS = (
         "conversations/handoff.py",
         (
             "        if record.unanswered:\n"
-            "            self._send(queues, conversation, record.unanswered, trail, draft)\n"
+            "            self.people.send(queues, conversation, record.unanswered, trail, draft)\n"
             "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n",
             "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n"
             "        if isinstance(outcome, Released) and record.unanswered:\n"
-            "            self._send(queues, conversation, record.unanswered, trail, draft)\n",
+            "            self.people.send(queues, conversation, record.unanswered, trail, draft)\n",
         ),
     ),
     _mutant(
@@ -768,7 +769,7 @@ MUTANTS = (
     _mutant(
         "the pair's older conversations are not asked for a message",
         "identity",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
             "        return look_elsewhere(tables, found.older, message.message_sid)\n",
             "        return None\n",
@@ -930,7 +931,7 @@ MUTANTS = (
         "I8",
         "outbound/replying.py",
         (
-            "        return not self.handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self.handoff.people.belongs_to_people(with_entries, job.trail)\n",
             "        return bool(with_entries)\n",
         ),
     ),

@@ -62,8 +62,8 @@ class SendGrid:
         self._settings = settings
 
     def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:
-        """Whether there is a token in the URL, or a timestamp and a signature in the form that each must have."""
-        if url_token:
+        """Whether there is a token in the URL, or a timestamp and a signature, in the form that each must have."""
+        if _URL_TOKEN.fullmatch(url_token):
             return True
         timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
         return _TIMESTAMP.fullmatch(timestamp) is not None and _is_signature(signature)

@@ -37,6 +37,7 @@ EXTRAS_BYTES_MAX: Final = 16_384
 """What is kept of parameters beyond those of the message itself, so that a staged row stays small."""
 
 _PARAMETERS_MAX: Final = 1_000
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{27}=")
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 """The form of Twilio's ids. Twilio's signed string has no separators: an id without this form could contain the bytes
 of the next parameter, with a valid signature, and one captured request would become many messages."""
@@ -60,8 +61,8 @@ class Twilio:
     clock: Clock
 
     def bears_proof(self, headers: Mapping[str, str], url_token: str) -> bool:  # noqa: ARG002
-        """Whether there is a signature."""
-        return bool(headers.get(SIGNATURE_HEADER))
+        """Whether there is a signature in the form that Twilio's have: base64 of an HMAC-SHA1."""
+        return _SIGNATURE.fullmatch(headers.get(SIGNATURE_HEADER, "")) is not None
 
     def parse(self, request: WebhookRequest) -> tuple[InboundMessage]:
         """The message of a form; unknown parameters are tolerated and kept among the extras.
