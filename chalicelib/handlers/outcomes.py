@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
-from chalicelib.inbound.receiving import Outcome
+from chalicelib.inbound.outcome import Outcome
 from chalicelib.settings.process import trace_id
 from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
 from chalicelib.telemetry.metrics import MEASURES, PROVEN_FOR_ANOTHER

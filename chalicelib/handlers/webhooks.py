@@ -19,7 +19,8 @@ from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
 from chalicelib.handlers.outcomes import as_engine_error, invocation_trail, report
 from chalicelib.inbound import responses
-from chalicelib.inbound.receiving import Outcome, Receiving
+from chalicelib.inbound.outcome import Outcome
+from chalicelib.inbound.receiving import Receiving
 from chalicelib.inbound.responses import Answer
 from chalicelib.outbound.delivery_reports import DeliveryReports
 from chalicelib.telemetry import Level, Metric, Step, Trail

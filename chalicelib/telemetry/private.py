@@ -1,7 +1,7 @@
 """Finds private data in a text: people's numbers and addresses, in any spelling; pure.
 
-    +49 151 12345678          with a plus sign, seven digits or more
-    0049 151 12345678         without one, nine to fifteen digits, with blanks, dots, slashes, hyphens, brackets
+    +49 151 12345678          with a plus sign, six digits or more
+    0049 151 12345678         without one, nine to fifteen digits, with blanks, dots, slashes, dashes, brackets
     4915112345678
     anna@customer.example     an address
 
@@ -16,10 +16,16 @@ from collections.abc import Callable
 
 _DIGITS_MIN, _DIGITS_MAX = 9, 15
 
+_IN_NUMBERS = r"\d\t ()./\-\u00a0\u2000-\u200a\u202f\u2010-\u2015\u2212"
+"""Digits, and what people and their programs write between them: every blank and every dash."""
+
+_IN_ADDRESSES = r"""[^\s<>"'@\uff20]"""
+"""A letter of an address. An address begins where none stands before it, so a long word is read once."""
+
 _PRIVATE = re.compile(
-    r"""(?P<certain>\+\d[\d ().-]{4,}\d          # as the world writes it: +49 151 12345678
-        |       [^\s<>"'@]+@[^\s<>"'@]+)      # an address
-    |   (?<![\w.+-])\(?\d[\d ()./-]{7,}\d(?![\w:-])
+    rf"""(?P<certain>(?:"[^"@]*"|(?<!{_IN_ADDRESSES}){_IN_ADDRESSES}+)[@\uff20]{_IN_ADDRESSES}+  # an address
+        |       [+\uff0b]\d[{_IN_NUMBERS}]{{4,}}\d)  # as the world writes it: +49 151 12345678
+    |   (?<![\w.+-])\(?\d[{_IN_NUMBERS}]{{7,}}\d(?![\w:-])
     """,
     re.VERBOSE,
 )

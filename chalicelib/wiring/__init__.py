@@ -21,7 +21,10 @@ from chalicelib.channels.provider import Provider
 from chalicelib.channels.verification import Verification
 from chalicelib.conversations.companies import Companies
 from chalicelib.conversations.lookup import holds_lock
+from chalicelib.inbound.admitting import Admitting
+from chalicelib.inbound.finding import Finding
 from chalicelib.inbound.receiving import Receiving
+from chalicelib.inbound.storing import Storing
 from chalicelib.messages.attachments import AttachmentStore
 from chalicelib.settings import SWEEP_THREADS
 from chalicelib.settings.process import lambda_handler
@@ -59,15 +62,25 @@ class Engine(Collaborators):
             provider=provider,
             channels=self.channels,
             tables=self.tables,
-            queues=self.queues,
             verification=Verification(provider, self.credentials),
-            handoff=self._handoff,
-            policies=self.policies,
             attachment_store=AttachmentStore(self.bucket, self.new_id),
-            unknown_sender_policy=self._unknown_sender_policy,
-            companies=Companies(self.clock),
+            finding=Finding(companies=Companies(self.clock), policies=self.policies, settings=self.settings),
+            admitting=self._admitting,
             clock=self.clock,
-            new_id=self.new_id,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _admitting(self) -> Admitting:
+        return Admitting(
+            channels=self.channels,
+            tables=self.tables,
+            queues=self.queues,
+            storing=Storing(clock=self.clock, new_id=self.new_id, settings=self.settings),
+            handoff=self._handoff,
+            unknown_sender_policy=self._unknown_sender_policy,
+            policies=self.policies,
+            clock=self.clock,
             settings=self.settings,
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -142,7 +144,38 @@ class TestMasking:
         """A row holds what a company wrote."""
         assert masking.text("released batch b-1, code none", [known]) == "released batch b-1, code none"
 
-    @pytest.mark.parametrize("number", ["+4915112345678", "4915112345678", "0049 151 12345678", "(555) 123-4567"])
+    @pytest.mark.parametrize(
+        "number",
+        [
+            "+4915112345678",
+            "4915112345678",
+            "0049 151 12345678",
+            "(555) 123-4567",
+            "+49/151/12345678",
+            "+49 151 / 12345678",
+            "+49\u00a0151\u00a012345678",
+            "0151\u202f12345678",
+            "+49\u2011151\u201312345678",
+            "\uff0b49 151 12345678",
+        ],
+    )
     def test_a_number_is_masked_however_it_is_written(self, number: str):
-        """With a plus sign or without."""
-        assert number not in masking.text(f"no conversation of {number} is active")
+        """With a plus sign or without, whichever blanks and dashes a program put between its digits."""
+        masked = masking.text(f"no conversation of {number} is active")
+
+        assert not any(len(run) > 3 for run in re.findall(r"\d+", masked))
+
+    @pytest.mark.parametrize(
+        "address", ['"ann b"@customer.example', "ann\uff20customer.example", "1+4915112345678@x.example"]
+    )
+    def test_an_address_is_masked_however_it_is_written(self, address: str):
+        """Quoted, and with the wide at sign of East Asian keyboards."""
+        assert address not in masking.text(f"no conversation of {address} is active")
+
+    @pytest.mark.parametrize("word", ["x", "+1", "1 ", '"', "@", "+1-", "(1", "1/"])
+    def test_no_text_makes_masking_long(self, word: str):
+        """The time is in proportion to the length: a company's row may hold any name."""
+        began = time.process_time()
+        masking.text(word * 40_000)
+
+        assert time.process_time() - began < 1

@@ -49,14 +49,15 @@ MUTANTS = (
     _mutant(
         "a trigger is ensured before the message is staged",
         "T2",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
             "        if route is Route.CHANNEL:\n"
-            "            trigger_lock.ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self._new_id()), delay_seconds=0, now=self._clock.now(), tenant=conversation.tenant)\n"
-            "            self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
+            "            from chalicelib.protocol.trigger_lock import Trigger, ensure\n"
+            "            ensure(tables.trigger_lock, queues.trigger(message.channel), Trigger(conversation.key, self.storing.new_id()), delay_seconds=0, now=self.clock.now(), tenant=conversation.tenant)\n"
+            "            self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n"
             "            return Outcome()\n"
-            "        staged = self._stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
+            "        staged = self.storing.stage(tables, conversation, message, policy, attachments, trail, route=route)\n",
         ),
     ),
     _mutant(
@@ -768,7 +769,7 @@ MUTANTS = (
     _mutant(
         "the pair's older conversations are not asked for a message",
         "identity",
-        "inbound/receiving.py",
+        "inbound/admitting.py",
         (
             "        return look_elsewhere(tables, found.older, message.message_sid)\n",
             "        return None\n",
