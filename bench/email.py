@@ -89,6 +89,8 @@ PHOTO = os.urandom(1 << 16) * 64
 SMALL_FILE = ("x.png", "image/png", b"x")
 ODD_FILE = ("x%22.png", "image/png; name=x", b"x")
 """Its headers need a parser."""
+TOLD = ("subject", "cc", "SPF", "dkim", "spam_score")
+UTF_7 = json.dumps(dict.fromkeys(TOLD, "utf-7"))
 ANSWERS = {"In-Reply-To": "<a@acme.example>"}
 INTRODUCTION = "5 Jan 2026 10:00 <a@b.example, Bob wrote:\r\n"
 """Looks like an introduction, and is none."""
@@ -164,6 +166,11 @@ def forged() -> dict[str, Email]:
         f"hostile, {PARTS} fields more": replace(photo, fields={f"field-{n}": "x" for n in range(PARTS)}),
         f"hostile, {PARTS} files more": replace(photo, attachments=(*photo.attachments, *[SMALL_FILE] * PARTS)),
         f"hostile, {PARTS} odd files more": replace(photo, attachments=(*photo.attachments, *[ODD_FILE] * PARTS)),
+        "hostile, a From of commas": replace(photo, sender=f"@{',' * 100_000}"),
+        "hostile, fields in UTF-7": replace(
+            photo, fields=dict.fromkeys(TOLD, b"\xff\xfe" * 32_768) | {"charsets": UTF_7}
+        ),
+        "hostile, an envelope of 16 KB": replace(photo, fields={"envelope": json.dumps({"to": ["a@b"] * 2_000})}),
         UNSIGNED: photo,
     }
 

@@ -10,19 +10,17 @@ on `message_id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.clock import Clock
-from chalicelib.conversations import contexts, lookup, staged_contexts, views
+from chalicelib.conversations import lookup, staged_contexts, views
 from chalicelib.conversations.contexts import Draft
 from chalicelib.conversations.conversation import Conversation
-from chalicelib.conversations.policies import Policies
-from chalicelib.conversations.routing import Route, Routing, handoff_reasons, has_answered_enough
+from chalicelib.conversations.people_queue import PeopleQueue
+from chalicelib.conversations.routing import Route
 from chalicelib.conversations.views import Entry, Gone, View
-from chalicelib.errors import Misconfigured
-from chalicelib.messages.inbound import Address
-from chalicelib.ports.queues import Queues, fair_group
+from chalicelib.ports.queues import Queues
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import conversation_lock, handoffs, history, people_claim, staging
 from chalicelib.protocol.claim_changes import Claim, Released
@@ -32,7 +30,7 @@ from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey
 from chalicelib.protocol.staging import StagedMessage
 from chalicelib.settings import Settings
-from chalicelib.telemetry import Level, Metric, Step, Trail
+from chalicelib.telemetry import Level, Step, Trail
 
 GRACE_SECONDS = 5
 """How old another's claim for people must be before somebody else finishes it: its maker is mostly still at it."""
@@ -42,7 +40,7 @@ GRACE_SECONDS = 5
 class Handoff:
     """Hands batches to the company's people."""
 
-    policies: Policies
+    people: PeopleQueue
     clock: Clock
     new_id: Callable[[], str]
     settings: Settings
@@ -176,20 +174,12 @@ class Handoff:
         """
         record = conversation.record
         if record.unanswered:
-            self._send(queues, conversation, record.unanswered, trail, draft)
+            self.people.send(queues, conversation, record.unanswered, trail, draft)
         outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())
         if isinstance(outcome, Released):
             staging.settle(tables.stage, record.key, record.unanswered_ids)
             trail.log(Step.SETTLED, Level.DEBUG, count=len(record.unanswered_ids))
         return outcome
-
-    def send_draft(self, queues: Queues, conversation: Conversation, draft: Draft, trail: Trail) -> None:
-        """Send people what the AI answered to a batch that they have: at least once, they dedupe on its reply id.
-
-        Raises:
-            TryAgain, Misconfigured: it was not sent, or perhaps.
-        """
-        self._send(queues, conversation, (), trail, draft)
 
     def hand_over(
         self, tables: Tables, queues: Queues, key: ConversationKey, handoff: handoffs.Handoff, trail: Trail
@@ -221,68 +211,10 @@ class Handoff:
         """A new handoff."""
         return handoffs.Handoff(requested_by, self.new_id(), reason)
 
-    def belongs_to_people(self, conversation: Conversation, trail: Trail) -> bool:
-        """Whether all that is unanswered goes to people, as the company routes now or a handoff stands.
-
-        A list that cannot be read sends nothing to people: the batch is with the AI already, and its answer goes out.
-        """
-        try:
-            return views.belongs_to_people(conversation, self._routing(conversation, trail))
-        except Misconfigured as fault:
-            trail.fault(Step.FAILED, fault, Level.WARNING)
-            return False
-
-    def _routing(self, conversation: Conversation, trail: Trail) -> Routing:
-        policy_of = self.policies.for_channels(conversation, trail)
-        return Routing(self.settings.handoff_flag_routes, policy_of, self.clock.now())
-
-    def _send(
-        self,
-        queues: Queues,
-        conversation: Conversation,
-        entries: Sequence[Entry],
-        trail: Trail,
-        draft: Draft | None,
-    ) -> None:
-        """Send one context to the handoff queue."""
-        body = contexts.handoff_context(
-            conversation,
-            entries,
-            draft=draft,
-            reasons=self._reasons(conversation, entries, trail),
-            request_id=trail.request_id,
-            context_attributes=self.settings.context_attributes,
-            now=self.clock.now(),
-        )
-        queues.handoff.send(body, group=fair_group(conversation.tenant), attributes=conversation.attributes)
-        outcome = conversation.record.handed_off_by or RequestedBy.COMPANY.value
-        batch_id = conversation.record.batch_id or "none"
-        trail.log(Step.HANDED_OFF, batch_id=batch_id, count=len(entries), outcome=outcome)
-        if entries:
-            trail.count(Metric.HANDED_OFF, len(entries))
-        routing = self._routing(conversation, trail)
-        limited = [one for one in entries if self._is_beyond_answers_max(conversation, one, routing)]
-        if limited:
-            trail.log(Step.ANSWERS_MAX_REACHED, Level.WARNING, count=len(limited))
-            trail.count(Metric.ANSWERS_MAX_REACHED, len(limited))
-
-    @staticmethod
-    def _is_beyond_answers_max(conversation: Conversation, entry: Entry, routing: Routing) -> bool:
-        sender = Address.from_text(entry["metadata"]["sender"])
-        return has_answered_enough(conversation, entry["channel_type"], sender, routing)
-
-    def _reasons(self, conversation: Conversation, entries: Sequence[Entry], trail: Trail) -> Mapping[str, str]:
-        """By message id, why the routing sends a message to people; a list that cannot be read stops no hand-off."""
-        try:
-            return handoff_reasons(conversation, entries, self._routing(conversation, trail))
-        except Misconfigured as fault:
-            trail.fault(Step.FAILED, fault, Level.WARNING)
-            return {}
-
     def _is_clear(self, view: View, trail: Trail) -> bool:
         """Whether the record is open and small, and all that it carries and all that is staged is for people."""
         record, conversation = view.record, view.conversation
-        routing = self._routing(conversation, trail)
+        routing = self.people.routing(conversation, trail)
         carried = [views.destination_of_entry(conversation, one, routing) for one in record.unanswered]
         staged = [views.destination_of(view, one, routing) for one in view.new]
         is_ordinary = not any(one.opt_out or one.opt_out_keyword for one in view.new)

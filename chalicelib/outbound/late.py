@@ -89,7 +89,7 @@ class LateReplies:
     def send_draft(self, job: Job, conversation: Conversation, draft: Draft | None) -> None:
         """Send people what the AI answered to a batch that they have, if there is anything left of it."""
         if draft is not None:
-            self.handoff.send_draft(job.queues, conversation, draft, job.trail)
+            self.handoff.people.send_draft(job.queues, conversation, draft, job.trail)
 
 
 def draft_left(job: Job) -> Draft | None:

@@ -129,7 +129,7 @@ class PartSending:
                 unsent=job.reply.unsent_claims,
             )
         except (TryAgain, Misconfigured) as fault:
-            self._report(job, part, fault)
+            _report(job, part, fault)
             self._give_back(job, part)  # for another delivery of this reply, which does not know the token
             return Later(fault.code.value, 0, gives_claim_back=not plan.is_begun, unsent_claims=(part.token,))
 
@@ -139,7 +139,7 @@ class PartSending:
         try:
             return sends.claim_again(job.tables.sends, found, token=part.token, now=self.clock.now())
         except (TryAgain, Misconfigured) as fault:
-            self._report(job, part, fault)
+            _report(job, part, fault)
             self._give_back(job, again)
             return Later(fault.code.value, 0, gives_claim_back=False, unsent_claims=(part.token,))
 
@@ -148,7 +148,7 @@ class PartSending:
         try:
             sends.give_back(job.tables.sends, part, token=part.token)
         except (TryAgain, Misconfigured) as fault:
-            self._report(job, part, fault)
+            _report(job, part, fault)
             return (part.token,)
         return ()
 
@@ -193,7 +193,7 @@ class PartSending:
         if left > timedelta(0):
             return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
         # What the record or another part's row knows of is no proof of this one, though it may say the same.
-        taken = self._sids_of_other_parts(job, found) | plan.known_sids
+        taken = _sids_of_other_parts(job, found) | plan.known_sids
         listed = self.senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.tried_since))
         sids = [sid for sid in listed if sid not in taken]
         if sids:
@@ -224,18 +224,19 @@ class PartSending:
         job.trail.log(Step.SENT_AGAIN, Level.WARNING, count=part.number)
         return self._send_once(job, replace(part, first_claimed_at=claimed.first_claimed_at), wanted, plan)
 
-    def _sids_of_other_parts(self, job: Job, found: Part) -> frozenset[str]:
-        """The provider's ids of the parts before this one, which may say the same."""
-        others = (sends.find(job.tables.sends, send_id_of(job.reply, one)) for one in range(1, found.number))
-        return frozenset(one.provider_sid for one in others if one and one.provider_sid)
-
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
         return code == self.codes[vendor].opted_out
 
     def _mark_opted_out(self, job: Job, channel: str) -> None:
         mark_opted_out(job.tables, job.reply.conversation, channel, self.clock, self.settings.context_attributes)
 
-    @staticmethod
-    def _report(job: Job, part: Part, fault: EngineError) -> None:
-        job.trail.fault(Step.FAILED, fault, Level.WARNING, count=part.number)
-        job.trail.count(Metric.FAULT, outcome=fault.code.value)
+
+def _sids_of_other_parts(job: Job, found: Part) -> frozenset[str]:
+    """The provider's ids of the parts before this one, which may say the same."""
+    others = (sends.find(job.tables.sends, send_id_of(job.reply, one)) for one in range(1, found.number))
+    return frozenset(one.provider_sid for one in others if one and one.provider_sid)
+
+
+def _report(job: Job, part: Part, fault: EngineError) -> None:
+    job.trail.fault(Step.FAILED, fault, Level.WARNING, count=part.number)
+    job.trail.count(Metric.FAULT, outcome=fault.code.value)

@@ -125,7 +125,7 @@ class Replying:
         reply = job.reply
         # A handoff comes to its end without its words, where those cannot be sent.
         is_without_words = not reply.contents or reply.attempt >= self.settings.reply_attempts_max
-        if self.handoff.belongs_to_people(conversation, job.trail):
+        if self.handoff.people.belongs_to_people(conversation, job.trail):
             return self.turns.hand_off(job, conversation)
         if reply.action is Action.NONE:
             return self.turns.end_without_reply(job, conversation)
@@ -137,7 +137,7 @@ class Replying:
         is_new = not (is_taken_over or job.reply.attempt)
         # Before the claim, for a secret that cannot be had leaves none behind.
         plan = self.planning.plan(job, conversation, None if is_new else first_part(job))
-        if is_taken_over and isinstance(plan, Plan) and self.handoff.belongs_to_people(conversation, job.trail):
+        if is_taken_over and isinstance(plan, Plan) and self.handoff.people.belongs_to_people(conversation, job.trail):
             plan = replace(plan, refusal=ReplyCode.TAKEN_OVER)  # what has a row is looked up; nothing new is sent
         outcome = self._claim(job, conversation, is_taken_over=is_taken_over)
         if not isinstance(outcome, Claim):
@@ -186,7 +186,7 @@ class Replying:
             return False
         entries = conversation.item.get(MESSAGES)
         with_entries = Conversation.from_item({**now.item, **({MESSAGES: entries} if entries is not None else {})})
-        return not self.handoff.belongs_to_people(with_entries, job.trail)
+        return not self.handoff.people.belongs_to_people(with_entries, job.trail)
 
     def _end_again(self, job: Job, conversation: Conversation) -> bool | Changed:
         """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""

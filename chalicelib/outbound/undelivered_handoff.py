@@ -54,7 +54,7 @@ class UndeliveredHandoff:
             case Claimed():
                 return self._finish(job, part, conversation)
             case Passed():
-                self.handoff.send_draft(job.queues, conversation, self._draft(job, part), job.trail)
+                self.handoff.people.send_draft(job.queues, conversation, self._draft(job, part), job.trail)
             case LastWord() | Past() | Unsettled():
                 why = "no_batch" if isinstance(found, LastWord) else "not_the_last_word"
                 job.trail.log(Step.NOT_HANDED_OFF, outcome=why, count=part.number, code=part.error_code or "none")
@@ -78,7 +78,7 @@ class UndeliveredHandoff:
         draft = self._draft(job, part)
         if not conversation.record.unanswered:
             # Its messages have left the record.
-            self.handoff.send_draft(job.queues, conversation, draft, job.trail)
+            self.handoff.people.send_draft(job.queues, conversation, draft, job.trail)
         outcome = self.handoff.finish(job.tables, job.queues, conversation, job.trail, draft=draft)
         return outcome if isinstance(outcome, Changed) else None
 

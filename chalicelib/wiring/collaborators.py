@@ -14,6 +14,7 @@ from chalicelib.channels.channel import Channel, Vendor
 from chalicelib.channels.provider import Provider
 from chalicelib.channels.twilio.webhooks import Twilio
 from chalicelib.conversations.handoff import Handoff
+from chalicelib.conversations.people_queue import PeopleQueue
 from chalicelib.conversations.policies import Policies
 from chalicelib.errors import Code
 from chalicelib.unknown_senders.policy import UnknownSenderPolicy
@@ -41,7 +42,8 @@ class Collaborators(Resources):
 
     @cached_property
     def _handoff(self) -> Handoff:
-        return Handoff(self.policies, self.clock, self.new_id, self.settings)
+        people = PeopleQueue(self.policies, self.clock, self.settings)
+        return Handoff(people, self.clock, self.new_id, self.settings)
 
     @cached_property
     def retriggering(self) -> Retriggering:

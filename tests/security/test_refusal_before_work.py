@@ -201,6 +201,17 @@ def test_nothing_of_a_forged_mail_is_parsed(monkeypatch):
     assert forge(world, Email(message_id="")).status_code == 403
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "iso2022_jp_ext", "utf-8"])
+def test_what_sendgrid_tells_beside_a_mail_is_not_decoded_for_a_forger(charset: str, monkeypatch):
+    """Some character sets take a hundred times as long as the hash; the two addresses are enough to look it up."""
+    world = World(None, email_conversation())
+    told = dict.fromkeys(("subject", "cc", "SPF", "dkim", "spam_score"), b"\xff\xfe" * 32_768)
+    email = Email(fields={**told, "charsets": json.dumps(dict.fromkeys(told, charset))})
+    monkeypatch.setattr(inbound_parse, "_text_of", lambda *_: pytest.fail("a field was decoded"))
+
+    assert forge(world, email).status_code == 403
+
+
 def test_what_takes_long_to_search_is_left_until_the_mail_is_verified(monkeypatch):
     """A forger chooses the bytes, and could choose those among which a delimiter is hardest to find."""
     world = World(None, email_conversation())

@@ -241,7 +241,7 @@ MUTANTS = (
             "\n"
             "    def take_from_reply(",
             "        if not isinstance(outcome, Claim):\n"
-            "            self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "            self.people.send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
             "            return outcome\n"
             "        return self.finish(tables, queues, Conversation.from_item(outcome.item), trail, draft=draft)\n"
             "\n"
@@ -374,7 +374,7 @@ MUTANTS = (
         "conversations/handoff.py",
         (
             "        outcome = people_claim.claim_for_people(\n",
-            "        self._send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
+            "        self.people.send(queues, conversation, conversation.record.unanswered, trail, draft)\n"
             "        outcome = people_claim.claim_for_people(\n",
         ),
     ),
@@ -435,11 +435,11 @@ MUTANTS = (
         "conversations/handoff.py",
         (
             "        if record.unanswered:\n"
-            "            self._send(queues, conversation, record.unanswered, trail, draft)\n"
+            "            self.people.send(queues, conversation, record.unanswered, trail, draft)\n"
             "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n",
             "        outcome = people_claim.end_with_people(tables.conversations, record, now=self.clock.now())\n"
             "        if isinstance(outcome, Released) and record.unanswered:\n"
-            "            self._send(queues, conversation, record.unanswered, trail, draft)\n",
+            "            self.people.send(queues, conversation, record.unanswered, trail, draft)\n",
         ),
     ),
     _mutant(
@@ -931,7 +931,7 @@ MUTANTS = (
         "I8",
         "outbound/replying.py",
         (
-            "        return not self.handoff.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self.handoff.people.belongs_to_people(with_entries, job.trail)\n",
             "        return bool(with_entries)\n",
         ),
     ),

@@ -26,6 +26,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SEEDS, SEEDS_AT_ONCE = 50_000, 1_000
 """Random runs of `make simulate`, and after how many it prints how it goes on."""
 
+STEPS_MAX = 1_500_000
+"""How many steps of a small world `make simulate` takes."""
+
 WORLDS = [pytest.param(*one, id=", ".join(names)) for names, one in variants().items()]
 IN_TEST = {world: (world, min(variant for one, variant in QUICK if one == world)) for world, _ in QUICK}.values()
 """One variant of each of the quick worlds, for `make test`."""
@@ -45,12 +48,13 @@ def test_every_schedule_of_a_small_world_keeps_every_invariant(world: int, varia
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("world", "variant"), WORLDS)
 def test_every_schedule_of_every_small_world_keeps_every_invariant(world: int, variant: int):
-    """The same, of all; what was explored is printed as the page tells it."""
-    explored = explore(world, variant)
+    """The same, of all, up to a number of steps; what was explored is printed as the page tells it."""
+    explored = explore(world, variant, steps_max=STEPS_MAX)
 
-    name = list(SMALL[world].variants)[variant]
-    print(f"\n| {SMALL[world].name} | {name} | {explored.schedules:,} | {explored.states:,} |", end="")  # noqa: T201 - asked for
-    assert explored.schedules >= explored.ends >= 1
+    is_whole = explored.steps < STEPS_MAX
+    told = f"{explored.schedules:,} | {explored.states:,}" if is_whole else "- | -"
+    print(f"\n| {SMALL[world].name} | {list(SMALL[world].variants)[variant]} | {told} |", end="")  # noqa: T201 - asked for
+    assert explored.ends >= 1
 
 
 def test_the_page_tells_of_every_small_world():

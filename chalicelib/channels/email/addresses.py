@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 VALUE_LENGTH_MAX: Final = 4_096
@@ -22,11 +23,15 @@ _ADDRESS_BYTES_MAX = 320
 
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"/?#%&=]{1,255}")
 _QUOTED_MAILBOX = re.compile(r"\"([^\"\\]{1,64})\"(@.+)", re.DOTALL)
-_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_QUOTED = re.compile(r"\"(?:[^\"\\]++|\\.)*+(?:\"|\\?(?P<open>\Z))", re.DOTALL)
+"""A quote that is not closed is matched to the end, as those within it are not closed either."""
 _COMMENT = re.compile(r"\([^()\\]*\)")
 _COMMENTS_DEPTH_MAX = 3
+_PIECES_MAX = 8
+"""Of a name that separators part; each is looked at again with the next one."""
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _SEPARATOR = re.compile("[,;]")
+_LIKELY = re.compile(r"[^\s,;]@[^\s,;]")
 _WORD = re.compile(r"[^\s:]+")
 
 
@@ -44,28 +49,43 @@ def _is_visible(text: str) -> bool:
 
 def mailboxes(value: str) -> list[tuple[str, str]]:
     """Name and address of each mailbox of a header, the name not decoded; what is no address is left out."""
+    return list(_mailboxes(value))
+
+
+def first_mailbox(value: str) -> tuple[str, str] | None:
+    """The first of a header's `mailboxes`, without reading the others; None: it has none."""
+    return next(_mailboxes(value), None)
+
+
+def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
     value = value[:VALUE_LENGTH_MAX]
+    if "@" not in value:
+        return
     masked = _masked(value)
-    brackets = [one for one in _BRACKETED.finditer(masked) if _mailbox(value[one.start(1) : one.end(1)])]
+    whole = (one for one in _BRACKETED.finditer(masked) if _mailbox(value[one.start(1) : one.end(1)]))
+    brackets = list(islice(whole, 2))
     if len(brackets) == 1:
-        return [_named(value, 0, len(value), brackets[0])]
-    return list(_several(value, masked))
+        yield _named(value, 0, len(value), brackets[0])
+    else:
+        yield from _several(value, masked)
 
 
 def _several(value: str, masked: str) -> Iterator[tuple[str, str]]:
     """The mailboxes of a header that names none in brackets, or several."""
-    start = 0
+    start, pieces, piece_start = 0, 0, 0
     for end in (*_separators(masked), len(value)):
-        brackets = [
-            one for one in _BRACKETED.finditer(masked, start, end) if _mailbox(value[one.start(1) : one.end(1)])
-        ]
+        # What a piece without an address adds to those before it is none either.
+        is_likely, piece_start = _LIKELY.search(value, piece_start, end) is not None, end
+        found = _BRACKETED.finditer(masked, start, end) if is_likely else ()
+        brackets = [one for one in found if _mailbox(value[one.start(1) : one.end(1)])]
         if brackets:
             yield _named(value, start, end, brackets[-1])
-        elif (bare := _bare(value, masked, start, end)) is not None:
+        elif is_likely and (bare := _bare(value, masked, start, end)) is not None:
             yield bare
-        else:
+        elif pieces < _PIECES_MAX:
+            pieces += 1
             continue  # `Doe` of `Doe, Ann <ann@customer.example>` belongs to the name that follows
-        start = end + 1
+        start, pieces = end + 1, 0
 
 
 def _named(value: str, start: int, end: int, bracket: re.Match[str]) -> tuple[str, str]:
@@ -81,9 +101,13 @@ def _named(value: str, start: int, end: int, bracket: re.Match[str]) -> tuple[st
 def _bare(value: str, masked: str, start: int, end: int) -> tuple[str, str] | None:
     """The one word of a stretch that is an address, with the rest as its name; None: there is none, or several."""
     words = [(one.start(), one.end()) for one in _WORD.finditer(masked, start, end)]
-    found = [(first, last, told) for first, last in words if (told := _mailbox(value[first:last])) is not None]
+    found = [
+        (first, last, told)
+        for first, last in words
+        if value.find("@", first + 1, last) > 0 and (told := _mailbox(value[first:last])) is not None
+    ]
     if len(found) != 1:
-        quoted = _mailbox(value[start:end])
+        quoted = _mailbox(value[start:end]) if '"@' in value[start:end] else None
         return None if quoted is None else ("", quoted)
     first, last, told = found[0]
     return f"{value[start:first]} {value[last:end]}".strip(" \t\r\n\"'():"), told
@@ -103,7 +127,7 @@ def _separators(masked: str) -> list[int]:
 
 def _masked(value: str) -> str:
     """`value` with its quoted texts and its comments blanked out, character by character."""
-    masked = _QUOTED.sub(_blank, value)
+    masked = _QUOTED.sub(lambda found: found[0] if found["open"] is not None else _blank(found), value)
     for _ in range(_COMMENTS_DEPTH_MAX):
         masked = _COMMENT.sub(_blank, masked)
     return masked

@@ -33,16 +33,18 @@ from chalicelib.errors import Code, Rejected
 RECIPIENTS_MAX: Final = 20
 """Addresses that one e-mail is for; each is looked up and proven on its own."""
 
-_ENVELOPE_BYTES_MAX: Final = 65_536
+_ENVELOPE_BYTES_MAX: Final = 16_384
 _DOCUMENT_BYTES_MAX: Final = 262_144
 _HEAD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 1_024
 """Of the headers, and a blank line: as much as is read of them."""
-_FROM_BYTES_MAX: Final = 16_384
+_FROM_BYTES_MAX: Final = 1_024
+"""Of what names the sender, as far as it is read before anybody has verified the e-mail."""
 _FROM = re.compile(rb"\nfrom[ \t]{0,80}:")
 _FOLDED = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*")
 """A header's value, with the lines on which it goes on."""
 _TOLD_BYTES_MAX: Final = 65_536
-"""Of a field that SendGrid tells beside the e-mail, before anybody has verified it."""
+"""Of a field that SendGrid tells beside the e-mail."""
+_TOLD: Final = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
 _IDENTIFYING: Final = ("headers", "from", "subject", "text", "html", "email")
 """The fields that are the same whenever SendGrid posts the same e-mail, and tell it from others."""
 
@@ -70,11 +72,7 @@ class Mail:
     """One e-mail as it was posted: its envelope is read, its headers and its content when they are asked for."""
 
     envelope: Envelope
-    fields: Mapping[str, str]
-    """What SendGrid tells beside it, as far as it told it."""
     form: Form
-    charsets: Mapping[str, Any]
-    """Of the form's fields, by their names."""
     is_raw: bool
     """Whether SendGrid posted it as it went over the wire, and not taken apart."""
     notes: Notes
@@ -85,6 +83,17 @@ class Mail:
         return bytes(self.form.fields.view("email" if self.is_raw else "headers")[:_HEAD_BYTES_MAX])
 
     @cached_property
+    def charsets(self) -> Mapping[str, Any]:
+        """Of the form's fields, by their names."""
+        return _document(self.form, "charsets")
+
+    @cached_property
+    def fields(self) -> Mapping[str, str]:
+        """What SendGrid tells beside it, as far as it told it; what could not be read goes to `notes`."""
+        told = [name for name in _TOLD if name in self.form.fields]
+        return {name: _text_of(self.form, self.charsets, name, self.notes, _TOLD_BYTES_MAX) for name in told}
+
+    @cached_property
     def headers(self) -> Headers:
         """The headers; what could not be read goes to `notes`."""
         if self.is_raw:
@@ -93,7 +102,7 @@ class Mail:
 
     @property
     def first_from(self) -> str:
-        """The header From, found without reading the others; empty: there is none that is written as usual.
+        """The beginning of the header From, found without reading the others; empty: none is written as usual.
 
         It finds the conversation of an e-mail that nobody has verified; `headers` have the last word.
         """
@@ -118,6 +127,11 @@ class Mail:
         if mail.envelope != self.envelope:
             raise Rejected(Code.PARSING_ERROR, "the form's envelope was cut off")
         return mail
+
+    @property
+    def told_from(self) -> str:
+        """The beginning of SendGrid's field `from`, for the same purpose; `fields` have the last word."""
+        return decode(bytes(self.form.fields.view("from")[:_FROM_BYTES_MAX]), "", Notes())
 
     @property
     def results(self) -> Results:
@@ -146,12 +160,9 @@ def read_mail(request: WebhookRequest, notes: Notes, *, searched: Callable[[int]
 
 def _mail_of(form: Form, notes: Notes) -> Mail:
     envelope = _envelope(form.fields.get("envelope", b""))
-    told = ("from", "subject", "cc", "SPF", "dkim", "spam_score")
     if "email" in form.fields and "headers" in form.fields:  # each mode has one: the other is the sender's own words
         raise Rejected(Code.PARSING_ERROR, "the form is in both of SendGrid's modes")
-    charsets = _document(form, "charsets")
-    fields = {name: _text_of(form, charsets, name, notes, _TOLD_BYTES_MAX) for name in told if name in form.fields}
-    return Mail(envelope, fields, form, charsets, bool(form.fields.view("email")), notes)
+    return Mail(envelope, form, bool(form.fields.view("email")), notes)
 
 
 def read_content(mail: Mail, attachments: Attachments, notes: Notes) -> Sequence[Shown]:

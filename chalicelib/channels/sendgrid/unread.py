@@ -17,7 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from chalicelib.channels.email.addresses import mailboxes
+from chalicelib.channels.email.addresses import first_mailbox, mailboxes
 from chalicelib.channels.email.attachments import Attachments
 from chalicelib.channels.email.authentication import Verdict, judge
 from chalicelib.channels.email.automatic import is_automatic, is_own
@@ -68,7 +68,8 @@ class UnreadMail:
             Rejected: `MISSING_REQUIRED_FIELD`; neither the e-mail nor its envelope names a sender.
         """
         mail = self.mail
-        _, sender = _first_mailbox(mail.first_from, mail)
+        claimed = first_mailbox(mail.first_from) or first_mailbox(mail.told_from)
+        _, sender = _sender(claimed, mail)
         who, now = Address(AddressKind.EMAIL, sender), self.clock.now()
         return tuple(self._unverified(one, who, now) for one in mail.envelope.recipients)
 
@@ -81,7 +82,7 @@ class UnreadMail:
         is_one = len(claimed) == 1 and len(mail.headers.all("from")) <= 1
         if not is_one:
             mail.notes.add(Note.SENDER)
-        name, sender = _first_mailbox(told, mail)
+        name, sender = _sender(claimed[0] if claimed else None, mail)
         return Author(name, sender, judge(**mail.results, sender=sender if is_one else None))
 
     def _unverified(self, recipient: str, sender: Address, now: datetime) -> InboundMessage:
@@ -191,14 +192,13 @@ class UnreadMail:
         return None
 
 
-def _first_mailbox(header: str, mail: Mail) -> tuple[str, str]:
-    """Name and address of the first sender: of the header From, of SendGrid's field, or of the envelope.
+def _sender(claimed: tuple[str, str] | None, mail: Mail) -> tuple[str, str]:
+    """Name and address of the sender: as the header From or SendGrid's field claims them, else of the envelope.
 
     Raises:
         Rejected: `MISSING_REQUIRED_FIELD`.
     """
-    claimed = mailboxes(header) or mailboxes(mail.fields.get("from", ""))
-    name, sender = claimed[0] if claimed else ("", mail.envelope.return_path)
+    name, sender = claimed or ("", mail.envelope.return_path)
     if not sender:
         raise Rejected(Code.MISSING_REQUIRED_FIELD, "from names nobody")
     return name, sender

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from chalicelib.channels.email.addresses import mailboxes
+from chalicelib.channels.email.addresses import first_mailbox, mailboxes
 from chalicelib.channels.email.authentication import Verdict, judge
 
 ANN = "ann@customer.example"
@@ -87,14 +87,27 @@ def test_a_header_may_name_nobody(value: str):
     assert mailboxes(value) == []
 
 
-@pytest.mark.parametrize("piece", ['"', '"\\', "(", "()", "<", "<a@b>", "<a@b>,", "a@b ", "@:", "a,", "=?"])
+@pytest.mark.parametrize(
+    "piece",
+    ['"', '"\\', "(", "()", "<", "<a@b>", "<a@b>,", "a@b ", "@:", "a,", "=?", ",", "@,", "@,;", "<@>,", "a@,,,,,,,,"],
+)
 def test_a_bent_header_takes_bounded_time(piece: str):
-    """Whatever is repeated in it."""
+    """Whatever is repeated in it: the header of an unverified e-mail is read, so a second is for a hundred of them."""
     began = time.process_time()
 
-    mailboxes(piece * 100_000)
+    for _ in range(100):
+        first_mailbox(f"@{piece * 100_000}")
 
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Doe, Ann <ann@a.example>", "a@x.example, b@y.example", "Ann <a@x.example>, Bob <b@y.example>", "Ann", "", ",,"],
+)
+def test_the_first_mailbox_is_the_first_of_all(value: str):
+    """Those behind it are not read."""
+    assert first_mailbox(value) == next(iter(mailboxes(value)), None)
 
 
 @pytest.mark.parametrize(("sender", "signer"), [("münchen", "xn--mnchen-3ya"), ("xn--mnchen-3ya", "münchen")])

@@ -252,7 +252,7 @@ class TestEnvelope:
         assert (refusal.code, refusal.detail) == (Code.MISSING_REQUIRED_FIELD, "envelope is missing or blank")
 
     @pytest.mark.parametrize(
-        "value", ["{", "[]", "7", "null", '"help@acme.example"', "[" * 50_000, b"\xff\xfe", "{} {}"], ids=range(8)
+        "value", ["{", "[]", "7", "null", '"help@acme.example"', "[" * 10_000, b"\xff\xfe", "{} {}"], ids=range(8)
     )
     def test_an_envelope_that_is_no_object_is_refused(self, email: Email, value: str | bytes):
         """However it is bent."""
@@ -285,7 +285,7 @@ class TestEnvelope:
         ("count", "detail"),
         [
             (RECIPIENTS_MAX + 1, f"envelope.to names more than {RECIPIENTS_MAX} addresses"),
-            (100_000, "envelope is larger than 65536 bytes"),
+            (100_000, "envelope is larger than 16384 bytes"),
         ],
     )
     def test_too_many_recipients_are_refused(self, email: Email, count: int, detail: str):
