@@ -254,7 +254,7 @@ class TestFailures:
     def test_without_the_secret_the_batch_goes_out_without_copies(self, media_copying: World, fault: Fault):
         """The world's fault or ours: told, and in nobody's way."""
         due(media_copying, PICTURE)
-        media_copying.clock.advance(300)
+        media_copying.clock.advance(media_copying.settings.secret_ttl_seconds)
         media_copying.plan.faults = {len(media_copying.plan.calls) + FETCH: fault}
 
         media_copying.work()

@@ -249,7 +249,7 @@ class TestFaults:
     def test_a_secret_that_cannot_be_had_leaves_no_claim(self, world: EmailWorld):
         """The text is sent once somebody has mended it."""
         good = world.secrets.texts.pop(MAIL_REF)
-        world.clock.advance(301)
+        world.clock.advance(world.settings.secret_ttl_seconds + 1)
         send(world)
         assert state(world) == "pending"
 
