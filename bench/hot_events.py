@@ -1,11 +1,13 @@
-"""What every kind of event costs beside the bare calls to AWS that it makes: CPU time of the shipped code.
+"""What every kind of event costs beside the bare calls to AWS that it makes, and beside the obvious build of it.
 
     python -m bench.hot_events
 
 Each event is played once over moto, and every call that it makes is recorded with its answer. Then the event and its
 bare calls are played in turns, over botocore's real clients, with the recorded answers: ours is the shipped handler
 with its calls, bare is nothing but the calls with the same parameters. Requests are built and signed, answers are
-parsed. Sending to the provider is left out.
+parsed. Sending to the provider is left out. The obvious build plays the same messages with its own calls.
+
+Measured is CPU time, and where Valgrind is installed, instructions too.
 """
 
 from __future__ import annotations
@@ -13,29 +15,29 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import time
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import astuple, dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
-from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.core.models import botocore_stubber
 
+from bench import instructions
 from bench.costs import BESIDE, as_deployed
 from bench.growth import TEXT, long_conversation, many_conversations
+from bench.hot_obvious import figures_of_the_obvious
 from bench.hot_path import SETTINGS
+from bench.obvious_cost import row_of
 from bench.tables import ratio, show
+from bench.tape import Meter, Tape, cpu_milliseconds
 from chalicelib import wiring
 from chalicelib.aws.attributes import item_to_wire
-from chalicelib.handlers import queues as queue_handlers
 from infrastructure.template import TEMPLATE_FILE
 from tests.world import ACCOUNT_SID, AUTH_TOKEN, KEY, SECRET_REF, World
 
@@ -43,43 +45,9 @@ ROUNDS = 15
 SERVICES = ("dynamodb", "sqs", "secretsmanager")
 TWILIO_SECRET = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
 UNSIGNED = "0" * 32
-
-
-@dataclass
-class Tape:
-    """The calls of one event with their answers, recorded or played."""
-
-    calls: list[tuple[Any, str, dict[str, Any]]] = field(default_factory=list)
-    """Client, operation and parameters."""
-    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
-    place: int = 0
-    is_played: bool = False
-
-    def listen(self, client: Any) -> None:
-        """Record, or answer, what a client does."""
-        service = client.meta.service_model.service_id.hyphenize()
-        client.meta.events.register_first(f"provide-client-params.{service}", self._note(client))
-        client.meta.events.register_first(f"before-send.{service}", self._answer)
-        client.meta.events.register(f"response-received.{service}", self._keep)
-
-    def _note(self, client: Any) -> Callable[..., None]:
-        def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-            if not self.is_played:
-                self.calls.append((client, model.name, dict(params)))
-
-        return note
-
-    def _answer(self, request: Any, **_: Any) -> AWSResponse | None:
-        if not self.is_played:
-            return None
-        status, headers, body = self.answers[self.place]
-        self.place += 1
-        return AWSResponse(request.url, status, headers, SimpleNamespace(stream=lambda **_: iter([body])))
-
-    def _keep(self, response_dict: dict[str, Any], **_: Any) -> None:
-        if not self.is_played:
-            kept = {name: value for name, value in response_dict["headers"].items() if name.lower() != "x-amz-crc32"}
-            self.answers.append((response_dict["status_code"], kept, response_dict["body"]))
+UNKNOWN = {"From": "whatsapp:+4915199999999"}
+RECORDS = {"young": 0, "full": 36 * 1_024}
+"""Bytes of the obvious build's record."""
 
 
 class Ids:
@@ -103,30 +71,15 @@ class Bench:
     world: World
     tape: Tape
     ids: Ids
+    meter: Meter = cpu_milliseconds
+    rounds: int = ROUNDS
     events: int = 0
 
-    def costs(self, act: Callable[[], object]) -> tuple[float, float, int]:
-        """CPU milliseconds of an event and of its bare calls, and how many there are."""
+    def costs(self, act: Callable[[], object]) -> Figures:
+        """What an event and its bare calls take, and how many calls there are."""
         self.events += 1
-        self.tape.calls, self.tape.answers, self.tape.is_played = [], [], False
-        self.ids.start(self.events)
-        act()
-        calls = list(self.tape.calls)
-        self.tape.is_played, botocore_stubber.enabled = True, False  # botocore asks everybody who might answer
-        ours, bare = [], []
-        for _ in range(ROUNDS):
-            ours.append(self._timed(lambda: (self.ids.start(self.events), act())))
-            bare.append(self._timed(lambda: _call_bare(calls)))
-        self.tape.is_played, botocore_stubber.enabled = False, True
-        return min(ours), min(bare), len(calls)
-
-    def _timed(self, act: Callable[[], object]) -> float:
-        self.tape.place = 0
-        started = time.process_time()
-        act()
-        spent = (time.process_time() - started) * 1_000
-        assert self.tape.place == len(self.tape.answers), "every answer was used"
-        return spent
+        whole, bare = self.tape.costs(lambda: (self.ids.start(self.events), act()), self.meter, self.rounds)
+        return Figures(len(self.tape.calls), whole, bare)
 
     @property
     def sent(self) -> list[str]:
@@ -134,32 +87,90 @@ class Bench:
         return [told["MessageBody"] for _, name, told in self.tape.calls if name == "SendMessage"]
 
 
-def _call_bare(calls: list[tuple[Any, str, dict[str, Any]]]) -> None:
-    for client, name, told in calls:
-        with suppress(ClientError):  # a condition that is refused is an answer
-            getattr(client, xform_name(name))(**told)
+@dataclass(frozen=True)
+class Figures:
+    """What an event takes."""
+
+    calls: int
+    whole: float
+    bare: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of event, of ours and of the obvious build."""
+
+    kind: str
+    calls: int
+    whole: float
+    bare: float
+    obvious: float | None
+    """None: it has no such event."""
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure, and print the tables; under Valgrind, with the folder of its counts: measure for that."""
+    if len(sys.argv) > 1:
+        print(json.dumps([astuple(one) for one in measured(instructions.meter(Path(sys.argv[1])), 1)]))
+        return
+    _show("CPU ms", measured(cpu_milliseconds, ROUNDS))
+    if instructions.are_countable():
+        with tempfile.TemporaryDirectory() as folder:
+            out, counts = instructions.counted("bench.hot_events", Path(folder))
+        rows = [Row(*one) for one in json.loads(out.splitlines()[-1])]
+        _show("million instructions", [_resolved(one, counts) for one in rows])
+
+
+def _resolved(row: Row, counts: list[float]) -> Row:
+    """A row whose figures are places among the counts, with these in millions."""
+    whole, bare = (counts[int(one) - 1] / 1e6 for one in (row.whole, row.bare))
+    return replace(row, whole=whole, bare=bare, obvious=row.obvious and counts[int(row.obvious) - 1] / 1e6)
+
+
+def _show(unit: str, rows: list[Row]) -> None:
+    show(
+        f"One event beside its bare calls, and beside the obvious build's, {unit}",
+        ["", "calls", "ours", "bare", "ratio", "obvious", "ratio"],
+        [
+            [
+                one.kind,
+                str(one.calls),
+                f"{one.whole:.2f}",
+                f"{one.bare:.2f}",
+                ratio(one.whole, one.bare),
+                "-" if one.obvious is None else f"{one.obvious:.2f}",
+                "-" if one.obvious is None else ratio(one.whole, one.obvious),
+            ]
+            for one in rows
+        ],
+    )
+
+
+def measured(meter: Meter, rounds: int) -> list[Row]:
+    """Every kind of event, on a young record and on a full one; the obvious build's full one has 36 KB."""
     rows = []
     for kind, fill in (("young", lambda: many_conversations(1)), ("full", lambda: long_conversation(1_000))):
+        world = World()
+        forms = [world.form(TEXT, **BESIDE) for _ in range(32)]
+        with redirect_stdout(io.StringIO()):
+            theirs = dict(figures_of_the_obvious(row_of(RECORDS[kind]), forms, UNKNOWN, meter, rounds))
         with deployed(fill()) as bench:
-            rows += [[f"{name}, {kind}", *told] for name, told in figures(bench)]
-    show("One event beside its bare calls, CPU", ["", "calls", "ours ms", "bare ms", "ratio"], rows)
+            bench.meter, bench.rounds = meter, rounds
+            rows += [
+                Row(f"{name}, {kind}", one.calls, one.whole, one.bare, theirs.get(name)) for name, one in figures(bench)
+            ]
+    return rows
 
 
-def figures(bench: Bench) -> Iterator[tuple[str, list[str]]]:
+def figures(bench: Bench) -> Iterator[tuple[str, Figures]]:
     """Every kind of event, in the order in which a conversation has them."""
     world = bench.world
     forms = [world.form(TEXT, **BESIDE) for _ in range(32)]
-
-    def told(act: Callable[[], object]) -> list[str]:
-        ours, bare, calls = bench.costs(act)
-        return [str(calls), f"{ours:.2f}", f"{bare:.2f}", ratio(ours, bare)]
+    told = bench.costs
 
     _warm(bench, forms[0])
     yield "forged", told(lambda: world.post(forms[1], token=UNSIGNED))
+    yield "unknown sender", told(lambda: world.post({**forms[1], **UNKNOWN}))
     yield "next message", told(lambda: world.post(forms[1]))
     yield "duplicate", told(lambda: world.post(forms[1]))
     _free(world)
@@ -233,8 +244,6 @@ def deployed(filled: World) -> Iterator[Bench]:
         for name, value in {**SETTINGS, "STAGE": "local"}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL")
-        patch.setattr(wiring, "new_id", ids)
-        patch.setattr(queue_handlers, "new_id", ids)
         _make()
         real = wiring.Engine(filled.clock)
         world = World()
@@ -243,7 +252,11 @@ def deployed(filled: World) -> Iterator[Bench]:
             for row in getattr(filled.tables, name).rows:
                 getattr(real.tables, name).put(row)
         vars(world.engine).update(
-            clock=filled.clock, tables=real.tables, queues=real.queues, credentials=real.credentials
+            clock=filled.clock,
+            tables=real.tables,
+            queues=real.queues,
+            credentials=real.credentials,
+            new_id=ids,
         )
         for service in SERVICES:
             tape.listen(real.clients.of(service))

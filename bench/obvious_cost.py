@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -49,10 +49,10 @@ _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 class Bill:
     """Counts the calls of every client, and the units of those to DynamoDB."""
 
-    def __init__(self, rows: Any) -> None:
+    def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.read_units = 0.0
-        self._rows = rows
+        self.rows: Any = None
         """A client that is not counted."""
         self._tables = {name: InMemoryTable(schema) for name, schema in load(STAGE).tables.items()}
         self._before: list[tuple[InMemoryTable, dict[str, Any], Item | None]] = []
@@ -92,7 +92,7 @@ class Bill:
             yield table, {name: named[name] for name in keys if name is not None}
 
     def _row(self, table: InMemoryTable, key: Mapping[str, Any]) -> Item | None:
-        row = self._rows.get_item(TableName=table.name, Key=key).get("Item")
+        row = self.rows.get_item(TableName=table.name, Key=key).get("Item")
         return None if row is None else item_from_wire(row)
 
     def _units_read(self, operation: str, told: Mapping[str, Any]) -> float:
@@ -102,7 +102,7 @@ class Bill:
             return _units(item_bytes(self._row(table, told["Key"]) or {}))
         if operation == "Query" and "IndexName" not in told:
             (value,) = told["ExpressionAttributeValues"].values()
-            found = self._rows.query(
+            found = self.rows.query(
                 TableName=told["TableName"],
                 KeyConditionExpression="conversation_id = :id",
                 ExpressionAttributeValues={":id": value},
@@ -159,14 +159,19 @@ def turn_of_the_obvious(record_bytes: int, form: Mapping[str, str]) -> Calls:
         record_bytes: of the record before the message.
         form: what Twilio posts.
     """
-    with deployed(row_of(record_bytes)) as (build, bill, sent):
+    bill = Bill()
+    with deployed(row_of(record_bytes), bill.listen) as (build, rows):
+        bill.rows = rows
+        sent: list[str] = []
+        send = build.sqs.send_message
+        build.sqs.send_message = lambda **told: (sent.append(told["MessageBody"]), send(**told))
         _turn(build, dict(form), sent)
     return Calls(bill.calls, bill.read_units, bill.write_units)
 
 
 def _turn(build: Build, form: dict[str, str], sent: list[str]) -> None:
     """One message, its batch, and the reply to it."""
-    build.webhook(_request(form))
+    build.webhook(request(form))
     (trigger,) = sent
     build.process_batch({"Records": [{"body": trigger, "messageAttributes": {}}]})
     context = json.loads(sent[-1])
@@ -174,9 +179,10 @@ def _turn(build: Build, form: dict[str, str], sent: list[str]) -> None:
     build.send_reply({"Records": [{"body": json.dumps({**context, "body": TEXT})}]})
 
 
-def _request(form: dict[str, str]) -> Request:
+def request(form: dict[str, str], token: str = AUTH_TOKEN) -> Request:
+    """A webhook's request, signed."""
     event = {
-        "headers": {"x-twilio-signature": RequestValidator(AUTH_TOKEN).compute_signature(BASE_URL + PATH, form)},
+        "headers": {"x-twilio-signature": RequestValidator(token).compute_signature(BASE_URL + PATH, form)},
         "requestContext": {"httpMethod": "POST", "resourcePath": PATH, "path": PATH},
         "pathParameters": None,
         "multiValueQueryStringParameters": None,
@@ -188,9 +194,8 @@ def _request(form: dict[str, str]) -> Request:
 
 
 @contextmanager
-def deployed(row: Item) -> Iterator[tuple[Build, Bill, list[str]]]:
-    """The build with the template's tables and queues in moto, what it is billed, and what it sends to queues."""
-    sent: list[str] = []
+def deployed(row: Item, listen: Callable[[Session], None] = lambda _: None) -> Iterator[tuple[Build, Any]]:
+    """The build with the template's tables and queues in moto, and a client of its tables to which nobody listens."""
     with mock_aws(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", REGION)
         environment.setenv("AWS_ACCESS_KEY_ID", "nobody")
@@ -207,11 +212,8 @@ def deployed(row: Item) -> Iterator[tuple[Build, Bill, list[str]]]:
             boto3.client("sqs").create_queue(QueueName=queue["QueueName"])
         secret = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
         boto3.client("secretsmanager").create_secret(Name=SECRET_REF, SecretString=secret)
-        bill = Bill(rows)
         session = Session()
-        bill.listen(session)
+        listen(session)
         boto3.setup_default_session(botocore_session=session)
         build = Build(SimpleNamespace())  # it asks the world only to send
-        send = build.sqs.send_message
-        environment.setattr(build.sqs, "send_message", lambda **told: (sent.append(told["MessageBody"]), send(**told)))
-        yield build, bill, sent
+        yield build, rows

@@ -8,12 +8,12 @@ the caller sees whose it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
 from chalicelib.aws.calls import Service
-from chalicelib.aws.expressions import Expressions, Request
+from chalicelib.aws.expressions import Expressions, Request, projected
 from chalicelib.clock import Deadline
 from chalicelib.errors import TryAgain
 from chalicelib.ports.tables import Change, Compares, Condition, Item, Key, Page, Read, Refused, Written
@@ -39,12 +39,11 @@ class DynamoTable:
     deadline: Deadline | None = None
 
     def within(self, deadline: Deadline) -> DynamoTable:
-        return replace(self, deadline=deadline)
+        return DynamoTable(self.service, self.name, deadline)
 
     def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
-        expressions = Expressions()
-        request = {"Key": item_to_wire(key), "ConsistentRead": True, **expressions.projection(attributes)}
-        answer = self._call("GetItem", self._named(request, expressions))
+        request = {"Key": item_to_wire(key), "ConsistentRead": True, **projected(tuple(attributes))}
+        answer = self._call("GetItem", {"TableName": self.name, **request})
         return item_from_wire(answer["Item"]) if "Item" in answer else None
 
     def get_together(self, reads: Sequence[Read]) -> list[Item | None]:
@@ -190,11 +189,10 @@ def _asked_of_tables(reads: Sequence[Read]) -> dict[str, Request]:
         by_table.setdefault(read.table.name, []).append(read)
     asked = {}
     for table, its_reads in by_table.items():
-        expressions = Expressions()
         attributes: set[str] = set()
         if all(read.attributes for read in its_reads):
             attributes.update(*(read.attributes for read in its_reads), its_reads[0].key)
-        request = expressions.projection(sorted(attributes)) | expressions.placeholders()
+        request = projected(tuple(sorted(attributes)))
         keys = {_key_id(read.key): read.key for read in its_reads}.values()
         asked[table] = {"Keys": [item_to_wire(key) for key in keys], "ConsistentRead": True, **request}
     return asked

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from chalicelib.aws.attributes import Attribute, to_wire
@@ -83,3 +84,10 @@ class Expressions:
         if self.values:
             request["ExpressionAttributeValues"] = self.values
         return request
+
+
+@lru_cache(64)  # what is asked for are a few lists
+def projected(attributes: tuple[str, ...]) -> Request:
+    """The parameters of a request that has a projection and no other expression; they are not to be changed."""
+    expressions = Expressions()
+    return expressions.projection(attributes) | expressions.placeholders()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.aws.calls import Service
@@ -30,7 +30,7 @@ class SqsQueue:
     """The queue's URL by its name, once it was asked for; shared with the copies that `within` makes."""
 
     def within(self, deadline: Deadline) -> SqsQueue:
-        return replace(self, deadline=deadline)
+        return SqsQueue(self.service, self.name, deadline, self._urls)
 
     def send(self, body: str, *, group: str, delay_seconds: int = 0, attributes: Attributes = NO_ATTRIBUTES) -> None:
         bytes_sent = len(body.encode()) + attributes_bytes(attributes)

@@ -163,6 +163,9 @@ def _last_channel(conversation: Conversation) -> str:
 
 def _fitted(context: dict[str, Any], history: Sequence[Any]) -> str:
     """`context` with as much of the history as the queue takes, the newest first kept; `trimmed` tells the rest."""
+    whole = encode({**context, "history": history})
+    if len(whole.encode()) <= MESSAGE_BYTES_MAX - _ENVELOPE_BYTES:
+        return whole
     room = MESSAGE_BYTES_MAX - _ENVELOPE_BYTES - len(encode({**context, "history": []}).encode())
     if room < 0:
         raise Misconfigured(Code.INTERNAL_ERROR, "the messages of one batch are larger than the queue takes")

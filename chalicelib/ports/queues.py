@@ -108,8 +108,8 @@ def encode(document: Mapping[str, Any]) -> str:
 
     Numbers as DynamoDB returns them (Decimal) and sets in the company's own attributes are told as JSON can tell them.
     """
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_as_json)
-    return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    text = _ENCODER.encode(document)
+    return text if text.isascii() else _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def cut_to_fit(body: str, attributes: Attributes) -> str:
@@ -194,3 +194,6 @@ def _as_json(value: object) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json)

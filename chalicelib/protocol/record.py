@@ -254,12 +254,12 @@ class Record:
         is_unknown = self.error_code == ReplyCode.UNKNOWN_OUTCOME
         return self.watched_since is not None and is_unknown and not self.unanswered_ids and self.claim is None
 
-    @property
+    @cached_property
     def entry_ids(self) -> frozenset[str]:
         """The message ids of the entries that the record keeps."""
         return frozenset(filter(None, map(entry_id, self.entries or ())))
 
-    @property
+    @cached_property
     def unanswered(self) -> tuple[Mapping[str, Any], ...]:
         """The entries of the batch: those that wait for an answer, in the order of the record.
 
