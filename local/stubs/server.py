@@ -133,7 +133,7 @@ class StubServer(ABC, Generic[FaultT]):
         self._faults: list[FaultT] = []
         self._closing = threading.Event()
         self._server = _Server((HOST, port), partial(_Request, self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name=name, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -193,7 +193,7 @@ def server() -> Iterator[tuple[type[Completions], str]]:
     """A loopback server and its base URL."""
     handler = type("Handler", (Completions,), {"asked": [], "status": 200})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as one:
-        thread = threading.Thread(target=one.serve_forever)
+        thread = threading.Thread(target=one.serve_forever, args=(0.01,))
         thread.start()
         yield handler, f"http://127.0.0.1:{one.server_port}/v1"
         one.shutdown()

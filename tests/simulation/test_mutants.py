@@ -28,8 +28,8 @@ def test_the_page_has_a_row_for_each_mutant_and_no_other():
 @pytest.mark.parametrize(
     "some",
     sampled(
-        [pytest.param(slice(None), id="all"), pytest.param(slice(None, None, 10), id="one in ten")],
-        lambda some: some.step == 10,
+        [pytest.param(slice(None), id="all"), pytest.param(slice(None, None, 20), id="one in twenty")],
+        lambda some: some.step == 20,
     ),
 )
 def test_each_mutant_is_convicted_by_its_run(some: slice):

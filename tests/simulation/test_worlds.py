@@ -30,8 +30,8 @@ STEPS_MAX = 1_500_000
 """How many steps of a small world `make simulate` takes."""
 
 WORLDS = [pytest.param(*one, id=", ".join(names)) for names, one in variants().items()]
-IN_TEST = {world: (world, min(variant for one, variant in QUICK if one == world)) for world, _ in QUICK}.values()
-"""One variant of each of the quick worlds, for `make test`."""
+IN_TEST = [(world, min(variant for one, variant in QUICK if one == world)) for world in sorted(dict(QUICK))[::2]]
+"""One variant of every other quick world, for `make test`."""
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_run_replays_exactly():
 
 @pytest.mark.parametrize(
     "world",
-    sampled((pytest.param(number, id=one.name) for number, one in enumerate(SMALL)), lambda number: number % 4 == 0),
+    sampled((pytest.param(number, id=one.name) for number, one in enumerate(SMALL)), lambda number: number % 8 == 0),
 )
 def test_what_is_remembered_of_actors_is_what_they_would_do(world: int):
     """A walk that goes back and forth through a memory sees the same as one that runs each line of code."""

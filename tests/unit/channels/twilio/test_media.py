@@ -94,7 +94,7 @@ def hosts() -> Iterator[Callable[[], Server]]:
 
         listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         listening.daemon_threads = True
-        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
         running.append(listening)
         server.url = f"http://127.0.0.1:{listening.server_port}"
         return server
