@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -47,6 +48,13 @@ _ACTIVE_BY_NAME = {
         ("exe", "com", "dll", "scr", "pif", "cpl", "msi", "msp", "msix", "appx", "lnk", "reg", "chm", "scf", "inf"),
         "application/x-msdownload",
     ),
+    **dict.fromkeys(
+        ("url", "website", "desktop", "rdp", "jnlp", "xbap", "application", "appref-ms", "library-ms", "search-ms"),
+        "application/x-mswinurl",
+    ),
+    **dict.fromkeys(("settingcontent-ms", "msc", "gadget", "ws", "iqy", "slk", "wll"), "application/x-msdownload"),
+    **dict.fromkeys(("iso", "img", "vhd", "vhdx", "dmg", "pkg"), "application/x-iso9660-image"),
+    **dict.fromkeys(("py", "pyw", "pyz"), "application/x-python"),
     "docm": "application/vnd.ms-word.document.macroenabled.12",
     "dotm": "application/vnd.ms-word.template.macroenabled.12",
     "xlsm": "application/vnd.ms-excel.sheet.macroenabled.12",
@@ -86,8 +94,13 @@ def problem_of(
 
 
 def _ending(filename: str) -> str:
-    """What a name ends with, as Windows reads it: without dots and blanks behind it, without a stream's name."""
-    _, dot, ending = filename.partition(":")[0].rstrip(". \t\u00a0").lower().rpartition(".")
+    """What a name ends with, as Windows reads it: without dots and blanks behind it, without a stream's name.
+
+    Characters that nobody sees are left out, and wide letters are plain ones: what saves the file may do so too.
+    """
+    plain = unicodedata.normalize("NFKC", filename.partition("\x00")[0])
+    told = "".join(one for one in plain if unicodedata.category(one)[0] != "C").replace("\u3002", ".")
+    _, dot, ending = told.partition(":")[0].rstrip("./\\~ \t\u00a0").lower().rpartition(".")
     return ending.strip() if dot else ""
 
 

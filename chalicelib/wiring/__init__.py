@@ -49,6 +49,7 @@ class Engine(Collaborators):
 
     @cached_property
     def _receiving(self) -> dict[Vendor, Receiving]:
+        """By provider; each is built for its first webhook."""
         return {}
 
     def receiving(self, vendor: Vendor) -> Receiving:
