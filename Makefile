@@ -10,6 +10,9 @@ else
 unexport $(filter AWS_%,$(.VARIABLES))
 endif
 
+# Compiled modules are kept: without them each process of the tests, and each child of theirs, compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 ARGS ?=
 VENV := .venv/bin
 # Installs a lock into the environment of a Python; any file whose hash is not in the lock stops it. UV= has pip do it.
