@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from chalicelib.conversations.conversation import CHANNEL_CONFIG, config_of
@@ -127,6 +128,10 @@ class Merged:
     findings: tuple[Finding, ...] = ()
 
 
+_FORMER_PLACES = frozenset(one.metadata["former_place"] for one in fields(Policy)) - {None}
+"""The names under which a channel's configuration may have a policy of its own."""
+
+
 def merge(settings: Settings, channel_config: Any, channel: str) -> Merged:
     """Merge the deployment's settings with a company's policies for one channel; pure.
 
@@ -188,10 +193,18 @@ class Policies:
 
     def of(self, configured: Configured, channel: str, trail: Trail) -> Policy:
         """The policy that applies to a conversation, or to a company, on one channel."""
+        of_channel = config_of(configured.channel_config, channel)
+        if not of_channel or (POLICY not in of_channel and _FORMER_PLACES.isdisjoint(of_channel)):
+            return self._defaults  # most companies have no policies, and a batch asks several times
         merged = merge(self.settings, configured.channel_config, channel)
         for finding in merged.findings:
             self._warn(configured.tenant, finding, trail)
         return merged.policy
+
+    @cached_property
+    def _defaults(self) -> Policy:
+        """What applies where a company has said nothing."""
+        return merge(self.settings, None, "").policy
 
     def for_channels(self, configured: Configured, trail: Trail) -> PolicyOf:
         """The policies that apply to a conversation, by its channels."""
