@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from chalicelib.clock import from_iso
 from chalicelib.ports.tables import Read, Tables
 from chalicelib.protocol import history, staging
-from chalicelib.protocol.entries import MESSAGE_ID, entry_id
+from chalicelib.protocol.entries import entry_id
 from chalicelib.protocol.record import MESSAGES, ConversationKey
 from chalicelib.protocol.staging import StagedMessage
 
@@ -60,5 +60,5 @@ def look_elsewhere(tables: Tables, older: Sequence[ConversationKey], message_sid
             return Known(staged)
         entries = record.get(MESSAGES) if record is not None else None
         is_entry = isinstance(entries, list) and any(entry_id(one) == message_sid for one in entries)
-        is_known |= is_entry or (moved is not None and moved[MESSAGE_ID] == message_sid)
+        is_known |= is_entry or message_sid in history.found([moved], key)
     return Known(None) if is_known else None

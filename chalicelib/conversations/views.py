@@ -101,7 +101,7 @@ def look(tables: Tables, key: ConversationKey, context_attributes: Sequence[str]
     conversation = Conversation.from_item(item)
     if conversation.record.moved_before is not None and seen - {conversation.record.moved_before}:
         moved = tables.history.get_together(history_reads)  # H3: moved since a webhook looked, so read it after.
-    return View(conversation, staged, history.found(moved))
+    return View(conversation, staged, history.found(moved, key))
 
 
 def look_again(act: Callable[[], Outcome | Changed]) -> Outcome:

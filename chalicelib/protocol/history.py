@@ -39,6 +39,9 @@ we do not read; for the ids of what is unanswered; and for the entries that cann
 message for people. `MESSAGES_BYTES_MAX` is 262,144 at most, so that a batch finds 65,536 even on a record that keeps as
 much as it may."""
 
+_OTHERS = object()
+"""The entry of another conversation of the same id: like none of ours."""
+
 MOVED_AT_ONCE_MAX = 100
 """Entries that one move takes; a long record that we find is brought down over several batches."""
 
@@ -87,8 +90,9 @@ def move(conversations: Table, history: Table, record: Record, count: int, *, no
     """Move the first `count` entries to the history; False: the record changed meanwhile, and keeps them."""
     leaving = (record.entries or ())[:count]
     ids = list(dict.fromkeys(filter(None, map(entry_id, leaving))))
-    there = history.get_together([Read(history, _key(record.key, one), (MESSAGE_ID, ENTRY)) for one in ids])
-    rows = _rows(record.key, leaving, {row[MESSAGE_ID]: row[ENTRY] for row in there if row is not None}, now)
+    known = (MESSAGE_ID, PRIMARY_CHANNEL, ENTRY)
+    there = history.get_together([Read(history, _key(record.key, one), known) for one in ids])
+    rows = _rows(record.key, leaving, [row for row in there if row is not None], now)
     history.put_many(rows)  # H1: there before they leave here.
     return isinstance(record_writes.remove_moved(conversations, record, count=count, now=now), Appended)
 
@@ -103,12 +107,12 @@ def trim(conversations: Table, history: Table, record: Record, bounds: Bounds, *
 
 def reads(history: Table, conversation: ConversationKey, message_ids: Sequence[str]) -> list[Read]:
     """The reads that tell which of these messages the history holds."""
-    return [Read(history, _key(conversation, one), (MESSAGE_ID,)) for one in message_ids]
+    return [Read(history, _key(conversation, one), (MESSAGE_ID, PRIMARY_CHANNEL)) for one in message_ids]
 
 
-def found(rows: Sequence[Item | None]) -> frozenset[str]:
-    """The message ids that such reads found."""
-    return frozenset(row[MESSAGE_ID] for row in rows if row is not None)
+def found(rows: Sequence[Item | None], conversation: ConversationKey) -> frozenset[str]:
+    """The message ids that such reads found; other conversations may have the same id, and entries of the same ids."""
+    return frozenset(row[MESSAGE_ID] for row in rows if row is not None and _is_of(row, conversation))
 
 
 def _is_older(one: object, before: datetime) -> bool:
@@ -123,17 +127,22 @@ def _key(conversation: ConversationKey, message_id: str) -> dict[str, str]:
     return {CONVERSATION_ID: conversation.conversation_id, MESSAGE_ID: message_id}
 
 
-def _rows(key: ConversationKey, entries: Sequence[Any], there: Mapping[str, Any], now: datetime) -> list[Item]:
+def _is_of(row: Item, conversation: ConversationKey) -> bool:
+    return bool(row[PRIMARY_CHANNEL] == conversation.primary_channel)
+
+
+def _rows(key: ConversationKey, entries: Sequence[Any], there: Sequence[Item], now: datetime) -> list[Item]:
     """One row per entry; the same entry makes the same row, however often it is moved.
 
-    Where the company gave several entries one id, or none, only the first bears it as its row's; `there` tells the
-    entries that have their rows already.
+    Where several entries have one id, of this conversation or of another of the same id, or none, only the first bears
+    it as its row's; `there` are the rows that stand already.
     """
     rows: dict[str, Item] = {}
-    taken = dict(there)
+    taken = {row[MESSAGE_ID]: row[ENTRY] if _is_of(row, key) else _OTHERS for row in there}
     for one in entries:
         own_id = entry_id(one)
         is_own = own_id is not None and taken.setdefault(own_id, one) == one
-        row_id = own_id if is_own and own_id else f"moved-{sha256(encode({'': one}).encode()).hexdigest()}"
+        unnamed = encode({key.primary_channel: one}).encode()
+        row_id = own_id if is_own and own_id else f"moved-{sha256(unnamed).hexdigest()}"
         rows[row_id] = {**_key(key, row_id), PRIMARY_CHANNEL: key.primary_channel, MOVED_AT: iso(now), ENTRY: one}
     return list(rows.values())

@@ -93,7 +93,7 @@ def unrecorded(tables: Tables, record: Record, entries: Sequence[Entry]) -> list
     if not missing or record.moved_before is None:
         return missing
     ids = [one for entry in missing if (one := entry_id(entry)) is not None]
-    moved = history.found(tables.history.get_together(history.reads(tables.history, record.key, ids)))
+    moved = history.found(tables.history.get_together(history.reads(tables.history, record.key, ids)), record.key)
     return [one for one in missing if entry_id(one) not in moved]
 
 

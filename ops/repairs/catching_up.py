@@ -156,7 +156,7 @@ def _in_history(tables: Tables, key: ConversationKey, sids: Sequence[str]) -> se
     found: set[str] = set()
     reads = history.reads(tables.history, key, list(dict.fromkeys(sids)))
     for first in range(0, len(reads), _LOOKED_UP_AT_ONCE):
-        found |= history.found(tables.history.get_together(reads[first : first + _LOOKED_UP_AT_ONCE]))
+        found |= history.found(tables.history.get_together(reads[first : first + _LOOKED_UP_AT_ONCE]), key)
     return found
 
 

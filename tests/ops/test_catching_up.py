@@ -74,7 +74,7 @@ def test_to_repeat_takes_nothing_in_again(world: World):
 
 def test_what_was_moved_to_the_history_is_known(world: World):
     """Months later too."""
-    world.tables.history.put({"conversation_id": KEY.conversation_id, "message_id": SIDS[0], "entry": {}})
+    world.tables.history.put({**KEY.item, "message_id": SIDS[0], "entry": {}})
 
     assert caught(world, message()) == [(Result.KNOWN, None)]
 

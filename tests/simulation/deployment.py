@@ -483,7 +483,8 @@ class Deployment(World):
 
     def is_moved(self, row: Item, message_id: str) -> bool:
         """Whether the history has an entry of a conversation."""
-        return RowId(row["conversation_id"], message_id) in self.tables.history.state[0]
+        moved = self.tables.history.state[0].get(RowId(row["conversation_id"], message_id), {})
+        return bool(moved.get("primary_channel") == row["primary_channel"])
 
     def splits(self, text: str) -> list[list[str]]:
         """The texts that a reply becomes, by each channel that splits it another way."""

@@ -31,6 +31,9 @@ from tests.simulation.simulation import QUEUE_FULL, Simulation
 REST_SECONDS = 290
 """Less than the stall timeout: what redelivery, requeues and reconciling have to manage without the sweep."""
 
+AFTER_LAST_RETRY_SECONDS = 60
+"""How long they have where the next message comes as late as a retry may, which is after the stall timeout."""
+
 REPAIR_SECONDS = 7_200
 
 
@@ -46,7 +49,8 @@ def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) ->
     """
     _demand(not simulation.unbacked_triggers(), "I6: a trigger lock stands for no trigger", simulation)
     if not simulation.course.needs_sweep:
-        simulation.undisturbed(REST_SECONDS, sweeps=False)
+        seconds = max(REST_SECONDS, simulation.seconds_until_next() + AFTER_LAST_RETRY_SECONDS)
+        simulation.undisturbed(seconds, sweeps=False)
         _demand(simulation.world.is_at_rest, "I6: at rest without the sweep", simulation)
     simulation.undisturbed(REPAIR_SECONDS)
     check(simulation, is_reply_lossy=is_reply_lossy)

@@ -487,7 +487,7 @@ class Simulation:
             yield "!time passes", self._jump
         if budgets.delays and actors:
             yield "!a call takes long", self._delay
-        if budgets.waits and 0 < self._seconds_until_next() <= self._seconds_left(*actors):
+        if budgets.waits and 0 < self.seconds_until_next() <= self._seconds_left(*actors):
             yield "a while passes", self._wait
         if budgets.expiries and self._has_expired():
             yield "!expired rows vanish", self._expire
@@ -855,7 +855,7 @@ class Simulation:
 
     def _wait(self) -> None:
         self._spend("waits")
-        self.world.clock.advance(self._seconds_until_next())
+        self.world.clock.advance(self.seconds_until_next())
 
     def _expire(self) -> None:
         self._spend("expiries")
@@ -878,7 +878,7 @@ class Simulation:
                 bodies.setdefault(message.body, message)  # which of two alike is taken makes no difference
         return bodies.values()
 
-    def _seconds_until_next(self) -> float:
+    def seconds_until_next(self) -> float:
         """How long until the next delayed message is visible; 0: there is none, or a message is visible now."""
         queues = self.world.queues
         many = (*queues.triggers.values(), queues.replies, queues.human_replies)

@@ -195,3 +195,13 @@ def test_the_random_runs_in_which_a_message_waited_for_minutes_beside_a_reply_un
 def test_the_random_run_in_which_the_row_of_a_stop_outlived_its_entry():
     """O3: the STOP had moved to the history while its staged row stood; a later START counts."""
     swarm_run(9495)
+
+
+def test_the_random_run_in_which_two_conversations_of_one_id_moved_equal_entries():
+    """I7: each has its own row in the history."""
+    swarm_run(27470)
+
+
+def test_the_random_run_in_which_a_reply_was_retried_after_the_longest_delay():
+    """I6: its record could not be read seven times; the retry comes after 300 s, and ends it without the sweep."""
+    swarm_run(25165)

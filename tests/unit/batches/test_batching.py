@@ -721,7 +721,7 @@ class TestDuplicates:
     def test_a_message_that_was_moved_is_settled_and_never_dispatched(self):
         """H3: where the record ever moved history, that is read with it."""
         world = World(None, conversation(messages_moved_before="2026-01-30T00:00:00.000000+00:00"))
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
+        world.tables.history.seed({**KEY.item, "message_id": OLD_SID})
         world.deliver(sid=OLD_SID)
         world.clock.advance(11)
 
@@ -734,7 +734,7 @@ class TestDuplicates:
         world.tables.conversations.seed({**world.row, "messages": [OLD]})
         world.deliver(sid=OLD_SID)
         world.clock.advance(11)
-        world.tables.history.seed({"conversation_id": KEY.conversation_id, "message_id": OLD_SID})
+        world.tables.history.seed({**KEY.item, "message_id": OLD_SID})
         moved = {"messages": [], "messages_moved_before": "2026-01-31T18:00:05.000000+00:00"}
         world.tables.conversations.seed({**world.row, **moved})
 

@@ -214,7 +214,9 @@ class TestMove:
         move(world, 2)
 
         assert sorted(one["content"] for one in moved(world)) == ["first", "second"]
-        assert history.found(world.tables.history.get_together(history.reads(world.tables.history, KEY, ["old-1"])))
+        assert history.found(
+            world.tables.history.get_together(history.reads(world.tables.history, KEY, ["old-1"])), KEY
+        )
 
     def test_entries_with_one_id_that_leave_one_after_another_are_both_kept(self):
         """H1: the second must not take the first one's place."""
@@ -235,16 +237,30 @@ class TestFind:
 
         rows = world.tables.history.get_together(history.reads(world.tables.history, KEY, asked))
 
-        assert record(world).entry_ids | history.found(rows) == set(asked) - {"never"}
+        assert record(world).entry_ids | history.found(rows, KEY) == set(asked) - {"never"}
 
     def test_the_look_up_asks_for_ids_alone(self):
-        """Not for what the customer wrote."""
+        """And whose they are; not for what the customer wrote."""
         world = holding(old(1))
         move(world, 1)
 
         (row,) = world.tables.history.get_together(history.reads(world.tables.history, KEY, ["old-1"]))
 
-        assert row == {"message_id": "old-1"}
+        assert row == {"message_id": "old-1", "primary_channel": KEY.primary_channel}
+
+    def test_another_customers_conversation_of_the_same_id_has_entries_of_its_own(self):
+        """I7: an equal entry of theirs keeps its row, and is none of this conversation's."""
+        world = holding(old(1))
+        theirs = {**KEY.item, "primary_channel": "+4915700000000", "message_id": "old-1", "entry": old(1)}
+        world.tables.history.seed(theirs)
+        (read,) = history.reads(world.tables.history, KEY, ["old-1"])
+        known = history.found(world.tables.history.get_together([read]), KEY)
+
+        move(world, 1)
+
+        assert not known
+        assert theirs in world.tables.history.rows
+        assert [row["entry"] for row in world.tables.history.rows] == [old(1), old(1)]
 
     def test_a_move_waits_for_a_lock_to_be_taken_into_account(self):
         """H2: a move over a record that was locked meanwhile does nothing."""
