@@ -36,6 +36,7 @@ from chalicelib.telemetry import Fields, Level, Step
 from chalicelib.telemetry.steps import ORIGIN
 from chalicelib.telemetry.writer import CloudWatch
 from infrastructure.template import MONITORING_FILE, resources
+from tests.fakes.tables import InMemoryTable
 from tests.world import World
 
 Table = tuple[list[str], list[list[str]]]
@@ -339,6 +340,26 @@ def of_a_month() -> Table:
     ]
 
 
+def units_by_table() -> Table:
+    """The units of one message by table, one message a batch, in a young conversation and in one that is full."""
+    rows = []
+    for kind, fill in (("young", lambda: many_conversations(1)), ("full", lambda: long_conversation(1_000))):
+        world = fill()
+        tables = [one for one in vars(world.tables).values() if isinstance(one, InMemoryTable)]
+        before = [one.consumed for one in tables]
+        answered(world, 1)
+        for table, then in zip(tables, before, strict=True):
+            now = table.consumed
+            spent = (
+                now.write_units - then.write_units,
+                now.index_write_units - then.index_write_units,
+                now.read_units - then.read_units,
+            )
+            if any(spent):  # of the rounds, and of the one before them
+                rows.append([f"{table.name}, {kind}", *(f"{one / (ROUNDS + 1):.2f}" for one in spent)])
+    return ["", "writes", "index writes", "reads"], rows
+
+
 def main() -> None:
     """Count, and print the tables."""
     used = {name: scenario() for name, scenario in SCENARIOS.items()}
@@ -347,6 +368,7 @@ def main() -> None:
         ["", *used],
         [[name, *(f"{one.amounts[name]:.4g}" for one in used.values())] for name in PRICES],
     )
+    show("DynamoDB's units of one message, one a batch, by table", *units_by_table())
     show("Dollars for a million messages", *of_messages(used))
     show("Dollars for a million messages, one a batch, beside the obvious build", *beside_the_obvious())
     show("Dollars for a month in which nothing happens", *of_a_month())
