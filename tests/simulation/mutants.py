@@ -790,7 +790,7 @@ MUTANTS = (
         "identity",
         "conversations/identity.py",
         (
-            "        is_known |= is_entry or (moved is not None and moved[MESSAGE_ID] == message_sid)\n",
+            "        is_known |= is_entry or message_sid in history.found([moved], key)\n",
             "        is_known |= is_entry\n",
         ),
     ),
