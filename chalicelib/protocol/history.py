@@ -128,7 +128,8 @@ def _key(conversation: ConversationKey, message_id: str) -> dict[str, str]:
 
 
 def _is_of(row: Item, conversation: ConversationKey) -> bool:
-    return bool(row[PRIMARY_CHANNEL] == conversation.primary_channel)
+    """Whether a row is the conversation's, and not that of another with the same id; one that does not say so is."""
+    return bool(row.get(PRIMARY_CHANNEL, conversation.primary_channel) == conversation.primary_channel)
 
 
 def _rows(key: ConversationKey, entries: Sequence[Any], there: Sequence[Item], now: datetime) -> list[Item]:
