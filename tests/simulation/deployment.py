@@ -476,10 +476,14 @@ class Deployment(World):
         """The entries of a conversation: those that only the history has, and those on the record."""
         kept = row["messages"]
         ids = {one["message_id"] for one in kept}
+        moved = [one for one in self.history_of(row) if one["message_id"] not in ids and one not in kept]
+        return moved, kept
+
+    def history_of(self, row: Item) -> list[Item]:
+        """The entries that the history has of a conversation."""
         key = (row["primary_channel"], row["conversation_id"])
-        moved = self.tables.history.state[0].values()
-        mine = [one for one in moved if (one["primary_channel"], one["conversation_id"]) == key]
-        return [one["entry"] for one in mine if one["message_id"] not in ids], kept
+        rows = self.tables.history.state[0].values()
+        return [one["entry"] for one in rows if (one["primary_channel"], one["conversation_id"]) == key]
 
     def is_moved(self, row: Item, message_id: str) -> bool:
         """Whether the history has an entry of a conversation."""

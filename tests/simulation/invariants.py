@@ -264,7 +264,8 @@ def _in_order(
 
 def _moved_once(simulation: Simulation, row: Item) -> None:
     """H1 and H3: what is in the history and on the record still stands at the front, and is about to leave it."""
-    is_moved = [simulation.world.is_moved(row, one["message_id"]) for one in row["messages"]]
+    moved = simulation.world.history_of(row)
+    is_moved = [one in moved for one in row["messages"]]
     _demand(is_moved == sorted(is_moved, reverse=True), "I2: what was moved is in the record again", simulation)
 
 

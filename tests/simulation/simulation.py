@@ -583,7 +583,8 @@ class Simulation:
         if REACHED.is_on:
             REACHED.faults[f"{fault} {call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
-        self.course.needs_sweep |= is_lost or actor.role == "sweep"  # what a sweep leaves the next one finds
+        # Nothing brings a sweep or an operator's command back: what they leave the next sweep finds.
+        self.course.needs_sweep |= is_lost or actor.role in ("sweep", "operator")
         self.course.may_lack_trigger |= is_lost
         if fault is Fault.ANSWERED_5XX:
             self.course.has_5xx = True

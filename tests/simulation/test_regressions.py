@@ -205,3 +205,13 @@ def test_the_random_run_in_which_two_conversations_of_one_id_moved_equal_entries
 def test_the_random_run_in_which_a_reply_was_retried_after_the_longest_delay():
     """I6: its record could not be read seven times; the retry comes after 300 s, and ends it without the sweep."""
     swarm_run(25165)
+
+
+def test_the_random_run_in_which_an_operator_s_command_failed_after_it_had_claimed_for_people():
+    """I6: the operator was told, and the sweep finishes the claim."""
+    swarm_run(1586, "turns")
+
+
+def test_the_random_run_in_which_an_entry_had_moved_under_another_id():
+    """H1: it stands on the record and in the history after a crash, and so does the one behind it."""
+    swarm_run(1883, "policies")
