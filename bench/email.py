@@ -15,8 +15,8 @@ API Gateway hands a body over in base64. To decode it is a column of its own and
 is over the decoded bytes, so no order of steps avoids it. A request without any proof is refused before that.
 
 It fails if an e-mail takes a second of a whole processor or 300 MB, or if a forged one takes more than three times the
-hash or more than four calls. The rows with delimiter letters fill the body with what the form's delimiters consist of,
-the rows with fields and files fill the form with as many parts as are read.
+hash (four times with a hidden envelope) or more than four calls. The rows with delimiter letters fill the body with
+what the form's delimiters consist of, the rows with fields and files fill the form with as many parts as are read.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ PROCESSES = 3
 SECONDS_MAX = 1.0
 MEGABYTES_MAX = 300
 HASHES_MAX = 3.0
+HASHES_HIDDEN_MAX = 4.0
+"""Of the rows that hide the envelope among letters at random. Only the whole search finds it there, and an e-mail whose
+envelope was not searched for may be genuine. No search of the standard library is faster among such letters: the
+processor cannot predict the next one."""
 CALLS_MAX = 4
 ROUNDS = 41
 LAMBDA_SHARE = 512 / 1_769
@@ -67,8 +71,16 @@ LETTERS_IN_256 = 64
 
 FORGED = "forged: "
 UNSIGNED = "a photo, and no signature at all"
+HIDDEN = "hostile, an envelope among letters at random"
 LETTERS = f"\r\n--{BOUNDARY}"
-LETTERS_AT_RANDOM = "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(1 << 16)).replace(LETTERS, "")
+
+
+def letters_at_random(size: int) -> str:
+    """What the form's delimiters consist of, without a delimiter."""
+    return "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(size)).replace(LETTERS, "")
+
+
+LETTERS_AT_RANDOM = letters_at_random(1 << 16)
 LETTERS_AMONG_OTHERS = "".join(
     letter if byte < LETTERS_IN_256 else "."
     for letter, byte in zip(LETTERS_AT_RANDOM, os.urandom(1 << 16), strict=False)
@@ -120,18 +132,19 @@ def main() -> None:
         ["", "MB posted", "CPU ms", "CPU ms with loading", "s at 512 MB", "peak MB"],
         rows,
     )
-    hashes, calls = show_forged()
-    if worst_seconds >= SECONDS_MAX or worst_megabytes >= MEGABYTES_MAX or hashes > HASHES_MAX or calls > CALLS_MAX:
+    share, calls = show_forged()
+    if worst_seconds >= SECONDS_MAX or worst_megabytes >= MEGABYTES_MAX or share > 1 or calls > CALLS_MAX:
         sys.exit(1)
 
 
 def show_forged() -> tuple[float, int]:
-    """Print what forged e-mails cost; the most that one takes as a multiple of the hash, and the most calls."""
+    """Print what forged e-mails cost; the largest part of its bound that one takes, and the most calls."""
     rows, worst, most = [], 0.0, 0
     for name in forged():
         cost = json.loads(child(f"{FORGED}{name}"))
         multiple = cost["multiple"]
-        worst, most = max(worst, multiple), max(most, cost["calls"])
+        allowed = HASHES_HIDDEN_MAX if name.startswith(HIDDEN) else HASHES_MAX
+        worst, most = max(worst, multiple / allowed), max(most, cost["calls"])
         parts = ("decode_seconds", "hash_seconds", "short_seconds", "seconds")
         figures = [f"{cost[part] * 1_000:.2f}" for part in parts]
         rows.append([name, f"{cost['bytes'] / 1e6:.1f}", *figures, f"{multiple:.2f} x", str(cost["calls"])])
@@ -147,6 +160,8 @@ def forged() -> dict[str, Email]:
     """E-mails that nobody signed with the company's key."""
     every, many = cases(), tuple(f"help-{number}@acme.example" for number in range(20))
     photo = every["parsed, a photo"]
+    half = letters_at_random(SIZE_BYTES // 2)
+    hidden = replace(photo, text=half, html="", attachments=(("x.pdf", "application/pdf", half.encode()),))
     return {
         "parsed, a photo": photo,
         "raw, a photo": every["raw, a photo"],
@@ -163,6 +178,9 @@ def forged() -> dict[str, Email]:
             )
             for name, (filler, count) in DELIMITER_LETTERS.items()
         },
+        HIDDEN: hidden,
+        f"{HIDDEN}, {PARTS} fields more": replace(hidden, fields={f"field-{n}": "x" for n in range(PARTS)}),
+        "hostile, letters at random, and no envelope": replace(hidden, fields={"envelope": None}),
         f"hostile, {PARTS} fields more": replace(photo, fields={f"field-{n}": "x" for n in range(PARTS)}),
         f"hostile, {PARTS} files more": replace(photo, attachments=(*photo.attachments, *[SMALL_FILE] * PARTS)),
         f"hostile, {PARTS} odd files more": replace(photo, attachments=(*photo.attachments, *[ODD_FILE] * PARTS)),

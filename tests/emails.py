@@ -51,6 +51,8 @@ class Email:
     boundary: str = BOUNDARY
     fields: Mapping[str, Value] = field(default_factory=dict)
     """In place of what would be posted; None: left out."""
+    order: tuple[str, ...] = ()
+    """The fields that are posted first, in this order."""
 
     @property
     def message_sid(self) -> str:
@@ -67,6 +69,7 @@ class Email:
     def body(self) -> bytes:
         """Of the request."""
         told = {**self._told, **self.fields}
+        told = {name: told[name] for name in (*self.order, *told) if name in told}
         parts = [self._part(f'name="{name}"', value) for name, value in told.items() if value is not None]
         files = [] if self.is_raw else list(enumerate(self.attachments, start=1))
         for number, (filename, kind, content) in files:

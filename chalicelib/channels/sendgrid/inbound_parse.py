@@ -155,7 +155,15 @@ def read_mail(request: WebhookRequest, notes: Notes, *, searched: Callable[[int]
         Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
     """
     form = read_form(request.headers.get("content-type", ""), request.body, searched=searched)
-    return _mail_of(form, notes)
+    return _mail_of(form if _names_both_sides(form) else form.searched(), notes)
+
+
+def _names_both_sides(form: Form) -> bool:
+    """Whether it is certain what the fields say that find the conversation: more of the form would not change it."""
+    heads = [name for name in ("headers", "email") if name in form.fields]
+    needed = [name for name in ("envelope", "from") if name in form.fields and name not in form.cut]
+    is_head_certain = all(name not in form.cut or len(form.fields.view(name)) >= _HEAD_BYTES_MAX for name in heads)
+    return len(needed) == len(("envelope", "from")) and bool(heads) and is_head_certain
 
 
 def _mail_of(form: Form, notes: Notes) -> Mail:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.channels.sendgrid import delimiters
-from chalicelib.channels.sendgrid.delimiters import BLOCK_BYTES, find_delimiters
+from chalicelib.channels.sendgrid.delimiters import BLOCK_BYTES, find_delimiters, find_others
 
 DELIMITER = b"\r\n--xYzZY"
 LETTERS = [bytes([one]) for one in sorted(set(DELIMITER))]
@@ -86,6 +86,39 @@ def test_under_the_limit_bytes_of_the_delimiter_s_letters_are_left_unsearched_in
     left_out = sum(end - start for start, end in found.unsearched)
     assert len(body) / 2 < left_out < len(body)
     assert {5, len(body) - len(DELIMITER)} <= set(found.places) <= set(expected(body))
+
+
+@pytest.mark.parametrize("name", ["letters", "a table"])
+def test_under_the_limit_a_small_body_is_searched_whole(name: str):
+    """Whatever it holds: that takes less than a millisecond."""
+    body = content(name)[:330_000] + DELIMITER
+
+    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+
+    assert (found.places, found.unsearched) == (tuple(expected(body)), ())
+
+
+@pytest.mark.parametrize("name", ["a photo", "letters", "a table"])
+def test_the_others_are_found_where_the_limit_left_blocks_out(name: str):
+    """Together they are all."""
+    dense = content("letters")
+    body = dense + DELIMITER + content(name) + DELIMITER + dense + DELIMITER
+
+    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    whole = find_others(DELIMITER, body, found, count_max=1_000)
+
+    assert found.unsearched
+    assert (whole.places, whole.unsearched) == (tuple(expected(body)), ())
+
+
+def test_blocks_are_told_as_searched_until_one_is_left_out():
+    """What is behind it may never be hashed."""
+    told: list[int] = []
+    body = content("letters")
+
+    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True, searched=told.append)
+
+    assert told == list(range(BLOCK_BYTES, found.unsearched[0][0] + 1, BLOCK_BYTES))
 
 
 def test_nothing_is_certain_behind_the_first_block_that_was_not_searched():
