@@ -151,6 +151,8 @@ class Phone:
         """What the next sends are answered instead of being delivered."""
         self.asked: set[str] = set()
         """The texts that the provider was asked to send, delivered or not."""
+        self.refused_secrets: set[str] = set()
+        """The texts of secrets that the provider takes no longer."""
 
     @property
     def texts(self) -> list[str]:
@@ -169,16 +171,22 @@ class Phone:
         except Misconfigured:
             return PermanentFailure("21211")
 
-    def show_typing(self, message_id: str, secret: str) -> str | None:  # any account's
+    def show_typing(self, message_id: str, secret: str) -> str | None:
+        self._require(secret)
         call = Call("ShowTyping", "twilio", "create", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
         self.plan.perform(call, lambda _: self.typing.append(message_id))
         return None
 
     def find(self, part: OutboundPart, secret: str, *, since: datetime) -> list[str]:
+        self._require(secret)
         call = Call("ListMessages", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
         return self.plan.perform(
             call, lambda _: [sid for sid, one, at in self.received if one.body == part.body and at >= since - BEFORE]
         )
+
+    def _require(self, secret: str) -> None:
+        if secret in self.refused_secrets:
+            raise Misconfigured(Code.SECRET_FETCH_FAILED, "the provider answered 20003")
 
     def _answer(self, part: OutboundPart, secret: str, fault: Fault | None) -> SendOutcome:
         """What the provider answers to a send: a 5xx where the plan says so, whether it takes the message or not."""
@@ -189,6 +197,8 @@ class Phone:
         return InDoubt(is_server_error=True) if fault is Fault.TAKEN_5XX else outcome
 
     def _deliver(self, part: OutboundPart, secret: str) -> SendOutcome:
+        if secret in self.refused_secrets:
+            return TemporaryFailure("20003", is_ours_to_mend=True)
         self.asked.add(part.body)
         outcome = self.outcomes.pop(0) if self.outcomes else DELIVER
         if outcome is not DELIVER and not isinstance(outcome, Taken):
@@ -616,6 +626,13 @@ class World:
         queues = (*self.queues.triggers.values(), self.queues.ai, self.queues.handoff, self.queues.replies)
         queues = (*queues, self.queues.human_replies)
         return not any(queue.messages for queue in queues)
+
+    def rotate(self, ref: str = SECRET_REF) -> None:
+        """The company stores a new secret, and the provider takes the old one no longer; caches still have the old."""
+        old = self.secrets.texts[ref]
+        for provider in (self.phone, self.media):
+            provider.refused_secrets.add(old)
+        self.secrets.texts[ref] = json.dumps({**json.loads(old), "auth_token": "new", "api_key": "SG.new"})
 
     # ------------------------------------------------------------------ putting it together
 

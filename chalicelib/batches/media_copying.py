@@ -1,7 +1,8 @@
 """Media copying: copies media from the provider to our bucket before their batch is dispatched.
 
 With copies an AI worker needs no tenant's secret. Copying is off by default. A copy that fails leaves the provider's
-URL and writes the reason into the medium's `problem`. It fails no batch, and delays one by a bounded time.
+URL and writes the reason into the medium's `problem`. It fails no batch, and delays one by a bounded time. If the
+provider refuses the secret, the secret is read again, and the medium is fetched once more with a changed one.
 
 Copies are made before the lock is taken, so the record names them, and so does a resumed batch. A process that dies
 after a copy leaves objects that nothing names; the bucket's expiry removes them. Media for people are not copied.
@@ -15,6 +16,7 @@ from typing import Any
 
 from chalicelib.channels.credentials import CredentialCache
 from chalicelib.channels.fetcher import Fetched, Fetcher, NotFetched
+from chalicelib.channels.refusals import ask
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations import staged_contexts
 from chalicelib.conversations.binding import is_own_secret
@@ -119,8 +121,17 @@ class MediaCopying:
             )
         if wanted.until.has_passed:
             return NotFetched("no time left")
-        secret = self.credentials.get(wanted.credential_ref, wanted.until)
-        return wanted.fetcher.fetch(wanted.medium["url"], secret, refuse=refuse, deadline=wanted.until)
+        url, ref = wanted.medium["url"], wanted.credential_ref
+
+        def fetch(secret: str) -> Fetched | NotFetched:
+            return wanted.fetcher.fetch(url, secret, refuse=refuse, deadline=wanted.until)
+
+        secret = self.credentials.get(ref, wanted.until)
+        outcome = ask(self.credentials, ref, secret, fetch)
+        if isinstance(outcome, NotFetched) and outcome.is_ours_to_mend and not wanted.until.has_passed:
+            renewed = self.credentials.get(ref, wanted.until)
+            return outcome if renewed == secret else ask(self.credentials, ref, renewed, fetch)
+        return outcome
 
     def _keep(self, wanted: Wanted, fetched: Fetched) -> Medium:
         content_type = fetched.content_type or wanted.medium["content_type"]

@@ -3,9 +3,9 @@
 Guarantee: no error, log line or `repr` from here contains a secret's content.
 
     C1  A secret is fetched at most once per `ttl_seconds`, except for refreshes.
-    C2  A failed signature requests a refresh, and a send that the provider refuses as ours to mend has the secret
-        fetched anew by the next send. Either happens at most once per secret and `refresh_seconds`, whether it
-        succeeds or not, so forged requests cannot cause unlimited fetches.
+    C2  A failed signature requests a refresh. A call that the provider refuses as ours to mend (see `refusals.py`) has
+        the secret fetched anew by the next `get`. Either happens at most once per secret and `refresh_seconds`,
+        whether it succeeds or not, so forged requests cannot cause unlimited fetches.
     C3  A secret that was fetched a moment ago is not refreshed: the result would be the same.
     C4  A permanent failure (no such secret, no right to it) is remembered for `FAILURE_SECONDS`, so requests that name
         the secret cost one call a minute. A temporary failure is not remembered.

@@ -26,6 +26,8 @@ class NotFetched:
     """For the operator: a status, a type of error, or words of ours; never an address."""
     problem: str | None = None
     """By which of our rules it is not wanted; None: it could not be had."""
+    is_ours_to_mend: bool = False
+    """Whether the provider refused the account or its secret."""
 
 
 class Fetcher(Protocol):

@@ -104,5 +104,5 @@ class TypingIndicator(Protocol):
         """Show it on one of the customer's messages; why it is not shown, None: it is.
 
         Raises:
-            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed or the provider does not take it.
         """

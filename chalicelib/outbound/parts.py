@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from math import ceil
 
 from chalicelib.channels.channel import Vendor
 from chalicelib.channels.outcomes import Table
+from chalicelib.channels.refusals import Told, ask
 from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, from_iso
 from chalicelib.conversations.conversation import Conversation
@@ -155,11 +157,10 @@ class PartSending:
     def _send_once(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         table = job.tables.sends
         try:
-            outcome = self.senders[plan.channel.name].send(wanted, plan.secret)
+            outcome = self._ask(plan, partial(self.senders[plan.channel.name].send, wanted))
         except Misconfigured as fault:
             # A secret that cannot send: nothing was, and the reply waits for whoever mends it.
             unsent = self._give_back(job, part)
-            self.planning.credentials.forget(plan.credential_ref)
             job.trail.fault(Step.FAILED, fault, count=part.number)
             job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
             return Later(fault.code.value, 0, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
@@ -177,7 +178,6 @@ class PartSending:
             case TemporaryFailure(code, after_seconds, is_ours_to_mend):
                 unsent = self._give_back(job, part)
                 if is_ours_to_mend:
-                    self.planning.credentials.forget(plan.credential_ref)
                     job.trail.log(Step.ACCOUNT_FAULT, Level.ERROR, code=code, count=part.number)
                     job.trail.count(Metric.ACCOUNT_FAULT)
                 return Later(code, after_seconds, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
@@ -194,7 +194,8 @@ class PartSending:
             return Later("IN_DOUBT", ceil(left.total_seconds()), gives_claim_back=False)
         # What the record or another part's row knows of is no proof of this one, though it may say the same.
         taken = _sids_of_other_parts(job, found) | plan.known_sids
-        listed = self.senders[plan.channel.name].find(wanted, plan.secret, since=from_iso(found.tried_since))
+        find, since = self.senders[plan.channel.name].find, from_iso(found.tried_since)
+        listed = self._ask(plan, partial(find, wanted, since=since))
         sids = [sid for sid in listed if sid not in taken]
         if sids:
             sends.conclude(job.tables.sends, found, State.SENT, sid=sids[-1])
@@ -223,6 +224,9 @@ class PartSending:
             return Later("IN_DOUBT", 0, gives_claim_back=False)  # another process has claimed it, or it is proven
         job.trail.log(Step.SENT_AGAIN, Level.WARNING, count=part.number)
         return self._send_once(job, replace(part, first_claimed_at=claimed.first_claimed_at), wanted, plan)
+
+    def _ask(self, plan: Plan, call: Callable[[str], Told]) -> Told:
+        return ask(self.planning.credentials, plan.credential_ref, plan.secret, call)
 
     def _is_opt_out(self, vendor: Vendor, code: str) -> bool:
         return code == self.codes[vendor].opted_out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.refusals import ask
 from chalicelib.channels.sender import TypingIndicator
 from chalicelib.clock import Deadline
 from chalicelib.conversations import lookup
@@ -64,7 +66,8 @@ class TypingIndicators:
         is_own = ref is not None and is_own_secret(self.settings.credential_ref_pattern, ref, conversation.tenant)
         if indicator is None or ref is None or not is_own or conversation.is_opted_out_of(channel):
             return "not shown"
-        return indicator.show_typing(job.errand.message_id, self.credentials.get(ref, job.deadline)) or "shown"
+        show = partial(indicator.show_typing, job.errand.message_id)
+        return ask(self.credentials, ref, self.credentials.get(ref, job.deadline), show) or "shown"
 
     @staticmethod
     def _channel(message_id: str, conversation: Conversation) -> str | None:

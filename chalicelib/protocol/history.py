@@ -8,7 +8,8 @@ Guarantees
     H2  Only answered entries leave, from the front of the list. The record must stand as it was read, and the last of
         them where it was read: entries leave by name, not by number.
     H3  A message that ever was an entry is found: on the record, or in the history read after the record was read or
-        after it was last moved.
+        after it was last moved. The one exception: another customer's conversation of the same id had a message of
+        the same id first. Providers give no id twice, so that takes two e-mails whose senders chose one id.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class Limits:
     )
     secret_ttl_seconds: int = setting("how long a secret stays in memory", Within(int, 0, 86_400), "900")
     secret_refresh_seconds: int = setting(
-        "shortest time between two refreshes of a secret after a failed signature", Within(int, 1, 3_600), "60"
+        "shortest time between two refreshes of a secret after a failed signature or a provider's refusal",
+        Within(int, 1, 3_600),
+        "60",
     )
 
     aws_connect_timeout_seconds: float = setting("to connect, for each try", Within(float, 0.05, 10), "0.5")

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib.channels.channel import Channel
 from chalicelib.channels.credentials import CredentialCache
+from chalicelib.channels.refusals import ask
 from chalicelib.channels.sender import InDoubt, OutboundPart, PermanentFailure, Sender, Sent, TemporaryFailure
 from chalicelib.clock import Clock, Deadline
 from chalicelib.conversations.binding import is_own_secret
@@ -101,8 +103,9 @@ class FallbackSending:
     def _send(self, job: Job, notice: Notice, secret: str) -> None:
         table, fallback = job.tables.unknown_senders, notice.fallback
         channel = self.channels[fallback.channel]
+        send = partial(self.senders[channel.name].send, _part(notice, channel))
         try:
-            outcome = self.senders[channel.name].send(_part(notice, channel), secret)
+            outcome = ask(self.credentials, fallback.credential_ref, secret, send)
         except Misconfigured:
             fallbacks.give_back(table, notice, token=job.token)
             raise

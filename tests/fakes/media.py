@@ -17,17 +17,21 @@ class InMemoryMedia:
         self.plan = plan
         self.files: dict[str, tuple[bytes, str]] = {}
         """Content and content type by URL; what is not there is not found."""
+        self.refused_secrets: set[str] = set()
+        """The texts of secrets that the provider takes no longer."""
 
     def fetch(
         self, url: str, secret: str, *, refuse: Callable[[int, str], str | None], deadline: Deadline
     ) -> Fetched | NotFetched:
         call = Call("FetchMedia", "twilio", "read", Code.QUEUE_ERROR, Code.SECRET_FETCH_FAILED)
         try:
-            return self.plan.perform(call, lambda _: self._file(url, refuse))
+            return self.plan.perform(call, lambda _: self._file(url, secret, refuse))
         except (TryAgain, Misconfigured) as fault:
             return NotFetched(type(fault).__name__)
 
-    def _file(self, url: str, refuse: Callable[[int, str], str | None]) -> Fetched | NotFetched:
+    def _file(self, url: str, secret: str, refuse: Callable[[int, str], str | None]) -> Fetched | NotFetched:
+        if secret in self.refused_secrets:
+            return NotFetched("status 401", is_ours_to_mend=True)
         if url not in self.files:
             return NotFetched("status 404")
         content, content_type = self.files[url]

@@ -215,3 +215,8 @@ def test_the_random_run_in_which_an_operator_s_command_failed_after_it_had_claim
 def test_the_random_run_in_which_an_entry_had_moved_under_another_id():
     """H1: it stands on the record and in the history after a crash, and so does the one behind it."""
     swarm_run(1883, "policies")
+
+
+def test_the_random_run_in_which_a_company_s_window_was_longer_than_its_cap():
+    """I6: the reply was held for that window."""
+    swarm_run(237, "policies")

@@ -47,6 +47,7 @@ KEPT_UNDER: Final = (
 _REDIRECTS_MAX: Final = 2
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OK: Final = 200
+_ACCOUNT_REFUSED: Final = frozenset({401, 403})
 _PIECE_BYTES: Final = 65_536
 _MEDIUM = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/\w+", re.ASCII)
 _CLIMBS = re.compile(r"\.\.|%2e", re.IGNORECASE)
@@ -80,6 +81,8 @@ class TwilioMedia:
                 # A third of what is left, for connecting, for the answer and for the last piece of the content.
                 wait_max = max(deadline.seconds_left / 3, 0.001)
                 with self._get(at, authorize, wait_max) as response:
+                    if response.status_code in _ACCOUNT_REFUSED and authorize is not _nobody:
+                        return NotFetched(f"status {response.status_code}", is_ours_to_mend=True)
                     if response.status_code not in _REDIRECTS:
                         return _content(response, refuse, replace(deadline, at=deadline.at - wait_max))
                     at = urljoin(at, response.headers.get("Location", ""))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -123,12 +124,14 @@ class TwilioSender:
         Twilio's resource for it is in beta, and for WhatsApp alone. That it is served in every Region is a guess.
 
         Raises:
-            Misconfigured: `SECRET_FETCH_FAILED`; the secret's content is malformed.
+            Misconfigured: `SECRET_FETCH_FAILED`; the secret is malformed, or Twilio does not take it.
         """
-        client, _ = self._client(secret, "messaging")
+        client, http = self._client(secret, "messaging")
         try:
             client.messaging.v2.typing_indicator.create(channel="whatsapp", message_id=message_id)
         except (RequestException, TwilioException, ValueError) as error:
+            if http.answer is not None and http.answer.status_code == HTTPStatus.UNAUTHORIZED:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, "Twilio answered 401 to a typing indicator") from error
             return f"not shown: {type(error).__name__}"
         return None
 

@@ -262,6 +262,44 @@ class TestFailures:
         assert media(media_copying)[0]["problem"] == "copy_failed"
         assert operations(media_copying).count("GetSecretValue") == 2
 
+    def test_media_are_copied_with_the_rotated_secret_though_the_cache_has_the_old_one(self, media_copying: World):
+        """The secret is read again at once, for the first medium; the others are fetched with what was read."""
+        due(media_copying, PICTURE, SOUND)
+        media_copying.rotate()
+
+        media_copying.work()
+
+        assert counted(media_copying) == ["copied", "copied"]
+        assert operations(media_copying).count("FetchMedia") == 3
+        assert operations(media_copying).count("GetSecretValue") == 2
+
+    def test_a_secret_that_is_refused_and_not_rotated_costs_one_read_a_minute(self, media_copying: World):
+        """A suspended account: a medium is fetched once more only with another secret."""
+        due(media_copying, PICTURE, SOUND)
+        media_copying.media.refused_secrets.update(media_copying.secrets.texts.values())
+
+        media_copying.work()
+
+        assert counted(media_copying) == ["copy_failed", "copy_failed"]
+        assert operations(media_copying).count("FetchMedia") == 2
+        assert operations(media_copying).count("GetSecretValue") == 2
+
+    def test_no_second_fetch_begins_after_the_time_for_copying(self, media_copying: World):
+        """The batch goes out in time, without its copy; the next copy reads the secret again."""
+        due(media_copying, PICTURE)
+        media_copying.rotate()
+        media_copying.plan.interleave(
+            len(media_copying.plan.calls) + FETCH,
+            lambda: media_copying.clock.advance(media_copying.settings.media_copying_seconds),
+        )
+
+        media_copying.work()
+
+        later = Deadline.after(media_copying.clock, 1)
+        assert counted(media_copying) == ["copy_failed"]
+        assert operations(media_copying).count("FetchMedia") == 1
+        assert media_copying.engine.credentials.get(SECRET_REF, later) == media_copying.secrets.texts[SECRET_REF]
+
     def test_a_conversation_that_names_no_secret_any_more_is_dispatched_all_the_same(self):
         """As above; the company took the name away after the message was received."""
         world = World(None, **ON)

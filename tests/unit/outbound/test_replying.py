@@ -505,6 +505,17 @@ class TestTryAgain:
         assert " ".join(world.phone.texts) == LONG
         assert world.row["conversation_status"] == "ai_response_sent"
 
+    def test_a_refused_secret_is_read_again_for_the_next_try(self):
+        """The cache has the secret from before its rotation, and would keep it for its time to live."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.rotate()
+
+        world.run(120)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.telemetry.total(Metric.ACCOUNT_FAULT) == 1
+
 
 class TestInDoubt:
     def test_a_lost_answer_is_looked_up_and_never_sent_again(self):
@@ -518,6 +529,20 @@ class TestInDoubt:
         assert world.phone.texts == ["an answer"]
         assert world.row["conversation_status"] == "ai_response_sent"
         assert world.row["messages"][-1]["message_id"] == world.phone.received[0][0]
+        assert "reconciled" in world.telemetry.steps()
+
+    def test_a_look_up_that_is_refused_is_repeated_with_the_rotated_secret(self):
+        """The cache has the secret from before its rotation; the next try reads it again."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.plan.faults = {len(world.plan.calls) + 4: Fault.LOST_ANSWER}
+        world.send_replies()
+        world.rotate()
+
+        world.run(300)
+
+        assert world.phone.texts == ["an answer"]
+        assert world.row["conversation_status"] == "ai_response_sent"
         assert "reconciled" in world.telemetry.steps()
 
     def test_what_the_provider_does_not_know_counts_as_answered_and_is_told(self):

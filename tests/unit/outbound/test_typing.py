@@ -111,6 +111,19 @@ def test_a_fault_of_it_is_no_fault_of_the_batch():
     assert world.failures == []
 
 
+def test_a_refused_secret_is_read_again_for_the_next_indicator():
+    """The cache has the secret from before its rotation."""
+    world = with_policy()
+    world.burst_with_ai()
+    world.rotate()
+    world.send_replies()
+    before = list(world.phone.typing)
+
+    world.invoke_replies(TypingErrand(KEY, world.row["unanswered_ids"][-1]).message, group="acme")
+
+    assert (before, len(world.phone.typing)) == ([], 1)
+
+
 def test_an_errand_that_is_malformed_is_refused_by_name():
     """As every other message of the queue."""
     with pytest.raises(Rejected, match="a typing's message_id"):

@@ -274,6 +274,36 @@ class TestFaults:
 
         assert len(world.mails) == 1
 
+    def test_a_refused_secret_is_read_again_for_the_next_try(self, world: EmailWorld):
+        """The cache has the secret from before its rotation."""
+        world.clock.advance(2)
+        world.rotate(MAIL_REF)
+        send(world)
+        before = (state(world), list(world.mails))
+
+        send(world, seconds=60)
+
+        assert before == ("pending", [])
+        assert len(world.mails) == 1
+
+    def test_a_secret_without_a_key_is_read_again_for_the_next_try(self, world: EmailWorld, monkeypatch):
+        """Its sender cannot read the one that the cache has; the one that is stored now is whole."""
+        deliver, old = world.phone.send, world.secrets.texts[MAIL_REF]
+
+        def refuse_old(part, secret):
+            if secret == old:
+                raise Misconfigured(Code.SECRET_FETCH_FAILED, "a SendGrid secret has no api_key")
+            return deliver(part, secret)
+
+        monkeypatch.setattr(world.phone, "send", refuse_old)
+        world.clock.advance(2)
+        world.rotate(MAIL_REF)
+        send(world)
+
+        send(world, seconds=60)
+
+        assert len(world.mails) == 1
+
     def test_where_no_time_is_left_for_a_send_none_begins(self, world: EmailWorld):
         """The reminder comes again, in an invocation of its own."""
         world.plan.interleave(len(world.plan.calls) + FIND, lambda: world.clock.advance(20))

@@ -369,12 +369,26 @@ class TestBounds:
 
         assert fetch(api) == NotFetched("encoded")
 
-    @pytest.mark.parametrize("status", [204, 304, 401, 404, 410, 429, 500, 503])
+    @pytest.mark.parametrize("status", [204, 304, 404, 410, 429, 500, 503])
     def test_any_other_status_is_no_medium(self, api: Server, status: int):
         """The reason tells which."""
         api.answers[PATH] = sends(b"", status=status)
 
         assert fetch(api) == NotFetched(f"status {status}")
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_refusal_of_the_account_is_ours_to_mend(self, api: Server, status: int):
+        """The API did not take the credentials."""
+        api.answers[PATH] = sends(b"", status=status)
+
+        assert fetch(api) == NotFetched(f"status {status}", is_ours_to_mend=True)
+
+    def test_a_refusal_by_where_media_are_kept_says_nothing_of_the_account(self, api: Server, storage: Server):
+        """It receives no credentials: its URL has expired."""
+        api.answers[PATH] = redirects(f"{storage.url}/media/1")
+        storage.answers["/media/1"] = sends(b"", status=403)
+
+        assert fetch(api, storage) == NotFetched("status 403")
 
     def test_a_server_that_is_not_there_is_no_medium(self, api: Server):
         """Nor is one that speaks no HTTP."""

@@ -417,6 +417,13 @@ class TestTyping:
         """Nobody listens."""
         assert sender_to(f"http://127.0.0.1:{free(1)[0]}").show_typing("SM1", SECRET) == "not shown: ConnectionError"
 
+    def test_a_secret_that_twilio_does_not_take_is_named(self, sender):
+        """As in a look-up."""
+        wrong = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "rotated meanwhile"})
+
+        with pytest.raises(Misconfigured, match="401"):
+            sender.show_typing("SM" + "1" * 32, wrong)
+
     def test_a_secret_that_cannot_send_is_named(self, sender):
         """Whoever asked for the indicator goes on."""
         with pytest.raises(Misconfigured):
