@@ -172,7 +172,16 @@ class TestMasking:
         """Quoted, and with the wide at sign of East Asian keyboards."""
         assert address not in masking.text(f"no conversation of {address} is active")
 
-    @pytest.mark.parametrize("word", ["x", "+1", "1 ", '"', "@", "+1-", "(1", "1/"])
+    @pytest.mark.parametrize("between", [",", ";", "/"])
+    @pytest.mark.parametrize("number", ["+49 151 12345678", "0151 2345 6789", "12345"])
+    def test_an_address_beside_a_number_is_masked_too(self, number: str, between: str):
+        """A vCard or a list of both has no blank between them."""
+        masked = masking.text(f"{number}{between}anna@customer.example wrote")
+
+        assert "anna" not in masked
+        assert not any(len(run) > 3 for run in re.findall(r"\d+", masked))
+
+    @pytest.mark.parametrize("word", ["x", "+1", "1 ", '"', "@", "+1-", "(1", "1/", "(1-", "/1-", "1:", "1;a@"])
     def test_no_text_makes_masking_long(self, word: str):
         """The time is in proportion to the length: a company's row may hold any name."""
         began = time.process_time()

@@ -183,6 +183,40 @@ class TestRedaction:
 
         assert digits == ""
 
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("+49 151 12345678,anna@customer.example", "[private][private]"),
+            ("0151 2345 6789;anna@customer.example", "[private][private]"),
+            ("+49 151 12345678/anna@customer.example", "[private][private]"),
+            ('0151 2345 6789,"anna b"@customer.example', "[private],[private]"),
+            ("0151 2345 6789\t/ anna@customer.example", "[private]\t/ [private]"),
+            ("12345,anna@customer.example", "[private]"),
+            ("12345678,anna@customer.example", "[private]"),
+            ("0151 2345,anna@customer.example", "0151 [private]"),
+            ("1234567890123456789,anna@customer.example", "[private]"),
+            ("1234 5678 9012 3456 78/anna@customer.example", "1234 5678 9012 3456 [private]"),
+            ("anna@customer.example,0151 2345 6789", "[private][private]"),
+            ("anna@customer.example,bob@customer.example", "[private]"),
+            ("anna+4915112345678@customer.example", "[private]"),
+        ],
+    )
+    def test_an_address_beside_a_number_is_covered_like_the_number(self, text: str, shown: str):
+        """Too few or too many digits for a number, too, hide no address."""
+        assert redacted(text) == shown
+
+    @given(
+        number=st.sampled_from(["1", "12345", "0151 2345 6789", "+49 151 12345678", "(030) 123-456-78", "1 " * 20]),
+        between=st.text(st.sampled_from(",;/.-()+ \t:|&"), max_size=3),
+        suffix=st.text(max_size=10),
+    )
+    def test_no_address_survives_behind_any_number(self, number: str, between: str, suffix: str):
+        """Whatever stands between them."""
+        shown = redacted(f"{number}{between}anna@customer.example {suffix}")
+
+        assert "anna" not in shown
+        assert "customer.example" not in shown
+
     @pytest.mark.parametrize("field", ["message_sid", "conversation_id", "batch_id"])
     def test_an_id_may_be_a_number(self, field: str):
         """A line that cannot be found by its conversation is of no use."""
