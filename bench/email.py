@@ -179,7 +179,9 @@ def forged() -> dict[str, Email]:
             for name, (filler, count) in DELIMITER_LETTERS.items()
         },
         HIDDEN: hidden,
-        f"{HIDDEN}, {PARTS} fields more": replace(hidden, fields={f"field-{n}": "x" for n in range(PARTS)}),
+        f"{HIDDEN}, {PARTS} fields more": replace(
+            hidden, fields={f"field-{n}": half[n : n + 400] for n in range(PARTS)}
+        ),
         "hostile, letters at random, and no envelope": replace(hidden, fields={"envelope": None}),
         f"hostile, {PARTS} fields more": replace(photo, fields={f"field-{n}": "x" for n in range(PARTS)}),
         f"hostile, {PARTS} files more": replace(photo, attachments=(*photo.attachments, *[SMALL_FILE] * PARTS)),

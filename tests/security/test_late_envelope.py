@@ -159,6 +159,24 @@ def test_a_form_whose_sides_are_certain_is_not_searched_on(name: str, monkeypatc
     assert read(email.content_type, email.body).envelope == ENVELOPE
 
 
+@pytest.mark.parametrize(
+    ("boundary", "is_searched"),
+    [("xYzZY", True), ("-" * 24 + "0123456789", True), ("-" * 18, True), ("Y", False), ("-----", False)],
+)
+def test_a_boundary_unlike_any_program_s_is_not_searched_for_at_length(boundary: str, is_searched: bool):
+    """It would take up to twice as long."""
+    delimiter = f"\r\n--{boundary}"
+    chosen = random.Random(1).choices(sorted(set(delimiter)), k=1_000 * KB)  # noqa: S311 - no secret
+    text = "".join(chosen).replace("\r\n-", "\r\nx")
+    email = Email(text=text, attachments=(("x.pdf", "application/pdf", text.encode()),), boundary=boundary)
+
+    if is_searched:
+        assert read(email.content_type, email.body).envelope == ENVELOPE
+    else:
+        with pytest.raises(Rejected, match="envelope is missing"):
+            read(email.content_type, email.body)
+
+
 def test_a_form_without_an_envelope_is_refused_before_it_is_hashed_whole():
     """It is searched whole, so nothing else may be added to that."""
     email = Email(text=letters(2_000 * KB), fields={"envelope": None})
