@@ -11,7 +11,7 @@ from tests.fakes.faults import Call, FaultPlan
 
 
 class InMemoryMedia:
-    """Media by URL; see `chalicelib.channels.channel.Fetcher`. Each fetch passes the plan of faults."""
+    """Media by URL; see `chalicelib.channels.fetcher.Fetcher`. Each fetch passes the plan of faults."""
 
     def __init__(self, plan: FaultPlan) -> None:
         self.plan = plan

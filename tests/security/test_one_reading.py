@@ -157,6 +157,67 @@ def test_the_sender_before_and_after_verification_is_one(head: str):
     assert message.sender.value == judged.sender.value == "ann@customer.example"
 
 
+LONG_NAMES = {
+    "encoded words": "\r\n ".join(["=?utf-8?B?TcO8bGxlciBTY2hyw7ZkZXIgR21iSCBhbiBkZXIgU3Byw6ll?="] * 40),
+    "a name in UTF-8": "ü" * 1_800,
+    "an odd number of bytes more": "xü" * 1_200,
+    "a quoted name": f'"{"Müller, " * 300}"',
+    "twice a name": f"{'Ann ' * 500}(Ann)",
+}
+
+
+@pytest.mark.parametrize("name", LONG_NAMES.values(), ids=LONG_NAMES.keys())
+@pytest.mark.parametrize("where", ["headers", "from"])
+@pytest.mark.parametrize("behind", ["", "\r\nSubject: <eve@evil.example>\r\n"])
+def test_a_long_name_hides_no_address(name: str, where: str, behind: str):
+    """Before and after verification; the return path is another's."""
+    told = {"headers": "Subject: x\r\n", "from": "", where: f"{name} <änn@customer.example>"}
+    if where == "headers":
+        told["headers"] = f"From: {told['headers']}{behind}"
+    message = parsed(Email(fields=told, return_path="bounces@mailer.example"))
+    assert message.unread is not None
+
+    judged = message.unread.judged(message, lists=())
+
+    assert message.sender.value == judged.sender.value == "änn@customer.example"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        f"ann@customer.example ({'x' * 2_000} > y)",
+        f"{'x' * 1_512} <ann@customer.example>",
+        f"{'x' * 1_513} <ann@customer.example>",
+        f"Ann <ann@customer.example> ({'x' * 2_000} > y)",
+        f"{'x' * 985} <ann@customer.example>",
+        f"{'x' * 1_003} <ann@customer.example>",
+        f"{'x' * 1_022} <ann@customer.example>",
+        f"{'x' * 1_024} <ann@customer.example>",
+    ],
+)
+def test_what_stands_around_an_address_is_not_taken_for_one(sender: str):
+    """Comments, and the place up to which a From is read at first."""
+    email = Email(sender=sender, return_path="bounces@mailer.example")
+
+    assert parsed(email).sender.value == "ann@customer.example"
+
+
+@pytest.mark.parametrize("end", ["", ">"])
+@pytest.mark.parametrize("piece", ["(a@b,", ",", "@,", '"', "<", "a@b "])
+def test_no_from_makes_the_search_for_the_sender_long(piece: str, end: str):
+    """Of each field that could name the sender a kilobyte is read as addresses."""
+    value = "@" + piece * (16_000 // len(piece)) + end
+    email = Email(fields={"headers": f"From: {value}\r\n", "from": value})
+    times = []
+
+    for _ in range(5):
+        began = time.process_time()
+        parsed(email)
+        times.append(time.process_time() - began)
+
+    assert min(times) < 0.01
+
+
 @pytest.mark.parametrize("line", ["from\n", "from" + " " * 79 + "\n", "from:", "From: a\n b\n" * 3])
 def test_no_header_block_makes_the_search_for_the_sender_long(line: str):
     """It is made before anything is verified."""

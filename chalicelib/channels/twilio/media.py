@@ -57,7 +57,7 @@ logging.getLogger("urllib3").setLevel(logging.INFO)  # its DEBUG lines tell URLs
 
 @dataclass(frozen=True)
 class TwilioMedia:
-    """Fetches media of any account; see `chalicelib.channels.channel.Fetcher`."""
+    """Fetches media of any account; see `chalicelib.channels.fetcher.Fetcher`."""
 
     connect_seconds: float
     read_seconds: float
