@@ -264,8 +264,9 @@ def _in_order(
 
 def _moved_once(simulation: Simulation, row: Item) -> None:
     """H1 and H3: what is in the history and on the record still stands at the front, and is about to leave it."""
-    moved = simulation.world.history_of(row)
-    is_moved = [one in moved for one in row["messages"]]
+    world = simulation.world
+    moved = world.history_of(row)  # an entry whose id is another's stands there under an id of its own
+    is_moved = [world.is_moved(row, one["message_id"]) or one in moved for one in row["messages"]]
     _demand(is_moved == sorted(is_moved, reverse=True), "I2: what was moved is in the record again", simulation)
 
 
