@@ -107,12 +107,11 @@ def refuse_carried(table: Table, record: Record, refused: Mapping[str, str], *, 
     assert not record.is_locked, "only the holder of the lock ends messages of its batch"
     left = [one for one in record.unanswered_ids if one not in refused]
     marks, stand = marking(record, {one: {"refused": code} for one, code in refused.items()})
-    ended = (STALL_RESETS, *((STARTED_AT, LOCK_SHARD) if record.watched_since is not None else ()))
     change = Change(
         set={LAST_ACTIVITY_AT: iso(now), UNANSWERED_IDS: left},
         mark={MESSAGES: marks} if marks else {},
         add={VERSION: 1},
-        remove=() if left else ended,
+        remove=() if left else (STALL_RESETS, STARTED_AT, LOCK_SHARD),  # nothing is left to watch
     )
     match table.update(record.key.item, change, when=record.unchanged & stand):  # L4: open, and as it was read.
         case Written():

@@ -159,7 +159,8 @@ def _opt_out(simulation: Simulation, sid: str, row: Item, reached: set[str]) -> 
 def _replies(simulation: Simulation) -> None:
     """I1 and I5, of the replies."""
     world, course = simulation.world, simulation.course
-    asked, unknown = world.asked_batches, course.unknown - course.in_doubt - {"none"}
+    in_doubt = course.in_doubt | course.left & course.repeated
+    asked, unknown = world.asked_batches, course.unknown - in_doubt - {"none"}
     _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
     entries = [
         one

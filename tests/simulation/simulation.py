@@ -172,6 +172,10 @@ class Course:
     in_doubt: frozenset[str] = frozenset()
     """Batches whose reply may be in doubt: a process ended between the claim of a part and its send, or the claim was
     given up after it had stalled."""
+    repeated: frozenset[str] = frozenset()
+    """Batches whose reply was delivered more than once: the copies do not know what the others learned."""
+    left: frozenset[str] = frozenset()
+    """Batches of whose reply a part stayed claimed though nothing was sent."""
     overdue: frozenset[tuple[str, str]] = frozenset()
     """Batches and the tokens of their claims that stood while the clock passed the stall timeout, or that a
     process wrote when it had outlived the timeout of its function."""
@@ -400,6 +404,8 @@ class Simulation:
                 course.unknown,
                 course.in_doubt,
                 course.has_5xx,
+                tuple(sorted(course.left)),
+                tuple(sorted(course.repeated)),
                 course.overdue,
                 course.may_lack_trigger,
                 tuple(sorted(course.told_strangers)),
@@ -586,6 +592,12 @@ class Simulation:
         # Nothing brings a sweep or an operator's command back: what they leave the next sweep finds.
         self.course.needs_sweep |= is_lost or actor.role in ("sweep", "operator")
         self.course.may_lack_trigger |= is_lost
+        rows = self.world.tables.sends.state[0].values()
+        claimed = {row["batch_id"] for row in rows if row["send_state"] == "claimed" and "batch_id" in row}
+        if (call.operation, call.resource) == ("DeleteItem", self.world.tables.sends.name):
+            self.course.left |= claimed
+        if call.kind == "create" and fault is Fault.MISCONFIGURED:
+            self.course.in_doubt |= claimed  # the provider refused it, and a process may die before it notes that
         if fault is Fault.ANSWERED_5XX:
             self.course.has_5xx = True
         elif self.course.has_5xx and call.resource == self.world.tables.sends.name:
@@ -740,6 +752,7 @@ class Simulation:
 
     def _reply_again(self, message: Message, queue: InMemoryQueue) -> None:
         self._spend("duplicates")
+        self.course.repeated |= {str(json.loads(message.body).get("batch_id"))}
         queue.repeat(message.message_id)
         self._reply(message, queue)
 

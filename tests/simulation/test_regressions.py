@@ -220,3 +220,18 @@ def test_the_random_run_in_which_an_entry_had_moved_under_another_id():
 def test_the_random_run_in_which_a_company_s_window_was_longer_than_its_cap():
     """I6: the reply was held for that window."""
     swarm_run(237, "policies")
+
+
+def test_the_random_run_in_which_a_copy_of_a_reply_met_the_claim_that_the_other_could_not_take_off():
+    """I1: the customer had opted out, and only the other copy knew that nothing was sent; so the outcome is unknown."""
+    swarm_run(31782)
+
+
+def test_the_random_run_in_which_a_refusal_of_the_provider_could_not_be_noted():
+    """I1: the provider was asked; the retry does not know its answer, and ends with unknown outcome."""
+    swarm_run(33470)
+
+
+def test_the_random_run_in_which_a_rule_refused_what_a_lock_of_another_status_had_left():
+    """I6: the record leaves the sweep's index with its last unanswered message."""
+    swarm_run(32135)
