@@ -24,6 +24,11 @@ Attachment = tuple[str, str, bytes]
 """Its name, its content type and its content."""
 
 
+def first(_: int) -> int:
+    """Where a test's sample of a form starts."""
+    return 0
+
+
 @cache
 def keys() -> tuple[str, str]:
     """The private and the public key of the company's security policy, made once."""

@@ -1,6 +1,6 @@
 """Finds the delimiters of a form among megabytes of bytes, at a cost that whoever wrote the bytes cannot drive up.
 
-Guarantee: without a limit every delimiter is found. Under a limit each block of the body is searched or named as
+Guarantee: without a limit every delimiter is found. Under the limit each block of the body is searched or named as
 unsearched, and the time is in proportion to the body's length, whatever the bytes are: nobody has verified them yet.
 
 A block is searched in one of two ways:
@@ -16,12 +16,10 @@ The second way counts its looks in advance, from a sample of the block. A forger
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from math import inf
 from operator import itemgetter
 from typing import Final
 
@@ -62,7 +60,7 @@ def find_delimiters(
     body: bytes,
     *,
     count_max: int,
-    is_limited: bool = False,
+    sample_start: Callable[[int], int] | None = None,
     searched: Callable[[int], None] | None = None,
 ) -> Delimiters:
     """The delimiters of a body; of more than `count_max` not all are found.
@@ -71,10 +69,11 @@ def find_delimiters(
         delimiter: with its carriage return, which stands in it once: so none overlaps another.
         body: a form.
         count_max: beyond which the search ends.
-        is_limited: whether blocks that would take too long are left out.
+        sample_start: a number below the one given, which nobody can foresee; blocks that would take too long are left
+            out then. None: none is.
         searched: is called with the end of each block that was searched, until one is left out.
     """
-    search = _Search(delimiter, body, count_max, max(len(body) * _LOOKS_SHARE, _LOOKS_MIN) if is_limited else inf)
+    search = _Search(delimiter, body, count_max, sample_start)
     places: list[int] = []
     unsearched: list[tuple[int, int]] = []
     start = 0
@@ -98,7 +97,7 @@ def find_delimiters(
 
 def find_others(delimiter: bytes, body: bytes, found: Delimiters, *, count_max: int) -> Delimiters:
     """All delimiters of a body, where some are found: only the unsearched blocks are searched, without a limit."""
-    search = _Search(delimiter, body, count_max, inf)
+    search = _Search(delimiter, body, count_max, None)
     places = list(found.places)
     for start, end in found.unsearched:
         if len(places) > count_max:
@@ -110,11 +109,14 @@ def find_others(delimiter: bytes, body: bytes, found: Delimiters, *, count_max: 
 class _Search:
     """One search through one body; it remembers which letter was rare, and how many looks are left."""
 
-    def __init__(self, delimiter: bytes, body: bytes, count_max: int, looks_left: float) -> None:
+    def __init__(
+        self, delimiter: bytes, body: bytes, count_max: int, sample_start: Callable[[int], int] | None
+    ) -> None:
         self._delimiter = delimiter
         self._body = body
         self._count_max = count_max
-        self._looks_left = looks_left
+        self._sample_start = sample_start
+        self._looks_left = max(len(body) * _LOOKS_SHARE, _LOOKS_MIN)
         self._offsets = cycle(at for at, letter in enumerate(delimiter) if delimiter.index(letter) == at)
         """Of each letter in the delimiter."""
         self._rare = next(self._offsets)
@@ -127,11 +129,12 @@ class _Search:
         if found is not None:
             return found
         self._rare = next(self._offsets)
-        share = self._letters_share(start, end)
-        looks = (end - start) * (_LOOKS_OF_A_LETTER * share + (1 - share) / len(self._delimiter))
-        if looks > self._looks_left and end < len(self._body):
-            return None
-        self._looks_left -= looks
+        if self._sample_start is not None:
+            share = self._letters_share(start + self._sample_start(_SAMPLE_EVERY), end)
+            looks = (end - start) * (_LOOKS_OF_A_LETTER * share + (1 - share) / len(self._delimiter))
+            if looks > self._looks_left and end < len(self._body):
+                return None
+            self._looks_left -= looks
         return self._by_all(start, end)
 
     def by_rare_letter(self, start: int, end: int) -> list[int] | None:
@@ -158,8 +161,7 @@ class _Search:
             found.append(place)
         return found[::-1]
 
-    def _letters_share(self, start: int, end: int) -> float:
+    def _letters_share(self, first: int, end: int) -> float:
         """How many bytes of a block the search takes for letters of the delimiter: 1 is all."""
-        first = start + random.randrange(_SAMPLE_EVERY)  # noqa: S311 - no secret: a forger must not know it beforehand
         seen = self._body[first:end:_SAMPLE_EVERY]
         return 1 - len(seen.translate(None, self._letters)) / max(len(seen), 1)

@@ -125,12 +125,19 @@ class Form:
         return self if self.rest is None else self.rest()
 
 
-def read_form(content_type: str, body: bytes, *, searched: Callable[[int], None] | None = None) -> Form:
+def read_form(
+    content_type: str,
+    body: bytes,
+    *,
+    sample_start: Callable[[int], int],
+    searched: Callable[[int], None] | None = None,
+) -> Form:
     """The form that a request's body holds, as far as it is read before the request is verified.
 
     Args:
         content_type: the request's header, which names the boundary.
         body: the request's.
+        sample_start: a number below the one given, which nobody can foresee.
         searched: is called with each place up to which the body has just been searched.
 
     Raises:
@@ -147,7 +154,7 @@ def read_form(content_type: str, body: bytes, *, searched: Callable[[int], None]
     delimiter = b"\r\n--%b" % boundary.encode()
     if not body.startswith(delimiter[2:]):
         raise Rejected(Code.PARSING_ERROR, "the form does not begin with its delimiter")
-    found = find_delimiters(delimiter, body, count_max=_PARTS_MAX, is_limited=True, searched=searched)
+    found = find_delimiters(delimiter, body, count_max=_PARTS_MAX, sample_start=sample_start, searched=searched)
     return _read(boundary, delimiter, body, found, unusual_max=_UNUSUAL_HEADS_MAX)
 
 

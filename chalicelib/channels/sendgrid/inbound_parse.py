@@ -152,18 +152,26 @@ class Mail:
         }
 
 
-def read_mail(request: WebhookRequest, notes: Notes, *, searched: Callable[[int], None] | None = None) -> Mail:
+def read_mail(
+    request: WebhookRequest,
+    notes: Notes,
+    *,
+    sample_start: Callable[[int], int],
+    searched: Callable[[int], None] | None = None,
+) -> Mail:
     """The e-mail of a request, as far as it is read before the request is verified.
 
     Args:
         request: as it came in.
         notes: what could not be read is added.
+        sample_start: a number below the one given, which nobody can foresee.
         searched: is called with each place up to which the body has just been searched.
 
     Raises:
         Rejected: `PARSING_ERROR`, `MISSING_REQUIRED_FIELD`; the detail names the field, never its value.
     """
-    form = read_form(request.headers.get("content-type", ""), request.body, searched=searched)
+    content_type = request.headers.get("content-type", "")
+    form = read_form(content_type, request.body, sample_start=sample_start, searched=searched)
     return _mail_of(form if _names_both_sides(form) else form.searched(), notes)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.channels.sendgrid import delimiters
 from chalicelib.channels.sendgrid.delimiters import BLOCK_BYTES, find_delimiters, find_others
+from tests.emails import first
 
 DELIMITER = b"\r\n--xYzZY"
 LETTERS = [bytes([one]) for one in sorted(set(DELIMITER))]
@@ -71,7 +72,7 @@ def test_under_the_limit_ordinary_content_is_searched_whole(name: str):
     """So an ordinary e-mail has one reading before it is verified, and no other after."""
     body = content(name) + DELIMITER
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first)
 
     assert (found.places, found.unsearched) == (tuple(expected(body)), ())
 
@@ -81,7 +82,7 @@ def test_under_the_limit_bytes_of_the_delimiter_s_letters_are_left_unsearched_in
     dense = content("letters")
     body = b"words" + DELIMITER + dense + DELIMITER + b"words" + DELIMITER
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first)
 
     left_out = sum(end - start for start, end in found.unsearched)
     assert len(body) / 2 < left_out < len(body)
@@ -93,7 +94,7 @@ def test_under_the_limit_a_small_body_is_searched_whole(name: str):
     """Whatever it holds: that takes less than a millisecond."""
     body = content(name)[:330_000] + DELIMITER
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first)
 
     assert (found.places, found.unsearched) == (tuple(expected(body)), ())
 
@@ -104,7 +105,7 @@ def test_the_others_are_found_where_the_limit_left_blocks_out(name: str):
     dense = content("letters")
     body = dense + DELIMITER + content(name) + DELIMITER + dense + DELIMITER
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first)
     whole = find_others(DELIMITER, body, found, count_max=1_000)
 
     assert found.unsearched
@@ -116,7 +117,7 @@ def test_blocks_are_told_as_searched_until_one_is_left_out():
     told: list[int] = []
     body = content("letters")
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True, searched=told.append)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first, searched=told.append)
 
     assert told == list(range(BLOCK_BYTES, found.unsearched[0][0] + 1, BLOCK_BYTES))
 
@@ -134,6 +135,6 @@ def test_what_the_last_block_holds_is_always_found(name: str):
     """The fields behind the attachments."""
     body = content(name)[: 6 * BLOCK_BYTES] + DELIMITER + b"x" * (BLOCK_BYTES - 100) + DELIMITER
 
-    found = find_delimiters(DELIMITER, body, count_max=1_000, is_limited=True)
+    found = find_delimiters(DELIMITER, body, count_max=1_000, sample_start=first)
 
     assert list(found.places)[-2:] == expected(body)[-2:]
