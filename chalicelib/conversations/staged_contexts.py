@@ -74,12 +74,6 @@ def entry(context: Document, *, batch_id: str | None = None, **marks: Any) -> di
     }
 
 
-def id_of(context: Document) -> str:
-    """The message id of a staged message."""
-    message_id: str = context["messages"][0]["message_id"]
-    return message_id
-
-
 def channel_of(context: Document) -> str:
     """The name of the channel that a staged message came by."""
     channel: str = context["messages"][0]["channel_type"]
