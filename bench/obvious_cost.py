@@ -78,7 +78,7 @@ class Bill:
 
     def _end(self, **_: Any) -> None:
         for table, key, before in self._before:
-            table._bill_write(before, self._row(table, key))  # noqa: SLF001 - the billing that the tests' tables have
+            table.bill_write(before, self._row(table, key))
         self._before = []
 
     def _written(self, operation: str, told: Mapping[str, Any]) -> Iterator[tuple[InMemoryTable, dict[str, Any]]]:

@@ -288,7 +288,7 @@ class InMemoryTable:
             self._replace(row_id, new)
 
     def _replace(self, row_id: RowId, new: Item | None) -> None:
-        self._bill_write(self._store.rows.get(row_id), new)
+        self.bill_write(self._store.rows.get(row_id), new)
         if new is None:
             self._store.rows.pop(row_id, None)
         else:
@@ -427,7 +427,7 @@ class InMemoryTable:
     def _write_units(self, row: Item | None) -> int:
         return max(1, math.ceil(self._bytes(row or {}) / WRITE_UNIT_BYTES))
 
-    def _bill_write(self, old: Item | None, new: Item | None) -> None:
+    def bill_write(self, old: Item | None, new: Item | None) -> None:
         consumed = self._store.consumed
         consumed.write_units += max(self._write_units(old), self._write_units(new))
         for index in self.schema.indexes.values():

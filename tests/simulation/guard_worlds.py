@@ -333,6 +333,33 @@ def sweeps_share_a_long_stage(crashes: int, memory: Memory | None) -> Simulation
     return simulation
 
 
+def refused_under_another_status(_: None, memory: Memory | None) -> Simulation:
+    """A worker died before it settled; the company changed the status of the locked record, and paused its project."""
+    simulation = Simulation(Budgets(deliveries=1), memory=memory)
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation, calls=5)
+    worlds._staged(simulation, "two")
+    simulation.world.queues.ai.messages.clear()
+    worlds._sets_a_status(simulation, ACME)
+    worlds._pauses(simulation, ACME)
+    simulation.world.clock.advance(400)
+    return simulation
+
+
+def equal_entries_of_two_conversations(crashes: int, memory: Memory | None) -> Simulation:
+    """Two companies' conversations have the same id and equal entries, and each moves its own to the history."""
+    simulation = Simulation(
+        Budgets(deliveries=2, crashes=crashes),
+        memory=memory,
+        tenants=TENANTS,
+        row={"messages": worlds._notes(3)},
+        **worlds._SHORT,
+    )
+    worlds._staged(simulation, "one")
+    worlds._staged(simulation, "two", at=1)
+    return simulation
+
+
 GUARD_WORLDS = (
     SmallWorld("a read of the past", read_of_the_past, {one: one for one in ("stage", "record", "history")}),
     SmallWorld("a retry behind a later message", retry_behind_another, {"one worker": None}),
@@ -377,6 +404,12 @@ GUARD_WORLDS = (
     SmallWorld("STOP, START and STOP", stop_start_stop, {"the last is staged": True, "the last comes in": False}),
     SmallWorld("two messages during a turn", two_messages_during_a_turn, {"one worker": None}),
     SmallWorld("a reply of people beside a message", reply_of_people_beside_a_message, {"throttled": None}),
+    SmallWorld("a rule that refuses under another status", refused_under_another_status, {"one worker": None}),
+    SmallWorld(
+        "equal entries of two conversations",
+        equal_entries_of_two_conversations,
+        {"one worker": 0, "one worker, a crash": 1},
+    ),
     SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
 )
 """Added to those of `worlds`."""

@@ -1296,6 +1296,21 @@ MUTANTS = (
         "outbound/people.py",
         ("            self.endings.ended_before(job)\n", "            pass\n"),
     ),
+    _mutant(
+        "a record stays in the sweep's index when a rule has refused its last message",
+        "v",
+        "protocol/record_writes.py",
+        ("remove=() if left else (STALL_RESETS, STARTED_AT, LOCK_SHARD),", "remove=() if left else (STALL_RESETS,),"),
+    ),
+    _mutant(
+        "the history of another conversation of the same id counts as ours",
+        "H3",
+        "protocol/history.py",
+        (
+            "    return bool(row.get(PRIMARY_CHANNEL, conversation.primary_channel) == conversation.primary_channel)\n",
+            "    return True\n",
+        ),
+    ),
 )
 
 

@@ -479,6 +479,14 @@ def an_entry_of_a_stranger() -> Simulation:
     return simulation
 
 
+@planted("I7: an entry of one conversation took another's place in the history")
+def a_moved_entry_of_another_tenant() -> Simulation:
+    simulation = ended()
+    for tenant in (ACME, GLOBEX):
+        simulation.world.tables.history.put({**tenant.key.item, "message_id": "note-1", "entry": {}})
+    return simulation
+
+
 @planted("I7: a message in a queue holds another tenant's data")
 def a_trigger_under_another_name() -> Simulation:
     simulation = ended()

@@ -712,6 +712,17 @@ class TestRefuseCarried:
         assert lock.world.row["conversation_status"] == "initial_message_sent"
         assert [one.get("refused") for one in lock.world.row["messages"]] == [None, "OPTED_OUT", None]
 
+    def test_the_last_one_takes_a_record_of_another_status_off_the_sweeps_index(self):
+        """The company changed the status of a locked record: nothing is left that the sweep could look after."""
+        lock = Lock(messages=[entry("SM0")])
+        lock.acquire(None, "SM1")
+        lock.seed(conversation_status="looked_at")
+
+        outcome = lock.refuse(lock.record, SM1="PROJECT_INACTIVE")
+
+        assert outcome == Appended()
+        assert not {"lock_shard", "processing_started_at"} & lock.world.row.keys()
+
     def test_nothing_ends_while_a_batch_is_with_the_ai(self, locked: Lock):
         """L4: only the holder ends messages of its batch; a mistake of the caller's is an assertion."""
         with pytest.raises(AssertionError):
