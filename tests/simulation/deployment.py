@@ -390,7 +390,6 @@ class Deployment(World):
         self.tenants = tenants
         rows = self.tables.conversations.state[0]
         self.tables.conversations.state = rows, rows  # they are there for long
-        self.tables.history.watch(self._see_history)
         self.secrets.texts = {one.secret_ref: one.secret for one in tenants}
         self.numbers = count(1)
         self.broken: list[str] = []
@@ -605,11 +604,6 @@ class Deployment(World):
             stopped = [one for one in self.queues.triggers if after.stops(one) and not before.stops(one)]
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
-
-    def _see_history(self, old: Item | None, new: Item | None) -> None:
-        """I7: what moved stays its conversation's."""
-        if old is not None and new is not None and old["primary_channel"] != new["primary_channel"]:
-            self.violate("I7: an entry of one conversation took another's place in the history")
 
     def _see_reset(self, old: Item) -> None:
         """f: an AI has the stall timeout, doubled by each lock that stalled in a row, up to a turn's longest time."""

@@ -347,15 +347,17 @@ def refused_under_another_status(_: None, memory: Memory | None) -> Simulation:
 
 
 def equal_entries_of_two_conversations(crashes: int, memory: Memory | None) -> Simulation:
-    """Two companies' conversations have the same id and equal entries, and each moves its own to the history."""
+    """Two companies' conversations have the same id and equal entries; one has moved its own, and the other does."""
     simulation = Simulation(
-        Budgets(deliveries=2, crashes=crashes),
+        Budgets(deliveries=1, crashes=crashes),
         memory=memory,
         tenants=TENANTS,
         row={"messages": worlds._notes(3)},
         **worlds._SHORT,
     )
     worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    simulation.world.clock.advance(1)
     worlds._staged(simulation, "two", at=1)
     return simulation
 

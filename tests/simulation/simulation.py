@@ -22,7 +22,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from chalicelib.clock import epoch
+from chalicelib.clock import epoch, iso
 from chalicelib.conversations import contexts
 from chalicelib.errors import Code, EngineError, Misconfigured, ReplyCode
 from chalicelib.handlers import queues, schedules
@@ -261,6 +261,7 @@ class Simulation:
         self.world = Deployment(self.stage, tenants, row, **{**windows, **settings})
         self.world.engine.new_id = self.new_id
         self.world.tables.conversations.watch(self._see_record)
+        self.world.tables.history.watch(self._see_history)
         self.stage.clock, self.stage.lines = self.world.clock, self.world.telemetry.lines
         self.course = Course(budgets)
         self.company_acts: tuple[tuple[str, Callable[[], None]], ...] = ()
@@ -622,6 +623,13 @@ class Simulation:
             self.course.overdue = frozenset(one for one in self.course.overdue if one != (batch_id, before))
         if self._at_work is not None and self._seconds_left(self._at_work) < 0:
             self.course.overdue |= {(batch_id, after)}
+
+    def _see_history(self, old: Item | None, new: Item | None) -> None:
+        """I7: what moved stays its conversation's, unless both moved at the same moment."""
+        if old is None or new is None or old["primary_channel"] == new["primary_channel"]:
+            return
+        if self._at_work is None or old["moved_at"] < iso(self._at_work.began):
+            self.world.violate("I7: an entry of one conversation took another's place in the history")
 
     def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
         """O3: whether a staged row is an acknowledged STOP of a channel, and no entry of the record or the history."""
