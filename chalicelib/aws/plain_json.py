@@ -2,10 +2,11 @@
 
 botocore copies each request and each answer value by value, along its model of the service, to translate instants and
 bytes. The calls below have no instants, and their bytes stand in rows alone, which `attributes` reads either way. The
-copies were a tenth of a webhook's processor time and half of that of a batch on a full record.
+copies were a tenth of a webhook's processor time and half of that of a batch on a full record. botocore also works out
+anew for each call where it goes; each of these goes to one endpoint as long as its client lives.
 
 Everything else stays botocore's: headers, endpoint, signature, tries, checksums, and the answers that are errors. Where
-a later botocore has no such place any more, it copies again: the calls become slower, and no other.
+a later botocore has no such places any more, it does all of that again: the calls become slower, and no other.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class _Serializes(Protocol):
 
 def speak(client: BaseClient, service: str) -> None:
     """Have a client make the service's calls that are named in `CALLS` in plain JSON."""
-    botocores = vars(client).get("_serializer")
-    if service not in CALLS or botocores is None:
+    if service not in CALLS:
         return
-    vars(client)["_serializer"] = _Serializer(botocores, CALLS[service])
+    parts = vars(client)
+    for name, ours in (("_serializer", _Serializer), ("_ruleset_resolver", _Endpoints)):
+        if parts.get(name) is not None:
+            parts[name] = ours(parts[name], CALLS[service])
     event = f"before-parse.{client.meta.service_model.service_id.hyphenize()}"
     for operation in CALLS[service]:
         client.meta.events.register(f"{event}.{operation}", _read, unique_id=f"replies-engine-reads-{operation}")
@@ -76,6 +79,26 @@ class _Serializer:
             empty = self._empty[name] = self._botocores.serialize_to_request({}, operation_model)
         body = json.dumps(parameters, default=_spelled).encode()
         return {**empty, "headers": dict(empty["headers"]), "body": body}
+
+
+class _Endpoints:
+    """botocore's resolver of a client's endpoints, asked once for each call in plain JSON."""
+
+    def __init__(self, botocores: Any, calls: frozenset[str]) -> None:
+        self._botocores = botocores
+        self._calls = calls
+        self._known: dict[str, Any] = {}
+
+    def construct_endpoint(self, operation_model: OperationModel, **asked: Any) -> Any:
+        name = operation_model.name
+        if name not in self._calls:
+            return self._botocores.construct_endpoint(operation_model=operation_model, **asked)
+        if name not in self._known:
+            self._known[name] = self._botocores.construct_endpoint(operation_model=operation_model, **asked)
+        return self._known[name]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._botocores, name)
 
 
 def _spelled(value: Any) -> str:
