@@ -15,7 +15,7 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.session import Session
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
@@ -27,9 +27,10 @@ from tests.world import settings_of
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
+WITHOUT_HASTE = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = some.none() | some.booleans() | some.text() | some.binary() | some.integers() | some.decimals(allow_nan=False)
-VALUES = some.recursive(SCALARS, lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner), max_leaves=8)
-ROWS = some.dictionaries(some.text(min_size=1), VALUES, max_size=4)
+VALUES = SCALARS | some.lists(SCALARS, max_size=3) | some.dictionaries(some.text(max_size=5), SCALARS, max_size=3)
+ROWS = some.dictionaries(some.text(min_size=1, max_size=5), VALUES, max_size=3)
 KEY = {"id": {"S": "1"}}
 
 
@@ -105,13 +106,15 @@ OPERATIONS = [(service, operation) for service, operations in CALLS.items() for 
 
 
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+@WITHOUT_HASTE
 @given(row=ROWS)
 def test_a_request_is_the_one_that_botocore_sends(service: str, operation: str, row: dict[str, Any]):
-    """Its body and its headers; only the signature's instant may differ."""
+    """Where it goes, its body and its headers; only the signature's instant may differ."""
     asked, answer = requests_with(row)[operation], Answer(200, answers_with({})[operation])
 
     ours, botocores = (called(client, operation, asked, answer)[0] for client in clients_of(service))
 
+    assert ours.urls == botocores.urls
     assert ours.requests == botocores.requests
     assert ours.headers[0].keys() == botocores.headers[0].keys()
     for name in ("x-amz-target", "content-type", "user-agent", "content-length"):
@@ -119,6 +122,7 @@ def test_a_request_is_the_one_that_botocore_sends(service: str, operation: str, 
 
 
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+@WITHOUT_HASTE
 @given(row=ROWS)
 def test_an_answer_is_read_as_botocore_reads_it(service: str, operation: str, row: dict[str, Any]):
     """Bytes in rows too, once the rows are read."""
@@ -139,6 +143,22 @@ def test_botocore_walks_through_neither(service: str, operation: str):
 
     assert wire.requests[0]["NotInTheModel"] == 1
     assert answer["NotInTheModel"] == 2
+
+
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_where_a_call_goes_is_worked_out_once(service: str, operation: str):
+    """Left to itself, botocore does it for each call."""
+    ours, _ = clients_of(service)
+    asked, answer = requests_with({})[operation], Answer(200, answers_with({})[operation])
+    called(ours, operation, asked, answer)
+    worked_out: list[str] = []
+    event = f"before-endpoint-resolution.{ours.meta.service_model.service_id.hyphenize()}"
+    ours.meta.events.register(event, lambda model, **_: worked_out.append(model.name), unique_id="test")
+
+    called(ours, operation, asked, answer)
+
+    ours.meta.events.unregister(event, unique_id="test")
+    assert worked_out == []
 
 
 def test_an_error_is_botocore_s():
@@ -186,7 +206,7 @@ def test_a_value_that_json_lacks_is_a_programming_error():
 
 
 def test_every_other_call_stays_botocore_s():
-    """Its instants are read as such."""
+    """Its endpoint is worked out for itself, and its instants are read as such."""
     ours, _ = clients_of("dynamodb")
 
     _, answer = called(ours, "DescribeTable", {"TableName": "t"}, Answer(200, {"Table": {"CreationDateTime": 1.0}}))
