@@ -41,7 +41,6 @@ _NEVER_SHOWN = frozenset(
         "level",
         "location",
         "message",
-        "timestamp",
         "service",
         "step",
         "stage",

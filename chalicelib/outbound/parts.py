@@ -184,7 +184,7 @@ class PartSending:
             case InDoubt(is_server_error, code):
                 is_provable = is_server_error and self.senders[plan.channel.name].lists_every_message
                 sends.conclude(table, part, State.UNKNOWN, is_server_error=is_provable)
-                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code or "none")
+                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code)
                 return Later("IN_DOUBT", self.settings.reconcile_after_seconds, gives_claim_back=False)
 
     def _reconcile(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
