@@ -15,6 +15,7 @@ STAGED = {
     "level": "INFO",
     "location": "log:1",
     "message": "staged",
+    "timestamp": "2026-11-22 04:00:00,000+0000",
     "service": "replies-engine",
     "step": "staged",
     "conversation_id": "sunrise-anna",
