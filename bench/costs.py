@@ -4,8 +4,8 @@
 
 Messages are received, batched, answered, sent and reported on by the shipped handlers over the in-memory deployment of
 the tests. Counted are the capacity units that DynamoDB would bill, the requests to SQS, API Gateway and Lambda, and the
-bytes of the lines and metrics that are written. How long a call takes cannot be counted here: it is assumed, and stands
-among the figures below.
+bytes of the lines and metrics that are written, with the lines that API Gateway and Lambda write of their own. How long
+a call takes cannot be counted here: it is assumed, and stands among the figures below.
 
 docs/operations.md has the tables that this prints; a test holds them to what is counted.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -33,8 +34,8 @@ from bench.prices import MILLION, MONTHLY, PRICES, Usage
 from bench.tables import ratio, show
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Fields, Level, Step
-from chalicelib.telemetry.steps import ORIGIN
 from chalicelib.telemetry.writer import CloudWatch
+from infrastructure.access_logs import FORMAT
 from infrastructure.template import MONITORING_FILE, resources
 from tests.fakes.tables import InMemoryTable
 from tests.world import World
@@ -65,8 +66,6 @@ SWEEP_MEMORY_GB = 1_769 / 1_024
 POLLERS = 5
 POLLS_A_MINUTE = 3
 """Lambda asks an empty queue so: by five connections, each of which waits twenty seconds for an answer."""
-PLATFORM_BYTES = 350
-"""Of Lambda's own lines on one invocation."""
 TRACED = 0.05
 """The share of requests that X-Ray's default rule records, beside the first of each second."""
 STATUSES = ("sent", "delivered", "read")
@@ -121,20 +120,45 @@ class Tally:
 
 
 LAMBDA_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+API_ID = "JKJaXmPLvHcESHA="
 TRACE_ID = "1-5759e988-bd862e3fe1be46a994272793"
-PLATFORM_IDS = {"request_id": LAMBDA_ID, "api_request_id": "JKJaXmPLvHcESHA=", "sqs_message_id": LAMBDA_ID}
+PLATFORM_IDS = {"request_id": LAMBDA_ID, "api_request_id": API_ID, "sqs_message_id": LAMBDA_ID}
 """As long as AWS's own, which are longer than those of the tests' world."""
+
+OF_REQUEST = {
+    "$context.extendedRequestId": API_ID,
+    "$context.identity.sourceIp": "203.0.113.254",
+    "$context.httpMethod": "POST",
+    "$context.resourcePath": "/webhooks/twilio/status/{send}",
+    "$context.status": "200",
+    "$context.error.responseType": "-",
+    "$context.responseLatency": "123",
+}
+"""What API Gateway writes in the access log for each variable; the path is that of most requests."""
+ACCESS_LINE = re.sub(r"\$context[.\w]+", lambda one: OF_REQUEST[one[0]], FORMAT)
+
+PLATFORM_LINES = (
+    f"START RequestId: {LAMBDA_ID} Version: $LATEST\n",
+    f"END RequestId: {LAMBDA_ID}\n",
+    f"REPORT RequestId: {LAMBDA_ID}\tDuration: 123.45 ms\tBilled Duration: 124 ms\t",
+    "Memory Size: 512 MB\tMax Memory Used: 128 MB\t\n",
+)
+"""Lambda's own lines on one invocation, as it documents them."""
+OF_TRACE = {
+    "api_request_id": len(f',"xray_trace_id":"{TRACE_ID}"'),
+    "sqs_message_id": len(f',"xray_trace_id":"{TRACE_ID}","sender_trace_id":"{TRACE_ID}"'),
+}
+"""Bytes that a line with this field has beside the others, where its invocation and its message's sender are traced."""
+TRACED_LINE = f"XRAY TraceId: {TRACE_ID}\tSegmentId: 53995c3f42cd8ad8\tSampled: true\t\n"
+"""What the last one has beside that where the invocation is traced."""
+PLATFORM_BYTES = sum(map(len, PLATFORM_LINES)) + TRACED * len(TRACED_LINE)
 
 
 class WithPlatformIds(CloudWatch):
-    """Writes lines as long as those of a deployed function, whose trace and sender are known too."""
+    """Writes lines as long as those of a deployed function."""
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
         told = {name: PLATFORM_IDS.get(name, value) for name, value in fields.items()}
-        if told.keys() & ORIGIN:
-            told["xray_trace_id"] = TRACE_ID
-        if "sqs_message_id" in told:
-            told["sender_trace_id"] = TRACE_ID
         super().log(step, level, **told)
 
 
@@ -164,11 +188,19 @@ def used_by(world: World, act: Callable[[Tally], None]) -> tuple[Usage, Tally]:
         "API Gateway": tally.requests,
         "Lambda requests": tally.invocations,
         "Lambda time": (at_full * MEMORY_GB + at_half * REPLY_MEMORY_GB) / 1_000,
-        "CloudWatch Logs": len(tally.written.getvalue().encode()) + tally.invocations * PLATFORM_BYTES,
+        "CloudWatch Logs": logged(tally),
         "X-Ray": tally.invocations * TRACED,
         "Secrets Manager": tally.proven * unread(milliseconds / tally.invocations / 1_000, world.settings, TENANTS),
     }
     return Usage(amounts), tally
+
+
+def logged(tally: Tally) -> float:
+    """The bytes of all lines: the functions' own, Lambda's and API Gateway's."""
+    written = tally.written.getvalue()
+    of_traces = sum(written.count(f'"{name}":') * length for name, length in OF_TRACE.items())
+    by_platform = tally.invocations * PLATFORM_BYTES + tally.requests * len(ACCESS_LINE)
+    return len(written.encode()) + TRACED * of_traces + by_platform
 
 
 def waiting_milliseconds(calls: Counter[str]) -> float:

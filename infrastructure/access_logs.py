@@ -17,21 +17,21 @@ from infrastructure.stages import Stage
 
 FORMAT = json.dumps(
     {
-        "time": "$context.requestTimeEpoch",
-        "stage": "$context.stage",
-        "request_id": "$context.requestId",
-        "extended_request_id": "$context.extendedRequestId",
-        "source_ip": "$context.identity.sourceIp",
+        "api_request_id": "$context.extendedRequestId",
+        "ip": "$context.identity.sourceIp",
         "method": "$context.httpMethod",
         "path": "$context.resourcePath",
         "status": "$context.status",
-        "response_type": "$context.error.responseType",
-        "response_bytes": "$context.responseLength",
+        "error": "$context.error.responseType",
         "milliseconds": "$context.responseLatency",
-        "integration_milliseconds": "$context.integrationLatency",
-    }
+    },
+    separators=(",", ":"),
 )
-"""`resourcePath` is the route's template, such as `/webhooks/email/{token}`; `path` would have the token itself."""
+"""`resourcePath` is the route's template, such as `/webhooks/email/{token}`; `path` would have the token itself.
+
+`api_request_id` is the field of that name in the function's lines. The time is the event's own, and the stage is in the
+name of the log group.
+"""
 
 ROLE = "replies-engine-api-gateway-logs"
 

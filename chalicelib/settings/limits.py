@@ -20,7 +20,7 @@ class Limits:
         company_pattern,
         "",
     )
-    secret_ttl_seconds: int = setting("how long a secret stays in memory", Within(int, 0, 86_400), "900")
+    secret_ttl_seconds: int = setting("how long a secret stays in memory", Within(int, 0, 86_400), "1800")
     secret_refresh_seconds: int = setting(
         "shortest time between two refreshes of a secret after a failed signature or a provider's refusal",
         Within(int, 1, 3_600),

@@ -79,7 +79,7 @@ class TestEndToEnd:
         assert answers == [200] * 4
         assert [one["message_id"] for one in document["messages"]] == [sid(1), sid(2), sid(3)]
         assert document["messages"][1]["media"] == [{"url": "https://a.example/1", "content_type": "image/png"}]
-        assert document["messages"][2]["extras"] == {"num_media": "0", "button_text": "Yes", "button_payload": "y"}
+        assert document["messages"][2]["extras"] == {"button_text": "Yes", "button_payload": "y"}
 
     def test_a_message_for_people_goes_to_the_handoff_queue(self, deployment: Deployment):
         """At once, with the company's own attribute in its context."""

@@ -54,10 +54,8 @@ FUNCTIONS = {PREFIX, *(f"{PREFIX}-{source.name}" for source in app.event_sources
 def watched_by(alarm: dict[str, Any]) -> list[Watched]:
     """What an alarm looks at; several where it calculates."""
     plain = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one] or [alarm]
-    return [
-        Watched(one["Namespace"], one["MetricName"], {pair["Name"]: pair["Value"] for pair in one["Dimensions"]})
-        for one in plain
-    ]
+    dimensions = [{pair["Name"]: pair["Value"] for pair in one.get("Dimensions", ())} for one in plain]
+    return [Watched(one["Namespace"], one["MetricName"], of) for one, of in zip(plain, dimensions, strict=True)]
 
 
 def watched_on_board() -> Iterator[Watched]:
@@ -78,7 +76,7 @@ def watched_on_board() -> Iterator[Watched]:
 EVERYTHING = [*(one for alarm in ALARMS.values() for one in watched_by(alarm)), *watched_on_board()]
 
 OF_LOGS = {
-    (one["MetricNamespace"], one["MetricName"], tuple(pair["Key"] for pair in one["Dimensions"]))
+    (one["MetricNamespace"], one["MetricName"], tuple(pair["Key"] for pair in one.get("Dimensions", ())))
     for found in resources(TEMPLATE_FILE, STAGE).values()
     if found.kind == "AWS::Logs::MetricFilter"
     for one in found.properties["MetricTransformations"]
@@ -111,17 +109,17 @@ class TestWhatIsWatched:
         assert {name for _, name, _ in OF_LOGS} <= alarmed & shown
 
     def test_a_413_is_counted_as_the_access_log_spells_it(self):
-        """Under the stage that the line names, in the group that the API logs to."""
+        """In the group that the API logs to, and in a namespace of its stage: each stage has an alarm of its own."""
         template = resources(TEMPLATE_FILE, STAGE)
         properties = template["TooLargeFilter"].properties
         line = json.loads(access_logs.FORMAT)
 
         selected = re.fullmatch(r"\{ \$\.(\w+) = \"413\" \}", properties["FilterPattern"])
-        (dimension,) = properties["MetricTransformations"][0]["Dimensions"]
+        (counted,) = properties["MetricTransformations"]
 
         assert selected is not None
         assert line[selected[1]] == "$context.status"
-        assert line[dimension["Value"].removeprefix("$.")] == "$context.stage"
+        assert counted["MetricNamespace"] == f"{SERVICE}/api/{STAGE}"
         group = template[properties["LogGroupName"]].properties
         assert group["LogGroupName"] == access_logs.group(stages()[STAGE])
 
@@ -276,12 +274,12 @@ class TestDashboard:
 
 class TestPage:
     def test_what_is_counted_in_a_log_is_on_the_page_of_metrics(self):
-        """Namespace, name and dimensions."""
+        """Namespace and name."""
         page = (ROOT / "docs" / "metrics.md").read_text().partition("### Counted in the API's access log")[2]
 
         for namespace, name, dimensions in OF_LOGS:
             assert re.search(rf"^\| `{name}` \|", page, re.MULTILINE)
-            assert all(f"`{one}`" in page for one in (namespace, *dimensions))
+            assert all(f"`{one}`" in page for one in (namespace.replace(STAGE, "<stage>"), *dimensions))
 
     def test_every_alarm_has_its_section_and_every_section_its_alarm(self):
         """What to do at night is written down for what rings, under its name."""

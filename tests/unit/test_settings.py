@@ -30,7 +30,7 @@ DESIGN = {
     "stall_timeout_seconds": 300,
     "stall_action": "warn",
     "stage_ttl_hours": 72,
-    "secret_ttl_seconds": 900,
+    "secret_ttl_seconds": 1_800,
     "aws_connect_timeout_seconds": 0.5,
     "aws_read_timeout_seconds": 1,
     "aws_tries": 2,

@@ -44,6 +44,17 @@ _WORD = re.compile(r"[A-Za-z0-9_-]{2,64}")
 _NO_WORD: Final = "(no word)"
 _ADDRESS = re.compile(r"\+?[A-Za-z0-9][A-Za-z0-9._-]{1,127}")  # a number, a short code, or a user without a number
 _OF_THE_MESSAGE = frozenset({"MessageSid", "AccountSid", "From", "To", "Body"})
+_ANY: Final = None
+_SAYS_NOTHING: Final[Mapping[str, str | None]] = {
+    "ApiVersion": _ANY,
+    "NumMedia": _ANY,  # the media are listed
+    "NumSegments": "1",
+    "ReferralNumMedia": "0",
+    "SmsStatus": "received",
+}
+"""The value with which a parameter says nothing of a message: it repeats what the message has, or never differs."""
+_SID_AGAIN = frozenset({"SmsMessageSid", "SmsSid"})
+"""Older names of `MessageSid`, which Twilio sends beside it."""
 _MEDIA = re.compile(r"Media(Url|ContentType)[0-9]+")
 _MEDIA_URL = "MediaUrl"
 _MEDIA_URL_NUMBERED = re.compile(r"MediaUrl(0|[1-9][0-9]{0,3})")
@@ -215,11 +226,11 @@ def _media(form: Form) -> tuple[Media, ...]:
 
 
 def _extras(form: Form) -> dict[str, str]:
-    """Everything else that Twilio told, by snake-case names, within a bound that says so when it cuts."""
+    """What else Twilio told that says something, by snake-case names, within a bound that says so when it cuts."""
     extras: dict[str, str] = {}
     room = EXTRAS_BYTES_MAX
     for name, values in form.items():
-        if not name or name in _OF_THE_MESSAGE or _MEDIA.fullmatch(name):
+        if not name or name in _OF_THE_MESSAGE or _MEDIA.fullmatch(name) or _says_nothing(form, name):
             continue
         size = len(name) + sum(len(value.encode()) for value in values)
         if size > room:
@@ -228,6 +239,12 @@ def _extras(form: Form) -> dict[str, str]:
         room -= size
         extras[_snake_case(name)] = values[0]
     return extras
+
+
+def _says_nothing(form: Form, name: str) -> bool:
+    if name in _SID_AGAIN:
+        return form[name][0] == form["MessageSid"][0]
+    return name in _SAYS_NOTHING and _SAYS_NOTHING[name] in (_ANY, form[name][0])
 
 
 @lru_cache(256)  # Twilio has some forty names

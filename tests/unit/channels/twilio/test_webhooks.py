@@ -42,13 +42,15 @@ FORM = {
     "To": "whatsapp:+14155238886",
     "Body": "hello",
 }
-OF_EVERY_WHATSAPP = {
-    "api_version": "2010-04-01",
-    "num_segments": "1",
-    "profile_name": "Ann Müller",
-    "referral_num_media": "0",
-    "sms_status": "received",
-    "wa_id": "4915112345678",
+OF_EVERY_WHATSAPP = {"profile_name": "Ann Müller", "wa_id": "4915112345678"}
+SAYING_NOTHING = {
+    "ApiVersion": "2010-04-01",
+    "NumMedia": "0",
+    "NumSegments": "1",
+    "ReferralNumMedia": "0",
+    "SmsMessageSid": FORM["MessageSid"],
+    "SmsSid": FORM["MessageSid"],
+    "SmsStatus": "received",
 }
 
 
@@ -80,8 +82,10 @@ class TestPayloads:
 
     @pytest.mark.parametrize("name", PAYLOAD_NAMES)
     def test_nothing_that_twilio_told_is_lost(self, name: str):
-        """Each parameter is in the message or, by its snake-case name, among its extras."""
-        told = dict(parse_qsl((PAYLOADS / f"{name}.txt").read_text(), keep_blank_values=True))
+        """Each parameter is in the message or, by its snake-case name, among its extras; or it says nothing."""
+        form = dict(parse_qsl((PAYLOADS / f"{name}.txt").read_text(), keep_blank_values=True))
+        constants = SAYING_NOTHING | {"NumMedia": form["NumMedia"]}
+        told = {one: value for one, value in form.items() if constants.get(one) != value}
 
         message = payload(name)
 
@@ -100,7 +104,7 @@ class TestPayloads:
         assert (message.sender, message.recipient) == (CUSTOMER, COMPANY)
         assert message.body == "Hello, is the blue one still there? 1 + 1 = 2 & 50 % off"
         assert message.media == ()
-        assert message.extras.items() >= (OF_EVERY_WHATSAPP | {"message_type": "text"}).items()
+        assert message.extras == OF_EVERY_WHATSAPP | {"message_type": "text"}
 
     def test_media_without_a_word(self):
         """A blank body is a body."""
@@ -192,6 +196,28 @@ class TestForm:
         message = parse({**FORM, "Label": ""})
 
         assert message.extras == {"label": ""}
+
+    def test_a_parameter_that_says_nothing_is_not_kept(self):
+        """It repeats what the message has, or has the value that each message has."""
+        message = parse({**FORM, **SAYING_NOTHING, "ProfileName": "Ann"})
+
+        assert message.extras == {"profile_name": "Ann"}
+
+    @pytest.mark.parametrize(
+        ("name", "value", "key"),
+        [
+            ("NumSegments", "2", "num_segments"),
+            ("ReferralNumMedia", "1", "referral_num_media"),
+            ("SmsStatus", "receiving", "sms_status"),
+            ("SmsSid", "SM" + "2" * 32, "sms_sid"),
+            ("SmsMessageSid", "", "sms_message_sid"),
+        ],
+    )
+    def test_a_parameter_is_kept_where_its_value_says_something(self, name: str, value: str, key: str):
+        """Only the value that says nothing is left out."""
+        message = parse({**FORM, **SAYING_NOTHING, name: value})
+
+        assert message.extras == {key: value}
 
     def test_of_a_repeated_parameter_the_first_counts(self):
         """Where a repetition is harmless."""
