@@ -34,7 +34,6 @@ from bench.prices import MILLION, MONTHLY, PRICES, Usage
 from bench.tables import ratio, show
 from chalicelib.settings import SWEEP_ORPHANS_MINUTES, SWEEP_STALLED_MINUTES, Settings
 from chalicelib.telemetry import Fields, Level, Step
-from chalicelib.telemetry.steps import ORIGIN
 from chalicelib.telemetry.writer import CloudWatch
 from infrastructure.access_logs import FORMAT
 from infrastructure.template import MONITORING_FILE, resources
@@ -145,20 +144,21 @@ PLATFORM_LINES = (
     "Memory Size: 512 MB\tMax Memory Used: 128 MB\t\n",
 )
 """Lambda's own lines on one invocation, as it documents them."""
+OF_TRACE = {
+    "api_request_id": len(f',"xray_trace_id":"{TRACE_ID}"'),
+    "sqs_message_id": len(f',"xray_trace_id":"{TRACE_ID}","sender_trace_id":"{TRACE_ID}"'),
+}
+"""Bytes that a line with this field has beside the others, where its invocation and its message's sender are traced."""
 TRACED_LINE = f"XRAY TraceId: {TRACE_ID}\tSegmentId: 53995c3f42cd8ad8\tSampled: true\t\n"
 """What the last one has beside that where the invocation is traced."""
 PLATFORM_BYTES = sum(map(len, PLATFORM_LINES)) + TRACED * len(TRACED_LINE)
 
 
 class WithPlatformIds(CloudWatch):
-    """Writes lines as long as those of a deployed function, whose trace and sender are known too."""
+    """Writes lines as long as those of a deployed function."""
 
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
         told = {name: PLATFORM_IDS.get(name, value) for name, value in fields.items()}
-        if told.keys() & ORIGIN:
-            told["xray_trace_id"] = TRACE_ID
-        if "sqs_message_id" in told:
-            told["sender_trace_id"] = TRACE_ID
         super().log(step, level, **told)
 
 
@@ -188,13 +188,19 @@ def used_by(world: World, act: Callable[[Tally], None]) -> tuple[Usage, Tally]:
         "API Gateway": tally.requests,
         "Lambda requests": tally.invocations,
         "Lambda time": (at_full * MEMORY_GB + at_half * REPLY_MEMORY_GB) / 1_000,
-        "CloudWatch Logs": len(tally.written.getvalue().encode())
-        + tally.invocations * PLATFORM_BYTES
-        + tally.requests * len(ACCESS_LINE),
+        "CloudWatch Logs": logged(tally),
         "X-Ray": tally.invocations * TRACED,
         "Secrets Manager": tally.proven * unread(milliseconds / tally.invocations / 1_000, world.settings, TENANTS),
     }
     return Usage(amounts), tally
+
+
+def logged(tally: Tally) -> float:
+    """The bytes of all lines: the functions' own, Lambda's and API Gateway's."""
+    written = tally.written.getvalue()
+    of_traces = sum(written.count(f'"{name}":') * length for name, length in OF_TRACE.items())
+    by_platform = tally.invocations * PLATFORM_BYTES + tally.requests * len(ACCESS_LINE)
+    return len(written.encode()) + TRACED * of_traces + by_platform
 
 
 def waiting_milliseconds(calls: Counter[str]) -> float:

@@ -55,6 +55,8 @@ _NEVER_SHOWN = frozenset(
         "sampling_rate",
     }
 )
+"""Those of lines of earlier versions too: the logs of a stage are kept for weeks."""
+
 DOCUMENT = "document"
 """The field in which the stub AI tells a whole context; never shown."""
 

@@ -582,7 +582,7 @@ class World:
     def told_ids(self) -> list[str]:
         """The message ids of the batches whose reply ended with a code that an operator was told."""
         ends = ("released", "stalled_reply_abandoned")
-        told = [line for line in self.telemetry.lines if line["step"] in ends and line["code"] != "none"]
+        told = [line for line in self.telemetry.lines if line["step"] in ends and "code" in line]
         return [sid for line in told for sid in self.batches[line["batch_id"]]]
 
     @property

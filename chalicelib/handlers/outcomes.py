@@ -6,7 +6,7 @@ from typing import Unpack
 
 from chalicelib.errors import Code, EngineError, Misconfigured, Rejected
 from chalicelib.inbound.outcome import Outcome
-from chalicelib.settings.process import trace_id
+from chalicelib.settings.process import trace_header
 from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
 from chalicelib.telemetry.metrics import MEASURES, PROVEN_FOR_ANOTHER
 from chalicelib.telemetry.writer import describe
@@ -33,10 +33,21 @@ _REFUSAL_METRICS = {
 def invocation_trail(engine: Engine, **fields: Unpack[Fields]) -> Trail:
     """A trail of an invocation, with its trace."""
     trail = Trail(engine.telemetry, engine.clock, **fields)
-    traced = trace_id()
+    traced = recorded_trace(trace_header())
     if traced is not None:
         trail.bind(xray_trace_id=traced)
     return trail
+
+
+def recorded_trace(header: str) -> str | None:
+    """The id of a trace that X-Ray records; None: it records none, and would find nothing under an id.
+
+    Args:
+        header: `Root=1-...;Parent=...;Sampled=1`, in any order; empty where there is no trace.
+    """
+    if "Sampled=1" not in header:
+        return None
+    return dict(part.strip().partition("=")[::2] for part in header.split(";")).get("Root")
 
 
 def report(error: EngineError, trail: Trail, *, is_quiet: bool = False) -> Outcome:

@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib.batches.job import Job
 from chalicelib.clock import Deadline
 from chalicelib.errors import Code, EngineError, Rejected
-from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, invocation_trail, report
+from chalicelib.handlers.outcomes import MARGIN_SECONDS, as_engine_error, invocation_trail, recorded_trace, report
 from chalicelib.messages.replies import Reply, Source
 from chalicelib.messages.typing import TypingErrand
 from chalicelib.outbound.errands import Undelivered
@@ -90,7 +90,7 @@ def _errand(
         return partial(engine.typing_indicators.process, to_show), lambda _: None, trail  # it is never repeated
     undelivered = Undelivered.from_body(body) if source is Source.AI else None
     if undelivered is not None:
-        trail = carried.with_fields(tenant=tenant, attempt=undelivered.attempt)
+        trail = carried.with_fields(tenant=tenant, attempt=undelivered.attempt or None)
         at_work = ErrandJob(undelivered, tenant, tables, queues, last_send, token, trail)
         at_work_again = replace(at_work, tables=engine.tables, queues=unbounded)
         return (
@@ -100,7 +100,7 @@ def _errand(
         )
     fallback_request = FallbackRequest.from_body(body) if source is Source.AI else None
     if fallback_request is not None:
-        trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt)
+        trail = carried.with_fields(message_sid=fallback_request.message_sid, attempt=fallback_request.attempt or None)
         to_tell = fallback_message.Job(fallback_request, tenant, tables, queues, last_send, token, trail)
         to_tell_again = replace(to_tell, tables=engine.tables, queues=unbounded)
         return (
@@ -115,7 +115,7 @@ def _errand(
         conversation_id=reply.conversation.conversation_id,
         tenant=tenant,
         batch_id=reply.batch_id or "none",
-        attempt=reply.attempt,
+        attempt=reply.attempt or None,
     )
     job = ReplyJob(reply, tenant, tables, queues, last_send, token, trail)
     again = replace(job, tables=engine.tables, queues=unbounded)
@@ -166,7 +166,7 @@ def process_triggers(event: Mapping[str, Any], context: Any, channel: str, engin
     for done, (conversation_id, primary_channel, trigger_id) in enumerate(sorted(distinct)):
         trigger, tenant, carried = distinct[conversation_id, primary_channel, trigger_id]
         own = carried.with_fields(
-            conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt
+            conversation_id=conversation_id, tenant=tenant, trigger_id=trigger_id, attempt=trigger.attempt or None
         )
         job = Job(trigger, channel, tenant, tables, queues, deadline, len(distinct) - done, own)
         # To come again past the deadline too: the margin before the function's own timeout is there for this.
@@ -184,13 +184,13 @@ def _tenant(record: Mapping[str, Any]) -> str:
 
 
 def _carrier(record: Mapping[str, Any]) -> Fields:
-    """What finds a queue's message again: its id, how often it came, and the trace of whoever sent it."""
+    """What finds a queue's message again: its id, how often it came if more than once, and its sender's trace."""
     attributes = record.get("attributes", {})
-    traced = attributes.get("AWSTraceHeader", "").partition(";")[0].removeprefix("Root=")
+    times = int(attributes.get("ApproximateReceiveCount", 1))
     return {
         "sqs_message_id": record.get("messageId", "none"),
-        "receive_count": int(attributes.get("ApproximateReceiveCount", 1)),
-        **({"sender_trace_id": traced} if traced else {}),
+        "receive_count": times if times > 1 else None,
+        "sender_trace_id": recorded_trace(attributes.get("AWSTraceHeader", "")),
     }
 
 

@@ -84,7 +84,7 @@ class DeliveryReports:
         is_news = sends.report(
             tables.sends, part, sid=report.provider_sid, status=report.status, error_code=report.error_code
         )
-        trail.log(Step.REPORTED, outcome=report.status, code=report.error_code or "none")
+        trail.log(Step.REPORTED, outcome=report.status, code=report.error_code)
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
         if part.state is not State.SENT or (part.is_proven and not is_news):

@@ -95,7 +95,7 @@ class Endings:
         """Report how the sending of a reply ended."""
         is_unknown = error_code == ReplyCode.UNKNOWN_OUTCOME
         level = Level.ERROR if is_unknown else Level.WARNING if error_code else Level.INFO
-        job.trail.log(step, level, code=error_code or "none", count=len(entries))
+        job.trail.log(step, level, code=error_code, count=len(entries))
         if error_code is not None:
             job.trail.count(Metric.REPLY_UNKNOWN if is_unknown else Metric.REPLY_REFUSED, outcome=error_code)
 

@@ -9,7 +9,7 @@ is unknown. After a 5xx the list is read once more, and then the part is sent on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -26,12 +26,18 @@ from chalicelib.errors import EngineError, Misconfigured, ReplyCode, TryAgain
 from chalicelib.outbound.job import Done, Entry, Job, Later
 from chalicelib.outbound.planning import Plan, Planning, send_id_of
 from chalicelib.protocol import send_rows, sends
+from chalicelib.protocol.entries import waited
 from chalicelib.protocol.send_rows import Part, State
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Level, Metric, Step
 
 LISTED_AFTER_SECONDS = 60
 """Age at which a message that the provider's list lacks was not taken."""
+
+
+@dataclass(frozen=True)
+class _JustSent(Sent):
+    """A part that this process sent and has not counted yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,13 @@ class PartSending:
     settings: Settings
 
     def send(
-        self, job: Job, conversation: Conversation, plan: Plan, *, still_ours: Callable[[], bool] | None = None
+        self,
+        job: Job,
+        conversation: Conversation,
+        plan: Plan,
+        *,
+        still_ours: Callable[[], bool] | None = None,
+        answered: Sequence[Entry] = (),
     ) -> Done | Later:
         """Send each part that was not sent yet, in order; stop at the first that is not.
 
@@ -54,6 +66,7 @@ class PartSending:
             conversation: as read.
             plan: what is to be sent.
             still_ours: asked before each part after the first; False: people took over, and nothing new is sent.
+            answered: the messages whose turn ends with the reply: how long they waited is measured with its last part.
         """
         entries: list[Entry] = []
         for at, wanted in enumerate(plan.parts, start=1):
@@ -78,6 +91,8 @@ class PartSending:
             outcome = self._send_part(job, part, wanted, plan)
             match outcome:
                 case Sent(sid):
+                    is_last = at == len(plan.parts)
+                    self._measure(job, answered if is_last else (), is_new=isinstance(outcome, _JustSent))
                     entries.append(send_rows.outbound(replace(part, provider_sid=sid)))
                 case Later():
                     # Once a part was sent the claim is kept, for no other reply may follow half of this one.
@@ -87,6 +102,14 @@ class PartSending:
                     withheld = "\n\n".join(one.body for one in plan.parts[at - 1 :] if one.body)
                     return Done(tuple(entries), code, withheld if entries else None)
         return Done(tuple(entries), None, "")
+
+    def _measure(self, job: Job, answered: Sequence[Entry], *, is_new: bool) -> None:
+        """Count a part that was sent just now, and in the same line how long the answered messages waited."""
+        told: dict[Metric, float] = {Metric.REPLY_SENT: 1} if is_new else {}
+        if answered:
+            told[Metric.RECEIPT_TO_REPLY] = waited(answered, self.clock.now()).total_seconds()
+        if told:
+            job.trail.measure(told)
 
     def _send_part(self, job: Job, part: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:
         """Send one part, unless it was sent or is in doubt: then find out. A text is an error's code."""
@@ -165,11 +188,10 @@ class PartSending:
             job.trail.count(Metric.SECRET_FAILURE, outcome=fault.code.value)
             return Later(fault.code.value, 0, gives_claim_back=not part.is_sent_again, unsent_claims=unsent)
         match outcome:
-            case Sent(sid) as sent:
+            case Sent(sid):
                 sends.conclude(table, part, State.SENT, sid=sid)
                 job.trail.log(Step.SENT, message_sid=sid, count=part.number)
-                job.trail.count(Metric.REPLY_SENT)
-                return sent
+                return _JustSent(sid)
             case PermanentFailure(code, is_opt_out):
                 sends.conclude(table, part, State.REFUSED, error_code=code)
                 if is_opt_out:
@@ -184,7 +206,7 @@ class PartSending:
             case InDoubt(is_server_error, code):
                 is_provable = is_server_error and self.senders[plan.channel.name].lists_every_message
                 sends.conclude(table, part, State.UNKNOWN, is_server_error=is_provable)
-                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code or "none")
+                job.trail.log(Step.IN_DOUBT, Level.WARNING, count=part.number, code=code)
                 return Later("IN_DOUBT", self.settings.reconcile_after_seconds, gives_claim_back=False)
 
     def _reconcile(self, job: Job, part: Part, found: Part, wanted: OutboundPart, plan: Plan) -> Sent | Later | str:

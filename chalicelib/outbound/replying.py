@@ -37,11 +37,10 @@ from chalicelib.outbound.turns import INTERIM, Turns
 from chalicelib.ports.queues import fair_group
 from chalicelib.protocol import reply_claim
 from chalicelib.protocol.claim_changes import Claim
-from chalicelib.protocol.entries import waited
 from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import MESSAGES, ClaimEnd, Record
 from chalicelib.settings import Settings
-from chalicelib.telemetry import Level, Metric, Step
+from chalicelib.telemetry import Level, Step
 
 
 @dataclass(kw_only=True, eq=False)
@@ -145,17 +144,16 @@ class Replying:
             return outcome
         job.trail.log(Step.CLAIMED, outcome="taken over" if is_taken_over else "claimed")
         claimed = Record.from_item(outcome.item)
+        answered = conversation.record.unanswered if claimed.claim_end is not ClaimEnd.UNCLAIM else ()
+        still_ours = partial(self._is_still_ours, job, conversation)
         sent = (
             plan
             if isinstance(plan, Done)
-            else self.parts.send(job, conversation, plan, still_ours=partial(self._is_still_ours, job, conversation))
+            else self.parts.send(job, conversation, plan, still_ours=still_ours, answered=answered)
         )
         if isinstance(sent, Later):
             # The batch of a redriven reply has ended: without the claim nothing would tell that it is being answered.
             return self.concluding.postpone(job, sent, claimed, is_redriven=not conversation.record.unanswered_ids)
-        unanswered = conversation.record.unanswered
-        if sent.error_code is None and unanswered and claimed.claim_end is not ClaimEnd.UNCLAIM:
-            job.trail.count(Metric.RECEIPT_TO_REPLY, waited(unanswered, self.clock.now()).total_seconds())
         return self.concluding.conclude(job, sent, claimed)
 
     def _claim(self, job: Job, conversation: Conversation, *, is_taken_over: bool) -> Claim | Changed:

@@ -141,7 +141,7 @@ class UndeliveredMessages:
                 job.trail.log(Step.RESENT, count=part.number, code=_code_of(part))
                 job.trail.count(Metric.RESENT, outcome="sent")
             case Done(_, code):
-                job.trail.log(Step.NOT_RESENT, Level.WARNING, outcome="refused", count=part.number, code=code or "none")
+                job.trail.log(Step.NOT_RESENT, Level.WARNING, outcome="refused", count=part.number, code=code)
                 job.trail.count(Metric.RESENT, outcome="refused")
 
     def _clear(self, job: ErrandJob, part: Part) -> None:

@@ -57,7 +57,7 @@ class UndeliveredHandoff:
                 self.handoff.people.send_draft(job.queues, conversation, self._draft(job, part), job.trail)
             case LastWord() | Past() | Unsettled():
                 why = "no_batch" if isinstance(found, LastWord) else "not_the_last_word"
-                job.trail.log(Step.NOT_HANDED_OFF, outcome=why, count=part.number, code=part.error_code or "none")
+                job.trail.log(Step.NOT_HANDED_OFF, outcome=why, count=part.number, code=part.error_code)
         return None
 
     def _claim(self, job: ErrandJob, part: Part, conversation: Conversation) -> Changed | None:

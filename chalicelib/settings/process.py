@@ -57,10 +57,9 @@ def lambda_handler() -> str | None:
     return os.environ.get("_HANDLER") if is_on_lambda() else None
 
 
-def trace_id() -> str | None:
-    """The trace of this invocation, as Lambda tells it; None: there is none."""
-    root = os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0]
-    return root.removeprefix("Root=") or None
+def trace_header() -> str:
+    """The header of this invocation's trace, as Lambda gives it; empty: there is none."""
+    return os.environ.get("_X_AMZN_TRACE_ID", "")
 
 
 def names_aws_endpoint() -> bool:

@@ -85,14 +85,14 @@ class Level(StrEnum):
 
 
 class Fields(TypedDict, total=False):
-    """All that a line may carry beside its step."""
+    """All that a line may carry beside its step. One without a value is left out."""
 
     request_id: str
     api_request_id: str
-    xray_trace_id: str
+    xray_trace_id: str | None
     sqs_message_id: str
-    receive_count: int
-    sender_trace_id: str
+    receive_count: int | None
+    sender_trace_id: str | None
     message_sid: str
     conversation_id: str
     tenant: str
@@ -100,11 +100,11 @@ class Fields(TypedDict, total=False):
     trigger_id: str
     batch_id: str
     outcome: str
-    code: str
+    code: str | None
     reason: str
     queue: str
     route: str
-    attempt: int
+    attempt: int | None
     count: int
     status: int
     seconds: float

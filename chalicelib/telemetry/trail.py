@@ -20,6 +20,13 @@ def unverified(message_sid: str) -> str:
     return message_sid if _PROVIDERS_OWN.fullmatch(message_sid) else f"{message_sid[:_SHOWN_LENGTH]}... (unverified)"
 
 
+def _with_values(fields: Fields) -> Fields:
+    """Without the fields that have none."""
+    if None not in fields.values():
+        return fields
+    return cast("Fields", {name: value for name, value in fields.items() if value is not None})
+
+
 class Telemetry(Protocol):
     """Where use cases tell what they do."""
 
@@ -47,12 +54,12 @@ class Trail:
         self._telemetry = telemetry
         self._clock = clock
         self._began = clock.monotonic()
-        self._fields = fields
+        self._fields = _with_values(fields)
         self._is_origin_told = False
 
     def bind(self, **fields: Unpack[Fields]) -> None:
         """Know more from here on."""
-        self._fields = {**self._fields, **fields}
+        self._fields = {**self._fields, **_with_values(fields)}
 
     def with_fields(self, **fields: Unpack[Fields]) -> Trail:
         """A trail of its own, beginning now, for one of several things that an invocation handles."""
@@ -64,13 +71,13 @@ class Trail:
         if not self._telemetry.writes(level):
             return
         known = self._known(level)
-        merged: Fields = {**known, "milliseconds": self._elapsed, **fields}
+        merged: Fields = {**known, "milliseconds": self._elapsed, **_with_values(fields)}
         self._telemetry.log(step, level, **merged)
 
     def fault(self, step: Step, error: BaseException, level: Level = Level.ERROR, **fields: Unpack[Fields]) -> None:
         """One line for a step that failed."""
         known = self._known(level)
-        merged: Fields = {**known, "milliseconds": self._elapsed, **fields}
+        merged: Fields = {**known, "milliseconds": self._elapsed, **_with_values(fields)}
         self._telemetry.fault(step, error, level, **merged)
 
     def count(self, metric: Metric, value: float = 1, *, outcome: str = NONE) -> None:

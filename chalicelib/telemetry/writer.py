@@ -30,6 +30,8 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 class CloudWatch:
     """Log lines as JSON and metrics in CloudWatch's embedded format, both on standard output.
 
+    A line has no time: each event of CloudWatch Logs has one of its own.
+
     Metrics are written when they are counted: an invocation that dies has told what it did.
     """
 
@@ -44,8 +46,7 @@ class CloudWatch:
     def log(self, step: Step, level: Level = Level.INFO, **fields: Unpack[Fields]) -> None:
         if not self.writes(level):
             return  # the line would cost as much as one that is written
-        instant = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"level": level.upper(), "step": step.value, "timestamp": instant}
+        line = {"level": level.upper(), "step": step.value}
         told = {name: redacted(value, name) if isinstance(value, str) else value for name, value in fields.items()}
         _write({**line, **told})
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from chalicelib.errors import Code, ReplyCode
@@ -28,7 +29,7 @@ class LogReader:
 
     on_step: HearStep = lambda _child, _step: None
     log: TextIO | None = None
-    """Where every line goes too."""
+    """Where every line goes too, with the time in UTC."""
     steps: Counter[str] = field(default_factory=Counter)
     """How often each step was told."""
     batches: list[Batch] = field(default_factory=list)
@@ -51,7 +52,7 @@ class LogReader:
                 self.on_step(child, parsed.step)
             with self._changing:
                 if self.log is not None and parsed is not None:
-                    self.log.write(f"{child} {one}\n")
+                    self.log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {child} {one}\n")
                 if isinstance(parsed, LogLine):
                     self._keep(child, parsed)
 

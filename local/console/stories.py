@@ -300,7 +300,7 @@ class _Fields(dict[str, Any]):
     """The fields of a line, short; one that it lacks is left out of its words."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        super().__init__(fields)
+        super().__init__({"code": "none", **fields})
         if "batch_id" in self:
             self["batch_id"] = str(self["batch_id"])[:6]
         if "seconds" in self:

@@ -184,7 +184,7 @@ def bad_day_at_twilio(outcome: Outcome) -> Iterator[Check]:
 def _doubts(outcome: Outcome, company: Tenant, customer: str) -> tuple[list[str | None], list[str]]:
     """The codes with which a customer's replies came to be in doubt, and the sids that Twilio's list had of them."""
     in_doubt, reconciled = (outcome.told(step, company, customer) for step in ("send_in_doubt", "reconciled"))
-    codes = [None if one["code"] == "none" else one["code"] for one in in_doubt]
+    codes = [one.get("code") for one in in_doubt]
     return codes, [one["message_sid"] for one in reconciled]
 
 
@@ -195,7 +195,7 @@ def opt_out(outcome: Outcome) -> Iterator[Check]:
         "the reply that was on its way to her was refused, and nothing sent",
         (["OPTED_OUT"], []),
         (
-            [one["code"] for one in outcome.told("released", NORDIC, "frida")],
+            [one.get("code") for one in outcome.told("released", NORDIC, "frida")],
             outcome.phone(NORDIC, "frida"),
         ),
     )

@@ -133,7 +133,7 @@ class Timeline:
 
 def sentence(line: LogLine, told: Mapping[str, str] = TOLD) -> str:
     """What a line tells, in words; `told` has a sentence for each step."""
-    fields = dict(line.fields)
+    fields = {"code": "none", **line.fields}
     if "batch_id" in fields:
         fields["batch_id"] = str(fields["batch_id"])[:_BATCH_SHOWN]
     if "seconds" in fields:

@@ -97,7 +97,7 @@ def _unasked(world: World) -> set[str]:
     unknown = {
         line["batch_id"]
         for line in world.telemetry.lines
-        if line["step"] in ("released", "stalled_reply_abandoned") and line["code"] == ReplyCode.UNKNOWN_OUTCOME
+        if line["step"] in ("released", "stalled_reply_abandoned") and line.get("code") == ReplyCode.UNKNOWN_OUTCOME
     }
     texts = {one: set(split(text, world.part_length_max)) for one in unknown for text in world.replies.get(one, ())}
     return {one for one in unknown if not texts.get(one, set()) & world.phone.asked}

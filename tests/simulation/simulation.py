@@ -941,7 +941,7 @@ class Simulation:
         for line in lines:
             self._watch_reply(line)
             match line["step"]:
-                case "released" | "stalled_reply_abandoned" | "interim_ended" if line["code"] != "none":
+                case "released" | "stalled_reply_abandoned" | "interim_ended" if "code" in line:
                     self.course.told += (line["batch_id"],)
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}

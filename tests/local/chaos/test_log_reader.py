@@ -54,7 +54,7 @@ def test_an_answer_is_unknown_once_a_process_told_so():
 
     ear.on_line("replies-1", _line("released", batch_id="b1", code="UNKNOWN_OUTCOME"))
     ear.on_line("sweeps-1", _line("stalled_reply_abandoned", batch_id="b2", code="UNKNOWN_OUTCOME"))
-    ear.on_line("replies-1", _line("released", batch_id="b3", code="none"))
+    ear.on_line("replies-1", _line("released", batch_id="b3"))
 
     assert ear.unknown == {"b1", "b2"}
 

@@ -56,11 +56,14 @@ def test_an_acknowledged_message_that_no_table_holds_is_lost(stories: Stories):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [("none", (End.ANSWERED, "")), ("UNKNOWN_OUTCOME", (End.REFUSED, "UNKNOWN_OUTCOME"))]
+    ("told", "expected"),
+    [({}, (End.ANSWERED, "")), ({"code": "UNKNOWN_OUTCOME"}, (End.REFUSED, "UNKNOWN_OUTCOME"))],
 )
-def test_a_batch_whose_reply_has_ended_ends_its_messages(stories: Stories, code: str, expected: tuple[End, str]):
+def test_a_batch_whose_reply_has_ended_ends_its_messages(
+    stories: Stories, told: dict[str, str], expected: tuple[End, str]
+):
     stories.see(sight(recorded={SID: {"batch_id": "b1"}}, unanswered=frozenset({SID}), batch_id="b1"))
-    hear(stories, "released", conversation_id=CONVERSATION, batch_id="b1", code=code)
+    hear(stories, "released", conversation_id=CONVERSATION, batch_id="b1", **told)
     stories.see(sight(recorded={SID: {"batch_id": "b1"}}, batch_id="b1"))
 
     assert end(stories) == expected
@@ -68,7 +71,7 @@ def test_a_batch_whose_reply_has_ended_ends_its_messages(stories: Stories, code:
 
 def test_a_batch_that_was_never_seen_locked_is_found_by_its_entry(stories: Stories):
     """A lock may come and go between two looks."""
-    hear(stories, "released", conversation_id=CONVERSATION, batch_id="b1", code="none")
+    hear(stories, "released", conversation_id=CONVERSATION, batch_id="b1")
 
     stories.see(sight(recorded={SID: {"batch_id": "b1"}}, batch_id="b2"))
 

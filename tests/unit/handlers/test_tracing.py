@@ -8,6 +8,7 @@ from chalicelib.aws.calls import Service
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.sqs import SqsQueue
 from chalicelib.errors import Code
+from chalicelib.handlers.outcomes import recorded_trace
 from chalicelib.settings import Settings
 from tests.fakes.wire import Answer, Wire
 from tests.world import ENVIRONMENT, World
@@ -71,6 +72,51 @@ def test_a_worker_s_lines_tell_the_trace_of_whoever_sent_its_message():
 
     line = next(line for line in world.telemetry.lines if "sender_trace_id" in line)
     assert (line["sender_trace_id"], line["receive_count"], line["sqs_message_id"]) == (ROOT, 2, "message-1")
+
+
+def test_a_message_s_first_delivery_is_not_counted():
+    """Nor does its line tell a first attempt: only what came again is worth a look."""
+    world = World()
+    world.deliver()
+    world.clock.advance(11)
+    (trigger,) = world.queues.triggers["whatsapp"].receive()
+
+    world.invoke("whatsapp", [trigger.body], ApproximateReceiveCount="1")
+
+    acquired = next(line for line in world.telemetry.lines if line["step"] == "acquired")
+    assert acquired["sqs_message_id"] == "message-1"
+    assert not {"receive_count", "attempt"} & acquired.keys()
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (TRACE, ROOT),
+        (f"Self=1-67891234-12456789abcdef012345678; Sampled=1; Root={ROOT}", ROOT),
+        (TRACE.replace("Sampled=1", "Sampled=0"), None),
+        (f"Root={ROOT}", None),
+        ("Sampled=1", None),
+        ("", None),
+    ],
+    ids=["recorded", "in another order", "not recorded", "undecided", "without an id", "no trace"],
+)
+def test_only_a_trace_that_is_recorded_is_told(header: str, told: str | None):
+    """X-Ray finds nothing under the id of another."""
+    assert recorded_trace(header) == told
+
+
+def test_a_trace_that_is_not_recorded_is_in_no_line(monkeypatch: pytest.MonkeyPatch):
+    """Neither that of the invocation nor that of its message's sender."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE.replace("Sampled=1", "Sampled=0"))
+    world = World()
+    world.deliver()
+    world.clock.advance(11)
+    (trigger,) = world.queues.triggers["whatsapp"].receive()
+
+    world.invoke("whatsapp", [trigger.body], AWSTraceHeader=TRACE.replace("Sampled=1", "Sampled=0"))
+
+    assert world.telemetry.lines
+    assert not [line for line in world.telemetry.lines if line.keys() & {"xray_trace_id", "sender_trace_id"}]
 
 
 def test_a_message_without_a_trace_tells_none():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,12 @@ from chalicelib.protocol.sends import _RANKS
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Metric
 from chalicelib.telemetry.metrics import CHANNELS, MEASURES, NONE, OTHER, bounded_channel, bounded_outcome
+from chalicelib.telemetry.writer import CloudWatch
 from chalicelib.unknown_senders.policy import Notification
 from tests.email_world import EmailWorld
 from tests.emails import Email
 from tests.fakes.faults import Fault
-from tests.world import World, conversation, email_conversation
+from tests.world import Taken, World, conversation, email_conversation
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -371,6 +373,42 @@ class TestEvents:
         """Only what reached the customer is an answer."""
         world = an_answer_of_the_provider_is_lost()
 
+        assert world.telemetry.total(Metric.RECEIPT_TO_REPLY) == 0
+
+    def test_the_time_to_reply_is_told_with_the_last_part(self, capsys: pytest.CaptureFixture[str]):
+        """Both are known at that moment. Each part before is told as soon as it is sent."""
+        world = World()
+        world.reply(world.burst_with_ai(), "word " * 500)
+        vars(world.engine)["telemetry"] = CloudWatch("dev", "ERROR")
+
+        world.send_replies()
+
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len(world.phone.texts) == 2
+        assert [(one["ReplySent"], one.get("ReceiptToReply")) for one in told] == [(1, None), (1, 11.0)]
+
+    def test_a_part_that_the_provider_s_list_proves_tells_the_time_to_reply_alone(self):
+        """It is not counted as accepted, because the answer that accepted it was lost."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [Taken(InDoubt(is_server_error=True))]
+
+        world.run(400)
+
+        assert world.phone.texts == ["an answer"]
+        assert [name for name, *_ in world.telemetry.counts if name in {"ReplySent", "ReceiptToReply"}] == [
+            "ReceiptToReply"
+        ]
+
+    def test_an_interim_message_tells_no_time_to_reply(self):
+        """The turn goes on."""
+        world = World()
+        document = world.burst_with_ai()
+        world.turn(document, body="one moment", final=False)
+
+        world.send_replies()
+
+        assert world.telemetry.total(Metric.REPLY_SENT) == 1
         assert world.telemetry.total(Metric.RECEIPT_TO_REPLY) == 0
 
     @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import get_type_hints
 
@@ -29,13 +28,12 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
 
 class TestLines:
     def test_a_line_is_json_and_carries_its_step_and_its_fields(self, capsys: pytest.CaptureFixture[str]):
-        """One line per step of the flow."""
+        """One line per step of the flow. Its time is that of CloudWatch's event."""
         telemetry = CloudWatch("dev", "INFO")
 
         telemetry.log(Step.DISPATCHED, batch_id="b-1", count=3)
 
         (line,) = lines(capsys)
-        datetime.strptime(line.pop("timestamp"), "%Y-%m-%dT%H:%M:%S.%f%z")
         assert line == {"level": "INFO", "step": "dispatched", "batch_id": "b-1", "count": 3}
 
     @pytest.mark.parametrize(("level", "count"), [("DEBUG", 5), ("INFO", 4), ("WARNING", 3), ("ERROR", 2)])
@@ -130,7 +128,9 @@ PRIVATE_TEXTS = [
 
 class TestRedaction:
     @pytest.mark.parametrize("private", PRIVATE_TEXTS)
-    @pytest.mark.parametrize("field", sorted(name for name, kind in get_type_hints(Fields).items() if kind is str))
+    @pytest.mark.parametrize(
+        "field", sorted(name for name, kind in get_type_hints(Fields).items() if kind in (str, str | None))
+    )
     def test_a_number_or_an_address_is_covered_in_whatever_field_it_comes(
         self, capsys: pytest.CaptureFixture[str], field: str, private: str
     ):
@@ -377,3 +377,14 @@ class TestTrail:
         assert swept == {"step": "swept", "level": "info", "request_id": "r-1", "milliseconds": 1_000}
         assert (failed["conversation_id"], failed["milliseconds"]) == ("c-1", 0)
         assert own.request_id == "r-1"
+
+    def test_a_field_without_a_value_is_left_out(self):
+        """Known from the beginning, learned later, or of one line."""
+        telemetry = RecordingTelemetry()
+        trail = Trail(telemetry, FakeClock(), request_id="r-1", xray_trace_id=None)
+
+        trail.bind(attempt=None)
+        trail.log(Step.RELEASED, code=None, count=1)
+
+        (line,) = telemetry.lines
+        assert line == {"step": "released", "level": "info", "request_id": "r-1", "milliseconds": 0, "count": 1}
