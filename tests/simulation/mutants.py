@@ -1331,7 +1331,7 @@ MUTANTS = (
         "a report that comes again does not look whether the record has what it proved",
         "q",
         "outbound/delivery_reports.py",
-        (" or (part.is_proven and not is_news)\n", "\n"),
+        (" or (part.is_proven and not is_news):\n", ":\n"),
     ),
     _mutant(
         "a part that was sent takes no later report",
