@@ -32,23 +32,28 @@ def cpu_milliseconds(act: Callable[[], object]) -> float:
 class Tape:
     """The calls of one event with their answers, recorded or played."""
 
-    calls: list[tuple[Any, str, dict[str, Any]]] = field(default_factory=list)
-    """Client, operation and parameters."""
+    calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Service, operation and parameters."""
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     place: int = 0
     is_played: bool = False
+    bare: dict[str, Any] = field(default_factory=dict)
+    """The clients that make the bare calls, by service."""
 
-    def listen(self, client: Any) -> None:
-        """Record, or answer, what a client does."""
+    def listen(self, client: Any, bare: Any = None) -> None:
+        """Record, or answer, what a client does; its bare calls are made by `bare`, or by itself."""
         service = client.meta.service_model.service_id.hyphenize()
-        client.meta.events.register_first(f"provide-client-params.{service}", self._note(client))
+        self.bare[service] = bare or client
+        if bare is not None:
+            bare.meta.events.register_first(f"before-send.{service}", self._answer)
+        client.meta.events.register_first(f"provide-client-params.{service}", self._note(service))
         client.meta.events.register_first(f"before-send.{service}", self._answer)
         client.meta.events.register(f"response-received.{service}", self._keep)
 
-    def _note(self, client: Any) -> Callable[..., None]:
+    def _note(self, service: str) -> Callable[..., None]:
         def note(params: dict[str, Any], model: Any, **_: Any) -> None:
             if not self.is_played:
-                self.calls.append((client, model.name, dict(params)))
+                self.calls.append((service, model.name, dict(params)))
 
         return note
 
@@ -70,8 +75,9 @@ class Tape:
         act()
         calls = list(self.calls)
         self.is_played, botocore_stubber.enabled = True, False  # botocore asks everybody who might answer
-        self._play(act, lambda one: one())
-        figures = [(self._play(act, meter), self._play(lambda: _call_bare(calls), meter)) for _ in range(rounds)]
+        for once in (act, lambda: self._call_bare(calls)):  # what is made on first use is there
+            self._play(once, lambda one: one())
+        figures = [(self._play(act, meter), self._play(lambda: self._call_bare(calls), meter)) for _ in range(rounds)]
         self.is_played, botocore_stubber.enabled = False, True
         return min(whole for whole, _ in figures), min(bare for _, bare in figures)
 
@@ -81,8 +87,7 @@ class Tape:
         assert self.place == len(self.answers), "every answer was used"
         return spent
 
-
-def _call_bare(calls: list[tuple[Any, str, dict[str, Any]]]) -> None:
-    for client, name, told in calls:
-        with suppress(ClientError):  # a condition that is refused is an answer
-            getattr(client, xform_name(name))(**told)
+    def _call_bare(self, calls: list[tuple[str, str, dict[str, Any]]]) -> None:
+        for service, name, told in calls:
+            with suppress(ClientError):  # a condition that is refused is an answer
+                getattr(self.bare[service], xform_name(name))(**told)

@@ -7,6 +7,7 @@ programming error, because it would be read as another value.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -49,8 +50,10 @@ def from_wire(attribute: Mapping[str, Any]) -> Any:
     ((kind, content),) = attribute.items()
     value: Any
     match kind:
-        case "S" | "BOOL" | "B":
+        case "S" | "BOOL":
             value = content
+        case "B":
+            value = _bytes(content)
         case "N":
             value = Decimal(content)
         case "M":
@@ -59,8 +62,10 @@ def from_wire(attribute: Mapping[str, Any]) -> Any:
             value = [from_wire(one) for one in content]
         case "NULL":
             value = None
-        case "SS" | "BS":
+        case "SS":
             value = set(content)
+        case "BS":
+            value = set(map(_bytes, content))
         case "NS":
             value = {Decimal(one) for one in content}
         case _:
@@ -77,6 +82,11 @@ def item_to_wire(item: Mapping[str, Any]) -> dict[str, Attribute]:
 def item_from_wire(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The row or the key that DynamoDB tells."""
     return {name: told["S"] if "S" in told else from_wire(told) for name, told in attributes.items()}
+
+
+def _bytes(content: bytes | str) -> bytes:
+    """Bytes as botocore reads them, or as they stand in the JSON of an answer."""
+    return content if isinstance(content, bytes) else b64decode(content)
 
 
 def _set_to_wire(values: set[Any] | frozenset[Any]) -> Attribute:

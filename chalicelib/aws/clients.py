@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
+from chalicelib.aws import plain_json
 from chalicelib.errors import Code, Misconfigured
 from chalicelib.settings import SWEEP_THREADS, Settings
 from chalicelib.settings.process import is_on_lambda, names_aws_endpoint
@@ -72,11 +73,13 @@ class Clients:
                 config = {"s3": self._patient, "bedrock-runtime": self._thinking}.get(service, self._config)
                 try:
                     self._verify = self._verify or trusted(self._session)
-                    self._made[service] = self._session.create_client(service, config=config, verify=self._verify)
+                    client = self._session.create_client(service, config=config, verify=self._verify)
                 except (BotoCoreError, ValueError) as error:
                     raise Misconfigured(
                         Code.CONFIGURATION_ERROR, f"no client for AWS can be made: {type(error).__name__}"
                     ) from error
+                plain_json.speak(client, service)
+                self._made[service] = client
             return self._made[service]
 
 

@@ -45,6 +45,8 @@ class Wire:
         self._answers = list(answers)
         self.contents: list[bytes] = []
         """What every try so far sent as its body."""
+        self.urls: list[str] = []
+        """Where every try so far went."""
         self.headers: list[dict[str, str]] = []
         """The headers of every try so far, by lower-case name."""
         before_send = f"before-send.{client.meta.service_model.service_id.hyphenize()}"
@@ -58,6 +60,7 @@ class Wire:
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         self.contents.append(request.body.read() if hasattr(request.body, "read") else request.body)
+        self.urls.append(request.url)
         self.headers.append(
             {name.lower(): one.decode() if isinstance(one, bytes) else one for name, one in request.headers.items()}
         )
