@@ -87,7 +87,7 @@ def plan_of(events: Events, capacity: Capacity, messages_per_second: float, *, p
     return Plan(
         messages_per_second=messages_per_second,
         conversations=round(messages_per_second * INTERVAL_SECONDS),
-        **{name: one.seconds for name, one in vars(events).items() if name != "message"},
+        **{name: one.seconds for name, one in vars(events).items() if name not in ("message", "known")},
         webhook=events.message.seconds,
         ai=AI_SECONDS,
         batch_workers=capacity.workers,

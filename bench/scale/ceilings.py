@@ -114,7 +114,7 @@ def ceilings(events: Events, capacity: Capacity, young: Units, full: Units, tena
 def dollars(events: Events, tenants: int) -> float:
     """For a million messages, with what reading the tenants' secrets costs."""
     work = events.message.dollars + events.batch.dollars + events.reply.dollars
-    callbacks = len(STATUSES) * events.callback.dollars
+    callbacks = events.known.dollars + (len(STATUSES) - 1) * events.callback.dollars
     secrets = secret_reads(events, tenants, DEFAULTS.secret_ttl_seconds) * SECRET_DOLLARS
     return (work + callbacks + secrets) * MILLION
 

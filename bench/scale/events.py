@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 from bench.costs import (
@@ -67,6 +68,9 @@ class Events:
     stale: Event
     """A reply to a batch after which a newer one began."""
     callback: Event
+    """One that says something new."""
+    known: Event
+    """A callback that says only that the part was sent."""
 
 
 def measured() -> Events:
@@ -86,15 +90,16 @@ def _one_round() -> dict[str, Event]:
     message, batch, document = _write_and_dispatch(world)
     reply = _answer(world, document)
     part = max(world.tables.sends.rows, key=lambda row: row["claimed_at"])
-    callback = _timed(
-        world, lambda: world.report(part["send_id"], STATUSES[-1], MessageSid=part["provider_sid"]), FROM_API
+    known, callback = (
+        _timed(world, partial(world.report, part["send_id"], status, MessageSid=part["provider_sid"]), FROM_API)
+        for status in (STATUSES[0], STATUSES[-1])
     )
     _, _, late = _write_and_dispatch(world)
     world.clock.advance(world.settings.stall_timeout_seconds + 1)
     _timed(world, world.sweep, {})
     _write_and_dispatch(world)
     stale = _answer(world, late)
-    return {"message": message, "batch": batch, "reply": reply, "stale": stale, "callback": callback}
+    return {"message": message, "batch": batch, "reply": reply, "stale": stale, "callback": callback, "known": known}
 
 
 def _write_and_dispatch(world: World) -> tuple[Event, Event, dict[str, object]]:

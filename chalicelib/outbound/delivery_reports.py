@@ -1,9 +1,9 @@
 """Delivery reports: a provider's later status of a message is stored on the part's row, and rarely on the record.
 
-A report proves a send that was in doubt. A failure is the status `failed` or `undelivered`, with any code. It ends the
-reply with `processing_error` and the code on the record, if that reply is still the record's last one. It is counted by
-who must act. An errand on the queue of replies then applies the company's policy; it is queued before the provider is
-answered.
+A report proves a send that was in doubt. One that says nothing new writes nothing: a part that is `sent` was accepted,
+queued and sent. A failure is the status `failed` or `undelivered`, with any code. It ends the reply with
+`processing_error` and the code on the record, if that reply is still the record's last one. It is counted by who must
+act. An errand on the queue of replies then applies the company's policy; it is queued before the provider is answered.
 """
 
 from __future__ import annotations
@@ -87,11 +87,19 @@ class DeliveryReports:
         trail.log(Step.REPORTED, outcome=report.status, code=report.error_code)
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
-        is_proof = part.state is not State.SENT and part.resends is None
-        if is_proof and record_proof(tables, part, self.settings.context_attributes, self.clock):
-            trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
+        if part.state is not State.SENT or (part.is_proven and not is_news):
+            self._record_proof(tables, part, trail)
         if report.status in send_rows.FAILED:
             self._take_failure(tables, self.queues.within(deadline), part, report, trail, is_news=is_news)
+
+    def _record_proof(self, tables: Tables, part: Part, trail: Trail) -> None:
+        """Make sure that the record has a part that was in doubt.
+
+        A report that ends before that comes again. Then it is no news, and the row says that a report proved the part.
+        """
+        is_on_record = part.resends is None  # a second send has no entry of its own
+        if is_on_record and record_proof(tables, part, self.settings.context_attributes, self.clock):
+            trail.log(Step.RECONCILED, Level.WARNING, batch_id=part.batch_id or "none")
 
     def _take_failure(
         self, tables: Tables, queues: Queues, part: Part, report: DeliveryReport, trail: Trail, *, is_news: bool

@@ -33,6 +33,7 @@ ANSWERED_IDS = "answered_ids"
 CONTENT_VARIABLES = "content_variables"
 DELIVERY = "delivery_status"
 DELIVERY_RANK = "delivery_rank"
+PROVEN = "proven_by_report"
 FAILED = frozenset({"failed", "undelivered"})
 """The statuses of a message that the provider took and could not deliver."""
 
@@ -83,7 +84,9 @@ class Part:
     first_claimed_at: str | None = None
     """When it was first claimed, if it is being sent again."""
     delivery: str | None = None
-    """The provider's last status of it."""
+    """The provider's last status of it, if that says more than that it was sent."""
+    is_proven: bool = False
+    """Whether a report found it in doubt: whoever proved that may have died before the record had it."""
 
     def age(self, now: datetime) -> timedelta:
         """How long ago it was claimed."""
@@ -139,6 +142,7 @@ class Part:
             missed_at=item.get(MISSED_AT),
             first_claimed_at=item.get(FIRST_CLAIMED_AT),
             delivery=item.get(DELIVERY),
+            is_proven=item.get(PROVEN, False),
         )
 
 

@@ -13,8 +13,8 @@ Guarantees
         claimed and not concluded is in doubt, and is never sent again without proof. The exception: its claimer wrote
         down that it never asked the provider. Then the next try claims the part again.
     P2  A known outcome stays: `sent` never changes, and only a proof changes `unknown`.
-    P3  A delivery status only rises: queued, sent, delivered, read; failed and undelivered end it. Repeats and any
-        order of reports end in the same row.
+    P3  A delivery status only rises: delivered, read; failed and undelivered end it. A status up to `sent` proves the
+        send and is not stored, because the state says the same. Repeats and any order of reports end in the same row.
     P4  A part is sent again only if the provider answered its send with a 5xx and its list lacked the part at
         `MISSES_NEEDED` reads. One process claims it again, from exactly the row that it read, and never a second time.
 """
@@ -38,6 +38,7 @@ from chalicelib.protocol.send_rows import (
     IS_SERVER_ERROR,
     MISSED_AT,
     MISSES,
+    PROVEN,
     PROVIDER_SID,
     RESENDS,
     SEND_ID,
@@ -67,6 +68,8 @@ _RANKS = {
     )
     for name in names
 }
+_PROOFS = frozenset(name for name, rank in _RANKS.items() if rank <= _RANKS["sent"])
+"""Statuses that say only that the part was sent."""
 
 
 def claim(table: Table, part: Part, *, token: str, now: datetime, ttl_hours: int, unsent: Collection[str] = ()) -> Part:
@@ -195,17 +198,21 @@ def sent_entries(table: Table, part: Part) -> tuple[list[dict[str, Any]], bool]:
 def report(table: Table, part: Part, *, sid: str, status: str, error_code: str | None) -> bool:
     """Write down what the provider reports about a part after its send; whether it was news.
 
-    A report proves the send: a part in doubt is sent from here on.
+    A report proves the send: a part in doubt is sent from here on. What the row said already when it was read is not
+    written: its state stays `sent`, and its status only rises.
     """
     rank = _RANKS.get(status, 0)
-    change = Change(
-        set={
-            STATE: State.SENT.value,
-            PROVIDER_SID: sid,
-            DELIVERY: status,
-            DELIVERY_RANK: rank,
-            **({ERROR_CODE: error_code} if error_code is not None else {}),
-        }
-    )
-    is_news = Attr(DELIVERY_RANK).missing() | Attr(DELIVERY_RANK).lt(rank)  # P3: a status only rises.
-    return isinstance(table.update({SEND_ID: part.send_id}, change, when=Attr(SEND_ID).exists() & is_news), Written)
+    told: dict[str, Any] = {STATE: State.SENT.value, PROVIDER_SID: sid}
+    told |= {PROVEN: True} if part.state is not State.SENT else {}
+    if status in _PROOFS and error_code is None:
+        is_known = part.state is State.SENT
+        is_news = Attr(STATE).ne(State.SENT.value)  # P3: no status is stored that another order would not store.
+    else:
+        is_known = part.delivery is not None and _RANKS.get(part.delivery, 0) >= rank
+        is_news = Attr(DELIVERY_RANK).missing() | Attr(DELIVERY_RANK).lt(rank)  # P3: a status only rises.
+        told |= {DELIVERY: status, DELIVERY_RANK: rank}
+        told |= {ERROR_CODE: error_code} if error_code is not None else {}
+    if is_known:
+        return False
+    when = Attr(SEND_ID).exists() & is_news
+    return isinstance(table.update({SEND_ID: part.send_id}, Change(set=told), when=when), Written)

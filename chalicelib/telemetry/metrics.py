@@ -201,7 +201,9 @@ MEASURES: Mapping[Metric, Measure] = {
         "a provider refused a part of a reply because of the company's account or configuration; the reply is retried"
     ),
     Metric.DELIVERY: Measure(
-        "a report advanced the status of a part that was sent", _DELIVERY_STATUSES, of_provider=True
+        "a report said something new of a part: that it was sent, which was in doubt, or a later status",
+        _DELIVERY_STATUSES,
+        of_provider=True,
     ),
     **{
         metric: Measure(f"a provider accepted a message and could not deliver it, because of {what}", _FAILED_STATUSES)

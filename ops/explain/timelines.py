@@ -153,7 +153,8 @@ def _of_parts(facts: Facts) -> Iterator[Event]:
         if at is not None:
             part = one.part
             code = f", {part.error_code}" if part.error_code else ""
-            told = f"part {part.number} of {part.count}: {part.state.value}{code}, {one.delivery or 'no status yet'}"
+            status = f", {one.delivery}" if one.delivery else ""
+            told = f"part {part.number} of {part.count}: {part.state.value}{code}{status}"
             yield Event(at, "sends", f"{told} ({part.provider_sid or 'no sid'})")
 
 

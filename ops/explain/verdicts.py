@@ -366,7 +366,7 @@ def _delivery(facts: Facts, answer: Mapping[str, Any]) -> tuple[Kind, str]:
 
 def _status(one: SentPart) -> str:
     """The last word on a part: its delivery status; for a failure also its code, what it means and who must act."""
-    status = one.delivery or (one.part.state.value if one.part.resends is not None else _NO_STATUS)
+    status = one.delivery or one.part.state.value
     if one.part.is_undelivered:
         return f"NOT DELIVERED ({status}), {_meaning(one.part.error_code or ReplyCode.UNDELIVERED)}"
     return f"{status}, {_meaning(one.part.error_code)}" if one.part.error_code else status

@@ -329,12 +329,30 @@ def _reported_as_undelivered(world: World) -> list[str]:
 
 
 def _report_as_undelivered(world: World) -> list[str]:
+    _report(world, "undelivered", ErrorCode="30003")
+    return []
+
+
+def _report(world: World, status: str, **told: str) -> None:
     """A status callback as Twilio makes it: again after a crash or a 503, three times at most."""
-    send_id = world.phone.received[0][1].send_id
+    sid, part, _ = world.phone.received[0]
     for _ in range(4):
         with world.process():
-            if world.report(send_id, "undelivered", ErrorCode="30003").status_code < 500:
+            if world.report(part.send_id, status, MessageSid=sid, **told).status_code < 500:
                 break
+
+
+def _sent_in_doubt(world: World) -> list[str]:
+    """The provider took the answer to a batch, and its own answer was lost."""
+    sids = _replied()(world)
+    world.phone.outcomes = [Taken(InDoubt())]
+    world.send_replies()
+    return sids
+
+
+def _report_as_sent(world: World) -> list[str]:
+    """A status callback that says no more than that a message was sent."""
+    _report(world, "sent")
     return []
 
 
@@ -577,6 +595,7 @@ SCENARIOS = (
         is_in_doubt=True,
     ),
     Scenario("give back to the AI", _reply, prepare=_given_back, ends="with people"),
+    Scenario("hear that a reply in doubt was sent", _report_as_sent, prepare=_sent_in_doubt),
     Scenario(
         "hear that a reply was not delivered",
         _report_as_undelivered,

@@ -178,6 +178,16 @@ class TestAtTheEnd:
         assert found.startswith("answered: sent 2026-01-31T18:00:11")
         assert found.endswith("by ai; delivered")
 
+    def test_an_answered_message_without_a_later_report_is_sent(self, world: World):
+        """A report of the status `sent` says nothing that the state of the part does not say."""
+        world.reply(world.burst_with_ai(), "answer")
+        world.send_replies()
+
+        verdicts = [verdict(world)]
+        world.report(world.sends[0]["send_id"], "sent")
+
+        assert {*verdicts, verdict(world)} == {"answered: sent 2026-01-31T18:00:11.000000+00:00 by ai; sent"}
+
     def test_a_reply_that_was_not_delivered_tells_the_code_and_who_must_act(self, world: World):
         """A code that is in no table is shown as it is."""
         world.reply(world.burst_with_ai(), "answer")

@@ -158,7 +158,7 @@ def erased(world: World) -> Facts:
 
 
 STORIES: dict[str, tuple[Story, Kind]] = {
-    "answered, no status yet": (answered, Kind.ANSWERED),
+    "answered, no later status yet": (answered, Kind.ANSWERED),
     "answered and delivered": (lambda world: answered(world, delivery="delivered"), Kind.ANSWERED),
     "answered by a person": (answered_by_person, Kind.ANSWERED_BY_PERSON),
     "with people, not answered": (lambda world: facts(world, with_people(world)), Kind.WITH_PEOPLE),

@@ -169,7 +169,7 @@ def test_the_bytes_of_a_mail_are_hashed_once(monkeypatch):
     world, addresses = world_of_companies(4)
     two_keys = json.dumps({"public_key": key_pair()[1], "next_public_key": key_pair()[1]})
     world.secrets.texts |= dict.fromkeys(map(ref_of, (f"company-{number}" for number in range(4))), two_keys)
-    world.clock.advance(1_000)
+    world.clock.advance(world.settings.secret_ttl_seconds)
     hashed = []
 
     class Counting:
@@ -274,7 +274,7 @@ class TestRetryable:
         world, addresses = world_of_companies(4)
         for address in (0, 1):
             del world.secrets.texts[ref_of(f"company-{address}")]
-        world.clock.advance(1_000)
+        world.clock.advance(world.settings.secret_ttl_seconds)
 
         statuses = []
         for number in range(40):

@@ -496,10 +496,10 @@ class Deployment(World):
 
     @property
     def known_send_ids(self) -> set[str]:
-        """The parts of the AI's replies that a send proved, but those of a reply that was given up as a dead letter."""
+        """The parts of the AI's replies that were sent, but those of a reply that was given up as a dead letter."""
         dead = {json.loads(one.body).get("batch_id") for one in self.queues.dead_replies.messages}
         sends = self.tables.sends.state[0].values()
-        sent = (row for row in sends if row["send_state"] == "sent" and "delivery_status" not in row)
+        sent = (row for row in sends if row["send_state"] == "sent")
         return {row["send_id"] for row in sent if row.get("batch_id") not in {None, *dead}} - self.second_send_ids
 
     def _part_and_row(self, send_id: str) -> tuple[Item, Item]:

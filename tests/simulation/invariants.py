@@ -36,6 +36,9 @@ AFTER_LAST_RETRY_SECONDS = 60
 
 REPAIR_SECONDS = 7_200
 
+STATUSES = ("sent", "delivered", "undelivered")
+"""What the simulated provider reports, in the order in which a status rises."""
+
 
 def settle_and_check(simulation: Simulation, *, is_reply_lossy: bool = False) -> None:
     """Let the world come to rest, and check every invariant.
@@ -73,6 +76,7 @@ def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
     _each_ended_once(simulation, is_reply_lossy=is_reply_lossy)
     _replies(simulation)
     _undelivered(simulation)
+    _reports(simulation)
     _strangers(simulation)
     _demand(not set(world.strays) & set(world.phone.texts), "I8: a return that names another said a word", simulation)
     for tenant in world.tenants:
@@ -225,6 +229,16 @@ def _sent_again(simulation: Simulation, rows: Mapping[str, Item], send_id: str) 
     is_told = "processing_error_code" in row
     if is_whole and all(one["send_state"] == "sent" for one in parts):
         _demand(not is_told, "I1: a message that was sent again is told as not delivered", simulation)
+
+
+def _reports(simulation: Simulation) -> None:
+    """I1: a part of which the provider reported anything is sent, and its status is the highest that was reported."""
+    rows = {row["send_id"]: row for row in simulation.world.tables.sends.state[0].values()}
+    for send_id, status in simulation.course.reported:
+        row = rows.get(send_id, {"send_state": "sent", "delivery_status": STATUSES[-1]})  # past its time to live
+        at, told = (STATUSES.index(one) for one in (row.get("delivery_status", "sent"), status))
+        is_there = row["send_state"] == "sent" and at >= told
+        _demand(is_there, "I1: the row of a part lacks what was reported of it", simulation)
 
 
 def _is_part(body: str, texts: set[str], world: Any) -> bool:

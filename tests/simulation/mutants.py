@@ -1311,6 +1311,37 @@ MUTANTS = (
             "    return True\n",
         ),
     ),
+    # What is reported of a part.
+    _mutant(
+        "a report that proves a send in doubt writes nothing",
+        "P3",
+        "protocol/sends.py",
+        ("        is_known = part.state is State.SENT\n", "        is_known = True\n"),
+    ),
+    _mutant(
+        "a lower delivery status takes the place of a higher one",
+        "P3",
+        "protocol/sends.py",
+        (
+            "        is_news = Attr(DELIVERY_RANK).missing() | Attr(DELIVERY_RANK).lt(rank)  # P3",
+            "        is_news = Attr(SEND_ID).exists()  # P3",
+        ),
+    ),
+    _mutant(
+        "a report that comes again does not look whether the record has what it proved",
+        "q",
+        "outbound/delivery_reports.py",
+        (" or (part.is_proven and not is_news):\n", ":\n"),
+    ),
+    _mutant(
+        "a part that was sent takes no later report",
+        "q",
+        "protocol/sends.py",
+        (
+            "        is_known = part.delivery is not None and _RANKS.get(part.delivery, 0) >= rank\n",
+            "        is_known = part.state is State.SENT\n",
+        ),
+    ),
 )
 
 

@@ -157,6 +157,8 @@ class Course:
     """The parts that the provider reported as not delivered."""
     heard: frozenset[str] = frozenset()
     """Those of them whose report was acknowledged."""
+    reported: frozenset[tuple[str, str]] = frozenset()
+    """Parts and statuses: the reports that were acknowledged."""
     past: frozenset[str] = frozenset()
     """Those of them after which another batch began before they were reported."""
     acknowledged: tuple[str, ...] = ()
@@ -269,6 +271,8 @@ class Simulation:
         """Replies that people may send, each once."""
         self.refusal_code = OUTSIDE_WINDOW
         """Why the provider cannot deliver what it took."""
+        self.statuses: tuple[str, ...] = ("delivered", "undelivered")
+        """What the provider may report of a message that it took."""
         self.is_look_up_silent = True
         """Whether the webhook's look-up on the index commutes with every other call: no conversation appears."""
         self.trace: list[str] = []
@@ -397,6 +401,7 @@ class Simulation:
                 course.callbacks,
                 tuple(sorted(course.undelivered)),
                 tuple(sorted(course.heard)),
+                tuple(sorted(course.reported)),
                 tuple(sorted(course.past)),
                 course.budgets,
                 course.acknowledged,
@@ -818,11 +823,12 @@ class Simulation:
     def _reports(self) -> Iterable[Option]:
         for sid, part, _ in self.world.phone.received:
             if part.status_callback is not None:  # SendGrid is not asked for reports
-                yield f"!a report of {sid[-2:]}", partial(self._report, sid, part, "delivered", "")
-                yield f"!a refusal of {sid[-2:]}", partial(self._report, sid, part, "undelivered", self.refusal_code)
+                for status in self.statuses:
+                    code = self.refusal_code if status == "undelivered" else ""
+                    yield f"!a report of {sid[-2:]}: {status}", partial(self._report, sid, part, status, code)
 
     def _report(self, sid: str, part: Any, status: str, error_code: str) -> None:
-        """The provider reports that a message was delivered, or was not; it may report so more than once."""
+        """The provider reports what became of a message; it may report so more than once."""
         self._spend("reports")
         send_id = part.status_callback.rpartition("/")[2]
         tenant = next(one for one in self.world.tenants if part.to.endswith(one.customer))
@@ -849,8 +855,9 @@ class Simulation:
             status, outcome = answer
             if status >= 500:
                 again()
-            elif callback.error_code and outcome in ("success", *_MENDED_BY_SWEEP):
-                self.course.heard |= {callback.send_id}
+            elif outcome in ("success", *_MENDED_BY_SWEEP):
+                self.course.reported |= {(callback.send_id, callback.status)}
+                self.course.heard |= {callback.send_id} if callback.error_code else set()
 
         def again() -> None:
             if callback.tries > 1:

@@ -660,6 +660,14 @@ def a_failure_that_stays_on_the_record() -> Simulation:
     return simulation
 
 
+@planted("I1: the row of a part lacks what was reported of it")
+def a_report_that_was_acknowledged_and_not_written() -> Simulation:
+    simulation = ended()
+    (row,) = simulation.world.tables.sends.state[0].values()
+    simulation.course.reported = frozenset({(row["send_id"], "delivered")})
+    return simulation
+
+
 @planted("I2: a message of the past was sent again")
 def a_second_send_of_what_was_said_long_before() -> Simulation:
     simulation, send_id = undelivered(undelivered_action="resend")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from tests.fakes.faults import Fault
 from tests.simulation import worlds
 from tests.simulation.actors import Actor, Memory
 from tests.simulation.deployment import ACME
@@ -33,6 +34,27 @@ def undelivered(variant: Mapping[str, Any], memory: Memory | None) -> Simulation
     for body in variant.get("writes", ()):
         webhooks(simulation, body)
     simulation.company_acts = (("has an operator hand over", partial(worlds._operator_hands_over, simulation, ACME)),)
+    return simulation
+
+
+def reports_on_a_send_in_doubt(variant: Mapping[str, Any], memory: Memory | None) -> Simulation:
+    """The answer to a send was lost. Its process is about to note that, or dead; the provider reports on the part."""
+    simulation = Simulation(Budgets(**{"reports": 2, **variant.get("budgets", {})}), memory=memory)
+    simulation.statuses = ("sent", "delivered")
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    worlds._answered(simulation)
+    left = simulation.course.budgets
+    with simulation.planting():
+        simulation._reply(simulation.world.queues.replies.messages[0])
+        while simulation.course.actors[-1].before.call.kind != "create":
+            simulation._step(simulation.course.actors[-1], None)
+        simulation._step(simulation.course.actors[-1], Fault.LOST_ANSWER)
+        if variant.get("is_dead"):
+            simulation._step(simulation.course.actors[-1], Fault.CRASH_BEFORE)
+            simulation.world.queues.replies.messages.clear()
+            simulation.course.needs_sweep = True
+    simulation.course.budgets = left
     return simulation
 
 
@@ -167,6 +189,17 @@ TURN_WORLDS = (
         "a return of another handoff",
         stray_return,
         {one: one for one in ("that stood before", "that never stood")},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "reports on a send in doubt",
+        reports_on_a_send_in_doubt,
+        {
+            "one worker": {},
+            "a crash": {"budgets": {"crashes": 1}},
+            "a lost answer": {"budgets": {"losses": 1}},
+            "whose reply does not come again": {"is_dead": True, "budgets": {"reports": 1, "sweeps": 1, "jumps": 1}},
+        },
         is_reply_lossy=True,
     ),
 )

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.channels.sender import InDoubt
 from chalicelib.errors import ReplyCode
-from chalicelib.telemetry import Metric
+from chalicelib.telemetry import Metric, Step
 from tests.fakes.faults import Fault
 from tests.world import ACCOUNT_SID, World
 
@@ -32,6 +32,36 @@ def test_a_delivery_status_only_rises_whatever_the_order_and_the_repeats(order: 
 
     (row,) = world.sends
     assert row["delivery_status"] == "read"
+
+
+@pytest.mark.parametrize("status", ["accepted", "scheduled", "queued", "sending", "sent"])
+def test_a_report_that_says_no_more_than_that_the_part_was_sent_writes_nothing(status: str):
+    """P3: the row's state says it; the line of the log has the status, and no metric counts it."""
+    world = World()
+    send_id = answered(world)
+    before, first = world.sends, len(world.plan.calls)
+
+    assert world.report(send_id, status).status_code == 204
+
+    assert world.sends == before
+    assert [call.operation for call in world.plan.calls[first:]] == ["GetItem"]
+    assert [one["outcome"] for one in world.telemetry.lines if one["step"] == Step.REPORTED] == [status]
+    assert world.telemetry.total(Metric.DELIVERY) == 0
+
+
+@pytest.mark.parametrize("status", ["delivered", "read", "undelivered"])
+def test_a_status_that_the_row_has_already_is_not_written(status: str):
+    """P3: neither the same one, nor a lower one."""
+    world = World()
+    send_id = answered(world)
+    world.report(send_id, status, **({"ErrorCode": "30003"} if status == "undelivered" else {}))
+    before, first = world.sends, len(world.plan.calls)
+
+    world.report(send_id, "delivered")
+
+    assert world.sends == before
+    assert "UpdateItem" not in [call.operation for call in world.plan.calls[first:]]
+    assert world.telemetry.total(Metric.DELIVERY) == 1
 
 
 def test_a_failure_is_final_and_its_code_is_kept():
@@ -158,6 +188,28 @@ def test_a_report_after_the_end_of_a_reply_of_unknown_outcome_clears_it():
 
     assert world.row["conversation_status"] == "ai_response_sent"
     assert "processing_error_code" not in world.row
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered"])
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.THROTTLED, Fault.LOST_ANSWER])
+@pytest.mark.parametrize("call", range(2, 6))
+def test_a_report_that_failed_after_it_proved_a_send_proves_it_when_it_comes_again(
+    call: int, fault: Fault, status: str
+):
+    """The part's row says that a report proved it, so the record is looked at once more."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [InDoubt()]
+    world.run(300)
+    (row,) = world.sends
+    world.plan.faults = {len(world.plan.calls) + call: fault}
+
+    for _ in range(2):
+        with world.process():
+            world.report(row["send_id"], status)
+
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert [one["message_id"] for one in world.row["messages"] if "send_id" in one] == ["SM" + "9" * 32]
 
 
 @pytest.mark.parametrize("at", [5, 6], ids=["before the part's row tells it", "before the release"])

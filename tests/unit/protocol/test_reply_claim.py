@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -283,6 +284,41 @@ class TestPartClaim:
         news = [sends.report(world.tables.sends, part, sid="SM9", status=status, error_code=None) for status in told]
 
         assert news == [True, False, True, False, False, True, False]
+
+    @pytest.mark.parametrize("state", [State.CLAIMED, State.UNKNOWN, State.SENT])
+    @pytest.mark.parametrize("last", ["delivered", "read", "undelivered", "sent"])
+    def test_reports_in_any_order_end_in_one_row(self, world: World, part: Part, state: State, last: str):
+        """P3: whichever of them proves the send, and whether each was read as the row stood or long before."""
+        mine = self.claimed(world, part, "a")
+        if state is not State.CLAIMED:
+            sends.conclude(world.tables.sends, mine, state, sid="SM9" if state is State.SENT else None)
+        (start,) = world.tables.sends.rows
+        ended = []
+
+        for order in permutations(("queued", "sent", "sent", last)):
+            for is_read_late in (True, False):
+                world.tables.sends.seed(start)
+                found = self.found(world, part)
+                for status in order:
+                    as_read = self.found(world, part) if is_read_late else found
+                    sends.report(world.tables.sends, as_read, sid="SM9", status=status, error_code=None)
+                ended.append(world.tables.sends.rows)
+
+        assert all(rows == ended[0] for rows in ended)
+        (row,) = ended[0]
+        assert (row["send_state"], row.get("delivery_status")) == ("sent", None if last == "sent" else last)
+
+    def test_a_report_of_an_unknown_status_is_kept_until_a_known_one_comes(self, world: World, part: Part):
+        """P3: it may say anything, so it is no proof alone, and lower than each that is known."""
+        self.claimed(world, part, "a")
+
+        for status in ("sent", "lost_at_sea", "sent"):
+            sends.report(world.tables.sends, self.found(world, part), sid="SM9", status=status, error_code=None)
+        first = self.found(world, part)
+        sends.report(world.tables.sends, first, sid="SM9", status="delivered", error_code=None)
+
+        assert (first.state, first.delivery) == (State.SENT, "lost_at_sea")
+        assert self.found(world, part).delivery == "delivered"
 
     def test_an_old_part_is_told_by_its_age(self, world: World, part: Part):
         """R2: what was claimed longer ago than a process lives is in doubt."""
