@@ -5,9 +5,10 @@ Guarantee: a lock is not released once a dispatch may have happened. The same tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from chalicelib.batches import actions
 from chalicelib.batches.job import Job, Next
@@ -50,11 +51,10 @@ class Dispatching:
             job.trail.count(Metric.RESTARTED)
         else:
             job.trail.log(Step.ACQUIRED, batch_id=batch_id, count=len(action.messages))
-        if view.fresh:
-            wait = self.clock.now() - view.fresh[0].received_at
-            job.trail.count(Metric.WINDOW_WAIT, wait.total_seconds())
+        now = self.clock.now()
+        wait = {Metric.WINDOW_WAIT: (now - view.fresh[0].received_at).total_seconds()} if view.fresh else {}
         # N4: a restarted lock is never abandoned, because it carries the batch before.
-        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)
+        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids, measured=wait)
         settle(job, view, Record.from_item(outcome.item).unanswered_ids)
         return Next.DONE
 
@@ -90,8 +90,10 @@ class Dispatching:
                     now=now,
                 )
 
-    def _dispatch(self, job: Job, lease: Lease, *, may_abandon: bool) -> None:
-        """Send the batch that the record names to the AI.
+    def _dispatch(
+        self, job: Job, lease: Lease, *, may_abandon: bool, measured: Mapping[Metric, float] = MappingProxyType({})
+    ) -> None:
+        """Send the batch that the record names to the AI, and tell what was measured of it before.
 
         Until the first try of the send a fresh lock that carries nothing is given back on any fault, because no other
         system knows the batch yet. From that try on the lock is kept, and the trigger resumes.
@@ -116,7 +118,7 @@ class Dispatching:
         fresh = [entry for entry in conversation.record.unanswered if entry.get("batch_id") == lease.batch_id]
         # A carried message was dispatched before.
         took = {Metric.RECEIPT_TO_DISPATCH: waited(fresh, self.clock.now()).total_seconds()} if fresh else {}
-        job.trail.measure({Metric.DISPATCHED: 1, Metric.BATCH_SIZE: size, **took})
+        job.trail.measure({Metric.DISPATCHED: 1, Metric.BATCH_SIZE: size, **measured, **took})
 
     def _abandon(self, job: Job, lease: Lease) -> None:
         conversation_lock.abandon(job.tables.conversations, lease, job.trigger.conversation, now=self.clock.now())

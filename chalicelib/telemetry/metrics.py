@@ -155,7 +155,9 @@ MEASURES: Mapping[Metric, Measure] = {
         _CODES | {PROVEN_FOR_ANOTHER},
     ),
     Metric.BATCH_SIZE: Measure("messages in a dispatched batch, including carried ones"),
-    Metric.WINDOW_WAIT: Measure("time from the receipt of a batch's first new message to its lock", unit=Unit.SECONDS),
+    Metric.WINDOW_WAIT: Measure(
+        "time from the receipt of a dispatched batch's first new message to its lock", unit=Unit.SECONDS
+    ),
     Metric.MEDIA_COPIED: Measure(
         "a media file of a provider was copied to the bucket, or not, by reason",
         frozenset({"copied", "copy_failed", "too_many", "too_large", "type_not_allowed"}),
