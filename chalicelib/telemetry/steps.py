@@ -111,5 +111,7 @@ class Fields(TypedDict, total=False):
     milliseconds: int
 
 
-ORIGIN = frozenset({"api_request_id", "xray_trace_id", "sqs_message_id", "receive_count", "sender_trace_id", "attempt"})
+OF_TROUBLE = frozenset({"sqs_message_id"})
+"""The fields that stand in warnings and errors alone: by them a message is found in a dead-letter queue."""
+ORIGIN = OF_TROUBLE | {"api_request_id", "xray_trace_id", "receive_count", "sender_trace_id", "attempt", "trigger_id"}
 """The fields that tell where an invocation's work came from. A trail tells them once; `request_id` finds them again."""

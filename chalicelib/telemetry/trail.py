@@ -8,7 +8,7 @@ from typing import Protocol, Unpack, cast
 
 from chalicelib.clock import Clock
 from chalicelib.telemetry.metrics import NONE, Metric
-from chalicelib.telemetry.steps import ORIGIN, Fields, Level, Step
+from chalicelib.telemetry.steps import OF_TROUBLE, ORIGIN, Fields, Level, Step
 
 _PROVIDERS_OWN = re.compile(r"[A-Z]{2}[0-9a-f]{32}|em-unverified")
 _SHOWN_LENGTH = 6
@@ -95,11 +95,12 @@ class Trail:
 
     def _known(self, level: Level) -> Fields:
         """What a line of this level has of what is known."""
-        is_quiet, is_told = level in _QUIET, self._is_origin_told
+        is_told = self._is_origin_told
         self._is_origin_told = is_told or level is not Level.DEBUG
-        if is_quiet and (is_told or level is Level.DEBUG):
-            return cast("Fields", {name: value for name, value in self._fields.items() if name not in ORIGIN})
-        return self._fields
+        if level not in _QUIET:
+            return self._fields
+        left_out = ORIGIN if is_told or level is Level.DEBUG else OF_TROUBLE
+        return cast("Fields", {name: value for name, value in self._fields.items() if name not in left_out})
 
     @property
     def _elapsed(self) -> int:

@@ -71,7 +71,7 @@ def test_a_worker_s_lines_tell_the_trace_of_whoever_sent_its_message():
     world.invoke("whatsapp", [trigger.body], AWSTraceHeader=TRACE, ApproximateReceiveCount="2")
 
     line = next(line for line in world.telemetry.lines if "sender_trace_id" in line)
-    assert (line["sender_trace_id"], line["receive_count"], line["sqs_message_id"]) == (ROOT, 2, "message-1")
+    assert (line["sender_trace_id"], line["receive_count"]) == (ROOT, 2)
 
 
 def test_a_message_s_first_delivery_is_not_counted():
@@ -84,8 +84,7 @@ def test_a_message_s_first_delivery_is_not_counted():
     world.invoke("whatsapp", [trigger.body], ApproximateReceiveCount="1")
 
     acquired = next(line for line in world.telemetry.lines if line["step"] == "acquired")
-    assert acquired["sqs_message_id"] == "message-1"
-    assert not {"receive_count", "attempt"} & acquired.keys()
+    assert not {"receive_count", "attempt", "sqs_message_id"} & acquired.keys()
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ class TestTrail:
         assert telemetry.counts == [("Received", 1, "sms", "none")]
 
     def test_where_the_work_came_from_is_told_once(self):
-        """The first line from INFO on has it, and `request_id` finds that line; warnings and errors have it again."""
+        """In the first line from INFO on, and again in warnings and errors, which alone name the queue's message."""
         telemetry = RecordingTelemetry()
         trail = Trail(telemetry, FakeClock(), request_id="r-1", sqs_message_id="m-1", xray_trace_id="1-2", attempt=3)
 
@@ -347,7 +347,7 @@ class TestTrail:
 
         assert {line["request_id"] for line in telemetry.lines} == {"r-1"}
         told = [(line.get("sqs_message_id"), line.get("attempt")) for line in telemetry.lines]
-        assert told == [(None, None), ("m-1", 3), (None, None), ("m-1", 3), ("m-1", 3)]
+        assert told == [(None, None), (None, 3), (None, None), ("m-1", 3), ("m-1", 3)]
 
     def test_each_of_several_things_tells_where_it_came_from(self):
         """A reader finds a conversation's own lines."""
@@ -355,9 +355,9 @@ class TestTrail:
         trail = Trail(telemetry, FakeClock(), xray_trace_id="1-2")
 
         for number in ("1", "2"):
-            trail.with_fields(sqs_message_id=number).log(Step.STAGED)
+            trail.with_fields(trigger_id=number).log(Step.STAGED)
 
-        assert [(line["xray_trace_id"], line["sqs_message_id"]) for line in telemetry.lines] == [
+        assert [(line["xray_trace_id"], line["trigger_id"]) for line in telemetry.lines] == [
             ("1-2", "1"),
             ("1-2", "2"),
         ]
