@@ -142,7 +142,7 @@ class Replying:
         if not isinstance(outcome, Claim):
             job.trail.log(Step.CHANGED, Level.DEBUG)
             return outcome
-        job.trail.log(Step.CLAIMED, outcome="taken over" if is_taken_over else "claimed")
+        job.trail.log(Step.CLAIMED, outcome="taken over" if is_taken_over else None)
         claimed = Record.from_item(outcome.item)
         answered = conversation.record.unanswered if claimed.claim_end is not ClaimEnd.UNCLAIM else ()
         still_ours = partial(self._is_still_ours, job, conversation)

@@ -99,7 +99,7 @@ class Fields(TypedDict, total=False):
     channel: str
     trigger_id: str
     batch_id: str
-    outcome: str
+    outcome: str | None
     code: str | None
     reason: str
     queue: str

@@ -32,7 +32,7 @@ _ALSO_TOLD = {
     Step.RESET: "stalled lock of batch {batch_id} reset ({outcome})",
     Step.RECOVERED: "orphaned message found by the sweep, time {count}",
     Step.RESTARTED: "batch {batch_id} takes the running one's place, with {count} message(s) more",
-    Step.CLAIMED: "a reply claims the batch ({outcome})",
+    Step.CLAIMED: "a reply claims the batch {outcome}",
     Step.REPLY_ENDED: "the reply came again; it had ended",
     Step.REPLY_ABANDONED: "the reply of batch {batch_id} was given up: {code}",
 }
