@@ -47,8 +47,10 @@ def part(**changes) -> OutboundPart:
     )
 
 
-def sender_to(url: str) -> TwilioSender:
-    return TwilioSender(connect_seconds=0.2, read_seconds=0.2, base_url=url, connections=Connections(SystemClock()))
+def sender_to(url: str, *, read_seconds: float = 10) -> TwilioSender:
+    return TwilioSender(
+        connect_seconds=10, read_seconds=read_seconds, base_url=url, connections=Connections(SystemClock())
+    )
 
 
 @pytest.fixture
@@ -151,11 +153,11 @@ class TestOutcomes:
         assert outcome == PermanentFailure("21211")
 
     @pytest.mark.parametrize("kind", [Kind.SLOW, Kind.LOST, Kind.GARBLED])
-    def test_an_answer_that_does_not_come_or_cannot_be_read_leaves_the_send_in_doubt(self, sender, twilio, kind):
+    def test_an_answer_that_does_not_come_or_cannot_be_read_leaves_the_send_in_doubt(self, twilio, kind):
         """The message was taken, and nobody knows it."""
         twilio.fail_next(Fault(kind=kind))
 
-        outcome = sender.send(part(), SECRET)
+        outcome = sender_to(twilio.url, read_seconds=0.2).send(part(), SECRET)
 
         assert outcome == InDoubt()
         assert len(twilio.messages) == 1
@@ -380,7 +382,7 @@ def test_no_line_of_any_logger_tells_a_number_a_text_or_a_token(sender, twilio, 
     """The library logs whole requests, and its HTTP library the URL of each: neither is heard, on any level."""
     twilio.fail_next(Fault(kind=kind, statuses=()))
 
-    sender.send(part(), SECRET)
+    sender_to(twilio.url, read_seconds=0.2).send(part(), SECRET)
     sender.find(part(), SECRET, since=LONG_AGO)
 
     secrets = (CUSTOMER.strip("+"), COMPANY.strip("+"), "room is booked", AUTH_TOKEN)
@@ -406,7 +408,7 @@ class TestTyping:
         """A 429, a 5xx, a lost, late or unreadable answer is told by its name, and is not asked again."""
         twilio.fail_next(Fault(kind=kind, is_of_typing=True))
 
-        outcome = sender.show_typing("SM" + "1" * 32, SECRET)
+        outcome = sender_to(twilio.url, read_seconds=0.2).show_typing("SM" + "1" * 32, SECRET)
 
         assert outcome is not None
         assert outcome.startswith("not shown: ")
