@@ -27,7 +27,6 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from botocore.serialize import create_serializer
 from chalice.app import MultiDict, Request
 from twilio.request_validator import RequestValidator
 
@@ -204,10 +203,8 @@ def parts_of(engine: Engine) -> dict[str, Callable[[], object]]:
     trail = Trail(engine.telemetry, engine.clock, **known)
     row = {MESSAGE_SID: message.message_sid, CONTEXT: context(), "conversation_id": "conversation-1"}
     condition = Attr(MESSAGE_SID).missing()
-    serializer, operation = (
-        create_serializer("json"),
-        engine.clients.of("dynamodb").meta.service_model.operation_model("PutItem"),
-    )
+    client = engine.clients.of("dynamodb")
+    serializer, operation = vars(client)["_serializer"], client.meta.service_model.operation_model("PutItem")
     put = {"TableName": "stage", "Item": item_to_wire(row), "ConditionExpression": "attribute_not_exists(#0)"}
     stage: Table = engine.tables.stage
     return {

@@ -66,16 +66,17 @@ class DynamoTable:
     def put(self, item: Item, *, when: Condition | None = None) -> Written | Refused:
         return self._write("PutItem", {"Item": item_to_wire(item)}, Expressions(), when)
 
-    def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:
+    def update(self, key: Key, change: Change, *, when: Condition, read_back: bool = False) -> Written | Refused:
         expressions = Expressions()
-        request: Request = {"Key": item_to_wire(key), "ReturnValues": "ALL_NEW"}
+        request: Request = {"Key": item_to_wire(key)}
+        if read_back:
+            request["ReturnValues"] = "ALL_NEW"
         if expression := expressions.change(change):
             request["UpdateExpression"] = expression
         return self._write("UpdateItem", request, expressions, when)
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:
-        request = {"Key": item_to_wire(key), "ReturnValues": "ALL_OLD"}
-        return self._write("DeleteItem", request, Expressions(), when)
+        return self._write("DeleteItem", {"Key": item_to_wire(key)}, Expressions(), when)
 
     def put_many(self, items: Sequence[Item]) -> None:
         self._write_many([{"PutRequest": {"Item": item_to_wire(item)}} for item in items])

@@ -143,7 +143,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Written:
-    """The write happened; `item` is the row after an update, before a delete, and empty after a put."""
+    """The write happened; `item` is the row after an update that reads it back, and otherwise empty."""
 
     item: Item
 
@@ -199,8 +199,11 @@ class Table(Protocol):
     def put(self, item: Item, *, when: Condition | None = None) -> Written | Refused:
         """Write the whole row."""
 
-    def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:
-        """Change the row at `key`; without `Attr(...).exists()` in `when` a missing row would be created."""
+    def update(self, key: Key, change: Change, *, when: Condition, read_back: bool = False) -> Written | Refused:
+        """Change the row at `key`; without `Attr(...).exists()` in `when` a missing row would be created.
+
+        `read_back`: whether the answer has the whole row as the update left it.
+        """
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:
         """Delete the row at `key`; a row that is not there is no error."""

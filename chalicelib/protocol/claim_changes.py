@@ -39,7 +39,7 @@ class Claim:
     @classmethod
     def write(cls, table: Table, record: Record, change: Change, when: Condition, token: str) -> Claim | Changed:
         """Write a claim; one that this token has written already is ours."""
-        match table.update(record.key.item, change, when=when):
+        match table.update(record.key.item, change, read_back=True, when=when):
             case Written(item):
                 return cls(item)
             case Refused(item) if item.get(CLAIM_TOKEN) == token:

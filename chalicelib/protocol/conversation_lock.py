@@ -124,7 +124,7 @@ def acquire(
         claim = people_claim(batch_id, now)
         removed = tuple(name for name in change.remove if name not in claim)
         change = replace(change, set={**change.set, **claim}, remove=removed)
-    match table.update(record.key.item, change, when=record.unchanged):  # L1: as read, and it was open.
+    match table.update(record.key.item, change, read_back=True, when=record.unchanged):  # L1: as read, and it was open.
         case Written(item):
             return Lease(batch_id, item)
         case Refused(item) if item.get(BATCH_ID) == batch_id:
@@ -163,7 +163,7 @@ def refresh(table: Table, record: Record, *, now: datetime) -> Lease | Lost:
     batch_id = record.batch_id
     assert batch_id is not None, "a lock of ours names its batch"
     change = Change(set={STARTED_AT: iso(now)}, add={VERSION: 1})
-    match table.update(record.key.item, change, when=record.unchanged):  # L2: a stale holder is refused.
+    match table.update(record.key.item, change, read_back=True, when=record.unchanged):  # L2: no stale holder.
         case Written(item):
             return Lease(batch_id, item)
         case Refused(item) if _is_held_by(item, batch_id) and item.get(STARTED_AT) == iso(now):

@@ -69,7 +69,7 @@ def restart(
         & Attr(CLAIM).missing()  # nobody's to end,
         & Attr(TURN_EFFECTS).missing()  # and free to be begun anew: a heartbeat that says otherwise raises no version.
     )
-    match table.update(record.key.item, change, when=record.unchanged & is_with_ai):  # N1: as it was read.
+    match table.update(record.key.item, change, read_back=True, when=record.unchanged & is_with_ai):  # N1: as read.
         case Written(item):
             return Lease(batch_id, item)
         case Refused(item) if item.get(BATCH_ID) == batch_id:

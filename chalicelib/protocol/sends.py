@@ -127,7 +127,7 @@ def claim_again(table: Table, found: Part, *, token: str, now: datetime) -> Part
         & Attr(MISSES).stays(found.misses or None)
         & Attr(FIRST_CLAIMED_AT).missing()
     )
-    match table.update({SEND_ID: found.send_id}, change, when=is_as_read):
+    match table.update({SEND_ID: found.send_id}, change, read_back=True, when=is_as_read):
         case Written(item):
             return Part.from_item(item)
         case Refused(item):

@@ -85,7 +85,7 @@ def claim_undelivered(
         UNANSWERED_IDS: list(part.answered_ids),  # D2
     }
     change = locking(told, record, shards, now, removed=(ERROR_CODE,))
-    match table.update(record.key.item, change, when=is_free(record)):  # D1: as read, and nobody has claimed it.
+    match table.update(record.key.item, change, read_back=True, when=is_free(record)):  # D1: as read, and unclaimed.
         case Written(item):
             return Claim(item)
         case Refused(item) if item.get(CLAIM_TOKEN) == token:

@@ -56,7 +56,7 @@ class Segment:
         """The segment, held from now on, and where its scan goes on; None: another sweep holds it, or it rests."""
         now = self.clock.now()
         is_free = Attr(_HELD_UNTIL).missing() | Attr(_HELD_UNTIL).le(epoch(now))
-        match self.table.update(self._key, self._held(now, LEASE_SECONDS), when=is_free):
+        match self.table.update(self._key, self._held(now, LEASE_SECONDS), when=is_free, read_back=True):
             case Written(row):
                 return self._at(row)
             case Refused(row) if row.get(_TOKEN) == self.token:

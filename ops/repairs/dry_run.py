@@ -42,11 +42,11 @@ class DryRunTable:
     def put(self, item: Item, *, when: Condition | None = None) -> Written | Refused:  # noqa: ARG002  # it is not asked
         return Written({})
 
-    def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:  # noqa: ARG002  # as above
-        return Written({**(self.real.get(key) or {}), **change.set})
+    def update(self, key: Key, change: Change, *, when: Condition, read_back: bool = False) -> Written | Refused:  # noqa: ARG002  # as above
+        return Written({**(self.real.get(key) or {}), **change.set} if read_back else {})
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:  # noqa: ARG002  # as above
-        return Written(self.real.get(key) or {})
+        return Written({})
 
     def put_many(self, items: Sequence[Item]) -> None:
         """Write nothing."""

@@ -62,7 +62,7 @@ def test_of_writers_that_change_a_row_as_they_read_it_one_wins(conversations: Ta
 
     def write(writer: int) -> Answer:
         change = Change(set={"token": writer}, append={"messages": [writer]}, add={"version": 1})
-        return conversations.update(key, change, when=Attr("version").eq(7))
+        return conversations.update(key, change, when=Attr("version").eq(7), read_back=True)
 
     answers = _race(write)
 
@@ -82,7 +82,7 @@ def test_of_writers_that_delete_a_row_if_it_is_theirs_one_finds_it(conversations
     answers = _race(lambda _: conversations.delete(key, when=Attr("trigger_id").eq("ours")))
 
     (winner,) = _winners(answers)
-    assert answers[winner] == Written(key | {"trigger_id": "ours"})
+    assert answers[winner] == Written({})
     assert answers.count(Refused({})) == WRITERS - 1
     assert conversations.get(key) is None
 

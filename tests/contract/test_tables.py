@@ -225,13 +225,13 @@ class TestOneRow:
 
         assert len(conversations.get(key)["list"]) == 1
 
-    def test_a_delete_returns_the_row_that_it_deleted(self, conversations: Table, key: dict[str, str]):
-        """Written, with the row before."""
+    def test_a_delete_takes_the_row_away_and_answers_nothing(self, conversations: Table, key: dict[str, str]):
+        """Written, without the row."""
         conversations.put(key | {"version": 3})
 
         answer = conversations.delete(key)
 
-        assert answer == Written(key | {"version": 3})
+        assert answer == Written({})
         assert conversations.get(key) is None
 
     def test_to_delete_a_row_that_is_not_there_is_no_error(self, conversations: Table, key: dict[str, str]):
@@ -395,17 +395,26 @@ class TestUpdates:
             remove_first={"queue": 2},
         )
 
-        answer = conversations.update(key, change, when=EXISTS)
+        answer = conversations.update(key, change, when=EXISTS, read_back=True)
 
         after = {"status": "new", "name": "given", "list": [1, 2, 3], "size": 3, "count": 1, "kept": 1, "queue": [3]}
         assert answer == Written(key | after)
         assert conversations.get(key) == key | after
 
+    def test_an_update_answers_nothing_unless_it_is_read_back(self, conversations: Table, key: dict[str, str]):
+        """A full record would cross the network for nobody."""
+        conversations.put(key | {"version": 1})
+
+        answer = conversations.update(key, Change(add={"version": 1}), when=EXISTS)
+
+        assert answer == Written({})
+        assert conversations.get(key) == key | {"version": 2}
+
     def test_an_append_to_a_missing_list_makes_it(self, conversations: Table, key: dict[str, str]):
         """It counts as empty."""
         conversations.put(key)
 
-        answer = conversations.update(key, Change(append={"messages": [{"id": "m1"}]}), when=EXISTS)
+        answer = conversations.update(key, Change(append={"messages": [{"id": "m1"}]}), when=EXISTS, read_back=True)
 
         assert answer == Written(key | {"messages": [{"id": "m1"}]})
 
@@ -413,7 +422,7 @@ class TestUpdates:
         """It is there afterwards."""
         conversations.put(key)
 
-        answer = conversations.update(key, Change(append={"messages": []}), when=EXISTS)
+        answer = conversations.update(key, Change(append={"messages": []}), when=EXISTS, read_back=True)
 
         assert answer == Written(key | {"messages": []})
 
@@ -421,7 +430,9 @@ class TestUpdates:
         """In decimal, to the last digit."""
         conversations.put(key | {"tenths": Decimal("0.1"), "large": Decimal("1" + "0" * 37)})
 
-        answer = conversations.update(key, Change(add={"tenths": Decimal("0.2"), "large": 1}), when=EXISTS)
+        change = Change(add={"tenths": Decimal("0.2"), "large": 1})
+
+        answer = conversations.update(key, change, when=EXISTS, read_back=True)
 
         assert answer == Written(key | {"tenths": Decimal("0.3"), "large": Decimal("1" + "0" * 36 + "1")})
 
@@ -429,7 +440,7 @@ class TestUpdates:
         """But its condition counts all the same."""
         conversations.put(key | {"version": 1})
 
-        answer = conversations.update(key, Change(), when=Attr("version").eq(1))
+        answer = conversations.update(key, Change(), when=Attr("version").eq(1), read_back=True)
 
         assert answer == Written(key | {"version": 1})
 
@@ -437,7 +448,7 @@ class TestUpdates:
         self, conversations: Table, key: dict[str, str]
     ):
         """Which is why every update carries one."""
-        answer = conversations.update(key, Change(set={"a": 1}), when=Attr("a").missing())
+        answer = conversations.update(key, Change(set={"a": 1}), when=Attr("a").missing(), read_back=True)
 
         assert answer == Written(key | {"a": 1})
 
@@ -455,7 +466,9 @@ class TestUpdates:
         """As many as there are, and no more."""
         conversations.put(key | {"messages": [1, 2, 3]})
 
-        answer = conversations.update(key, Change(remove_first={"messages": count}), when=Attr("messages").has_at(2, 3))
+        change = Change(remove_first={"messages": count})
+
+        answer = conversations.update(key, change, when=Attr("messages").has_at(2, 3), read_back=True)
 
         assert answer == Written(key | {"messages": left})
 
@@ -473,7 +486,10 @@ class TestUpdates:
         stand = Attr("messages").has_at(0, "a", name="id") & Attr("messages").has_at(1, "b", name="id")
 
         answer = conversations.update(
-            key, Change(set={"x": 1}, mark={"messages": {0: {"ended": True}, 1: {"ended": True, "n": 2}}}), when=stand
+            key,
+            Change(set={"x": 1}, mark={"messages": {0: {"ended": True}, 1: {"ended": True, "n": 2}}}),
+            when=stand,
+            read_back=True,
         )
 
         marked = [{"id": "a", "ended": True}, {"id": "b", "n": 2, "ended": True}, {"id": "c"}]
@@ -488,6 +504,7 @@ class TestUpdates:
             key,
             Change(mark={"messages": {0: {"ended": True}}}),
             when=Attr("messages").has_at(0, "a", name="id"),
+            read_back=True,
         )
 
         assert answer == Refused(key | {"messages": messages})

@@ -158,16 +158,16 @@ class InMemoryTable:
         new = self._checked_type(item)
         return self._write("PutItem", item, when, lambda _: (self._checked("PutItem", new), {}))
 
-    def update(self, key: Key, change: Change, *, when: Condition) -> Written | Refused:
+    def update(self, key: Key, change: Change, *, when: Condition, read_back: bool = False) -> Written | Refused:
         def changed(old: Item | None) -> tuple[Item, Item]:
             new = self._checked("UpdateItem", self._changed(old or dict(key), change))
-            return new, self._copied(new)
+            return new, self._copied(new) if read_back else {}
 
         self._checked_type({**change.set, **change.append, **change.add})
         return self._write("UpdateItem", key, when, changed)
 
     def delete(self, key: Key, *, when: Condition | None = None) -> Written | Refused:
-        return self._write("DeleteItem", key, when, lambda old: (None, self._copied(old or {})))
+        return self._write("DeleteItem", key, when, lambda _: (None, {}))
 
     def put_many(self, items: Sequence[Item]) -> None:
         self._write_many([(item, self._checked_type(item)) for item in items])

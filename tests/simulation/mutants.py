@@ -846,8 +846,8 @@ MUTANTS = (
         "P4",
         "protocol/sends.py",
         (
-            "    match table.update({SEND_ID: found.send_id}, change, when=is_as_read):\n",
-            "    match table.update({SEND_ID: found.send_id}, change, when=Attr(SEND_ID).exists()):\n",
+            "    match table.update({SEND_ID: found.send_id}, change, read_back=True, when=is_as_read):\n",
+            "    match table.update({SEND_ID: found.send_id}, change, read_back=True, when=Attr(SEND_ID).exists()):\n",
         ),
     ),
     _mutant(

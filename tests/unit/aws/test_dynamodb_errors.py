@@ -296,7 +296,7 @@ class TestRequests:
         """The same name behind the same one, in the change and in the condition."""
         wire = Wire(clients.of("dynamodb"), OK)
 
-        table.update(KEY, Change(set={"status": "new"}), when=Attr("status").eq("old"))
+        table.update(KEY, Change(set={"status": "new"}), when=Attr("status").eq("old"), read_back=True)
 
         assert wire.requests == [
             {
