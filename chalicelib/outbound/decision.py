@@ -15,6 +15,7 @@ from chalicelib.protocol.entries import entry_bytes
 from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, Record, Status
 from chalicelib.protocol.send_rows import SEND_ID
+from chalicelib.repair.patience import claimer_left
 from chalicelib.settings import Settings
 
 INTERIM_SECONDS: Final = 5
@@ -129,7 +130,7 @@ def _was_handed_off(record: Record, batch_id: str | None) -> bool:
 def _claimed(reply: Reply, record: Record, now: datetime, settings: Settings) -> Judgement:
     if record.claim != reply.reply_id:
         return InTheWay() if record.claim_end is ClaimEnd.UNCLAIM else Refusal(ReplyCode.SECOND)
-    left = timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
+    left = claimer_left(record, now, settings)
     return Orphaned() if left <= timedelta(0) else AtWork(ceil(left.total_seconds()))
 
 

@@ -64,11 +64,16 @@ def is_free(record: Record) -> Condition:
     )
 
 
-def locking(told: Mapping[str, Any], record: Record, shards: int, now: datetime, *, removed: tuple[str, ...]) -> Change:
-    """What every claim writes: the lock is taken, again where it was reset."""
-    lock = {
-        STATUS: Status.PROCESSING.value,
-        STARTED_AT: iso(now),
-        LOCK_SHARD: lock_shard(record.key, shards),
-    }
-    return Change(set={**lock, **told}, add={VERSION: 1}, remove=removed)
+def locking(
+    told: Mapping[str, Any],
+    record: Record,
+    shards: int,
+    now: datetime,
+    *,
+    removed: tuple[str, ...],
+    keeps_start: bool = False,
+) -> Change:
+    """What every claim writes: the lock is taken, again where it was reset; it starts now, or keeps its start."""
+    lock = {STATUS: Status.PROCESSING.value, LOCK_SHARD: lock_shard(record.key, shards)}
+    start = {} if keeps_start else {STARTED_AT: iso(now)}
+    return Change(set={**lock, **start, **told}, add={VERSION: 1}, remove=removed)

@@ -22,8 +22,8 @@ Guarantees
     L3  A batch is `unanswered_ids` at the moment of acquisition: what an earlier batch left unanswered is carried into
         it and is not appended again.
     L4  `unanswered_ids` shrinks only under the token that set it, or by a write to an open record that stands as read.
-    L5  A reset opens a lock only as old as it was seen to be: a refresh or a claim in between keeps it. The
-        claim of an interim message goes with the lock; every other claim keeps it.
+    L5  A reset opens a lock only as old as it was seen to be, and as it was seen to be claimed: a refresh or a claim in
+        between keeps it. The claim of an interim message goes with the lock; every other claim keeps it.
     L6  An open record has no lock's start and no trigger. So a lock set by another system is never taken for an old one
         of ours, and no past trigger ever resumes a lock of ours.
     L7  People get a batch only under a claim in their name, which acquisition sets in the same update. From then on, a
@@ -55,6 +55,7 @@ from chalicelib.protocol.lock_changes import (
 )
 from chalicelib.protocol.record import (
     BATCH_ID,
+    CLAIM_TOKEN,
     LAST_ACTIVITY_AT,
     LOCK_SHARD,
     MESSAGES,
@@ -207,7 +208,8 @@ def reset(table: Table, record: Record, *, shards: int, now: datetime) -> Reset 
     is_as_seen = (
         Attr(STATUS).stays(record.status)
         & Attr(BATCH_ID).stays(record.batch_id)  # L2: the batch that we mean,
-        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than seen; each claim sets a new start.
+        & Attr(STARTED_AT).eq(record.started_at)  # L5: no younger than seen,
+        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # L5: and no reply has claimed it since.
     )
     match table.update(record.key.item, change, when=is_as_seen):
         case Written():

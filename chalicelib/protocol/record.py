@@ -233,8 +233,9 @@ class Record:
         return self.status == Status.PROCESSING or self.claim is not None
 
     def lock_age(self, now: datetime) -> timedelta:
-        """How long ago the lock was taken or refreshed; one without a readable start counts as just taken."""
-        return age(self.started_at, now)
+        """How long ago the lock was taken, refreshed or claimed; one without a readable start counts as just taken."""
+        since_start = age(self.started_at, now)
+        return since_start if self.claimed_at is None else min(since_start, self.claim_age(now))  # R7
 
     def claim_age(self, now: datetime) -> timedelta:
         """How long ago a reply claimed the lock."""

@@ -30,13 +30,15 @@ Guarantees
         people before the claim, no part of the reply is sent.
     R6  A claim passes to people only from the process that holds it, or from the age at which it was seen to have
         stalled. The parts that were sent are recorded in the same update.
+    R7  A claim stalls by its own age: the age of a claimed lock counts from the later of its start and its claim. So a
+        claim leaves the start of a young lock as it is, and moves nothing in the sweep's index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chalicelib.clock import iso
 from chalicelib.errors import ReplyCode
@@ -73,6 +75,10 @@ from chalicelib.protocol.record import (
 )
 from chalicelib.protocol.send_rows import SEND_ID
 
+KEPT_START_SECONDS = 60
+"""A lock younger than this keeps its start when a reply claims it. It is short beside a stall timeout: a version that
+counts the age of a claim from the lock's start alone never gives up a reply whose process is alive."""
+
 _LONG_AGO = iso(datetime(1970, 1, 1, tzinfo=UTC))
 """As if no process that could be alive held the claim."""
 
@@ -98,6 +104,8 @@ def claim(
 ) -> Claim | Changed:
     """Claim the record's batch for one reply; where its lock was reset meanwhile, take that again.
 
+    A young lock keeps its start (R7).
+
     The caller holds: the record names the reply's batch, has no claim, and something is unanswered, or the reply is
     redriven.
 
@@ -114,7 +122,8 @@ def claim(
     """
     claimed = {CLAIM: reply_id, CLAIMED_AT: iso(now), CLAIM_TOKEN: token, CLAIM_END: end.value}
     why = {CLAIM_REASON: reason} if reason else {}
-    change = locking({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,))
+    is_young = timedelta(0) < record.lock_age(now) < timedelta(seconds=KEPT_START_SECONDS)  # and its start is readable
+    change = locking({**claimed, **why}, record, shards, now, removed=(ERROR_CODE,), keeps_start=is_young)
     return Claim.write(table, record, change, is_free(record) & routing_stands, token)  # R5
 
 

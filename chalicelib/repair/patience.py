@@ -40,6 +40,11 @@ def has_stalled(record: Record, now: datetime, settings: Settings) -> bool:
     return record.lock_age(now) > patience_of(record, settings)
 
 
+def claimer_left(record: Record, now: datetime, settings: Settings) -> timedelta:
+    """How long the process that claimed the record may still be alive; zero or less: it cannot be."""
+    return timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
+
+
 def is_answer_overdue(record: Record, now: datetime, settings: Settings) -> bool:
     """Whether a batch that was never answered has waited long enough to be dispatched once more.
 

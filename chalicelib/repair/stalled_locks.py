@@ -26,6 +26,7 @@ reported (L8).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from chalicelib.clock import Clock
 from chalicelib.conversations import lookup, views
@@ -49,7 +50,7 @@ from chalicelib.protocol.record import (
     ConversationKey,
     Record,
 )
-from chalicelib.repair.patience import has_stalled, patience_of
+from chalicelib.repair.patience import claimer_left, has_stalled, patience_of
 from chalicelib.repair.reconciliation import record_proof
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Fields, Level, Metric, Step, Trail
@@ -84,7 +85,7 @@ class StalledLock:
 
 @dataclass(frozen=True)
 class Leave:
-    """The lock is another one by now, or none; or the AI has time left."""
+    """The lock is another one by now, or none; or it has time left."""
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,14 @@ def decide(lock: StalledLock, record: Record, stall_action: str, *, is_due: bool
         lock: as it was seen to be older than the stall timeout.
         record: as read since, with its entries.
         stall_action: `warn` or `handoff`.
-        is_due: whether the lock has outlived its patience, or is not to be waited for.
+        is_due: whether the lock, with its claim, has outlived its patience, or is not to be waited for.
     """
     if record.claim == PEOPLE and record.batch_id == lock.batch_id:
         return FinishPeople()
-    if not lock.is_of(record):
-        return Leave()
+    if not lock.is_of(record) or not is_due:
+        return Leave()  # R7: its claim may be younger than its start.
     is_for_people = stall_action == "handoff" and bool(record.unanswered)
     if record.claim is None:
-        if not is_due:
-            return Leave()
         return ClaimForPeople() if is_for_people else Open()
     match record.claim_end:
         case ClaimEnd.RELEASE:
@@ -161,7 +160,7 @@ class StalledLocks:
             queues: of the invocation.
             lock: as it was seen.
             trail: of the lock.
-            at_once: whatever its patience is.
+            at_once: whatever its patience is, unless the process of a reply that has claimed it may be alive.
 
         Raises:
             TryAgain, Misconfigured: the lock stands, or its end is not reported; the next sweep finds it again.
@@ -207,7 +206,8 @@ class StalledLocks:
         """Do the one thing to be done; whether the lock is open."""
         record, shards, now = conversation.record, self.settings.lock_index_shards, self.clock.now()
         policy = self.policies.of(conversation, conversation.unanswered_channel or "", trail)
-        is_due = at_once or has_stalled(record, now, self.settings)
+        is_at_work = record.claim is not None and claimer_left(record, now, self.settings) > timedelta(0)
+        is_due = has_stalled(record, now, self.settings) or (at_once and not is_at_work)
         match decide(lock, record, policy.stall_action, is_due=is_due):
             case Leave():
                 return False

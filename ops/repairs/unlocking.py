@@ -20,7 +20,7 @@ from chalicelib.conversations.conversation import Conversation
 from chalicelib.protocol import conversation_lock
 from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.record import ClaimEnd, ConversationKey, Record
-from chalicelib.repair.patience import patience_of
+from chalicelib.repair.patience import claimer_left, patience_of
 from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Trail
@@ -48,7 +48,7 @@ def judge(record: Record, settings: Settings, now: datetime, *, stall_action: st
     if not record.is_locked:
         return Verdict(may_unlock=False, why=f"it is not locked (conversation_status {record.status})")
     if record.claim is not None:
-        left = timedelta(seconds=settings.reconcile_after_seconds) - record.claim_age(now)
+        left = claimer_left(record, now, settings)
         if left > timedelta(0):
             why = f"a reply is being sent; in {left.total_seconds():.0f} s its process cannot be alive"
             return Verdict(may_unlock=False, why=why)

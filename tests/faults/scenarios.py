@@ -180,11 +180,12 @@ def _answered_before(world: World) -> list[str]:
     return sids
 
 
-def _replied(body: str = "") -> Callable[[World], list[str]]:
-    """The AI has answered the batch; its reply waits to be sent."""
+def _replied(body: str = "", *, seconds: int = 8) -> Callable[[World], list[str]]:
+    """The AI has answered the batch after so many seconds; its reply waits to be sent."""
 
     def prepare(world: World) -> list[str]:
         sids = _locked_by_a_silent_ai(world)
+        world.clock.advance(seconds)
         if body:
             (document,) = world.take(world.queues.ai)
             world.reply(document, body)
@@ -266,6 +267,15 @@ def _died_and_stalled(world: World) -> list[str]:
     sids = _died_while_sending(4, Fault.CRASH_AFTER)(world)
     world.queues.replies.messages.clear()
     world.clock.advance(400)
+    return sids
+
+
+def _lock_stalled_and_claim_not(world: World) -> list[str]:
+    """The process that sends the reply died after its claim; its lock is older than the stall timeout by then."""
+    sids = _replied(seconds=50)(world)
+    world.plan.faults = {len(world.plan.calls) + 2: Fault.CRASH_AFTER}
+    world.send_replies()
+    world.clock.advance(260)
     return sids
 
 
@@ -579,6 +589,7 @@ SCENARIOS = (
         "take over a reply, nothing in doubt", _reply, prepare=_died_while_sending(2, Fault.CRASH_AFTER), ends="told"
     ),
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
+    Scenario("sweep while a claim has time left", _sweep, prepare=_lock_stalled_and_claim_not, ends="told"),
     Scenario("nothing to say", _reply, prepare=_turned({"action": "none"}), ends="without a reply"),
     Scenario("hand off", _reply, prepare=_turned(HANDOFF), ends="with people"),
     Scenario("hand off with words", _reply, prepare=_turned({**HANDOFF, "body": "wait"}), ends="with people"),

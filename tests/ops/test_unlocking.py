@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.protocol.record import Record
+from chalicelib.ports.tables import Attr
+from chalicelib.protocol import reply_claim
+from chalicelib.protocol.record import ClaimEnd, Record
 from chalicelib.telemetry import Trail
 from ops.repairs.unlocking import judge, look, unlock
 from tests.fakes.clock import START
@@ -76,6 +78,19 @@ def locked() -> World:
     return world
 
 
+def _claim(world: World) -> None:
+    reply_claim.claim(
+        world.tables.conversations,
+        Record.from_item(world.row),
+        reply_id="r-1",
+        end=ClaimEnd.RELEASE,
+        routing_stands=Attr("primary_channel").exists(),
+        token="token",
+        shards=world.settings.lock_index_shards,
+        now=world.clock.now(),
+    )
+
+
 class TestUnlocking:
     def test_a_young_lock_is_let_go_of_at_once_and_what_is_staged_is_triggered(self, locked: World):
         """As the sweep would do it later: both messages are in the next batch."""
@@ -98,6 +113,17 @@ class TestUnlocking:
         assert not unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
 
         assert locked.row["conversation_status"] == "processing_reply"
+
+    @pytest.mark.parametrize("calls", [1, 2], ids=["before the record is read again", "before the write"])
+    def test_a_reply_that_claims_meanwhile_keeps_the_lock(self, locked: World, calls: int):
+        """R7, L5: its claim leaves the start of a young lock as it was seen, and is seen all the same."""
+        seen, _ = look(locked.engine, KEY, at_once=True)
+        locked.clock.advance(20)
+        locked.plan.interleave(len(locked.plan.calls) + calls, lambda: _claim(locked))
+
+        assert not unlock(locked.engine, seen, Trail(locked.telemetry, locked.clock))
+
+        assert locked.row["reply_claim"] == "r-1"
 
     def test_a_lock_of_another_system_is_stamped_and_reset(self):
         """It never told since when."""

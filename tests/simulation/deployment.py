@@ -22,6 +22,7 @@ from chalice.app import Response
 from chalicelib.aws.dynamodb import DynamoTable
 from chalicelib.channels.registry import channels
 from chalicelib.channels.sender import OutboundPart, SendOutcome, Sent
+from chalicelib.conversations import lookup
 from chalicelib.errors import Code
 from chalicelib.messages.contents import Content
 from chalicelib.messages.parts import parts_of
@@ -29,6 +30,7 @@ from chalicelib.ports.tables import Condition, Item, Read, Refused, Written
 from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.record import ConversationKey
+from chalicelib.repair.stalled_locks import StalledLock
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Trail
 from local.requests.email_signatures import key_pair
@@ -468,6 +470,15 @@ class Deployment(World):
         trail = Trail(self.telemetry, self.clock, request_id="operator")
         self.engine.handing_over.hand_over(self.engine.tables, self.engine.queues, tenant.key, "asked for", trail)
 
+    def unlock_at_once(self, tenant: Tenant) -> None:
+        """An operator has the lock of the tenant's conversation opened, as long as no reply has claimed it."""
+        engine, trail = self.engine, Trail(self.telemetry, self.clock, request_id="operator")
+        conversation = lookup.load(engine.tables.conversations, tenant.key, self.settings.context_attributes)
+        assert conversation is not None, "the conversation stays"
+        record = conversation.record
+        if record.is_locked and record.claim is None and record.started_at is not None:
+            engine.sweeping.reset(engine.tables, engine.queues, StalledLock.of(conversation), trail, at_once=True)
+
     def rows_of(self, tenant: Tenant) -> list[Item]:
         """The tenant's conversations, the first one first; not copies."""
         return [row for row in self.tables.conversations.state[0].values() if row["company_id"] == tenant.name]
@@ -593,8 +604,6 @@ class Deployment(World):
             self.violate("I4: the clock of a claimed lock was set by another than its holder")
         if old.get("processing_started_at") and "processing_started_at" not in new and new.get("unanswered_ids"):
             self._see_let_go(new)
-        if int(new.get("stall_resets", 0)) > int(old.get("stall_resets", 0)):
-            self._see_reset(old)
         self._see_handoff(old, new)
         key = new["conversation_id"], new["primary_channel"]
         if self._is_with_people(new) and not self._is_with_people(old):
@@ -605,12 +614,19 @@ class Deployment(World):
             token = new.get("reply_claim_token")
             self.opted_out = {**self.opted_out, **{(*key, channel): token for channel in stopped}}
 
-    def _see_reset(self, old: Item) -> None:
-        """f: an AI has the stall timeout, doubled by each lock that stalled in a row, up to a turn's longest time."""
+    def see_stalled(self, old: Item, *, by_hand: bool) -> None:
+        """f: an AI has the stall timeout, doubled by each lock that stalled in a row, up to a turn's longest time.
+
+        m, M: a claim has the stall timeout alone, from when it was made. By hand it has the time in which its process
+        may be alive, and a lock that nobody has claimed has none.
+        """
         timeout, resets = self.settings.stall_timeout_seconds, int(old.get("stall_resets", 0))
-        is_claimed = "reply_claim" in old
-        patience = timeout if is_claimed else max(timeout, min(timeout * 2**resets, self.settings.turn_max_seconds))
-        age = self.clock.instant - datetime.fromisoformat(old["processing_started_at"])
+        patience = 0 if by_hand else max(timeout, min(timeout * 2**resets, self.settings.turn_max_seconds))
+        since = old["processing_started_at"]
+        if "reply_claim" in old:
+            patience = self.settings.reconcile_after_seconds if by_hand else timeout
+            since = old["reply_claimed_at"] if by_hand else max(since, old["reply_claimed_at"])
+        age = self.clock.instant - datetime.fromisoformat(since)
         if age < timedelta(seconds=patience - 1):  # clocks may be off
             self.violate("I6: a lock was opened before its time")
 

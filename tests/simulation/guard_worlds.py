@@ -297,6 +297,34 @@ def reset_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
     return simulation
 
 
+def unlocked_beside_a_reply(_: None, memory: Memory | None) -> Simulation:
+    """A reply claims its batch while an operator opens the young lock."""
+    simulation = Simulation(Budgets(replies=1, company_writes=1), memory=memory)
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    worlds._answered(simulation)
+    simulation.world.clock.advance(20)
+    simulation.company_acts = (("has an operator unlock", partial(worlds._operator_unlocks, simulation, ACME)),)
+    return simulation
+
+
+def claimed_after_a_while(end: str, memory: Memory | None) -> Simulation:
+    """The process of a reply died after its claim; the lock is older than the stall timeout by now, and the claim not.
+
+    The reply comes again beside the sweep.
+    """
+    turn = {"release": (None,), "unclaim": worlds.INTERIM, "people": worlds.HANDOFF_WITH_WORDS}[end]
+    simulation = Simulation(Budgets(replies=1, sweeps=1), memory=memory, turn=turn)
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    worlds._answered(simulation)
+    simulation.world.clock.advance(50)
+    _reply_died(simulation, calls=2)
+    simulation.course.needs_sweep = True
+    simulation.world.clock.advance(260)
+    return simulation
+
+
 _FOR_PEOPLE = {ACME.list_for_people: [ACME.customer]}
 
 
@@ -413,5 +441,14 @@ GUARD_WORLDS = (
         {"one worker": 0, "one worker, a crash": 1},
     ),
     SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
+    SmallWorld(
+        "an operator who unlocks beside a reply", unlocked_beside_a_reply, {"one worker": None}, is_reply_lossy=True
+    ),
+    SmallWorld(
+        "a claim younger than its lock",
+        claimed_after_a_while,
+        {"of a reply": "release", "of an interim message": "unclaim", "of a handoff": "people"},
+        is_reply_lossy=True,
+    ),
 )
 """Added to those of `worlds`."""

@@ -799,7 +799,7 @@ MUTANTS = (
         "L5",
         "protocol/conversation_lock.py",
         (
-            "        & Attr(STARTED_AT).eq(record.started_at)  # L5: and no younger than seen; each claim sets a new start.\n",
+            "        & Attr(STARTED_AT).eq(record.started_at)  # L5: no younger than seen,\n",
             "",
         ),
     ),
@@ -1350,6 +1350,42 @@ MUTANTS = (
             "        is_known = part.delivery is not None and _RANKS.get(part.delivery, 0) >= rank\n",
             "        is_known = part.state is State.SENT\n",
         ),
+    ),
+    _mutant(
+        "a reset ignores a claim that was made since",
+        "L5",
+        "protocol/conversation_lock.py",
+        ("        & Attr(CLAIM_TOKEN).stays(record.claim_token)  # L5: and no reply has claimed it since.\n", ""),
+    ),
+    _mutant(
+        "a claim is as old as its lock",
+        "R7",
+        "protocol/record.py",
+        (
+            "        return since_start if self.claimed_at is None else min(since_start, self.claim_age(now))  # R7\n",
+            "        return since_start\n",
+        ),
+    ),
+    _mutant(
+        "a claim has no time of its own",
+        "R7",
+        "repair/stalled_locks.py",
+        (
+            "    if not lock.is_of(record) or not is_due:\n",
+            "    if not lock.is_of(record) or (record.claim is None and not is_due):\n",
+        ),
+    ),
+    _mutant(
+        "an operator's command ends a claim whose process may be alive",
+        "R7",
+        "repair/stalled_locks.py",
+        (" or (at_once and not is_at_work)\n", " or at_once\n"),
+    ),
+    _mutant(
+        "a claim of a lock that was reset keeps the start of the watch",
+        "i",
+        "protocol/reply_claim.py",
+        ("keeps_start=is_young)\n", "keeps_start=True)\n"),
     ),
 )
 

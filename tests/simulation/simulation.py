@@ -615,6 +615,7 @@ class Simulation:
         if old is None or new is None:
             return
         self.world.see_lock(old, new)
+        self._see_stalled(old, new)
         if old.get("reply_claim") not in (None, PEOPLE) and new.get("reply_claim") == PEOPLE:
             self.course.taken_over |= {new["last_batch_id"]}
         for channel in self.world.unmarked(old, new):
@@ -628,6 +629,15 @@ class Simulation:
             self.course.overdue = frozenset(one for one in self.course.overdue if one != (batch_id, before))
         if self._at_work is not None and self._seconds_left(self._at_work) < 0:
             self.course.overdue |= {(batch_id, after)}
+
+    def _see_stalled(self, old: Item, new: Item) -> None:
+        """Watches what ends a lock for its age: its own process never does."""
+        role = "" if self._at_work is None else self._at_work.role
+        is_reset = int(new.get("stall_resets", 0)) > int(old.get("stall_resets", 0))
+        is_given_up = "reply_claim" in old and new.get("lock_shard", "").startswith("open-")
+        is_passed = old.get("reply_claim") not in (None, PEOPLE) and new.get("reply_claim") == PEOPLE
+        if is_reset or is_given_up or (is_passed and role not in ("", "reply")):
+            self.world.see_stalled(old, by_hand=role == "operator")
 
     def _see_history(self, old: Item | None, new: Item | None) -> None:
         """I7: what moved stays its conversation's, unless both moved at the same moment."""

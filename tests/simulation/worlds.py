@@ -503,6 +503,11 @@ def _operator_hands_over(simulation: Simulation, tenant: Tenant) -> None:
     simulation.start("operator", tenant.name, partial(simulation.world.hand_over, tenant))
 
 
+def _operator_unlocks(simulation: Simulation, tenant: Tenant) -> None:
+    """An operator's command, which waits for no patience."""
+    simulation.start("operator", f"unlocks {tenant.name}", partial(simulation.world.unlock_at_once, tenant))
+
+
 _LONG = " ".join(f"Sentence {number} of a person's long reply." for number in range(60))
 _SHORT = {"messages_keep": "1", "dedupe_hours": "0"}
 
@@ -980,7 +985,7 @@ TURNS: tuple[Sequence[Mapping[str, Any] | None], ...] = (
 
 
 def whole_turns(simulation: Simulation, seed: int) -> None:
-    """Let the AI of a large world do one of these, its company switch to people, and an operator hand over."""
+    """Let the AI of a large world do one of these, its company switch to people, and operators do what they may."""
     rng = random.Random(f"turns {seed}")  # noqa: S311 - reproducible, not secret
     simulation.turn = rng.choice(TURNS)
     tenant = simulation.world.tenants[0]
@@ -988,6 +993,7 @@ def whole_turns(simulation: Simulation, seed: int) -> None:
         ("switches to people", _switches_to_people),
         ("switches back", _switches_back),
         ("has an operator hand over", _operator_hands_over),
+        ("has an operator unlock", _operator_unlocks),
         ("has people give back", _people_give_back),
     )
     simulation.company_acts += tuple((name, partial(act, simulation, tenant)) for name, act in acts)

@@ -58,6 +58,24 @@ class TestUpgrade:
         assert world.violations() == []
 
 
+class TestClaims:
+    """The previous version counts the age of a claimed lock from its start alone."""
+
+    @pytest.mark.parametrize("seconds", [20, 59, 61, 200, 290])
+    def test_its_sweep_gives_up_no_reply_of_today_whose_process_may_be_alive(self, both, seconds: int):
+        """So long after the lock the reply claims, and the sweep comes while its process may be at work."""
+        world = both()
+        document = world.today.burst_with_ai("one")
+        world.today.clock.advance(seconds)
+        world.today.reply(document, "answer")
+        _dying(world.today, "PutItem", "sends", world.today.send_replies)
+
+        world.today.clock.advance(world.today.settings.reconcile_after_seconds)
+        world.before.sweep()
+
+        assert world.today.row["reply_claim"]
+
+
 class TestRollback:
     @pytest.mark.parametrize("seed", SEEDS)
     def test_webhooks_first_and_the_rest_when_the_stage_has_no_row_of_today_loses_nothing(self, both, seed: int):

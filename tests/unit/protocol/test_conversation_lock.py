@@ -369,7 +369,7 @@ class TestReset:
         assert locked.record.is_locked
 
     def test_a_lock_that_a_reply_has_claimed_is_kept(self, locked: Lock):
-        """L5: the claim set a new start. Its answer may be with the customer already."""
+        """L5: even if it kept the start of the lock. Its answer may be with the customer already."""
         seen = locked.record
         locked.world.clock.advance(1)
         locked.claim()

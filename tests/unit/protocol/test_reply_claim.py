@@ -7,11 +7,13 @@ from itertools import permutations
 
 import pytest
 
+from chalicelib.clock import iso
 from chalicelib.ports.tables import Attr
 from chalicelib.protocol import conversation_lock, reply_claim, send_rows, sends
 from chalicelib.protocol.claim_changes import Claim, Released
 from chalicelib.protocol.lock_changes import Changed, Lost
 from chalicelib.protocol.record import ClaimEnd, Record
+from chalicelib.protocol.reply_claim import KEPT_START_SECONDS
 from chalicelib.protocol.send_rows import Part, State
 from tests.fakes.clock import START
 from tests.fakes.faults import Fault
@@ -89,6 +91,27 @@ class TestReplyClaim:
 
         assert isinstance(first, Claim)
         assert isinstance(second, Changed)
+
+    def test_a_claim_of_a_young_lock_writes_no_index(self, world: World):
+        """R7: the lock keeps its start, and so its entry in the sweep's index."""
+        seen, before = record(world), world.tables.conversations.consumed.index_write_units
+        world.clock.advance(KEPT_START_SECONDS - 1)
+
+        claim(world, seen)
+
+        assert world.tables.conversations.consumed.index_write_units == before
+        assert record(world).started_at == seen.started_at
+
+    @pytest.mark.parametrize("started_at", [None, "another system's", iso(START - timedelta(hours=1))])
+    def test_a_claim_of_any_other_lock_sets_its_start(self, world: World, started_at: str | None):
+        """R7: a version that counts from the start alone gives up no reply whose process is alive."""
+        world.clock.advance(20)
+        row = {**world.row, "processing_started_at": started_at}
+        world.tables.conversations.seed({name: value for name, value in row.items() if value is not None})
+
+        claim(world, record(world))
+
+        assert record(world).started_at == iso(world.clock.now())
 
     def test_only_our_own_claim_is_given_back(self, world: World):
         """R2: another process may have taken it over."""

@@ -94,13 +94,14 @@ def test_a_stalled_lock_asks_for_one_action(changes: dict[str, Any], stall_actio
     [
         ({}, Leave()),
         ({"reply_claim": PEOPLE}, FinishPeople()),
-        (CLAIMED, GiveUp()),
-        (CLAIMED | {"reply_claim_end": "people"}, PassToPeople(RequestedBy.AI)),
+        (CLAIMED, Leave()),
+        (CLAIMED | {"reply_claim_end": "people"}, Leave()),
+        (CLAIMED | {"reply_claim_end": "unclaim"}, Leave()),
     ],
-    ids=["with the AI", "claimed for people", "claimed by a reply", "claimed by a handoff"],
+    ids=["with the AI", "for people", "claimed by a reply", "claimed by a handoff", "claimed by an interim message"],
 )
-def test_only_a_batch_that_is_with_the_ai_has_time_left(changes: dict[str, Any], expected: Action):
-    """A lock within its patience is left; what a reply or people have claimed does not wait for an AI."""
+def test_all_but_a_batch_of_people_may_have_time_left(changes: dict[str, Any], expected: Action):
+    """R7: a lock, and a claim, is left until it is old enough; whoever finds a claim of people finishes it."""
     assert decide(LOCK, stalled(**changes), "warn", is_due=False) == expected
 
 

@@ -57,6 +57,21 @@ def test_a_claimed_lock_has_the_stall_timeout_alone(claim: str):
     assert patience_of(record(seconds=0, stall_resets=3, reply_claim=claim), SETTINGS) == timedelta(seconds=300)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(300, False), (301, True)])
+def test_a_claim_stalls_by_its_own_age(seconds: int, expected: bool):
+    """R7: however old its lock is."""
+    claimed = {"reply_claim": "r-1", "reply_claimed_at": iso(START - timedelta(seconds=seconds))}
+
+    assert has_stalled(record(seconds=350, **claimed), START, SETTINGS) is expected
+
+
+def test_a_claim_that_pauses_stalls_by_the_start_that_the_pause_set():
+    """R7: its own age then says only that it may be taken over."""
+    paused = {"reply_claim": "r-1", "reply_claimed_at": "1970-01-01T00:00:00.000000+00:00"}
+
+    assert [has_stalled(record(seconds=age, **paused), START, SETTINGS) for age in (300, 301)] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("resets", "seconds", "kept"),
     [(0, 5_000, 0), (1, 300, 0), (1, 301, 1), (3, 20, 0), (3, 700, 2), (3, 5_000, 3), (10_000, 5_000, 16)],
