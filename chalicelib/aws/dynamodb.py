@@ -1,4 +1,4 @@
-"""Tables of DynamoDB: conditions and changes rendered as expressions, reads strongly consistent and to the last page.
+"""Tables of DynamoDB: conditions and changes as expressions, reads to the last page, consistent unless less is asked.
 
 Every name and every value stands behind a placeholder, so reserved words are allowed. botocore tries a call more than
 once. After a lost answer, our own write can refuse the conditional write's next try. `Refused` carries the row, so that
@@ -41,8 +41,8 @@ class DynamoTable:
     def within(self, deadline: Deadline) -> DynamoTable:
         return DynamoTable(self.service, self.name, deadline)
 
-    def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
-        request = {"Key": item_to_wire(key), "ConsistentRead": True, **projected(tuple(attributes))}
+    def get(self, key: Key, *, attributes: Sequence[str] = (), is_consistent: bool = True) -> Item | None:
+        request = {"Key": item_to_wire(key), "ConsistentRead": is_consistent, **projected(tuple(attributes))}
         answer = self._call("GetItem", {"TableName": self.name, **request})
         return item_from_wire(answer["Item"]) if "Item" in answer else None
 

@@ -70,7 +70,7 @@ class DeliveryReports:
         tables = self.tables.within(deadline)
         report = self.provider.parse_report(request)
         trail.bind(message_sid=unverified(report.provider_sid))
-        part = sends.find(tables.sends, send_id) if send_rows.is_send_id(send_id) else None
+        part = sends.find_sent(tables.sends, send_id) if send_rows.is_send_id(send_id) else None
         if part is None:
             trail.log(Step.REPORTED, outcome="unknown send")
             trail.count(Metric.UNKNOWN_SEND)

@@ -176,8 +176,8 @@ class Table(Protocol):
     """One table.
 
     Every call raises `TryAgain` (throttled, unreachable, answer lost: see `maybe_applied`) or `Misconfigured` (no such
-    table or index, no right, a request that the table does not take). Reads of rows are strongly consistent; reads of
-    an index cannot be.
+    table or index, no right, a request that the table does not take). Reads of rows are strongly consistent unless
+    the caller asks for less; reads of an index cannot be.
     """
 
     @property
@@ -190,8 +190,8 @@ class Table(Protocol):
     def within(self, deadline: Deadline) -> Table:
         """The same table, whose calls are refused once `deadline` has passed."""
 
-    def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
-        """The row at `key`, or None."""
+    def get(self, key: Key, *, attributes: Sequence[str] = (), is_consistent: bool = True) -> Item | None:
+        """The row at `key`, or None; without `is_consistent` perhaps as it was a moment ago, at half the price."""
 
     def get_together(self, reads: Sequence[Read]) -> list[Item | None]:
         """Up to 100 rows of this and other tables in one call, in the order asked for. Not one snapshot."""

@@ -33,8 +33,8 @@ class DryRunTable:
     def within(self, deadline: Deadline) -> DryRunTable:
         return DryRunTable(self.real.within(deadline))
 
-    def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
-        return self.real.get(key, attributes=attributes)
+    def get(self, key: Key, *, attributes: Sequence[str] = (), is_consistent: bool = True) -> Item | None:
+        return self.real.get(key, attributes=attributes, is_consistent=is_consistent)
 
     def get_together(self, reads: Sequence[Read]) -> list[Item | None]:
         return self.real.get_together([replace(one, table=_real(one.table)) for one in reads])

@@ -541,6 +541,15 @@ class TestUpdates:
 
         assert conversations.get(key) == key | {"text": "a", "list": [1]}
 
+    def test_a_read_that_need_not_be_consistent_is_of_the_same_row(self, conversations: Table, key: dict[str, str]):
+        """Its attributes, and None where there is no row; these engines have no replica that is behind."""
+        absent = conversations.get(key, is_consistent=False)
+        conversations.put(key | {"status": "open", "version": 1})
+
+        assert absent is None
+        assert conversations.get(key, is_consistent=False) == key | {"status": "open", "version": 1}
+        assert conversations.get(key, attributes=["version"], is_consistent=False) == {"version": 1}
+
     def test_a_read_sees_the_write_that_was_answered_before(self, conversations: Table, key: dict[str, str]):
         """Reads of rows are strongly consistent."""
         versions = []

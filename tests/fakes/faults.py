@@ -62,6 +62,8 @@ class Call:
     is_conditional: bool = False
     index: str | None = None
     """Of a query that reads one."""
+    is_consistent: bool = True
+    """Of a read of rows: whether it sees every write that was answered before."""
 
 
 def faults_for(call: Call) -> tuple[Fault, ...]:

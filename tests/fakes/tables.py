@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 from chalicelib.aws.attributes import item_from_wire, item_to_wire
@@ -71,13 +71,20 @@ class _Store:
     page_bytes: int
     rows: dict[RowId, Item] = field(default_factory=dict)
     consumed: Consumed = field(default_factory=Consumed)
+    late: dict[RowId, Item | None] = field(default_factory=dict)
 
 
 @cache
 def _call(
-    operation: str, resource: str, kind: Literal["read", "write"], is_conditional: bool, index: str | None
+    operation: str,
+    resource: str,
+    kind: Literal["read", "write"],
+    is_conditional: bool,
+    index: str | None,
+    is_consistent: bool,
 ) -> Call:
-    return Call(operation, resource, kind, Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR, is_conditional, index)
+    codes = Code.DB_TRANSIENT_ERROR, Code.DB_QUERY_ERROR
+    return Call(operation, resource, kind, *codes, is_conditional, index, is_consistent)
 
 
 class _HasSchema(Protocol):
@@ -127,6 +134,10 @@ class InMemoryTable:
         """The row at `key`; a copy, uncounted."""
         return copied(self._store.rows.get(self._id_of(key)))
 
+    def lag(self, key: Key, row: Item | None) -> None:
+        """Let reads of `key` that need not be consistent see this, as a replica that is behind; None: no row."""
+        self._store.late[self._id_of(key)] = row if row is None else self._checked_type(row)
+
     def expire(self, epoch_seconds: int) -> None:
         """Delete what DynamoDB's time to live would by then."""
         ttl = self.schema.ttl_attribute
@@ -140,8 +151,9 @@ class InMemoryTable:
         vars(bounded).update(vars(self), deadline=deadline)
         return bounded
 
-    def get(self, key: Key, *, attributes: Sequence[str] = ()) -> Item | None:
-        return self._perform("GetItem", "read", lambda: self._read("GetItem", key, attributes))
+    def get(self, key: Key, *, attributes: Sequence[str] = (), is_consistent: bool = True) -> Item | None:
+        read = partial(self._read, "GetItem", key, attributes, is_consistent=is_consistent)
+        return self._perform("GetItem", "read", read, is_consistent=is_consistent)
 
     def get_together(self, reads: Sequence[Read]) -> list[Item | None]:
         assert len(reads) <= READS_PER_CALL, f"{len(reads)} reads, and one call takes {READS_PER_CALL}"
@@ -224,10 +236,11 @@ class InMemoryTable:
         own_write: Callable[[Any], Any] | None = None,
         resource: str | None = None,
         index: str | None = None,
+        is_consistent: bool = True,
     ) -> Any:
         if self.deadline is not None:
             self.deadline.check(f"{operation} {resource or self.name}", Code.DB_TRANSIENT_ERROR)
-        call = _call(operation, resource or self.name, kind, is_conditional, index)
+        call = _call(operation, resource or self.name, kind, is_conditional, index, is_consistent)
 
         def applied(fault: Fault | None) -> Any:
             answer = apply()
@@ -240,9 +253,12 @@ class InMemoryTable:
 
     # One row.
 
-    def _read(self, operation: str, key: Key, attributes: Sequence[str]) -> Item | None:
-        row = self._store.rows.get(self._checked_id(operation, key))
-        self._store.consumed.read_units += max(1, math.ceil(self._bytes(row or {}) / READ_UNIT_BYTES))
+    def _read(self, operation: str, key: Key, attributes: Sequence[str], *, is_consistent: bool = True) -> Item | None:
+        row_id = self._checked_id(operation, key)
+        now = self._store.rows.get(row_id)
+        row = now if is_consistent else self._store.late.get(row_id, now)
+        units = max(1, math.ceil(self._bytes(row or {}) / READ_UNIT_BYTES))
+        self._store.consumed.read_units += units if is_consistent else units / 2
         return None if row is None else self._projected(row, attributes)
 
     def _write(

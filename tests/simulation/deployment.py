@@ -777,4 +777,4 @@ def may_be_stale(call: Call) -> bool:
     if call.kind != "read" or call.operation not in ("GetItem", "BatchGetItem", "Query", "Scan"):
         return False
     is_of_index = call.operation == "Query" and call.resource == "conversations-local"
-    return is_of_index or not reads_consistently(call.operation)
+    return is_of_index or not call.is_consistent or not reads_consistently(call.operation)

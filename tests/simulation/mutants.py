@@ -140,7 +140,7 @@ MUTANTS = (
         "a reply reads the record as it was a moment ago",
         "S2",
         "aws/dynamodb.py",
-        ('"Key": item_to_wire(key), "ConsistentRead": True, **', '"Key": item_to_wire(key), **'),
+        ('"Key": item_to_wire(key), "ConsistentRead": is_consistent, **', '"Key": item_to_wire(key), **'),
     ),
     _mutant(
         "rows of another conversation of the same id are read along",
@@ -1332,6 +1332,15 @@ MUTANTS = (
         "q",
         "outbound/delivery_reports.py",
         (" or (part.is_proven and not is_news):\n", ":\n"),
+    ),
+    _mutant(
+        "a report believes that a part is missing which was not there a moment ago",
+        "P2",
+        "protocol/sends.py",
+        (
+            "        return Part.from_item(row)\n    return find(table, wanted)\n",
+            "        return Part.from_item(row)\n    return find(table, wanted) if row is not None else None\n",
+        ),
     ),
     _mutant(
         "a part that was sent takes no later report",

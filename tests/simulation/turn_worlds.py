@@ -196,8 +196,9 @@ TURN_WORLDS = (
         reports_on_a_send_in_doubt,
         {
             "one worker": {},
-            "a crash": {"budgets": {"crashes": 1}},
-            "a lost answer": {"budgets": {"losses": 1}},
+            "a crash": {"budgets": {"reports": 1, "crashes": 1}},
+            "a lost answer": {"budgets": {"reports": 1, "losses": 1}},
+            "a stale read": {"budgets": {"reports": 1, "stale_reads": 1}},
             "whose reply does not come again": {"is_dead": True, "budgets": {"reports": 1, "sweeps": 1, "jumps": 1}},
         },
         is_reply_lossy=True,

@@ -311,17 +311,20 @@ class TestRequests:
             }
         ]
 
-    def test_rows_are_read_consistently_and_indexes_as_they_can_be(self, table: DynamoTable, clients: Clients):
-        """DynamoDB refuses a consistent read of an index."""
+    def test_rows_are_read_consistently_unless_less_is_asked_for_and_indexes_as_they_can_be(
+        self, table: DynamoTable, clients: Clients
+    ):
+        """DynamoDB refuses a consistent read of an index, and takes half for a read that need not be consistent."""
         nothing = Answer(200, {"Items": [], "ScannedCount": 0})
-        wire = Wire(clients.of("dynamodb"), OK, nothing, nothing, nothing)
+        wire = Wire(clients.of("dynamodb"), OK, OK, nothing, nothing, nothing)
 
         table.get(KEY)
+        table.get(KEY, is_consistent=False)
         list(table.query(("a", "b")))
         table.scan()
         list(table.query(("a", "b"), index="i"))
 
-        assert [request.get("ConsistentRead") for request in wire.requests] == [True, True, True, None]
+        assert [request.get("ConsistentRead") for request in wire.requests] == [True, False, True, True, None]
 
 
 class TestQueue:

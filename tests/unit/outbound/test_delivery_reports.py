@@ -49,6 +49,38 @@ def test_a_report_that_says_no_more_than_that_the_part_was_sent_writes_nothing(s
     assert world.telemetry.total(Metric.DELIVERY) == 0
 
 
+@pytest.mark.parametrize("is_there", [False, True], ids=["no row", "an earlier row"])
+@pytest.mark.parametrize(
+    ("status", "told"), [("sent", None), ("delivered", "delivered"), ("undelivered", "undelivered")]
+)
+def test_a_report_that_reads_the_past_ends_in_the_same_row(is_there: bool, status: str, told: str | None):
+    """P2, P3: only `sent` is believed of a read that need not be consistent; a status is compared as it is written."""
+    world = World()
+    send_id = answered(world)
+    (row,) = world.sends
+    early = {name: value for name, value in row.items() if name != "provider_sid"} | {"send_state": "claimed"}
+    world.tables.sends.lag({"send_id": send_id}, early if is_there else None)
+
+    assert world.report(send_id, status).status_code == 204
+
+    assert world.sends[0].get("delivery_status") == told
+    assert world.telemetry.total(Metric.UNKNOWN_SEND) == 0
+
+
+def test_a_report_that_reads_a_lower_status_than_there_is_lowers_none():
+    """P3: the conditional write decides."""
+    world = World()
+    send_id = answered(world)
+    (row,) = world.sends
+    world.report(send_id, "read")
+    world.tables.sends.lag({"send_id": send_id}, row)
+
+    world.report(send_id, "delivered")
+
+    assert world.sends[0]["delivery_status"] == "read"
+    assert world.telemetry.total(Metric.DELIVERY) == 1
+
+
 @pytest.mark.parametrize("status", ["delivered", "read", "undelivered"])
 def test_a_status_that_the_row_has_already_is_not_written(status: str):
     """P3: neither the same one, nor a lower one."""
