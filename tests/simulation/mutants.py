@@ -178,10 +178,10 @@ MUTANTS = (
         "S3",
         "batches/dispatching.py",
         (
-            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n"
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids, measured=wait)\n"
             "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n",
             "        settle(job, view, Record.from_item(outcome.item).unanswered_ids)\n"
-            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids, measured=wait)\n",
         ),
     ),
     _mutant(
