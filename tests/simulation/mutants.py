@@ -1094,7 +1094,7 @@ MUTANTS = (
         "N4",
         "batches/dispatching.py",
         (
-            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids)\n",
+            "        self._dispatch(job, outcome, may_abandon=not view.record.unanswered_ids, measured=wait)\n",
             "        self._dispatch(job, outcome, may_abandon=isinstance(action, actions.Restart))\n",
         ),
     ),
