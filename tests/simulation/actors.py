@@ -9,7 +9,7 @@ stretch is not known and the greenlet has gone another way since, a new one is t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -104,6 +104,8 @@ class Actor:
     name: str
     role: str
     """The name without its number."""
+    told: Any
+    """What it was begun with."""
     begin: Callable[[], Any]
     on_end: Callable[[Any], None]
     on_crash: Callable[[], None]
@@ -123,7 +125,7 @@ class Actor:
 
     def at(self, point: Point) -> Actor:
         """The same actor, further on."""
-        return Actor(self.name, self.role, self.begin, self.on_end, self.on_crash, self.skew, self.began, point)
+        return replace(self, point=point, disturbances=None)
 
     @cached_property
     def title(self) -> str:
@@ -235,7 +237,7 @@ class Stage(FaultPlan):
             if self.memory:
                 self.memory.roots[key] = point
                 self.memory.keep_awake(point)
-        return Actor(name, role, begin, on_end, on_crash, skew, self.clock.instant, point)
+        return Actor(name, role, told, begin, on_end, on_crash, skew, self.clock.instant, point)
 
     def go_on(self, actor: Actor, outcome: Outcome) -> Point:
         """Where an actor stands after its call had this outcome."""

@@ -8,7 +8,7 @@ from functools import partial
 from tests.simulation import worlds
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS
-from tests.simulation.simulation import Budgets, Simulation, Webhook
+from tests.simulation.simulation import MOVED_TOGETHER, Budgets, Simulation, Webhook
 from tests.simulation.worlds import SmallWorld, webhooks
 
 
@@ -385,7 +385,7 @@ def equal_entries_of_two_conversations(crashes: int, memory: Memory | None) -> S
     )
     worlds._staged(simulation, "one")
     worlds._batch(simulation)
-    simulation.world.clock.advance(1)
+    simulation.world.clock.advance(2 * MOVED_TOGETHER.total_seconds())
     worlds._staged(simulation, "two", at=1)
     return simulation
 

@@ -51,6 +51,9 @@ QUEUE_FULL = "30001"
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
 
+MOVED_TOGETHER = timedelta(hours=1)
+"""Moves that are further apart were not at work together, however often the clock leapt."""
+
 SKEWS = (timedelta(0), timedelta(seconds=0.4), timedelta(seconds=-0.4), timedelta(0), timedelta(0))
 """By how much the clocks of the functions are off, one after another, where they are: less than the second that lies
 between two messages."""
@@ -178,6 +181,8 @@ class Course:
     """Batches whose reply was delivered more than once: the copies do not know what the others learned."""
     left: frozenset[str] = frozenset()
     """Batches of whose reply a part stayed claimed though nothing was sent."""
+    cut: frozenset[str] = frozenset()
+    """Batches of whose reply the last try met a fault: it could not look at its own claim."""
     overdue: frozenset[tuple[str, str]] = frozenset()
     """Batches and the tokens of their claims that stood while the clock passed the stall timeout, or that a
     process wrote when it had outlived the timeout of its function."""
@@ -411,6 +416,7 @@ class Simulation:
                 course.in_doubt,
                 course.has_5xx,
                 tuple(sorted(course.left)),
+                tuple(sorted(course.cut)),
                 tuple(sorted(course.repeated)),
                 course.overdue,
                 course.may_lack_trigger,
@@ -595,6 +601,8 @@ class Simulation:
         if REACHED.is_on:
             REACHED.faults[f"{fault} {call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
+        if actor.role == "reply":
+            self.course.cut |= {str(json.loads(actor.told.body).get("batch_id"))}
         # Nothing brings a sweep or an operator's command back: what they leave the next sweep finds.
         self.course.needs_sweep |= is_lost or actor.role in ("sweep", "operator")
         self.course.may_lack_trigger |= is_lost
@@ -640,10 +648,10 @@ class Simulation:
             self.world.see_stalled(old, by_hand=role == "operator")
 
     def _see_history(self, old: Item | None, new: Item | None) -> None:
-        """I7: what moved stays its conversation's, unless both moved at the same moment."""
+        """I7: what moved stays its conversation's, unless both moved at the same time."""
         if old is None or new is None or old["primary_channel"] == new["primary_channel"]:
             return
-        if self._at_work is None or old["moved_at"] < iso(self._at_work.began):
+        if self._at_work is None or old["moved_at"] < iso(self._at_work.began - MOVED_TOGETHER):
             self.world.violate("I7: an entry of one conversation took another's place in the history")
 
     def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:
@@ -762,15 +770,17 @@ class Simulation:
         is_of_people = queue is self.world.queues.human_replies
         handler = queues.process_human_replies if is_of_people else queues.process_replies
         received = self._receive(queue, message, "replies")
+        batch_id = str(json.loads(received.body).get("batch_id"))
 
         def begin() -> None:
             self.world.invoke_replies(received.body, group=received.group, handler=handler)
             self._acknowledge(queue, received)
 
         def on_crash() -> None:
-            self._note_doubt(json.loads(received.body).get("batch_id"))
+            self._note_doubt(batch_id)
             queue.give_back(received.receipt)
 
+        self.course.cut -= {batch_id}
         self.start("reply", received, begin, on_crash=on_crash)
 
     def _reply_again(self, message: Message, queue: InMemoryQueue) -> None:
@@ -807,11 +817,11 @@ class Simulation:
         self.course.overdue |= {(row["last_batch_id"], row["reply_claim_token"]) for row in claimed}
         self.world.clock.advance(seconds)
 
-    def _note_doubt(self, batch_id: str | None) -> None:
+    def _note_doubt(self, batch_id: str) -> None:
         """A process of a reply ended early: a part that it had claimed may have been sent for all that is known."""
         rows = self.world.tables.sends.state[0].values()
         if any(row.get("batch_id") == batch_id and row["send_state"] == "claimed" for row in rows):
-            self.course.in_doubt |= {str(batch_id)}
+            self.course.in_doubt |= {batch_id}
 
     def _take_context(self, message: Message) -> None:
         """The AI takes a context and answers its batch, once; it has no calls that could fail."""
@@ -955,7 +965,8 @@ class Simulation:
                     self.course.told += (line["batch_id"],)
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
-                    if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
+                    is_cut = line["step"] == "stalled_reply_abandoned" and line["batch_id"] in self.course.cut
+                    if is_cut or any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
                         self.course.in_doubt |= {line["batch_id"]}
                 case "answered_provider":
                     self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"

@@ -235,3 +235,13 @@ def test_the_random_run_in_which_a_refusal_of_the_provider_could_not_be_noted():
 def test_the_random_run_in_which_a_rule_refused_what_a_lock_of_another_status_had_left():
     """I6: the record leaves the sweep's index with its last unanswered message."""
     swarm_run(32135)
+
+
+def test_the_random_run_in_which_a_reply_could_not_look_at_its_own_claim_until_that_stalled():
+    """I1: the answer to the claim was lost, and each later try met a fault; so the outcome counts as unknown."""
+    swarm_run(202_563)
+
+
+def test_the_random_run_in_which_equal_entries_of_two_conversations_moved_together():
+    """I7: each was looked for before the other was written, by clocks that differ."""
+    swarm_run(203_764)
