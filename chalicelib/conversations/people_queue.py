@@ -31,13 +31,15 @@ class PeopleQueue:
     clock: Clock
     settings: Settings
 
-    def belongs_to_people(self, conversation: Conversation, trail: Trail) -> bool:
+    def belongs_to_people(self, conversation: Conversation, trail: Trail, *, ended_batch: str | None = None) -> bool:
         """Whether all that is unanswered goes to people, as the company routes now or a handoff stands.
+
+        `ended_batch`: the batch of a reply that may be sent though nothing is unanswered any more.
 
         A list that cannot be read sends nothing to people: the batch is with the AI already, and its answer goes out.
         """
         try:
-            return views.belongs_to_people(conversation, self.routing(conversation, trail))
+            return views.belongs_to_people(conversation, self.routing(conversation, trail), ended_batch=ended_batch)
         except Misconfigured as fault:
             trail.fault(Step.FAILED, fault, Level.WARNING)
             return False

@@ -129,13 +129,14 @@ def destination_of_entry(conversation: Conversation, entry: Entry, routing: Rout
     return destination(conversation, channel, sender, staged_contexts.extras_of_entry(entry), routing)
 
 
-def belongs_to_people(conversation: Conversation, routing: Routing) -> bool:
-    """Whether the routing sends all that is unanswered to people.
+def belongs_to_people(conversation: Conversation, routing: Routing, *, ended_batch: str | None = None) -> bool:
+    """Whether the routing sends all that is unanswered to people, or all that a batch that has ended was about.
 
     A rule that refuses new messages, as of a project that is paused, does not matter: the batch was accepted before.
     """
-    unanswered = conversation.record.unanswered
-    return bool(unanswered) and len(handoff_reasons(conversation, unanswered, routing)) == len(unanswered)  # I8
+    record = conversation.record
+    asked = record.unanswered if ended_batch is None else record.unanswered or record.asked_in(ended_batch)
+    return bool(asked) and len(handoff_reasons(conversation, asked, routing)) == len(asked)  # I8
 
 
 def fitting(record: Record, messages: Sequence[StagedMessage], messages_max: int) -> list[StagedMessage]:

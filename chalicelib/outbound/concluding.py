@@ -113,15 +113,18 @@ class Concluding:
             self.endings.record(job, done.entries, is_whole=done.error_code is None)
         return self.endings.ended(job, done.entries, done.error_code)
 
-    def postpone(self, job: Job, later: Later, claimed: Record, *, is_redriven: bool) -> bool:
-        """See to it that a claimed reply comes again; after its last try its claim ends."""
+    def postpone(self, job: Job, later: Later, claimed: Record, *, has_ended: bool) -> bool:
+        """See to it that a claimed reply comes again; after its last try its claim ends.
+
+        `has_ended`: nothing of its batch is unanswered any more, so it keeps its claim.
+        """
         job = replace(job, reply=job.reply.without_sending(later.unsent_claims))
         if job.reply.attempt >= self.settings.reply_attempts_max:
             code = later.code if later.gives_claim_back else ReplyCode.UNKNOWN_OUTCOME
             self.conclude(job, Done(later.entries, code), claimed)
             self.endings.dead_letter(job, later.code)
             return True
-        is_free = later.gives_claim_back and not is_redriven
+        is_free = later.gives_claim_back and not has_ended
         try:
             self._keep_or_give_back(job, is_free=is_free)
         except (TryAgain, Misconfigured) as fault:

@@ -167,14 +167,19 @@ def decide_extend(reply: Reply, record: Record, *, now: datetime, settings: Sett
     return Refusal(ReplyCode.TOO_SOON) if is_soon and not is_news else Extend()
 
 
-def may_be_redriven(reply: Reply, record: Record) -> bool:
-    """Whether a reply that has ended may be sent: it is redriven, and nothing of it was sent; pure.
+def may_be_sent_after_all(reply: Reply, record: Record, *, now: datetime, settings: Settings) -> bool:
+    """Whether a reply that has ended may be sent: nothing of it was, and it was given up or is redriven; pure.
 
-    The caller holds: `decide` says `Ended`, so no newer batch began; and no part of the reply has a row.
+    The caller holds: `decide` says `Ended`, so no newer batch began; and no part of the reply has a row. A row is
+    written before the provider is asked; one that a given-up reply had written would still be there.
     """
-    is_refused_by_us = record.error_code in {*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG}
-    was_sent = any(
+    if any(
         isinstance(one, Mapping) and SEND_ID in one and one.get("batch_id") == reply.batch_id
         for one in record.entries or ()
-    )
-    return reply.attempt == 0 and record.error_code is not None and not is_refused_by_us and not was_sent
+    ):
+        return False
+    if record.error_code == ReplyCode.UNKNOWN_OUTCOME:  # R1: only a claim that was given up leaves its instant.
+        is_recent = record.claim_age(now) < timedelta(hours=settings.sends_ttl_hours)
+        return record.claimed_at is not None and is_recent
+    is_refused_by_us = record.error_code in {*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG}
+    return reply.attempt == 0 and record.error_code is not None and not is_refused_by_us

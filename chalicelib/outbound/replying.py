@@ -136,7 +136,7 @@ class Replying:
         is_new = not (is_taken_over or job.reply.attempt)
         # Before the claim, for a secret that cannot be had leaves none behind.
         plan = self.planning.plan(job, conversation, None if is_new else first_part(job))
-        if is_taken_over and isinstance(plan, Plan) and self.handoff.people.belongs_to_people(conversation, job.trail):
+        if is_taken_over and isinstance(plan, Plan) and self._belongs_to_people(job, conversation):
             plan = replace(plan, refusal=ReplyCode.TAKEN_OVER)  # what has a row is looked up; nothing new is sent
         outcome = self._claim(job, conversation, is_taken_over=is_taken_over)
         if not isinstance(outcome, Claim):
@@ -152,8 +152,8 @@ class Replying:
             else self.parts.send(job, conversation, plan, still_ours=still_ours, answered=answered)
         )
         if isinstance(sent, Later):
-            # The batch of a redriven reply has ended: without the claim nothing would tell that it is being answered.
-            return self.concluding.postpone(job, sent, claimed, is_redriven=not conversation.record.unanswered_ids)
+            # Where the batch has ended, nothing but the claim tells that it is being answered.
+            return self.concluding.postpone(job, sent, claimed, has_ended=not conversation.record.unanswered_ids)
         return self.concluding.conclude(job, sent, claimed)
 
     def _claim(self, job: Job, conversation: Conversation, *, is_taken_over: bool) -> Claim | Changed:
@@ -184,11 +184,18 @@ class Replying:
             return False
         entries = conversation.item.get(MESSAGES)
         with_entries = Conversation.from_item({**now.item, **({MESSAGES: entries} if entries is not None else {})})
-        return not self.handoff.people.belongs_to_people(with_entries, job.trail)
+        return not self._belongs_to_people(job, with_entries)
+
+    def _belongs_to_people(self, job: Job, conversation: Conversation) -> bool:
+        """Whether people own what the reply answers, even if its batch has ended."""
+        return self.handoff.people.belongs_to_people(conversation, job.trail, ended_batch=job.reply.batch_id)
 
     def _end_again(self, job: Job, conversation: Conversation) -> bool | Changed:
-        """The reply has ended, and whoever ended it may have died before reporting that; a redriven one is sent."""
-        if decision.may_be_redriven(job.reply, conversation.record) and first_part(job) is None:
+        """The reply has ended, and whoever ended it may have died before reporting that; one that was not sent is."""
+        may_be_sent = decision.may_be_sent_after_all(
+            job.reply, conversation.record, now=self.clock.now(), settings=self.settings
+        )
+        if may_be_sent and not self._belongs_to_people(job, conversation) and first_part(job) is None:
             return self._claim_and_send(job, conversation, is_taken_over=False)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:

@@ -105,9 +105,13 @@ def kept_resets(count: int) -> dict[str, int]:
     return {STALL_RESETS: count} if count else {}
 
 
-def given_up(reply_id: str, error_code: str, key: ConversationKey, *, shards: int, now: datetime) -> Change:
-    """What the end of a stalled reply writes: answered with unknown outcome, and watched until it is reported (L8)."""
-    also = {LAST_REPLY_ID: reply_id, ERROR_CODE: error_code, **watching(key, shards, now)}
+def given_up(record: Record, error_code: str, *, shards: int, now: datetime) -> Change:
+    """What the end of a stalled reply writes: answered with unknown outcome, and watched until it is reported (L8).
+
+    The instant of the claim stays: if nothing was asked of the provider after it, the reply may come again (R1).
+    """
+    claimed = {} if record.claimed_at is None else {CLAIMED_AT: record.claimed_at}
+    also = {LAST_REPLY_ID: record.claim, ERROR_CODE: error_code, **claimed, **watching(record.key, shards, now)}
     return opened(Status.ERROR, answered=True, now=now, also=also)
 
 

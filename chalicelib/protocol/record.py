@@ -269,6 +269,11 @@ class Record:
         waiting = frozenset(self.unanswered_ids)
         return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting and is_whole(entry))
 
+    def asked_in(self, batch_id: str | None) -> tuple[Mapping[str, Any], ...]:
+        """What a batch that has ended was about: its own messages, or if all of them were carried, the latest one."""
+        inbound = tuple(one for one in self.entries or () if is_whole(one) and one["direction"] == "INBOUND")
+        return tuple(one for one in inbound if one.get("batch_id") == batch_id) or inbound[-1:]
+
     @property
     def unchanged(self) -> Condition:
         """No write of ours has come between, and the company has set no status since.

@@ -15,8 +15,9 @@ it follows that: the reply's process, its redelivery, the sweep.
 
 Guarantees
     R1  One reply claims a batch: the claim holds only while the record stands as it was read, names the reply's batch,
-        has something unanswered and no claim. A reply that ended before, of which nothing was sent, may claim its batch
-        again when it is redriven: nothing is unanswered then, so it keeps its claim until it ends.
+        has something unanswered and no claim. A reply that ended before, of which no part has a row, may claim its
+        batch again if its claim was given up, or when it is redriven: nothing is unanswered then, so it keeps its claim
+        until it ends.
     R2  Whoever finds the claim of the same reply leaves it alone until it is too old for the process that made it to
         be alive, and then takes it over from exactly that age: one goes on, not two.
     R3  Every end of a claim names the batch and the reply that it means, and empties the unanswered list in the same
@@ -241,7 +242,7 @@ def give_up(table: Table, record: Record, *, shards: int, now: datetime) -> Rele
     reply_id = record.claim
     assert reply_id is not None, "only a claimed reply is given up"
     code = ReplyCode.UNKNOWN_OUTCOME.value
-    change = given_up(reply_id, code, record.key, shards=shards, now=now)
+    change = given_up(record, code, shards=shards, now=now)
     is_as_seen = (
         Attr(BATCH_ID).stays(record.batch_id) & Attr(CLAIM).eq(reply_id) & Attr(STARTED_AT).stays(record.started_at)
     )

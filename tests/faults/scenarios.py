@@ -270,6 +270,14 @@ def _died_and_stalled(world: World) -> list[str]:
     return sids
 
 
+def _given_up_before_it_asked(world: World) -> list[str]:
+    """The process died between its claim and its first part, the claim was given up, and the reply comes again."""
+    sids = _died_while_sending(2, Fault.CRASH_AFTER)(world)
+    world.clock.advance(400)
+    world.sweep()
+    return sids
+
+
 def _lock_stalled_and_claim_not(world: World) -> list[str]:
     """The process that sends the reply died after its claim; its lock is older than the stall timeout by then."""
     sids = _replied(seconds=50)(world)
@@ -589,6 +597,7 @@ SCENARIOS = (
         "take over a reply, nothing in doubt", _reply, prepare=_died_while_sending(2, Fault.CRASH_AFTER), ends="told"
     ),
     Scenario("give a stalled reply up", _sweep, prepare=_died_and_stalled, ends="told", is_in_doubt=True),
+    Scenario("reply whose claim was given up", _reply, prepare=_given_up_before_it_asked, ends="told"),
     Scenario("sweep while a claim has time left", _sweep, prepare=_lock_stalled_and_claim_not, ends="told"),
     Scenario("nothing to say", _reply, prepare=_turned({"action": "none"}), ends="without a reply"),
     Scenario("hand off", _reply, prepare=_turned(HANDOFF), ends="with people"),

@@ -93,12 +93,10 @@ def test_without_a_fault_every_message_reaches_its_end(scenario: Scenario):
 
 
 def _unasked(world: World) -> set[str]:
-    """The batches whose reply was given up with unknown outcome, and of which the provider was asked for no part."""
-    unknown = {
-        line["batch_id"]
-        for line in world.telemetry.lines
-        if line["step"] in ("released", "stalled_reply_abandoned") and line.get("code") == ReplyCode.UNKNOWN_OUTCOME
-    }
+    """The batches whose reply ended with unknown outcome at last, and of which the provider was asked for no part."""
+    ends = [line for line in world.telemetry.lines if line["step"] in ("released", "stalled_reply_abandoned")]
+    codes = {line["batch_id"]: line.get("code") for line in ends}
+    unknown = {batch_id for batch_id, code in codes.items() if code == ReplyCode.UNKNOWN_OUTCOME}
     texts = {one: set(split(text, world.part_length_max)) for one in unknown for text in world.replies.get(one, ())}
     return {one for one in unknown if not texts.get(one, set()) & world.phone.asked}
 

@@ -104,8 +104,6 @@ class Actor:
     name: str
     role: str
     """The name without its number."""
-    told: Any
-    """What it was begun with."""
     begin: Callable[[], Any]
     on_end: Callable[[Any], None]
     on_crash: Callable[[], None]
@@ -237,7 +235,7 @@ class Stage(FaultPlan):
             if self.memory:
                 self.memory.roots[key] = point
                 self.memory.keep_awake(point)
-        return Actor(name, role, told, begin, on_end, on_crash, skew, self.clock.instant, point)
+        return Actor(name, role, begin, on_end, on_crash, skew, self.clock.instant, point)
 
     def go_on(self, actor: Actor, outcome: Outcome) -> Point:
         """Where an actor stands after its call had this outcome."""

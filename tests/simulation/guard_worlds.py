@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -209,6 +210,17 @@ def given_up_and_unreported(variant: str, memory: Memory | None) -> Simulation:
         webhooks(simulation, "two")
     elif variant != "the sweep":
         worlds._staged(simulation, "two")
+    return simulation
+
+
+def given_up_before_it_asked(variant: Mapping[str, int], memory: Memory | None) -> Simulation:
+    """The process of a reply died between its claim and its first part; the reply comes after the stall timeout."""
+    simulation = Simulation(Budgets(**{"replies": 3, "sweeps": 1, **variant}), memory=memory)
+    worlds._staged(simulation, "one")
+    worlds._batch(simulation)
+    worlds._answered(simulation)
+    _reply_died(simulation, calls=2)
+    simulation.world.clock.advance(400)
     return simulation
 
 
@@ -449,6 +461,12 @@ GUARD_WORLDS = (
         claimed_after_a_while,
         {"of a reply": "release", "of an interim message": "unclaim", "of a handoff": "people"},
         is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply that was given up before it asked",
+        given_up_before_it_asked,
+        {"one worker": {}, "throttled": {"throttles": 1, "waits": 1}, "delivered twice": {"duplicates": 1, "waits": 1}},
+        is_reply_lossy=False,
     ),
 )
 """Added to those of `worlds`."""

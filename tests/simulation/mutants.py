@@ -628,13 +628,10 @@ MUTANTS = (
         ),
     ),
     _mutant(
-        "a claim that stays is waited for as long as one that was given back",
-        "R2",
-        "outbound/concluding.py",
-        (
-            "            is_free = False\n",
-            "",
-        ),
+        "a reply that was given up before it asked is not sent",
+        "R1",
+        "outbound/decision.py",
+        ("        return record.claimed_at is not None and is_recent\n", "        return False\n"),
     ),
     _mutant(
         "a reply is planned anew though a part of it was sent",
@@ -686,8 +683,8 @@ MUTANTS = (
         "L8",
         "protocol/lock_changes.py",
         (
-            "ERROR_CODE: error_code, **watching(key, shards, now)}",
-            "ERROR_CODE: error_code}",
+            "ERROR_CODE: error_code, **claimed, **watching(record.key, shards, now)}",
+            "ERROR_CODE: error_code, **claimed}",
         ),
     ),
     _mutant(
@@ -903,7 +900,7 @@ MUTANTS = (
         "R1",
         "outbound/concluding.py",
         (
-            "        is_free = later.gives_claim_back and not is_redriven\n",
+            "        is_free = later.gives_claim_back and not has_ended\n",
             "        is_free = later.gives_claim_back\n",
         ),
     ),
@@ -931,7 +928,7 @@ MUTANTS = (
         "I8",
         "outbound/replying.py",
         (
-            "        return not self.handoff.people.belongs_to_people(with_entries, job.trail)\n",
+            "        return not self._belongs_to_people(job, with_entries)\n",
             "        return bool(with_entries)\n",
         ),
     ),
@@ -1037,8 +1034,8 @@ MUTANTS = (
         "I8",
         "conversations/views.py",
         (
-            "len(handoff_reasons(conversation, unanswered, routing)) == len(unanswered)  # I8\n",
-            'all(destination_of_entry(conversation, one, routing) == "handoff" for one in unanswered)\n',
+            "len(handoff_reasons(conversation, asked, routing)) == len(asked)  # I8\n",
+            'all(destination_of_entry(conversation, one, routing) == "handoff" for one in asked)\n',
         ),
     ),
     # Second thoughts.
@@ -1386,6 +1383,15 @@ MUTANTS = (
         "i",
         "protocol/reply_claim.py",
         ("keeps_start=is_young)\n", "keeps_start=True)\n"),
+    ),
+    _mutant(
+        "a reply that was given up is sent though people own its batch",
+        "I8",
+        "outbound/replying.py",
+        (
+            "if may_be_sent and not self._belongs_to_people(job, conversation) and first_part",
+            "if may_be_sent and first_part",
+        ),
     ),
 )
 

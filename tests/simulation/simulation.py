@@ -181,8 +181,6 @@ class Course:
     """Batches whose reply was delivered more than once: the copies do not know what the others learned."""
     left: frozenset[str] = frozenset()
     """Batches of whose reply a part stayed claimed though nothing was sent."""
-    cut: frozenset[str] = frozenset()
-    """Batches of whose reply the last try met a fault: it could not look at its own claim."""
     overdue: frozenset[tuple[str, str]] = frozenset()
     """Batches and the tokens of their claims that stood while the clock passed the stall timeout, or that a
     process wrote when it had outlived the timeout of its function."""
@@ -416,7 +414,6 @@ class Simulation:
                 course.in_doubt,
                 course.has_5xx,
                 tuple(sorted(course.left)),
-                tuple(sorted(course.cut)),
                 tuple(sorted(course.repeated)),
                 course.overdue,
                 course.may_lack_trigger,
@@ -601,8 +598,6 @@ class Simulation:
         if REACHED.is_on:
             REACHED.faults[f"{fault} {call.operation}"] += 1
         is_lost = self._may_lose_trigger(actor, fault)
-        if actor.role == "reply":
-            self.course.cut |= {str(json.loads(actor.told.body).get("batch_id"))}
         # Nothing brings a sweep or an operator's command back: what they leave the next sweep finds.
         self.course.needs_sweep |= is_lost or actor.role in ("sweep", "operator")
         self.course.may_lack_trigger |= is_lost
@@ -780,7 +775,6 @@ class Simulation:
             self._note_doubt(batch_id)
             queue.give_back(received.receipt)
 
-        self.course.cut -= {batch_id}
         self.start("reply", received, begin, on_crash=on_crash)
 
     def _reply_again(self, message: Message, queue: InMemoryQueue) -> None:
@@ -965,8 +959,7 @@ class Simulation:
                     self.course.told += (line["batch_id"],)
                     if line["code"] == ReplyCode.UNKNOWN_OUTCOME:
                         self.course.unknown |= {line["batch_id"]}
-                    is_cut = line["step"] == "stalled_reply_abandoned" and line["batch_id"] in self.course.cut
-                    if is_cut or any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
+                    if any(batch_id == line["batch_id"] for batch_id, _ in self.course.overdue):
                         self.course.in_doubt |= {line["batch_id"]}
                 case "answered_provider":
                     self.course.needs_sweep |= line["outcome"] == "QUEUE_ERROR"

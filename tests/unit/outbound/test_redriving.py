@@ -1,12 +1,17 @@
-"""A dead-lettered reply that is redriven: it is sent if nothing of it was sent, and no newer batch began."""
+"""A reply that has ended and comes again: it is sent if nothing of it was sent, and no newer batch began.
+
+Either it was dead-lettered and is redriven, or its claim was given up before the provider was asked.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from chalicelib.channels.sender import InDoubt, PermanentFailure, SendOutcome, TemporaryFailure
+from chalicelib.clock import from_iso, iso
 from chalicelib.errors import ReplyCode
 from tests.fakes.faults import Fault, faults_for
 from tests.world import DELIVER, World
@@ -22,6 +27,23 @@ def given_up(*outcomes: SendOutcome, body: str = "an answer") -> World:
     world.phone.outcomes = list(outcomes or (SUSPENDED,) * 3)
     world.run(400, step=5)
     return world
+
+
+def stalled(call: int) -> World:
+    """A world in which the process of a reply died after this call, and the claim was given up."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.plan.faults = {len(world.plan.calls) + call: Fault.CRASH_AFTER}
+    world.send_replies()
+    world.plan.revive()
+    world.clock.advance(400)
+    world.sweep()
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+    return world
+
+
+CLAIMED, PART_CLAIMED = 2, 3
+"""The calls of a reply, by number."""
 
 
 def redrive(world: World) -> None:
@@ -153,6 +175,80 @@ def test_a_redriven_reply_to_a_customer_who_opted_out_since_is_refused():
     assert not world.phone.texts
     assert world.row["processing_error_code"] == ReplyCode.OPTED_OUT
     assert world.is_at_rest
+
+
+def test_a_redriven_reply_is_not_sent_once_people_own_the_conversation():
+    """They answer, and the reply ends as it had ended."""
+    world = given_up()
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+
+    redrive(world)
+    world.run(60)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == "20005"
+    assert world.is_at_rest
+
+
+def test_a_reply_whose_claim_was_given_up_before_it_asked_the_provider_is_sent():
+    """It has no row, and one is written before each part is sent."""
+    world = stalled(CLAIMED)
+
+    world.run(60)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert "processing_error_code" not in world.row
+    assert world.is_at_rest
+
+
+def test_a_reply_whose_claim_was_given_up_with_a_part_in_doubt_is_not():
+    """Perhaps the provider has the part."""
+    world = stalled(PART_CLAIMED)
+
+    world.run(600, step=10)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+    assert world.is_at_rest
+
+
+def test_a_reply_whose_claim_was_given_up_so_long_ago_that_its_rows_may_be_gone_is_not_sent():
+    """That it has no row proves nothing then."""
+    world = stalled(CLAIMED)
+    claimed_at = from_iso(world.row["reply_claimed_at"])
+    long_ago = claimed_at - timedelta(hours=world.settings.sends_ttl_hours)
+    world.tables.conversations.seed({**world.row, "reply_claimed_at": iso(long_ago)})
+
+    world.run(60)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+
+
+def test_a_reply_whose_claim_was_given_up_is_not_sent_once_people_own_the_conversation():
+    """They answer, and see that the AI's answer did not arrive for certain."""
+    world = stalled(CLAIMED)
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+
+    world.run(60)
+
+    assert not world.phone.texts
+    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+
+
+def test_a_reply_whose_claim_was_given_up_is_stale_after_a_newer_batch():
+    """The customer has the newer answer."""
+    world = stalled(CLAIMED)
+    (mine,) = world.queues.replies.messages
+    world.queues.replies.messages.clear()
+    world.reply(world.burst_with_ai("next"), "the next answer")
+    world.run(30)
+
+    world.queues.replies.inject(mine.body, group="acme")
+    world.run(60)
+
+    assert world.phone.texts == ["the next answer"]
 
 
 def _cases() -> list:

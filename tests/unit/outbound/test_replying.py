@@ -768,6 +768,20 @@ class TestInDoubt:
         assert ReplyCode.SECOND in codes(world)
         assert world.row["conversation_status"] == "ai_response_sent"
 
+    def test_a_reply_that_could_not_give_its_claim_back_comes_before_the_claim_stalls(self):
+        """R2: the provider asked for a long wait, and the claim stands meanwhile."""
+        world = World()
+        world.reply(world.burst_with_ai(), "an answer")
+        world.phone.outcomes = [TemporaryFailure("20429", after_seconds=600)]
+        world.plan.faults = {len(world.plan.calls) + 6: Fault.THROTTLED}
+        sent_at = world.clock.monotonic()
+
+        world.send_replies()
+
+        (again,) = world.queues.replies.messages
+        assert world.row["reply_claim"]
+        assert again.visible_at - sent_at <= world.settings.stall_timeout_seconds / 2
+
     def test_a_status_that_the_company_writes_during_a_send_opens_nothing(self):
         """The end of a reply is fenced by batch and claim: what it answered is not carried and answered again."""
         world = World()
