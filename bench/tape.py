@@ -5,6 +5,7 @@ Requests are built and signed, and answers are parsed, by botocore's real client
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,6 +84,7 @@ class Tape:
 
     def _play(self, act: Callable[[], object], meter: Callable[[Callable[[], object]], Any]) -> Any:
         self.place = 0
+        gc.collect()  # what earlier acts left behind is not theirs
         spent = meter(act)
         assert self.place == len(self.answers), "every answer was used"
         return spent

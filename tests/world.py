@@ -321,6 +321,8 @@ class World:
         self.asides: dict[str, list[str]] = {}
         """What the AI says beside its answers, by batch: interim messages, and words before a handoff."""
         """The texts that the AI sent in answer to a batch, by batch id."""
+        self.handed: list[dict[str, Any]] = []
+        """The contexts that people received."""
         self.with_people: list[str] = []
         """The message ids that people received, each once."""
         self.answers: list[Response] = []
@@ -526,6 +528,7 @@ class World:
     def take_handoffs(self) -> None:
         """People take what was handed to them, each message once."""
         for document in self.take(self.queues.handoff):
+            self.handed.append(document)
             for message in document["messages"]:
                 if message["message_id"] not in self.with_people:
                     self.with_people.append(message["message_id"])

@@ -80,6 +80,9 @@ class _Serializer:
         body = json.dumps(parameters, default=_spelled).encode()
         return {**empty, "headers": dict(empty["headers"]), "body": body}
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._botocores, name)
+
 
 class _Endpoints:
     """botocore's resolver of a client's endpoints, asked once for each call in plain JSON."""
@@ -89,16 +92,23 @@ class _Endpoints:
         self._calls = calls
         self._known: dict[str, Any] = {}
 
-    def construct_endpoint(self, operation_model: OperationModel, **asked: Any) -> Any:
+    def construct_endpoint(self, operation_model: OperationModel, call_args: Mapping[str, Any], **asked: Any) -> Any:
         name = operation_model.name
-        if name not in self._calls:
-            return self._botocores.construct_endpoint(operation_model=operation_model, **asked)
-        if name not in self._known:
-            self._known[name] = self._botocores.construct_endpoint(operation_model=operation_model, **asked)
-        return self._known[name]
+        if name in self._known and not _names_arn(call_args):
+            return self._known[name]
+        found = self._botocores.construct_endpoint(operation_model=operation_model, call_args=call_args, **asked)
+        if name in self._calls and not _names_arn(call_args):
+            self._known[name] = found
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._botocores, name)
+
+
+def _names_arn(call_args: Mapping[str, Any]) -> bool:
+    """Whether a table is named by its ARN, which tells an account and with it perhaps an endpoint."""
+    named = (call_args.get("TableName", ""), *call_args.get("RequestItems", ()))
+    return any(one.startswith("arn:") for one in named)
 
 
 def _spelled(value: Any) -> str:
@@ -116,5 +126,5 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
     except ValueError:
         return
     if isinstance(answer, dict):
-        customized_response_dict.update(answer)
+        customized_response_dict.update({name: one for name, one in answer.items() if one is not None})
         response_dict["body"] = b""

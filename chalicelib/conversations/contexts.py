@@ -152,12 +152,10 @@ def _context(
 
 
 def _last_channel(conversation: Conversation) -> str:
-    """The channel of the customer's last message on the record."""
-    channels = (
-        one.get("channel_type")
-        for one in reversed(conversation.record.entries or ())
-        if isinstance(one, Mapping) and one.get("direction") == "INBOUND"
-    )
+    """The channel of the customer's last message on the record; where all of theirs have moved, of the last entry."""
+    latest = [one for one in reversed(conversation.record.entries or ()) if isinstance(one, Mapping)]
+    latest.sort(key=lambda one: one.get("direction") != "INBOUND")
+    channels = (one.get("channel_type") for one in latest)
     return next((one for one in channels if isinstance(one, str) and one), "unknown")
 
 

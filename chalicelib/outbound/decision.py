@@ -179,7 +179,8 @@ def may_be_sent_after_all(reply: Reply, record: Record, *, now: datetime, settin
     ):
         return False
     if record.error_code == ReplyCode.UNKNOWN_OUTCOME:  # R1: only a claim that was given up leaves its instant.
-        is_recent = record.claim_age(now) < timedelta(hours=settings.sends_ttl_hours)
+        # A row may be older than the instant that was left, and lives for longer than half of its time.
+        is_recent = record.claim_age(now) < timedelta(hours=settings.sends_ttl_hours) / 2
         return record.claimed_at is not None and is_recent
     is_refused_by_us = record.error_code in {*ReplyCode, Code.MISSING_CREDENTIAL_CONFIG}
     return reply.attempt == 0 and record.error_code is not None and not is_refused_by_us

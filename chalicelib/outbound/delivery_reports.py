@@ -87,7 +87,7 @@ class DeliveryReports:
         trail.log(Step.REPORTED, outcome=report.status, code=report.error_code)
         if is_news:
             trail.count(Metric.DELIVERY, outcome=report.status)
-        if part.state is not State.SENT or (part.is_proven and not is_news):
+        if part.state is not State.SENT or part.is_proven:
             self._record_proof(tables, part, trail)
         if report.status in send_rows.FAILED:
             self._take_failure(tables, self.queues.within(deadline), part, report, trail, is_news=is_news)

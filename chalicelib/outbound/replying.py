@@ -195,7 +195,9 @@ class Replying:
         may_be_sent = decision.may_be_sent_after_all(
             job.reply, conversation.record, now=self.clock.now(), settings=self.settings
         )
-        if may_be_sent and not self._belongs_to_people(job, conversation) and first_part(job) is None:
+        if may_be_sent and first_part(job) is None:
+            if self._belongs_to_people(job, conversation):
+                return self.turns.hand_off(job, conversation)
             return self._claim_and_send(job, conversation, is_taken_over=False)
         code = conversation.record.error_code
         if code == ReplyCode.UNKNOWN_OUTCOME:

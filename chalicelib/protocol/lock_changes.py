@@ -110,7 +110,8 @@ def given_up(record: Record, error_code: str, *, shards: int, now: datetime) -> 
 
     The instant of the claim stays: if nothing was asked of the provider after it, the reply may come again (R1).
     """
-    claimed = {} if record.claimed_at is None else {CLAIMED_AT: record.claimed_at}
+    last = max(record.claimed_at or "", record.started_at or "")  # a claim that paused has no instant of its own
+    claimed = {CLAIMED_AT: last} if last else {}
     also = {LAST_REPLY_ID: record.claim, ERROR_CODE: error_code, **claimed, **watching(record.key, shards, now)}
     return opened(Status.ERROR, answered=True, now=now, also=also)
 

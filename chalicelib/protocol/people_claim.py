@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from chalicelib.ports.tables import Attr, Refused, Table, Written
 from chalicelib.protocol.claim_changes import Claim, Released, is_free, locking
@@ -31,6 +32,7 @@ from chalicelib.protocol.record import (
     MESSAGES,
     PASSED_REPLY_ID,
     STARTED_AT,
+    UNANSWERED_IDS,
     VERSION,
     Record,
     Status,
@@ -47,11 +49,11 @@ def claim_for_people(
     shards: int,
     now: datetime,
 ) -> Claim | Changed:
-    """Claim for people what is unanswered: with the AI, or left by an earlier batch.
+    """Claim for people what is unanswered: with the AI, or left by an earlier batch; or else the batch that ended.
 
     Args:
         table: the conversations table.
-        record: as read; it has no claim, and something is unanswered.
+        record: as read, with its entries; it has no claim.
         handoff: the handoff that begins; None: the company's own routing sends the batch to people.
         passed_reply_id: the reply that asked for it, or that it takes the place of.
         token: fresh for this invocation.
@@ -59,7 +61,7 @@ def claim_for_people(
         now: the current instant.
     """
     passed = {PASSED_REPLY_ID: passed_reply_id} if passed_reply_id is not None else {}
-    told = {**people_claim(token, now), **lasting(record, handoff), **passed}
+    told = {**people_claim(token, now), **lasting(record, handoff), **_unanswered_again(record), **passed}
     return Claim.write(table, record, locking(told, record, shards, now, removed=(ERROR_CODE,)), is_free(record), token)
 
 
@@ -87,7 +89,8 @@ def pass_to_people(
         now: the current instant.
     """
     assert record.claim not in (None, PEOPLE), "a reply's claim passes to people"
-    told = {**people_claim(token, now), **lasting(record, handoff), PASSED_REPLY_ID: record.claim}
+    passed = {PASSED_REPLY_ID: record.claim}
+    told = {**people_claim(token, now), **lasting(record, handoff), **_unanswered_again(record), **passed}
     change = locking(told, record, shards, now, removed=(ERROR_CODE, CLAIM_REASON))
     if entries:
         change = replace(change, append={MESSAGES: entries})
@@ -99,6 +102,13 @@ def pass_to_people(
         & Attr(VERSION).stays(record.version)  # and neither the parts nor a handoff were recorded since.
     )
     return Claim.write(table, record, change, is_as_seen, token)
+
+
+def _unanswered_again(record: Record) -> dict[str, Any]:
+    """What makes a batch that had ended people's: nothing, where something is unanswered."""
+    if record.unanswered_ids:
+        return {}
+    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in record.asked_in(record.batch_id)]}
 
 
 def end_with_people(table: Table, record: Record, *, now: datetime) -> Released | Changed:

@@ -107,8 +107,8 @@ def claim(
 
     A young lock keeps its start (R7).
 
-    The caller holds: the record names the reply's batch, has no claim, and something is unanswered, or the reply is
-    redriven.
+    The caller holds: the record names the reply's batch, has no claim, and something is unanswered, or the reply ended
+    before and may be sent after all.
 
     Args:
         table: the conversations table.

@@ -655,7 +655,10 @@ class Deployment(World):
             self.violate("I1: a reply was discarded, and no newer batch holds its messages")
 
     def _see_handoff(self, old: Item, new: Item) -> None:
-        """I8: a handoff lasts until a return names it. I2: what was answered goes to people only as the last word."""
+        """I8: a handoff lasts until a return names it. I2: what was answered goes to people only as the last word.
+
+        Or if no part of the answer was ever begun.
+        """
         before, after = old.get("handoff_id"), new.get("handoff_id")
         if before is not None and after not in (None, before):
             self.violate("I8: a handoff that stands was replaced")
@@ -667,9 +670,11 @@ class Deployment(World):
             return  # an acquisition
         last = old["messages"][-1] if old["messages"] else {}
         is_last_word = last.get("batch_id") == new.get("last_batch_id") and "send_id" in last
-        if not is_last_word or old["conversation_status"] == "processing_reply":
+        sends = self.tables.sends.state[0].values()
+        was_begun = any(part.get("batch_id") == new.get("last_batch_id") for part in sends)
+        if (was_begun and not is_last_word) or old["conversation_status"] == "processing_reply":
             self.violate("I2: people got a batch whose reply was not the last word")
-        if "handoff_id" not in new:
+        if "handoff_id" not in new and (was_begun or not self._is_with_people(old)):
             self.violate("I8: people got a batch that was answered, and no handoff began")
         if not set(self.batches.get(new["last_batch_id"], ())) <= set(new["unanswered_ids"]):
             self.violate("I1: people got less than the batch whose reply was not delivered")

@@ -9,7 +9,7 @@ from functools import partial
 from tests.simulation import worlds
 from tests.simulation.actors import Memory
 from tests.simulation.deployment import ACME, TENANTS
-from tests.simulation.simulation import MOVED_TOGETHER, Budgets, Simulation, Webhook
+from tests.simulation.simulation import Budgets, Simulation, Webhook
 from tests.simulation.worlds import SmallWorld, webhooks
 
 
@@ -216,6 +216,7 @@ def given_up_and_unreported(variant: str, memory: Memory | None) -> Simulation:
 def given_up_before_it_asked(variant: Mapping[str, int], memory: Memory | None) -> Simulation:
     """The process of a reply died between its claim and its first part; the reply comes after the stall timeout."""
     simulation = Simulation(Budgets(**{"replies": 3, "sweeps": 1, **variant}), memory=memory)
+    simulation.company_acts = (("switches to people", partial(worlds._switches_to_people, simulation, ACME)),)
     worlds._staged(simulation, "one")
     worlds._batch(simulation)
     worlds._answered(simulation)
@@ -386,18 +387,19 @@ def refused_under_another_status(_: None, memory: Memory | None) -> Simulation:
     return simulation
 
 
-def equal_entries_of_two_conversations(crashes: int, memory: Memory | None) -> Simulation:
-    """Two companies' conversations have the same id and equal entries; one has moved its own, and the other does."""
+def equal_entries_of_two_conversations(variant: Mapping[str, int], memory: Memory | None) -> Simulation:
+    """Two companies' conversations have the same id and equal entries; one has moved its own, or both are at work."""
     simulation = Simulation(
-        Budgets(deliveries=1, crashes=crashes),
+        Budgets(**variant),
         memory=memory,
         tenants=TENANTS,
         row={"messages": worlds._notes(3)},
         **worlds._SHORT,
     )
     worlds._staged(simulation, "one")
-    worlds._batch(simulation)
-    simulation.world.clock.advance(2 * MOVED_TOGETHER.total_seconds())
+    if variant["deliveries"] == 1:
+        worlds._batch(simulation)
+        simulation.world.clock.advance(1)
     worlds._staged(simulation, "two", at=1)
     return simulation
 
@@ -450,7 +452,11 @@ GUARD_WORLDS = (
     SmallWorld(
         "equal entries of two conversations",
         equal_entries_of_two_conversations,
-        {"one worker": 0, "one worker, a crash": 1},
+        {
+            "one worker": {"deliveries": 1},
+            "one worker, a crash": {"deliveries": 1, "crashes": 1},
+            "two workers": {"deliveries": 2},
+        },
     ),
     SmallWorld("two sweeps of a long stage", sweeps_share_a_long_stage, {"undisturbed": 0, "a crash": 1}),
     SmallWorld(
@@ -466,7 +472,12 @@ GUARD_WORLDS = (
         "a reply that was given up before it asked",
         given_up_before_it_asked,
         {"one worker": {}, "throttled": {"throttles": 1, "waits": 1}, "delivered twice": {"duplicates": 1, "waits": 1}},
-        is_reply_lossy=False,
+    ),
+    SmallWorld(
+        "a reply that was given up, and people",
+        given_up_before_it_asked,
+        {"one worker": {"company_writes": 1}, "a crash": {"company_writes": 1, "crashes": 1, "sweeps": 0}},
+        is_reply_lossy=True,
     ),
 )
 """Added to those of `worlds`."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from chalicelib.errors import Code
 from chalicelib.ports.tables import Item
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.opt_outs import OptOutMarks
 from chalicelib.protocol.send_rows import resend_id
 from tests.fakes.tables import RowId
@@ -83,6 +84,21 @@ def check(simulation: Simulation, *, is_reply_lossy: bool) -> None:
         for row in world.rows_of(tenant):
             _in_order(simulation, tenant, *world.entries_of(row))
             _moved_once(simulation, row)
+            _people_have(simulation, row)
+
+
+def _people_have(simulation: Simulation, row: Item) -> None:
+    """I1: a record that says that people ended its last batch."""
+    if row.get("last_reply_id") != PEOPLE or row.get("unanswered_ids") or "reply_claim" in row:
+        return
+    asked = {
+        one["message_id"]
+        for one in row["messages"]
+        if (one["direction"], one.get("batch_id")) == ("INBOUND", row["last_batch_id"]) and "refused" not in one
+    }
+    _demand(
+        asked <= set(simulation.world.with_people), "I1: people ended a batch that they did not receive", simulation
+    )
 
 
 def _each_ended_once(simulation: Simulation, *, is_reply_lossy: bool) -> None:
@@ -164,7 +180,8 @@ def _replies(simulation: Simulation) -> None:
     """I1 and I5, of the replies."""
     world, course = simulation.world, simulation.course
     in_doubt = course.in_doubt | course.left & course.repeated
-    asked, unknown = world.asked_batches, course.unknown - in_doubt - {"none"}
+    of_people = {batch for batch, ids in world.batches.items() if set(ids) <= set(world.with_people)}
+    asked, unknown = world.asked_batches, course.unknown - in_doubt - of_people - {"none"}
     _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
     entries = [
         one

@@ -1328,7 +1328,7 @@ MUTANTS = (
         "a report that comes again does not look whether the record has what it proved",
         "q",
         "outbound/delivery_reports.py",
-        (" or (part.is_proven and not is_news):\n", ":\n"),
+        (" or part.is_proven:\n", ":\n"),
     ),
     _mutant(
         "a report believes that a part is missing which was not there a moment ago",
@@ -1389,8 +1389,17 @@ MUTANTS = (
         "I8",
         "outbound/replying.py",
         (
-            "if may_be_sent and not self._belongs_to_people(job, conversation) and first_part",
-            "if may_be_sent and first_part",
+            "            if self._belongs_to_people(job, conversation):\n                return self.turns.hand_off",
+            "            if not conversation:\n                return self.turns.hand_off",
+        ),
+    ),
+    _mutant(
+        "people who take a reply's batch over that had ended do not get it",
+        "M",
+        "protocol/people_claim.py",
+        (
+            "    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in record.asked_in(record.batch_id)]}\n",
+            "    return {}\n",
         ),
     ),
 )

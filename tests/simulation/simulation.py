@@ -51,9 +51,6 @@ QUEUE_FULL = "30001"
 TRIES = 4
 """Deliveries of one message by a provider that is not answered: the first, and three retries."""
 
-MOVED_TOGETHER = timedelta(hours=1)
-"""Moves that are further apart were not at work together, however often the clock leapt."""
-
 SKEWS = (timedelta(0), timedelta(seconds=0.4), timedelta(seconds=-0.4), timedelta(0), timedelta(0))
 """By how much the clocks of the functions are off, one after another, where they are: less than the second that lies
 between two messages."""
@@ -181,6 +178,8 @@ class Course:
     """Batches whose reply was delivered more than once: the copies do not know what the others learned."""
     left: frozenset[str] = frozenset()
     """Batches of whose reply a part stayed claimed though nothing was sent."""
+    put_at: Mapping[str, str] = field(default_factory=dict)
+    """When each row of the history was put, by conversation and message."""
     overdue: frozenset[tuple[str, str]] = frozenset()
     """Batches and the tokens of their claims that stood while the clock passed the stall timeout, or that a
     process wrote when it had outlived the timeout of its function."""
@@ -414,6 +413,7 @@ class Simulation:
                 course.in_doubt,
                 course.has_5xx,
                 tuple(sorted(course.left)),
+                tuple(course.put_at.items()) if len(world.tenants) > 1 else (),
                 tuple(sorted(course.repeated)),
                 course.overdue,
                 course.may_lack_trigger,
@@ -643,10 +643,15 @@ class Simulation:
             self.world.see_stalled(old, by_hand=role == "operator")
 
     def _see_history(self, old: Item | None, new: Item | None) -> None:
-        """I7: what moved stays its conversation's, unless both moved at the same time."""
-        if old is None or new is None or old["primary_channel"] == new["primary_channel"]:
+        """I7: what moved stays its conversation's, unless the other was at work when it was put."""
+        if new is None:
             return
-        if self._at_work is None or old["moved_at"] < iso(self._at_work.began - MOVED_TOGETHER):
+        row_id = f"{new['conversation_id']} {new['message_id']}"
+        put_at = self.course.put_at.get(row_id, "")
+        self.course.put_at = {**self.course.put_at, row_id: iso(self.world.clock.instant)}
+        if old is None or old["primary_channel"] == new["primary_channel"]:
+            return
+        if self._at_work is None or put_at < iso(self._at_work.began):
             self.world.violate("I7: an entry of one conversation took another's place in the history")
 
     def _is_stop(self, staged: Item, record: Item, channel: str) -> bool:

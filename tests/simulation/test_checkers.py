@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import iso
+from chalicelib.protocol.lock_changes import PEOPLE
 from chalicelib.protocol.send_rows import resend_id
 from tests.fakes.tables import RowId
 from tests.simulation.choices import Replay
@@ -189,6 +190,13 @@ def a_refused_entry_of_an_answered_message() -> Simulation:
 def a_refused_entry_of_a_message_that_people_got() -> Simulation:
     simulation = handed_off()
     mark(simulation, 0, refused="PROJECT_INACTIVE")
+    return simulation
+
+
+@planted("I1: people ended a batch that they did not receive")
+def a_batch_that_people_never_received() -> Simulation:
+    simulation = ended()
+    change(simulation, last_reply_id=PEOPLE)
     return simulation
 
 

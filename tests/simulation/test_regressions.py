@@ -245,3 +245,8 @@ def test_the_random_run_in_which_a_reply_could_not_look_at_its_own_claim_until_t
 def test_the_random_run_in_which_equal_entries_of_two_conversations_moved_together():
     """I7: each was looked for before the other was written, by clocks that differ."""
     swarm_run(203_764)
+
+
+def test_the_random_run_in_which_people_got_a_draft_after_the_customer_s_messages_had_moved():
+    """I7: the context names the company's secret for the channel of the last entry."""
+    swarm_run(3_857, "thoughts")

@@ -237,3 +237,22 @@ def test_a_handoff_holds_the_messages_and_no_batch():
     assert document["meta"]["batch_id"] is None
     assert [(one["message_id"], one.get("carried")) for one in document["messages"]] == [("SM1", None)]
     assert [one["message_id"] for one in document["history"]] == ["SM0"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "channel"),
+    [
+        ([entry("SM0"), {**entry("SM1"), "direction": "OUTBOUND", "channel_type": "sms"}], "whatsapp"),
+        ([{**entry("SM1"), "direction": "OUTBOUND", "channel_type": "sms"}], "sms"),
+        ([], "unknown"),
+    ],
+    ids=["the customer's last", "the last to the customer", "none is left"],
+)
+def test_a_draft_alone_is_of_the_channel_of_the_conversation_s_last_message(messages: list[Any], channel: str):
+    """The customer's messages may have moved to the history meanwhile."""
+    row = Conversation.from_item(conversation(messages=messages))
+    draft = contexts.Draft("what the AI says", "reply-1")
+
+    body = contexts.handoff_context(row, (), reasons={}, request_id="r", context_attributes=(), now=START, draft=draft)
+
+    assert json.loads(body)["meta"]["channel_type"] == channel

@@ -307,3 +307,21 @@ def test_an_opt_out_that_races_with_another_write_is_marked_all_the_same():
     world.report(send_id, "undelivered", ErrorCode="21610")
 
     assert world.row["opted_out_channels"] == ["whatsapp"]
+
+
+def test_a_report_after_one_that_proved_the_send_and_died_mends_the_record_too():
+    """Whatever it says: the provider does not come again with the first for long."""
+    world = World()
+    world.reply(world.burst_with_ai(), "an answer")
+    world.phone.outcomes = [InDoubt()]
+    world.run(300)
+    (row,) = world.sends
+    world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_BEFORE}
+    with world.process():
+        world.report(row["send_id"], "sent")
+    assert world.row["conversation_status"] == "processing_error"
+
+    with world.process():
+        world.report(row["send_id"], "delivered")
+
+    assert world.row["conversation_status"] == "ai_response_sent"

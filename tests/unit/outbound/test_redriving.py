@@ -29,10 +29,10 @@ def given_up(*outcomes: SendOutcome, body: str = "an answer") -> World:
     return world
 
 
-def stalled(call: int) -> World:
+def stalled(call: int, body: str = "an answer") -> World:
     """A world in which the process of a reply died after this call, and the claim was given up."""
     world = World()
-    world.reply(world.burst_with_ai(), "an answer")
+    world.reply(world.burst_with_ai(), body)
     world.plan.faults = {len(world.plan.calls) + call: Fault.CRASH_AFTER}
     world.send_replies()
     world.plan.revive()
@@ -40,6 +40,15 @@ def stalled(call: int) -> World:
     world.sweep()
     assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
     return world
+
+
+def switch_to_people(world: World) -> None:
+    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+
+
+def drafts(world: World) -> list[str]:
+    """What people saw of the AI's replies."""
+    return [one["handoff"]["draft"] for one in world.handed if one["handoff"]["draft"]]
 
 
 CLAIMED, PART_CLAIMED = 2, 3
@@ -178,15 +187,16 @@ def test_a_redriven_reply_to_a_customer_who_opted_out_since_is_refused():
 
 
 def test_a_redriven_reply_is_not_sent_once_people_own_the_conversation():
-    """They answer, and the reply ends as it had ended."""
+    """They get its batch, and the reply as a draft."""
     world = given_up()
-    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    switch_to_people(world)
 
     redrive(world)
     world.run(60)
 
     assert not world.phone.texts
-    assert world.row["processing_error_code"] == "20005"
+    assert len(world.with_people) == 1
+    assert drafts(world) == ["an answer"]
     assert world.is_at_rest
 
 
@@ -214,10 +224,10 @@ def test_a_reply_whose_claim_was_given_up_with_a_part_in_doubt_is_not():
 
 
 def test_a_reply_whose_claim_was_given_up_so_long_ago_that_its_rows_may_be_gone_is_not_sent():
-    """That it has no row proves nothing then."""
+    """That it has no row proves nothing then; a row may be older than the claim that was last."""
     world = stalled(CLAIMED)
     claimed_at = from_iso(world.row["reply_claimed_at"])
-    long_ago = claimed_at - timedelta(hours=world.settings.sends_ttl_hours)
+    long_ago = claimed_at - timedelta(hours=world.settings.sends_ttl_hours) / 2
     world.tables.conversations.seed({**world.row, "reply_claimed_at": iso(long_ago)})
 
     world.run(60)
@@ -227,14 +237,67 @@ def test_a_reply_whose_claim_was_given_up_so_long_ago_that_its_rows_may_be_gone_
 
 
 def test_a_reply_whose_claim_was_given_up_is_not_sent_once_people_own_the_conversation():
-    """They answer, and see that the AI's answer did not arrive for certain."""
+    """They get its batch, and the reply as a draft."""
     world = stalled(CLAIMED)
-    world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
+    switch_to_people(world)
 
     world.run(60)
 
     assert not world.phone.texts
-    assert world.row["processing_error_code"] == ReplyCode.UNKNOWN_OUTCOME
+    assert len(world.with_people) == 1
+    assert drafts(world) == ["an answer"]
+    assert world.row["conversation_status"] == "user_reply_received"
+    assert world.is_at_rest
+
+
+def test_people_who_take_over_after_such_a_reply_claimed_again_get_its_batch():
+    """Its process died once more, between that claim and the first part."""
+    world = stalled(CLAIMED)
+    # Read, look for a row, fetch the secret anew, claim.
+    world.plan.faults = {len(world.plan.calls) + 4: Fault.CRASH_AFTER}
+    world.run(30, step=5)
+    world.plan.revive()
+    assert world.row["reply_claim"]
+    switch_to_people(world)
+
+    world.run(300, step=5)
+
+    assert not world.phone.texts
+    assert len(world.with_people) == 1
+    assert drafts(world) == ["an answer"]
+    assert world.row["conversation_status"] == "user_reply_received"
+    assert world.is_at_rest
+
+
+@pytest.mark.parametrize("is_redriven", [True, False])
+def test_people_who_take_over_between_its_parts_get_its_batch_and_the_rest(is_redriven: bool):
+    """As with every reply."""
+    world = given_up(body=TWO_PARTS) if is_redriven else stalled(CLAIMED, TWO_PARTS)
+    redrive(world)
+    # Before the look that follows the first part.
+    world.plan.interleave(len(world.plan.calls) + 7, lambda: switch_to_people(world))
+
+    world.run(300, step=5)
+
+    (sent,) = world.phone.texts
+    (draft,) = drafts(world)
+    assert f"{sent} {draft}" == TWO_PARTS
+    assert len(world.with_people) == 1
+    assert world.is_at_rest
+
+
+def test_a_reply_that_waits_after_its_claim_was_given_up_is_sent_though_that_stalls_too():
+    """A claim that pauses has no instant of its own."""
+    world = stalled(CLAIMED)
+    world.phone.outcomes = [TemporaryFailure("20429")]
+    world.send_replies()
+    world.clock.advance(400)
+    world.sweep()
+
+    world.run(200, step=5)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
 
 
 def test_a_reply_whose_claim_was_given_up_is_stale_after_a_newer_batch():
