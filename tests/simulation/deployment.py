@@ -657,7 +657,7 @@ class Deployment(World):
     def _see_handoff(self, old: Item, new: Item) -> None:
         """I8: a handoff lasts until a return names it. I2: what was answered goes to people only as the last word.
 
-        Or if no part of the answer was ever begun.
+        Or if no part of the reply that ended it was ever begun.
         """
         before, after = old.get("handoff_id"), new.get("handoff_id")
         if before is not None and after not in (None, before):
@@ -670,8 +670,9 @@ class Deployment(World):
             return  # an acquisition
         last = old["messages"][-1] if old["messages"] else {}
         is_last_word = last.get("batch_id") == new.get("last_batch_id") and "send_id" in last
+        ended = old.get("last_batch_id"), old.get("last_reply_id")
         sends = self.tables.sends.state[0].values()
-        was_begun = any(part.get("batch_id") == new.get("last_batch_id") for part in sends)
+        was_begun = any((part.get("batch_id"), part["reply_id"]) == ended for part in sends)
         if (was_begun and not is_last_word) or old["conversation_status"] == "processing_reply":
             self.violate("I2: people got a batch whose reply was not the last word")
         if "handoff_id" not in new and (was_begun or not self._is_with_people(old)):
