@@ -21,11 +21,11 @@ from chalicelib.clock import Clock
 from chalicelib.conversations import views
 from chalicelib.conversations.conversation import Conversation
 from chalicelib.conversations.handoff import Handoff
-from chalicelib.errors import ReplyCode
+from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Action, Source
 from chalicelib.outbound import decision
 from chalicelib.outbound.concluding import Concluding
-from chalicelib.outbound.decision import INTERIM_SECONDS
+from chalicelib.outbound.decision import INTERIM_SECONDS, LOCKED_SECONDS
 from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.holding import Holding
 from chalicelib.outbound.job import Done, Job, Later, load
@@ -196,6 +196,8 @@ class Replying:
             job.reply, conversation.record, now=self.clock.now(), settings=self.settings
         )
         if may_be_sent and first_part(job) is None:
+            if conversation.record.is_locked:  # by another system, which wrote the status
+                return self.endings.wait(job, Code.CONVERSATION_LOCKED, seconds=LOCKED_SECONDS)
             if self._belongs_to_people(job, conversation):
                 return self.turns.hand_off(job, conversation)
             return self._claim_and_send(job, conversation, is_taken_over=False)

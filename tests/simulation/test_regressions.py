@@ -250,3 +250,8 @@ def test_the_random_run_in_which_equal_entries_of_two_conversations_moved_togeth
 def test_the_random_run_in_which_people_got_a_draft_after_the_customer_s_messages_had_moved():
     """I7: the context names the company's secret for the channel of the last entry."""
     swarm_run(3_857, "thoughts")
+
+
+def test_the_random_run_in_which_a_given_up_reply_met_the_lock_of_another_system():
+    """I2: it waits until that is open."""
+    swarm_run(1_088, "turns")

@@ -250,6 +250,22 @@ def test_a_reply_whose_claim_was_given_up_is_not_sent_once_people_own_the_conver
     assert world.is_at_rest
 
 
+@pytest.mark.parametrize("is_redriven", [True, False])
+def test_a_reply_that_has_ended_waits_while_another_system_holds_the_lock(is_redriven: bool):
+    """And is sent once that is open."""
+    world = given_up() if is_redriven else stalled(CLAIMED)
+    world.tables.conversations.seed({**world.row, "conversation_status": "processing_reply"})
+    redrive(world)
+    world.run(30, step=5)
+    assert not world.phone.texts
+    world.tables.conversations.seed({**world.row, "conversation_status": "ai_response_sent"})
+
+    world.run(300, step=5)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
+
+
 def test_people_who_take_over_after_such_a_reply_claimed_again_get_its_batch():
     """Its process died once more, between that claim and the first part."""
     world = stalled(CLAIMED)
