@@ -21,7 +21,7 @@ from chalicelib.errors import Code, TryAgain
 from chalicelib.messages.inbound import OptOut
 from chalicelib.ports.tables import Tables
 from chalicelib.protocol import history, staging
-from chalicelib.protocol.entries import entry_bytes, entry_id
+from chalicelib.protocol.entries import asked_in, entry_bytes, entry_id
 from chalicelib.protocol.lock_changes import Changed
 from chalicelib.protocol.record import ConversationKey, Record
 from chalicelib.protocol.staging import StagedMessage
@@ -135,7 +135,9 @@ def belongs_to_people(conversation: Conversation, routing: Routing, *, ended_bat
     A rule that refuses new messages, as of a project that is paused, does not matter: the batch was accepted before.
     """
     record = conversation.record
-    asked = record.unanswered if ended_batch is None else record.unanswered or record.asked_in(ended_batch)
+    asked = (
+        record.unanswered if ended_batch is None else record.unanswered or asked_in(record.entries or (), ended_batch)
+    )
     return bool(asked) and len(handoff_reasons(conversation, asked, routing)) == len(asked)  # I8
 
 

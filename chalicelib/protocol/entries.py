@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,23 @@ def is_whole(entry: Mapping[str, Any]) -> bool:
             *(entry.get(name) for name in ("content", "timestamp", "channel_type")),
         )
     )
+
+
+def asked_in(entries: Iterable[Any], batch_id: str | None) -> list[Mapping[str, Any]]:
+    """What a batch was about that has ended and was not answered: its own messages, and those that it carried.
+
+    It carried what came since the last message to the customer that was of no part of it.
+    """
+    whole = [one for one in entries if entry_id(one) is not None and is_whole(one)]
+    others = [n for n, one in enumerate(whole) if one.get("direction") != "INBOUND" and one.get("batch_id") != batch_id]
+    since = others[-1] if others else -1
+    return [
+        one
+        for n, one in enumerate(whole)
+        if one.get("direction") == "INBOUND"
+        and (n > since or one.get("batch_id") == batch_id)
+        and not one.keys() & {"handed_off", "refused", "opt_out"}
+    ]
 
 
 def waited(entries: Sequence[Mapping[str, Any]], now: datetime) -> timedelta:

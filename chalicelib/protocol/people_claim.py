@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.ports.tables import Attr, Refused, Table, Written
 from chalicelib.protocol.claim_changes import Claim, Released, is_free, locking
-from chalicelib.protocol.entries import MESSAGE_ID
+from chalicelib.protocol.entries import MESSAGE_ID, asked_in
 from chalicelib.protocol.handoffs import Handoff, lasting
 from chalicelib.protocol.lock_changes import (
     PEOPLE,
@@ -108,7 +108,7 @@ def _unanswered_again(record: Record) -> dict[str, Any]:
     """What makes a batch that had ended people's: nothing, where something is unanswered."""
     if record.unanswered_ids:
         return {}
-    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in record.asked_in(record.batch_id)]}
+    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in asked_in(record.entries or (), record.batch_id)]}
 
 
 def end_with_people(table: Table, record: Record, *, now: datetime) -> Released | Changed:

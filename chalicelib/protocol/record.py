@@ -269,24 +269,6 @@ class Record:
         waiting = frozenset(self.unanswered_ids)
         return tuple(entry for entry in self.entries or () if entry_id(entry) in waiting and is_whole(entry))
 
-    def asked_in(self, batch_id: str | None) -> tuple[Mapping[str, Any], ...]:
-        """What a batch was about that has ended and was not answered: its own messages, and those that it carried.
-
-        It carried what came since the last message to the customer that was of no part of it.
-        """
-        whole = [one for one in self.entries or () if entry_id(one) is not None and is_whole(one)]
-        others = [
-            n for n, one in enumerate(whole) if one.get("direction") != "INBOUND" and one.get("batch_id") != batch_id
-        ]
-        since = others[-1] if others else -1
-        return tuple(
-            one
-            for n, one in enumerate(whole)
-            if one.get("direction") == "INBOUND"
-            and (n > since or one.get("batch_id") == batch_id)
-            and not one.keys() & {"handed_off", "refused", "opt_out"}
-        )
-
     @property
     def unchanged(self) -> Condition:
         """No write of ours has come between, and the company has set no status since.

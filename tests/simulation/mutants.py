@@ -1398,7 +1398,7 @@ MUTANTS = (
         "M",
         "protocol/people_claim.py",
         (
-            "    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in record.asked_in(record.batch_id)]}\n",
+            "    return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in asked_in(record.entries or (), record.batch_id)]}\n",
             "    return {}\n",
         ),
     ),
