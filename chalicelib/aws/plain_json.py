@@ -1,12 +1,12 @@
-"""Calls that speak plain JSON: their requests and answers go over the wire as the engine spells and reads them.
+"""Calls in plain JSON: the engine itself spells their requests and reads their answers.
 
 botocore copies each request and each answer value by value, along its model of the service, to translate instants and
 bytes. The calls below have no instants, and their bytes stand in rows alone, which `attributes` reads either way. The
 copies were a tenth of a webhook's processor time and half of that of a batch on a full record. botocore also works out
-anew for each call where it goes; each of these goes to one endpoint as long as its client lives.
+the endpoint anew for each call; all of these calls of one client go to one endpoint.
 
-Everything else stays botocore's: headers, endpoint, signature, tries, checksums, and the answers that are errors. Where
-a later botocore has no such places any more, it does all of that again: the calls become slower, and no other.
+Everything else stays botocore's: headers, signature, tries, checksums, and the answers that are errors. A later
+botocore may lack the two attributes that are replaced here. Then the calls are slower, and still right.
 """
 
 from __future__ import annotations

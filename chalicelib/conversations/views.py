@@ -135,9 +135,7 @@ def belongs_to_people(conversation: Conversation, routing: Routing, *, ended_bat
     A rule that refuses new messages, as of a project that is paused, does not matter: the batch was accepted before.
     """
     record = conversation.record
-    asked = (
-        record.unanswered if ended_batch is None else record.unanswered or asked_in(record.entries or (), ended_batch)
-    )
+    asked = record.unanswered or (asked_in(record.entries or (), ended_batch) if ended_batch is not None else ())
     return bool(asked) and len(handoff_reasons(conversation, asked, routing)) == len(asked)  # I8
 
 

@@ -21,9 +21,6 @@ from chalicelib.settings import Settings
 INTERIM_SECONDS: Final = 5
 """When a message that meets the claim of an interim message comes again."""
 
-LOCKED_SECONDS: Final = 60
-"""When a reply comes again that may be sent after all, and meets the lock of another system."""
-
 EXTEND_SECONDS_MIN: Final = 10
 """A heartbeat that comes sooner after the last one changes nothing."""
 

@@ -95,7 +95,7 @@ class DeliveryReports:
     def _record_proof(self, tables: Tables, part: Part, trail: Trail) -> None:
         """Make sure that the record has a part that was in doubt.
 
-        A report that ends before that comes again. Then it is no news, and the row says that a report proved the part.
+        The process that took the proof may have died before that. So each later report of the part looks, too.
         """
         is_on_record = part.resends is None  # a second send has no entry of its own
         if is_on_record and record_proof(tables, part, self.settings.context_attributes, self.clock):

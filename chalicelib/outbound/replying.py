@@ -25,7 +25,7 @@ from chalicelib.errors import Code, ReplyCode
 from chalicelib.messages.replies import Action, Source
 from chalicelib.outbound import decision
 from chalicelib.outbound.concluding import Concluding
-from chalicelib.outbound.decision import INTERIM_SECONDS, LOCKED_SECONDS
+from chalicelib.outbound.decision import INTERIM_SECONDS
 from chalicelib.outbound.endings import Endings
 from chalicelib.outbound.holding import Holding
 from chalicelib.outbound.job import Done, Job, Later, load
@@ -197,7 +197,7 @@ class Replying:
         )
         if may_be_sent and first_part(job) is None:
             if conversation.record.is_locked:  # by another system, which wrote the status
-                return self.endings.wait(job, Code.CONVERSATION_LOCKED, seconds=LOCKED_SECONDS)
+                return self._wait_for_another_system(job, conversation.record.error_code)
             if self._belongs_to_people(job, conversation):
                 return self.turns.hand_off(job, conversation)
             return self._claim_and_send(job, conversation, is_taken_over=False)
@@ -205,3 +205,11 @@ class Replying:
         if code == ReplyCode.UNKNOWN_OUTCOME:
             return self.late.end(job, conversation, ReplyCode.UNKNOWN_OUTCOME)
         return self.endings.ended(job, (), code) if code is not None else self.endings.ended_before(job)
+
+    def _wait_for_another_system(self, job: Job, ended_with: str | None) -> bool:
+        """A given-up reply comes again, as often as it may; a redriven one goes back to the dead-letter queue."""
+        if ended_with == ReplyCode.UNKNOWN_OUTCOME:
+            self.endings.retry_later(job, Code.CONVERSATION_LOCKED)
+        else:
+            self.endings.dead_letter(job, Code.CONVERSATION_LOCKED)
+        return True

@@ -105,7 +105,7 @@ def pass_to_people(
 
 
 def _unanswered_again(record: Record) -> dict[str, Any]:
-    """What makes a batch that had ended people's: nothing, where something is unanswered."""
+    """The unanswered list of a batch that had ended, for people to get it; nothing where something is unanswered."""
     if record.unanswered_ids:
         return {}
     return {UNANSWERED_IDS: [one[MESSAGE_ID] for one in asked_in(record.entries or (), record.batch_id)]}

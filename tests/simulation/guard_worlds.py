@@ -225,6 +225,14 @@ def given_up_before_it_asked(variant: Mapping[str, int], memory: Memory | None) 
     return simulation
 
 
+def given_up_and_locked_by_another(variant: Mapping[str, int], memory: Memory | None) -> Simulation:
+    """The same, and the company's own system locks the record once the claim was given up."""
+    simulation = given_up_before_it_asked(variant, memory)
+    acts = (("locks", worlds._locks), ("sets a status", worlds._sets_a_status))
+    simulation.company_acts += tuple((name, partial(act, simulation, ACME)) for name, act in acts)
+    return simulation
+
+
 def _sweep_died(simulation: Simulation, *, calls: int) -> None:
     budgets = simulation.course.budgets
     simulation._sweep()
@@ -477,6 +485,12 @@ GUARD_WORLDS = (
         "a reply that was given up, and people",
         given_up_before_it_asked,
         {"one worker": {"company_writes": 1}, "a crash": {"company_writes": 1, "crashes": 1, "sweeps": 0}},
+        is_reply_lossy=True,
+    ),
+    SmallWorld(
+        "a reply that was given up, and another system's lock",
+        given_up_and_locked_by_another,
+        {"one worker": {"company_writes": 2}},
         is_reply_lossy=True,
     ),
 )

@@ -17,6 +17,7 @@ I9  Bounded: an unknown sender receives one text, and all of them together withi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -181,7 +182,8 @@ def _replies(simulation: Simulation) -> None:
     world, course = simulation.world, simulation.course
     in_doubt = course.in_doubt | course.left & course.repeated
     of_people = {batch for batch, ids in world.batches.items() if set(ids) <= set(world.with_people)}
-    asked, unknown = world.asked_batches, course.unknown - in_doubt - of_people - {"none"}
+    kept = {json.loads(one.body).get("batch_id") for one in world.queues.dead_replies.messages}  # for an operator
+    asked, unknown = world.asked_batches, course.unknown - in_doubt - of_people - kept - {"none"}
     _demand(unknown <= asked, "I1: a reply that nobody asked the provider to send was given up", simulation)
     entries = [
         one

@@ -1402,6 +1402,12 @@ MUTANTS = (
             "    return {}\n",
         ),
     ),
+    _mutant(
+        "a reply that has ended claims under the lock of another system",
+        "i",
+        "outbound/replying.py",
+        ("            if conversation.record.is_locked:", "            if not conversation:"),
+    ),
 )
 
 

@@ -46,6 +46,19 @@ def switch_to_people(world: World) -> None:
     world.tables.conversations.seed({**world.row, "auto_queue_reply_message": True})
 
 
+def lock(world: World) -> None:
+    """As another system does, which tells no start."""
+    world.tables.conversations.seed({**world.row, "conversation_status": "processing_reply"})
+
+
+def assert_sent(world: World) -> None:
+    """The answer arrived, and the record says so."""
+    assert world.phone.texts == ["an answer"]
+    assert world.row["conversation_status"] == "ai_response_sent"
+    assert "processing_error_code" not in world.row
+    assert world.is_at_rest
+
+
 def drafts(world: World) -> list[str]:
     """What people saw of the AI's replies."""
     return [one["handoff"]["draft"] for one in world.handed if one["handoff"]["draft"]]
@@ -78,10 +91,7 @@ def test_a_redriven_reply_of_which_nothing_was_sent_is_sent():
     redrive(world)
     world.run(60)
 
-    assert world.phone.texts == ["an answer"]
-    assert world.row["conversation_status"] == "ai_response_sent"
-    assert "processing_error_code" not in world.row
-    assert world.is_at_rest
+    assert_sent(world)
 
 
 def test_a_redriven_reply_is_retried_like_the_first_time():
@@ -206,10 +216,7 @@ def test_a_reply_whose_claim_was_given_up_before_it_asked_the_provider_is_sent()
 
     world.run(60)
 
-    assert world.phone.texts == ["an answer"]
-    assert world.row["conversation_status"] == "ai_response_sent"
-    assert "processing_error_code" not in world.row
-    assert world.is_at_rest
+    assert_sent(world)
 
 
 def test_a_reply_whose_claim_was_given_up_with_a_part_in_doubt_is_not():
@@ -250,17 +257,47 @@ def test_a_reply_whose_claim_was_given_up_is_not_sent_once_people_own_the_conver
     assert world.is_at_rest
 
 
-@pytest.mark.parametrize("is_redriven", [True, False])
-def test_a_reply_that_has_ended_waits_while_another_system_holds_the_lock(is_redriven: bool):
+def test_a_reply_whose_claim_was_given_up_waits_while_another_system_holds_the_lock():
     """And is sent once that is open."""
-    world = given_up() if is_redriven else stalled(CLAIMED)
-    world.tables.conversations.seed({**world.row, "conversation_status": "processing_reply"})
-    redrive(world)
+    world = stalled(CLAIMED)
+    lock(world)
     world.run(30, step=5)
     assert not world.phone.texts
     world.tables.conversations.seed({**world.row, "conversation_status": "ai_response_sent"})
 
     world.run(300, step=5)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
+
+
+def test_it_waits_only_as_often_as_it_may():
+    """Then it is in the dead-letter queue, and can be redriven once the lock is open."""
+    world = stalled(CLAIMED)
+    lock(world)
+    world.run(8_000, step=60)
+    assert len(world.queues.dead_replies.messages) == 1
+    world.tables.conversations.seed({**world.row, "conversation_status": "ai_response_sent"})
+
+    redrive(world)
+    world.run(60)
+
+    assert world.phone.texts == ["an answer"]
+    assert world.is_at_rest
+
+
+def test_a_redriven_reply_that_meets_the_lock_of_another_system_is_dead_lettered_again():
+    """And is sent when it is redriven once more."""
+    world = given_up()
+    lock(world)
+    redrive(world)
+    world.run(60)
+    assert not world.phone.texts
+    assert len(world.queues.dead_replies.messages) == 1
+    world.tables.conversations.seed({**world.row, "conversation_status": "ai_response_sent"})
+
+    redrive(world)
+    world.run(60)
 
     assert world.phone.texts == ["an answer"]
     assert world.is_at_rest
